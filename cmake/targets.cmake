@@ -1,0 +1,109 @@
+# How the project's own targets are made: one library a folder, programs, tests.
+
+# One object file compiled with every precompiled header's flags; targets that include LibTorch reuse its header.
+file(WRITE ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp "// Carries the precompiled header of LibTorch.\n")
+add_library(shelfcast_torch_pch OBJECT ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp)
+target_link_libraries(shelfcast_torch_pch PRIVATE shelfcast_settings shelfcast_torch_libraries)
+target_precompile_headers(shelfcast_torch_pch PRIVATE <torch/types.h> <torch/csrc/autograd/custom_function.h>)
+
+# A target that includes LibTorch headers in its own sources.
+function(shelfcast_use_torch target)
+  target_link_libraries(${target} PUBLIC shelfcast_torch_libraries)
+  if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+    target_precompile_headers(${target} REUSE_FROM shelfcast_torch_pch)
+  endif()
+endfunction()
+
+# shelfcast_add_library(NAME [TORCH] SOURCES a.cpp ... [LIBS public ...] [PRIVATE_LIBS ...])
+#
+# Makes shelfcast_NAME and its alias shelfcast::NAME. LIBS are those whose headers our own headers include (or that
+# users need anyway). Without SOURCES it is an interface library.
+function(shelfcast_add_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "" "SOURCES;LIBS;PRIVATE_LIBS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "shelfcast_add_library(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  set(target shelfcast_${name})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    target_link_libraries(${target} PRIVATE shelfcast_settings ${arg_PRIVATE_LIBS} PUBLIC ${arg_LIBS})
+    if(arg_TORCH)
+      shelfcast_use_torch(${target})
+    endif()
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${arg_LIBS} ${arg_PRIVATE_LIBS})
+    if(arg_TORCH)
+      target_link_libraries(${target} INTERFACE shelfcast_torch_libraries)
+    endif()
+  endif()
+  add_library(shelfcast::${name} ALIAS ${target})
+endfunction()
+
+# shelfcast_add_program(NAME [TORCH] SOURCES main.cpp ... LIBS ...): a program in bin/.
+function(shelfcast_add_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "" "SOURCES;LIBS")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE shelfcast_settings ${arg_LIBS})
+  if(arg_TORCH)
+    shelfcast_use_torch(${name})
+  endif()
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
+
+# shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
+#                    [TIMEOUT seconds] [RANKS 1 2 3])
+#
+# Makes the program NAME_tests. Each TEST in it is one ctest test, found when ctest runs; with RANKS the whole program
+# is one ctest test for each number of MPI ranks instead. NEEDS are programs the tests start (their folder is
+# SHELFCAST_BIN_DIR in the sources). LABELS slow keeps tests out of the quick run.
+function(shelfcast_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "TIMEOUT" "SOURCES;LIBS;NEEDS;LABELS;RANKS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "shelfcast_add_test(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT arg_SOURCES)
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  set(program ${name}_tests)
+  add_executable(${program} ${arg_SOURCES})
+  set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(arg_RANKS)
+    target_link_libraries(${program} PRIVATE GTest::gtest GTest::gmock MPI::MPI_C)  # brings its own main
+  else()
+    target_link_libraries(${program} PRIVATE GTest::gtest_main GTest::gmock)
+  endif()
+  target_link_libraries(${program} PRIVATE shelfcast_settings ${arg_LIBS})
+  target_compile_definitions(${program} PRIVATE
+    SHELFCAST_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SHELFCAST_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  if(arg_TORCH)
+    shelfcast_use_torch(${program})
+  endif()
+  foreach(needed IN LISTS arg_NEEDS)
+    if(TARGET ${needed})
+      add_dependencies(${program} ${needed})
+    endif()
+  endforeach()
+
+  set(labels ${name} ${arg_LABELS})
+  # Two-core machines run tests beside each other: one thread each inside OpenMP unless a test asks for more.
+  set(environment OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    OMPI_MCA_rmaps_base_oversubscribe=1)
+  if(arg_RANKS)
+    foreach(ranks IN LISTS arg_RANKS)
+      add_test(NAME ${name}.ranks_${ranks}
+        COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${program}>)
+      set_tests_properties(${name}.ranks_${ranks} PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT}
+        ENVIRONMENT "${environment}" PROCESSORS ${ranks})
+    endforeach()
+  else()
+    # Properties travel through a generated script in which a list would fall apart.
+    string(REPLACE ";" "\\;" labels "${labels}")
+    string(REPLACE ";" "\\;" environment "${environment}")
+    gtest_discover_tests(${program} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+      PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${environment}")
+  endif()
+endfunction()

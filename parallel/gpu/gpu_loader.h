@@ -1,0 +1,31 @@
+// Opens the GPU module when it is wanted, and says plainly when it cannot.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace shelfcast::parallel {
+
+struct GpuDevice {
+  std::string name, bus_id;
+  std::int64_t memory_bytes = 0;
+  std::int64_t free_bytes = 0;  // -1: the device is listed but cannot be opened
+  int compute_major = 0, compute_minor = 0;
+};
+
+// What this machine offers. Never throws for a machine without GPUs: then `devices` is empty and `problem` says why.
+struct GpuReport {
+  std::vector<GpuDevice> devices;
+  std::string problem;                   // empty when devices can be used
+  int runtime = 0, driver = 0, nccl = 0;  // versions as CUDA and NCCL number them; 0 = absent
+};
+
+// Where libshelfcast_gpu.so is looked for: `lib` beside the folder of the running program.
+std::filesystem::path gpu_module_path();
+
+// Opens the module (once for the process) and asks it. May be called from any thread.
+GpuReport inspect_gpus();
+
+}  // namespace shelfcast::parallel
