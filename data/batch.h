@@ -1,0 +1,63 @@
+// Windows cut from the panel and laid out for the model: plain arrays, no torch.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/features.h"
+
+namespace shelfcast::data {
+
+// One training or evaluation window: the forecast's first step is `origin`, its context ends just before it.
+struct Window {
+  std::int64_t series = 0;
+  std::int64_t origin = 0;
+};
+
+// Legend of the shape suffixes: b windows, t context steps, h horizon steps, u context then horizon steps,
+// n numeric columns, c categorical columns, s statics. Row-major.
+struct Batch {
+  std::int64_t windows = 0;
+  std::vector<Window> window_b;            // series = -1 for a padding row (weight 0)
+  std::vector<std::int64_t> sample_b;      // global sample number: keys dropout and augmentation
+  std::vector<float> context_bt;           // demand, NaN = not observed
+  std::vector<float> past_bnt;             // scaled, missing = 0
+  std::vector<std::int32_t> past_codes_bct;    // 0 = unknown or missing
+  std::vector<float> known_bnu;            // scaled, missing = 0
+  std::vector<std::int32_t> known_codes_bcu;
+  std::vector<std::int32_t> statics_bs;
+  std::vector<float> target_bh;            // NaN = not observed (or beyond the corpus' end)
+  std::vector<float> weight_b;             // 1, or 0 for padding
+
+  // Sizes every array for `count` windows of `spec`; a padding row is NaN demand, zero covariates, weight 0.
+  void resize(const FeatureSpec& spec, std::int64_t count);
+};
+
+// Cuts windows out of blocks that hold their series. Pure; may be called from several threads on different rows.
+class WindowAssembler {
+ public:
+  // `statics[s]`: one model code per series of the corpus for spec.statics[s] (row-major [s][series]).
+  // `axis` gives the calendar columns their dates.
+  WindowAssembler(FeatureSpec spec, TimeAxis axis, std::vector<std::vector<std::int32_t>> statics);
+
+  // For a corpus: which covariates read() must deliver, in the order assemble() expects them in PanelBlock::columns.
+  const std::vector<std::string>& columns() const { return columns_; }
+  const FeatureSpec& spec() const { return spec_; }
+
+  // Fills row `row` of `batch` with `window`. Steps outside the block or the corpus are missing. Steps at or after the
+  // origin are never read for the context or for past columns. A context shorter than spec.context is padded with NaN
+  // on the left.
+  void assemble(const PanelBlock& block, Window window, std::int64_t sample, std::int64_t row, Batch& batch) const;
+
+ private:
+  FeatureSpec spec_;
+  TimeAxis axis_;
+  std::vector<std::vector<std::int32_t>> statics_;
+  std::vector<std::string> columns_;
+};
+
+// The assembler of a corpus: maps its statics' codes to the spec's vocabularies.
+WindowAssembler make_assembler(const FeatureSpec& spec, const Corpus& corpus);
+
+}  // namespace shelfcast::data

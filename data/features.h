@@ -1,0 +1,56 @@
+// Which columns a model sees, with everything needed to make them again elsewhere: vocabularies and fitted scalers.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "data/config.h"
+#include "data/corpus.h"
+
+namespace shelfcast::data {
+
+// How a numeric covariate becomes a model input. Fitted on steps before the training cut-off only.
+// standard:  (x - mean) / std                               (promotions, temperatures, counts)
+// log_ratio: (log x - mean over the window's context of log x) / std   (strictly positive per-series columns: prices)
+// none:      x                                              (already scaled: sine and cosine of the calendar)
+// A missing value becomes 0 after scaling.
+struct Scaler {
+  enum class Kind { standard, log_ratio, none } kind = Kind::none;
+  float mean = 0.0F, std = 1.0F;
+};
+
+struct FeatureColumn {
+  std::string name;  // covariate name, or "calendar.weekday" and the like
+  Kind kind = Kind::numeric;
+  std::string per = "series";           // as CovariateInfo::per; calendar columns are "all"
+  Scaler scaler;                        // numeric
+  std::vector<std::string> vocabulary;  // categorical; model code = vocabulary index + 1, 0 = unknown or missing
+};
+
+struct StaticColumn {
+  std::string name;
+  std::vector<std::string> vocabulary;  // model code = vocabulary index + 1, 0 = unknown
+};
+
+// The columns in the order the model sees them. Numeric and categorical columns are separate because they are
+// separate tensors.
+struct FeatureSpec {
+  std::int64_t context = 0, horizon = 0;
+  Frequency frequency = Frequency::daily;
+  std::vector<FeatureColumn> past_numeric, past_categorical;
+  std::vector<FeatureColumn> known_numeric, known_categorical;
+  std::vector<StaticColumn> statics;
+  std::string censored;
+};
+
+// Round trip through JSON (features.json in a run folder and in a bundle). from_json throws Error(data).
+nlohmann::json to_json(const FeatureSpec& spec);
+FeatureSpec feature_spec_from_json(const nlohmann::json& json);
+
+// Resolves a recipe's names against a corpus and fits the scalers on steps < train_end.
+// Throws Error(input) naming the column and the nearest name when the corpus lacks it, when its role does not fit
+// (a `past` covariate listed as known would leak the future), or when a `static` is numeric.
+FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::int64_t train_end);
+
+}  // namespace shelfcast::data

@@ -1,0 +1,69 @@
+// The `model` block of a recipe, and what a demand model is built from. Free of torch.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace shelfcast::models {
+
+// A Chronos-Bolt tower; the names are those of the published config.json. Defaults are bolt-tiny's.
+struct BoltConfig {
+  std::int64_t d_model = 256, d_kv = 64, d_ff = 1024;
+  std::int64_t num_layers = 4, num_decoder_layers = 4, num_heads = 4;
+  std::int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
+  double dropout_rate = 0.1, layer_norm_epsilon = 1e-6, initializer_factor = 0.05;
+  std::int64_t context_length = 2048, prediction_length = 64;
+  std::int64_t input_patch_size = 16, input_patch_stride = 16;
+  std::vector<double> quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
+  bool use_reg_token = true;
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
+// "bolt-nano" (64 wide, 2+2 layers: demos and tests), "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base".
+// Throws Error(input) with the nearest name.
+BoltConfig named_tower(const std::string& name);
+
+// How the losses of the heads are added up. A weight of 0 leaves a head's loss out.
+struct LossConfig {
+  double quantile = 1.0;  // pinball, mean over quantiles
+  double mean = 1.0;      // on the mean head
+  enum class MeanLoss { mse, mae } mean_loss = MeanLoss::mse;
+};
+
+// Recipe block `model` (without weights) and how it meets the data.
+struct ModelConfig {
+  std::string tower = "bolt-tiny";
+  std::int64_t patch = 16;               // input patch size and stride for towers trained from scratch
+  std::string weights;                   // published directory or empty = from scratch
+  std::vector<double> quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
+  bool mean_head = true;
+  LossConfig loss;
+  double dropout = 0.1;
+  std::int64_t static_width = 16;        // width of one static's embedding
+  std::int64_t code_width = 4;           // width of one categorical covariate's embedding
+  std::int64_t known_hidden = 64;        // hidden width of the known-covariate head
+  double scale_floor = 0.0;              // smallest divisor of the instance norm in units of demand; 0 = as published
+  void validate() const;
+};
+
+// Everything a model's shapes follow from; model.json in checkpoints and bundles.
+struct DemandModelConfig {
+  BoltConfig tower;
+  ModelConfig model;
+  std::int64_t context = 224, horizon = 28;
+  std::int64_t past_numeric = 0, known_numeric = 0;            // column counts
+  std::vector<std::int64_t> past_cardinalities, known_cardinalities;  // categorical columns: codes 0..cardinality-1
+  std::vector<std::int64_t> static_cardinalities;
+};
+
+nlohmann::json to_json(const DemandModelConfig& config);
+DemandModelConfig demand_model_config_from_json(const nlohmann::json& json);
+// config.json in the published form (loadable by the Python package), and back.
+nlohmann::json to_published_json(const BoltConfig& config);
+BoltConfig bolt_config_from_published_json(const nlohmann::json& json);
+
+}  // namespace shelfcast::models

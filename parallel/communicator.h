@@ -1,0 +1,77 @@
+// The ranks of a run and what they say to each other: one small interface over MPI, threads and NCCL.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace shelfcast::parallel {
+
+enum class ReduceOp { sum, min, max };
+
+// How long a wait may last before it becomes an Error(timeout).
+struct Deadlines {
+  std::chrono::milliseconds start{900'000};  // start-up and the first collective
+  std::chrono::milliseconds step{120'000};   // every later one
+};
+
+// An operation that was started and must be waited for. Destroying an unfinished one only logs.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  // Blocks until the operation is done on this rank. Throws Error(timeout) naming the label, this rank and, where
+  // known, the ranks that did not arrive; Error(communication) when a peer is lost.
+  virtual void wait() = 0;
+};
+
+// A group of `size()` ranks. Every member marked collective must be called by all ranks of the group in the same
+// order; sizes must agree. A communicator is used from one thread at a time. Buffers are host memory here; the GPU
+// module's communicator takes device pointers through the same calls. `label` names the operation in messages.
+// With one rank every collective returns at once and changes nothing.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // Rank and size among the ranks on this host: which GPU and which cores are ours.
+  virtual int local_rank() const = 0;
+  virtual int local_size() const = 0;
+  // "mpi", "threads", "nccl", "single".
+  virtual std::string_view backend() const = 0;
+
+  // In place; every rank gets the same bits. Collective.
+  virtual void all_reduce(std::span<float> values, ReduceOp op, std::string_view label) = 0;
+  virtual void all_reduce(std::span<double> values, ReduceOp op, std::string_view label) = 0;
+  virtual void all_reduce(std::span<std::int64_t> values, ReduceOp op, std::string_view label) = 0;
+  // As all_reduce(sum), but returns while the transfer goes on; `values` must stay alive and untouched until wait().
+  virtual std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) = 0;
+  // `values` holds size() equal parts; on return part rank() holds the sum over ranks of that part and is copied to
+  // `part`. Collective.
+  virtual void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) = 0;
+  // `all` holds size() parts of part.size(), rank order. Collective.
+  virtual void all_gather(std::span<const float> part, std::span<float> all, std::string_view label) = 0;
+  // Bytes of any length from every rank, in rank order. Collective.
+  virtual std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> bytes,
+                                                               std::string_view label) = 0;
+  // Root's bytes to everyone (resized to fit). Collective.
+  virtual void broadcast(std::vector<std::byte>& bytes, int root, std::string_view label) = 0;
+  virtual void broadcast(std::span<float> values, int root, std::string_view label) = 0;
+  virtual void barrier(std::string_view label) = 0;
+  // A new group of the ranks that gave the same `color`, ordered by `key` then rank. Collective.
+  virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+  // Ends every rank of the run with this message and a non-zero exit. Not collective; does not return for MPI,
+  // and makes every rank's wait throw for threads.
+  virtual void abort(const std::string& message) = 0;
+};
+
+// A group of one: collectives return at once.
+std::unique_ptr<Communicator> make_single();
+
+}  // namespace shelfcast::parallel

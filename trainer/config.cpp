@@ -1,0 +1,61 @@
+#include "trainer/config.h"
+
+#include "base/error.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+void require_at_least(std::int64_t value, std::int64_t least, const char* field) {
+  if (value < least)
+    throw input_error(fmt::format("{} must be at least {}", field, least), fmt::format("it is {}", value));
+}
+
+}  // namespace
+
+void TuneConfig::validate() const {
+  if (method != "all")
+    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
+                      "use all, the only one this version has");
+}
+
+void OptimizerConfig::validate() const {
+  if (name != "adamw")
+    throw input_error(fmt::format("train.optimizer.name: unknown optimizer \"{}\"", name), "",
+                      "use adamw, the only one this version has");
+  if (!(lr > 0)) throw input_error("train.optimizer.lr must be positive", fmt::format("it is {}", lr));
+  if (!(weight_decay >= 0))
+    throw input_error("train.optimizer.weight_decay must not be negative", fmt::format("it is {}", weight_decay));
+  for (const double beta : {beta1, beta2})
+    if (!(beta >= 0 && beta < 1))
+      throw input_error("train.optimizer.beta1 and beta2 must be in [0, 1)", fmt::format("one is {}", beta));
+  if (!(eps > 0)) throw input_error("train.optimizer.eps must be positive", fmt::format("it is {}", eps));
+}
+
+void TrainConfig::validate() const {
+  require_at_least(steps, 1, "train.steps");
+  require_at_least(batch, 1, "train.batch");
+  require_at_least(micro_batch, 1, "train.micro_batch");
+  require_at_least(threads, 1, "train.threads");
+  require_at_least(validate_every, 1, "train.validate_every");
+  require_at_least(validate_windows, 1, "train.validate_windows");
+  require_at_least(checkpoint_every, 1, "train.checkpoint_every");
+  require_at_least(keep_last, 2, "train.keep_last");
+  require_at_least(early_stop, 0, "train.early_stop");
+  require_at_least(log_every, 1, "train.log_every");
+  if (precision != "fp32")
+    throw input_error(fmt::format("train.precision: \"{}\" is not available", precision), "",
+                      "use fp32, the only one this version has");
+  if (!(clip >= 0)) throw input_error("train.clip must not be negative", fmt::format("it is {}", clip));
+  optimizer.validate();
+  schedule.validate();
+}
+
+void ParallelConfig::validate() const {
+  parallel::parse_backend(backend);
+  require_at_least(bucket_mb, 1, "parallel.bucket_mb");
+  if (zero != 0)
+    throw input_error(fmt::format("parallel.zero: stage {} is not available", zero), "",
+                      "use 0, the only one this version has");
+}
+
+}  // namespace shelfcast::trainer

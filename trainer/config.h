@@ -1,0 +1,65 @@
+// The blocks of a recipe that belong to the trainer: run, tune, train, parallel.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "parallel/launch.h"
+#include "trainer/schedule.h"
+
+namespace shelfcast::trainer {
+
+struct RunConfig {
+  std::string dir = "runs/run";  // the run folder; its last part is the run's name
+  std::int64_t seed = 17;
+};
+
+// What is trained. Only "all" so far.
+struct TuneConfig {
+  std::string method = "all";
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
+struct OptimizerConfig {
+  std::string name = "adamw";
+  double lr = 1e-3;
+  double weight_decay = 0.01;  // decoupled (Loshchilov and Hutter, 2019)
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
+struct TrainConfig {
+  std::int64_t steps = 2000;
+  std::int64_t batch = 256;              // windows per optimizer step over all ranks
+  std::int64_t micro_batch = 64;         // windows per forward on one rank
+  std::int64_t threads = 1;              // inside an operation, per rank; part of what bits depend on
+  std::string precision = "fp32";
+  double clip = 1.0;                     // largest gradient norm; 0 = no clipping
+  std::int64_t validate_every = 200;     // steps
+  std::int64_t validate_windows = 4096;  // at most so many windows a validation, drawn once by key
+  std::int64_t checkpoint_every = 200;   // steps
+  std::int64_t keep_last = 2;            // checkpoints kept beside the best
+  std::int64_t early_stop = 5;           // validations without a new best before stopping; 0 = never
+  std::int64_t log_every = 10;           // steps between lines of metrics.jsonl
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+
+  void validate() const;
+};
+
+struct ParallelConfig {
+  std::string backend = "auto";
+  std::int64_t bucket_mb = 25;
+  std::int64_t zero = 0;
+  std::chrono::milliseconds start_deadline{900'000};
+  std::chrono::milliseconds step_deadline{120'000};
+
+  void validate() const;
+};
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,136 @@
+// Every key of a recipe, once: the reader and the writer both walk these lists.
+#pragma once
+
+#include "trainer/recipe.h"
+
+namespace shelfcast::trainer {
+
+template <typename Visitor>
+void visit(Visitor& v, RunConfig& c) {
+  v("dir", c.dir);
+  v("seed", c.seed);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, data::DataConfig& c) {
+  v("corpus", c.corpus);
+  v("context", c.context);
+  v("horizon", c.horizon);
+  v("min_context", c.min_context);
+  v("known", c.known);
+  v("past", c.past);
+  v("calendar", c.calendar);
+  v("static", c.statics);
+  v("censored", c.censored);
+  v("text", c.text);
+  v("train_until", c.train_until);
+  v("validate_until", c.validate_until);
+  v("superblock", c.superblock);
+  v("chunk_series", c.chunk_series);
+}
+
+// `heads: {quantiles: [...], mean: true}` is a view on two fields of the model block.
+struct HeadFields {
+  std::vector<double>& quantiles;
+  bool& mean;
+};
+template <typename Visitor>
+void visit(Visitor& v, HeadFields& c) {
+  v("quantiles", c.quantiles);
+  v("mean", c.mean);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, models::LossConfig& c) {
+  v("quantile", c.quantile);
+  v("mean", c.mean);
+  v.choice("mean_loss", c.mean_loss, {"mse", "mae"});
+}
+
+template <typename Visitor>
+void visit(Visitor& v, models::ModelConfig& c) {
+  v("tower", c.tower);
+  v("patch", c.patch);
+  v("weights", c.weights);
+  HeadFields heads{c.quantiles, c.mean_head};
+  v.block("heads", heads);
+  v.block("loss", c.loss);
+  v("dropout", c.dropout);
+  v("static_width", c.static_width);
+  v("code_width", c.code_width);
+  v("known_hidden", c.known_hidden);
+  v("scale_floor", c.scale_floor);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, TuneConfig& c) {
+  v("method", c.method);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, OptimizerConfig& c) {
+  v("name", c.name);
+  v("lr", c.lr);
+  v("weight_decay", c.weight_decay);
+  v("beta1", c.beta1);
+  v("beta2", c.beta2);
+  v("eps", c.eps);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, ScheduleConfig& c) {
+  v("name", c.name);
+  v("warmup", c.warmup);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, TrainConfig& c) {
+  v("steps", c.steps);
+  v("batch", c.batch);
+  v("micro_batch", c.micro_batch);
+  v("threads", c.threads);
+  v("precision", c.precision);
+  v("clip", c.clip);
+  v("validate_every", c.validate_every);
+  v("validate_windows", c.validate_windows);
+  v("checkpoint_every", c.checkpoint_every);
+  v("keep_last", c.keep_last);
+  v("early_stop", c.early_stop);
+  v("log_every", c.log_every);
+  v.block("optimizer", c.optimizer);
+  v.block("schedule", c.schedule);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, ParallelConfig& c) {
+  v("backend", c.backend);
+  v("bucket_mb", c.bucket_mb);
+  v("zero", c.zero);
+  v("start_deadline", c.start_deadline);
+  v("step_deadline", c.step_deadline);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, eval::BacktestConfig& c) {
+  v("origins", c.origins);
+  v("stride", c.stride);
+  v("horizon", c.horizon);
+  v("batch", c.batch);
+  v("season", c.season);
+  v("window", c.window);
+  v("by", c.by);
+  v("bootstrap", c.bootstrap);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, Recipe& r) {
+  v.block("run", r.run);
+  v.block("data", r.data);
+  v.block("model", r.model);
+  v.block("tune", r.tune);
+  v.block("train", r.train);
+  v.block("parallel", r.parallel);
+  v.block("backtest", r.backtest);
+}
+
+}  // namespace shelfcast::trainer
