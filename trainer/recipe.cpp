@@ -3,6 +3,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <charconv>
+#include <map>
 
 #include "base/dates.h"
 #include "base/error.h"

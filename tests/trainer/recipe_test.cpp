@@ -1,0 +1,93 @@
+#include "trainer/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+constexpr const char* kMinimal = "data: {corpus: x.corpus}\n";
+
+// The message of the Error that parsing throws; "" when it does not throw.
+std::string message_of(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
+  try {
+    parse_recipe(yaml, "r.yaml", overrides);
+    return "";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.what();
+  }
+}
+
+void expect_parts(const std::string& message, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) EXPECT_NE(message.find(part), std::string::npos) << message;
+}
+
+TEST(Recipe, needs_nothing_but_a_corpus) {
+  const Recipe recipe = parse_recipe(kMinimal, "somewhere/m5.yaml", {});
+  EXPECT_EQ(recipe.data.corpus, "x.corpus");
+  EXPECT_EQ(recipe.run.dir, "runs/m5");
+  expect_parts(message_of("run: {seed: 3}\n"), {"r.yaml", "data.corpus", "missing"});
+  expect_parts(message_of(""), {"data.corpus"});
+}
+
+TEST(Recipe, names_file_line_and_nearest_key_for_an_unknown_key) {
+  expect_parts(message_of("data:\n  corpus: x\n  horizonn: 28\n"), {"r.yaml:3", "data.horizonn", "data.horizon\""});
+  expect_parts(message_of("data: {corpus: x}\ntrian: {steps: 3}\n"), {"r.yaml:2", "trian", "\"train\""});
+  expect_parts(message_of("data: {corpus: x}\ntrain:\n  optimizer:\n    lrr: 1\n"), {"r.yaml:4", "train.optimizer.lr\""});
+  expect_parts(message_of("data: {corpus: x, zzzzzzzz: 1}\n"), {"r.yaml:1", "zzzzzzzz", "context"});
+}
+
+TEST(Recipe, names_file_line_and_wanted_type_for_a_wrong_type) {
+  expect_parts(message_of("data: {corpus: x}\ntrain:\n  steps: many\n"), {"r.yaml:3", "train.steps", "whole number", "many"});
+  expect_parts(message_of("data: {corpus: x, known: price}\n"), {"data.known", "list"});
+  expect_parts(message_of("data: {corpus: x, train_until: 2016-02-30}\n"), {"data.train_until", "date"});
+  expect_parts(message_of("data: {corpus: x}\nparallel: {step_deadline: 5}\n"), {"parallel.step_deadline", "duration"});
+  expect_parts(message_of("data: {corpus: x}\ntrain: 5\n"), {"r.yaml:2", "\"train\"", "block"});
+  expect_parts(message_of("data: {corpus: x}\nmodel: {loss: {mean_loss: huberr}}\n"), {"model.loss.mean_loss", "mse, mae"});
+}
+
+TEST(Recipe, refuses_duplicates_and_broken_yaml_with_the_line) {
+  expect_parts(message_of("data: {corpus: x}\ndata: {corpus: y}\n"), {"r.yaml:2", "twice"});
+  expect_parts(message_of("data: {corpus: x\n"), {"r.yaml:", "not YAML"});
+}
+
+TEST(Recipe, overrides_win_and_name_themselves_in_errors) {
+  const Recipe recipe = parse_recipe(kMinimal, "r.yaml", {"train.steps=7", "data.known=[price, promo]", "run.dir=runs/z"});
+  EXPECT_EQ(recipe.train.steps, 7);
+  EXPECT_EQ(recipe.data.known, (std::vector<std::string>{"price", "promo"}));
+  EXPECT_EQ(recipe.run.dir, "runs/z");
+  expect_parts(message_of(kMinimal, {"train.stepz=7"}), {"--set train.stepz=7", "train.steps\""});
+  expect_parts(message_of(kMinimal, {"train.steps=x"}), {"--set train.steps=x", "whole number"});
+  expect_parts(message_of(kMinimal, {"train.steps"}), {"--set train.steps", "no value"});
+}
+
+TEST(Recipe, survives_being_written_and_read_again) {
+  Recipe recipe = parse_recipe(kMinimal, "r.yaml", {});
+  recipe.data.corpus = "Bücher: 图书/#1.corpus";
+  recipe.data.known = {"price", "促销"};
+  recipe.data.train_until = parse_date("2016-01-03");
+  recipe.train.optimizer.lr = 1.0 / 3.0;
+  recipe.model.mean_head = false;
+  recipe.model.loss.mean_loss = models::LossConfig::MeanLoss::mae;
+  recipe.parallel.step_deadline = std::chrono::minutes(2);
+  const std::string text = to_yaml(recipe);
+  const Recipe again = parse_recipe(text, "again.yaml", {});
+  EXPECT_EQ(to_yaml(again), text);
+  EXPECT_EQ(again.data.corpus, recipe.data.corpus);
+  EXPECT_EQ(again.data.known, recipe.data.known);
+  EXPECT_EQ(again.data.train_until, recipe.data.train_until);
+  EXPECT_EQ(again.train.optimizer.lr, recipe.train.optimizer.lr);
+  EXPECT_FALSE(again.model.mean_head);
+  EXPECT_EQ(again.parallel.step_deadline, recipe.parallel.step_deadline);
+}
+
+TEST(Recipe, checks_what_only_holds_between_blocks) {
+  expect_parts(message_of("data: {corpus: x, horizon: 7}\nbacktest: {horizon: 28}\n"), {"backtest.horizon", "data.horizon"});
+  expect_parts(message_of("data: {corpus: x}\ntrain: {batch: 8, micro_batch: 64}\n"), {"train.micro_batch", "train.batch"});
+  expect_parts(message_of("data: {corpus: x}\ntrain: {keep_last: 1}\n"), {"train.keep_last", "at least 2"});
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer

@@ -1,0 +1,87 @@
+// shelfcast backtest RUN: rolling origins, the model beside its baselines, a report.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "eval/backtest.h"
+#include "trainer/commands/command.h"
+#include "trainer/environment.h"
+#include "trainer/model_forecaster.h"
+#include "trainer/plan.h"
+#include "trainer/trained_run.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+struct Options {
+  std::string run;
+  std::vector<std::string> overrides;
+};
+
+// model  MAE  MSE ... n, one line a forecaster.
+std::string table(const eval::BacktestResult& result) {
+  const std::vector<std::string> metrics = {"mae", "mse", "rmse", "bias", "wape", "mase"};
+  std::string text = fmt::format("{:<20}", "");
+  for (const std::string& metric : metrics) text += fmt::format("{:>12}", metric);
+  text += fmt::format("{:>12}\n", "n");
+  for (const eval::ForecasterResult& forecaster : result.forecasters) {
+    text += fmt::format("{:<20}", forecaster.name);
+    for (const std::string& metric : metrics) {
+      const eval::Score score = forecaster.overall.score(metric);
+      text += score.value ? fmt::format("{:>12.4f}", *score.value) : fmt::format("{:>12}", "-");
+    }
+    text += fmt::format("{:>12.0f}\n", forecaster.overall.score("mae").n);
+  }
+  return text;
+}
+
+std::string verdicts(const eval::BacktestResult& result) {
+  std::string text;
+  for (const eval::Comparison& c : result.comparisons)
+    if (c.difference && c.low && c.high)
+      text += fmt::format("{} than {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series)\n",
+                          to_string(c.verdict), c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high,
+                          c.series);
+  return text;
+}
+
+eval::ReportMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus) {
+  eval::ReportMetadata metadata;
+  metadata.title = run.name();
+  metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)},
+                    {"corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest())},
+                    {"trained until", run.recipe.data.train_until ? format_date(*run.recipe.data.train_until) : ""},
+                    {"validated until", run.recipe.data.validate_until ? format_date(*run.recipe.data.validate_until) : ""},
+                    {"seed", std::to_string(run.recipe.run.seed)},
+                    {"build", build_id()}};
+  return metadata;
+}
+
+void run(const Options& options, parallel::Launch& launch) {
+  TrainedRun trained = open_run(options.run);
+  // Overrides shape the backtest; what the model was trained on stays what it was.
+  const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
+  const ParallelConfig& parallel = trained.recipe.parallel;
+  const auto world = launch.world(parallel::parse_backend(parallel.backend), {parallel.start_deadline, parallel.step_deadline});
+  const data::Corpus corpus(trained.recipe.data.corpus);
+  const DataPlan plan = make_plan(trained.recipe, corpus);
+  ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
+  const eval::BacktestResult result = eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster},
+                                                         plan.validate_end, *world);
+  if (world->rank() != 0) return;
+  eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
+  log::all(table(result) + verdicts(result) + "report: " + (trained.folder.backtest() / "report.html").string());
+}
+
+}  // namespace
+
+void add_backtest(CLI::App& app, Program& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("backtest", "Judge a run on rolling origins (under mpirun: on all ranks)");
+  command->add_option("run", options->run, "Run folder")->required();
+  command->add_option("--set", options->overrides, "Override a key of the backtest: --set backtest.origins=5")
+      ->allow_extra_args(false);
+  command->callback([options, &program] { program.run = [options, &program] { run(*options, program.launch); }; });
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,64 @@
+#include "trainer/environment.h"
+
+#include <fmt/format.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/dates.h"
+
+#ifndef SHELFCAST_BUILD_ID
+#define SHELFCAST_BUILD_ID "unknown"
+#endif
+
+namespace shelfcast::trainer {
+namespace {
+
+// The value behind `key` in a file of "key : value" lines, "" when there is none.
+std::string proc_value(const char* file, const std::string& key) {
+  std::ifstream lines(file);
+  std::string line;
+  while (std::getline(lines, line)) {
+    const std::size_t colon = line.find(':');
+    if (!line.starts_with(key) || colon == std::string::npos) continue;
+    const std::size_t first = line.find_first_not_of(" \t", colon + 1);
+    return first == std::string::npos ? "" : line.substr(first);
+  }
+  return "";
+}
+
+std::string host_name() {
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+}  // namespace
+
+std::string build_id() { return fmt::format("{} (gcc {})", SHELFCAST_BUILD_ID, __VERSION__); }
+
+nlohmann::json describe_environment(const parallel::Communicator& communicator) {
+  return {{"build", build_id()},
+          {"host", host_name()},
+          {"cpu", proc_value("/proc/cpuinfo", "model name")},
+          {"cores", sysconf(_SC_NPROCESSORS_ONLN)},
+          {"memory", proc_value("/proc/meminfo", "MemTotal")},
+          {"torch", TORCH_VERSION},
+          {"ranks", communicator.size()},
+          {"backend", std::string(communicator.backend())},
+          {"started", static_cast<std::int64_t>(std::time(nullptr))}};
+}
+
+nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator) {
+  return {{"ranks", communicator.size()},
+          {"backend", std::string(communicator.backend())},
+          {"threads", recipe.train.threads},
+          {"bucket_mb", recipe.parallel.bucket_mb},
+          {"build", build_id()},
+          {"cpu", proc_value("/proc/cpuinfo", "model name")}};
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,21 @@
+// What a run was made with: stored beside its results.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "parallel/communicator.h"
+#include "trainer/recipe.h"
+
+namespace shelfcast::trainer {
+
+// Version and commit this program was built from, and the compiler.
+std::string build_id();
+
+// Host, CPU, cores, memory, build, library versions, ranks: environment.json.
+nlohmann::json describe_environment(const parallel::Communicator& communicator);
+
+// What the last bits of a run depend on; stored in every checkpoint and compared at resume.
+nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator);
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,25 @@
+// A trained model as a Forecaster of backtests.
+#pragma once
+
+#include "data/features.h"
+#include "eval/forecaster.h"
+#include "models/demand_model.h"
+
+namespace shelfcast::trainer {
+
+// Quantiles in units of demand, never below 0 and never crossing; the median is the 0.5 quantile (interpolated when
+// 0.5 is not a trained level); the mean is the mean head's, or the median without one.
+class ModelForecaster : public eval::Forecaster {
+ public:
+  ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec);
+
+  const std::string& name() const override { return name_; }
+  void forecast(const data::Batch& batch, eval::ForecastValues& values) override;
+
+ private:
+  std::string name_;
+  const models::DemandModel& model_;
+  data::FeatureSpec spec_;
+};
+
+}  // namespace shelfcast::trainer

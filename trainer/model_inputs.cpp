@@ -1,0 +1,69 @@
+#include "trainer/model_inputs.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+template <typename T>
+at::Tensor view(std::vector<T>& values, at::IntArrayRef shape, at::ScalarType type) {
+  return at::from_blob(values.data(), shape, at::TensorOptions().dtype(type));
+}
+
+std::int64_t count(const auto& columns) { return static_cast<std::int64_t>(columns.size()); }
+
+std::vector<std::int64_t> cardinalities(const auto& columns) {
+  std::vector<std::int64_t> result;
+  for (const auto& column : columns) result.push_back(count(column.vocabulary) + 1);  // code 0 = unknown
+  return result;
+}
+
+}  // namespace
+
+models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec) {
+  const std::int64_t b = batch.windows, t = spec.context, u = spec.context + spec.horizon;
+  models::ModelInputs inputs;
+  inputs.context_bt = view(batch.context_bt, {b, t}, at::kFloat);
+  inputs.past_bnt = view(batch.past_bnt, {b, count(spec.past_numeric), t}, at::kFloat);
+  inputs.past_codes_bct = view(batch.past_codes_bct, {b, count(spec.past_categorical), t}, at::kInt);
+  inputs.known_bnu = view(batch.known_bnu, {b, count(spec.known_numeric), u}, at::kFloat);
+  inputs.known_codes_bcu = view(batch.known_codes_bcu, {b, count(spec.known_categorical), u}, at::kInt);
+  inputs.statics_bs = view(batch.statics_bs, {b, count(spec.statics)}, at::kInt);
+  return inputs;
+}
+
+at::Tensor make_targets(data::Batch& batch, const data::FeatureSpec& spec) {
+  return view(batch.target_bh, {batch.windows, spec.horizon}, at::kFloat);
+}
+
+at::Tensor make_weights(data::Batch& batch) { return view(batch.weight_b, {batch.windows}, at::kFloat); }
+
+models::DemandModelConfig make_model_config(const models::ModelConfig& model, const data::FeatureSpec& spec) {
+  models::DemandModelConfig config;
+  config.model = model;
+  config.context = spec.context;
+  config.horizon = spec.horizon;
+  if (model.weights.empty()) {
+    config.tower = models::named_tower(model.tower);
+    config.tower.prediction_length = spec.horizon;
+    config.tower.context_length = std::max(config.tower.context_length, spec.context);
+    config.tower.input_patch_size = config.tower.input_patch_stride = model.patch;
+    config.tower.quantiles = model.quantiles;
+    config.tower.dropout_rate = model.dropout;
+  } else {
+    const std::filesystem::path path = std::filesystem::path(model.weights) / "config.json";
+    config.tower = models::bolt_config_from_published_json(nlohmann::json::parse(read_file(path)));
+  }
+  config.past_numeric = count(spec.past_numeric);
+  config.known_numeric = count(spec.known_numeric);
+  config.past_cardinalities = cardinalities(spec.past_categorical);
+  config.known_cardinalities = cardinalities(spec.known_categorical);
+  config.static_cardinalities = cardinalities(spec.statics);
+  return config;
+}
+
+}  // namespace shelfcast::trainer

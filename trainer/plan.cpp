@@ -1,0 +1,85 @@
+#include "trainer/plan.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+// The first step that begins on or after `date`, kept inside the axis.
+std::int64_t step_from(const data::CorpusInfo& info, Date date) {
+  std::int64_t step = info.axis.step_at_or_before(date);
+  if (info.axis.date_of(step) < date) ++step;
+  return std::clamp<std::int64_t>(step, 0, info.demand_end);
+}
+
+void resolve_dates(const Recipe& recipe, const data::CorpusInfo& info, DataPlan& plan) {
+  const eval::BacktestConfig& backtest = recipe.backtest;
+  plan.validate_end = recipe.data.validate_until
+                          ? step_from(info, *recipe.data.validate_until)
+                          : info.demand_end - backtest.horizon - (backtest.origins - 1) * backtest.stride;
+  plan.train_end = recipe.data.train_until ? step_from(info, *recipe.data.train_until)
+                                           : plan.validate_end - recipe.data.horizon;
+  if (plan.train_end > plan.validate_end)
+    throw input_error("data.train_until lies after data.validate_until",
+                      fmt::format("{} and {}", format_date(info.axis.date_of(plan.train_end)),
+                                  format_date(info.axis.date_of(plan.validate_end))),
+                      "training must end before validation does");
+}
+
+void check_room(const Recipe& recipe, const data::CorpusInfo& info, const DataPlan& plan) {
+  if (plan.train_space.origins() >= 1) return;
+  throw input_error(
+      fmt::format("no training window fits: {} steps are left for training, but data.min_context {} and data.horizon {} "
+                  "need {}",
+                  std::max<std::int64_t>(plan.train_end, 0), recipe.data.min_context, recipe.data.horizon,
+                  recipe.data.min_context + recipe.data.horizon),
+      fmt::format("demand covers {} steps from {}, backtest and validation take the rest", info.demand_end,
+                  format_date(info.axis.start)),
+      "shorten data.horizon, backtest.origins or backtest.stride, or set data.train_until");
+}
+
+std::vector<data::Window> choose_validation(const Recipe& recipe, const data::CorpusInfo& info, const DataPlan& plan) {
+  const std::int64_t origins = std::max<std::int64_t>(0, (plan.validate_end - plan.train_end) / recipe.data.horizon);
+  const std::int64_t all = origins * info.series;
+  std::vector<data::Window> windows;
+  if (all == 0) return windows;
+  const KeyedPermutation order(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")),
+                               static_cast<std::uint64_t>(all));
+  for (std::int64_t i = 0; i < std::min(all, recipe.train.validate_windows); ++i) {
+    const auto chosen = static_cast<std::int64_t>(order(static_cast<std::uint64_t>(i)));
+    windows.push_back({chosen / origins, plan.train_end + chosen % origins * recipe.data.horizon});
+  }
+  std::sort(windows.begin(), windows.end(), [](const data::Window& a, const data::Window& b) {
+    return std::pair(a.series, a.origin) < std::pair(b.series, b.origin);
+  });
+  return windows;
+}
+
+}  // namespace
+
+DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
+  const data::CorpusInfo& info = corpus.info();
+  DataPlan plan;
+  resolve_dates(recipe, info, plan);
+  plan.train_space = {.series = info.series,
+                      .first_origin = recipe.data.min_context,
+                      .last_origin = plan.train_end - recipe.data.horizon,
+                      .chunk_series = recipe.data.chunk_series,
+                      .superblock = recipe.data.superblock};
+  check_room(recipe, info, plan);
+  plan.features = data::make_features(recipe.data, corpus, plan.train_end);
+  plan.validation = choose_validation(recipe, info, plan);
+  return plan;
+}
+
+Recipe with_dates(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus) {
+  Recipe dated = recipe;
+  dated.data.train_until = corpus.info().axis.date_of(plan.train_end);
+  dated.data.validate_until = corpus.info().axis.date_of(plan.validate_end);
+  return dated;
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,29 @@
+// What a recipe means on a given corpus: which steps are trained on, validated on and left for backtests.
+#pragma once
+
+#include <vector>
+
+#include "data/corpus.h"
+#include "data/features.h"
+#include "data/sampler.h"
+#include "trainer/recipe.h"
+
+namespace shelfcast::trainer {
+
+// Steps of the corpus' time axis: [0, train_end) is trained on, [train_end, validate_end) validates, what comes after is
+// never seen by training.
+struct DataPlan {
+  data::FeatureSpec features;  // scalers fitted on [0, train_end)
+  std::int64_t train_end = 0, validate_end = 0;
+  data::WindowSpace train_space;
+  std::vector<data::Window> validation;  // sorted by (series, origin); at most train.validate_windows
+};
+
+// Resolves the dates of the recipe; without them the first backtest origin ends validation and one horizon before it
+// ends training. Throws Error(input) when no training window fits, naming the lengths.
+DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus);
+
+// The recipe with the plan's dates written out, so that a corpus that grows later does not move a run's cut-offs.
+Recipe with_dates(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus);
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,63 @@
+#include "trainer/run_folder.h"
+
+#include <sstream>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+// The recipe without what results do not depend on: the folder and the parallel block.
+std::string comparable(Recipe recipe) {
+  recipe.run.dir.clear();
+  recipe.parallel = {};
+  return to_yaml(recipe);
+}
+
+// "lr: 0.001 in the run, lr: 0.002 now" for the first line that differs; "" when none does.
+std::string first_difference(const std::string& stored, const std::string& now) {
+  std::istringstream a(stored), b(now);
+  std::string line_a, line_b, block;
+  while (std::getline(a, line_a) && std::getline(b, line_b)) {
+    if (line_a == line_b) continue;
+    const auto trim = [](const std::string& s) { return s.substr(std::min(s.find_first_not_of(' '), s.size())); };
+    return fmt::format("{} in the run, {} now", trim(line_a), trim(line_b));
+  }
+  return "";
+}
+
+}  // namespace
+
+std::filesystem::path RunFolder::log(int rank) const { return path_ / "log" / fmt::format("rank-{}.jsonl", rank); }
+
+bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
+  if (exists()) {
+    if (resume == Resume::never)
+      throw input_error(fmt::format("the run folder {} exists", path_.string()), "a run is never overwritten",
+                        "add --resume to go on with it, or choose another folder with --set run.dir=...");
+    const std::string difference = first_difference(comparable(stored_recipe()), comparable(wanted));
+    if (!difference.empty())
+      throw input_error(fmt::format("the recipe is not the one that {} was started with", path_.string()), difference,
+                        "resume with the stored recipe.yaml, or start a new run in another folder");
+    return true;
+  }
+  if (resume == Resume::required)
+    throw input_error(fmt::format("there is no run to resume in {}", path_.string()), "it has no recipe.yaml",
+                      "leave --resume out, or use --resume auto");
+  std::error_code failed;
+  std::filesystem::create_directories(path_ / "log", failed);
+  std::filesystem::create_directories(checkpoints(), failed);
+  if (failed) throw io_error(fmt::format("cannot make the run folder {}", path_.string()), failed.value());
+  write_file_atomically(recipe(), to_yaml(wanted));
+  return false;
+}
+
+Recipe RunFolder::stored_recipe() const {
+  if (!exists())
+    throw input_error(fmt::format("{} is not a run folder", path_.string()), "it has no recipe.yaml",
+                      "name the folder that `shelfcast train` made, e.g. runs/m5");
+  return read_recipe(recipe(), {});
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,36 @@
+#include "trainer/trained_run.h"
+
+#include <ATen/Parallel.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "trainer/checkpoint.h"
+
+namespace shelfcast::trainer {
+
+std::string TrainedRun::name() const {
+  const std::filesystem::path path = folder.path();
+  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
+}
+
+TrainedRun open_run(const std::filesystem::path& folder) {
+  TrainedRun run{.folder = RunFolder(folder), .recipe = {}, .features = {}, .step = 0, .model = nullptr};
+  run.recipe = run.folder.stored_recipe();
+  at::set_num_threads(static_cast<int>(run.recipe.train.threads));
+  const Checkpoints checkpoints(run.folder.checkpoints());
+  const std::optional<std::int64_t> step = checkpoints.best_valid();
+  if (!step)
+    throw data_error(fmt::format("{} has no whole checkpoint", folder.string()), "the run was stopped before its first",
+                     "go on with `shelfcast train RECIPE --resume`");
+  run.step = *step;
+  const nlohmann::json features = nlohmann::json::parse(read_file(run.folder.features()), nullptr, false);
+  if (features.is_discarded())
+    throw data_error(fmt::format("{} is not JSON", run.folder.features().string()), "damaged file");
+  run.features = data::feature_spec_from_json(features);
+  run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
+  return run;
+}
+
+}  // namespace shelfcast::trainer

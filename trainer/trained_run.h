@@ -1,0 +1,31 @@
+// A run opened for use: its recipe, columns and best model.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/features.h"
+#include "models/demand_model.h"
+#include "trainer/recipe.h"
+#include "trainer/run_folder.h"
+
+namespace shelfcast::trainer {
+
+struct TrainedRun {
+  RunFolder folder;
+  Recipe recipe;
+  data::FeatureSpec features;
+  std::int64_t step = 0;  // of the checkpoint used
+  std::unique_ptr<models::DemandModel> model;
+
+  // "m5": the last part of the folder's name.
+  std::string name() const;
+};
+
+// Opens the best whole checkpoint of a run folder. Throws Error(input) when this is not a run folder, Error(data) when no
+// checkpoint is whole.
+TrainedRun open_run(const std::filesystem::path& folder);
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,42 @@
+#include "trainer/validation.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include "base/error.h"
+#include "trainer/model_inputs.h"
+
+namespace shelfcast::trainer {
+
+Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan, std::int64_t batch)
+    : spec_(plan.features), windows_(static_cast<std::int64_t>(plan.validation.size())) {
+  if (windows_ > 0) reader_ = std::make_unique<data::EvaluationReader>(corpus, plan.features, plan.validation, batch);
+}
+
+Validation::~Validation() = default;
+
+double Validation::loss(const models::DemandModel& model, parallel::Communicator& communicator) {
+  const at::NoGradGuard no_grad;
+  const std::int64_t batches = reader_->batches();
+  std::vector<double> sums(static_cast<std::size_t>(2 * batches), 0.0);  // loss and valid targets of each batch
+  for (std::int64_t k = communicator.rank(); k < batches; k += communicator.size()) {
+    reader_->read(k, batch_);
+    const models::Forecast forecast = model.forward(make_inputs(batch_, spec_), nullptr);
+    const models::LossSums batch_sums =
+        models::loss_sums(forecast, make_targets(batch_, spec_), make_weights(batch_), model.config());
+    sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
+    sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
+  }
+  // Every slot is non-zero on one rank only, so this sum is exact.
+  communicator.all_reduce(std::span<double>(sums), parallel::ReduceOp::sum, "validation loss");
+  double loss = 0, valid = 0;
+  for (std::size_t k = 0; k < sums.size(); k += 2) {
+    loss += sums[k];
+    valid += sums[k + 1];
+  }
+  if (valid == 0)
+    throw data_error("no demand is observed on the validation days", "every target there is missing",
+                     "move data.train_until and data.validate_until to days with data");
+  return loss / valid;
+}
+
+}  // namespace shelfcast::trainer
