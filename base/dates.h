@@ -11,8 +11,8 @@ namespace shelfcast {
 
 using Date = std::chrono::sys_days;
 
-// Parses "YYYY-MM-DD" (a time of day after 'T' or ' ' is accepted and dropped) or "YYYYMMDD"; nullopt if it is
-// not a date of the calendar.
+// Parses "YYYY-MM-DD" (a time of day after 'T' or ' ' is accepted and dropped) or "YYYYMMDD"; nullopt if it
+// is not a date of the calendar.
 std::optional<Date> parse_date(std::string_view text);
 // "YYYY-MM-DD".
 std::string format_date(Date date);

@@ -35,12 +35,18 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 const char* to_string(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::input: return "input";
-    case ErrorKind::data: return "data";
-    case ErrorKind::io: return "io";
-    case ErrorKind::communication: return "communication";
-    case ErrorKind::timeout: return "timeout";
-    case ErrorKind::internal: return "internal";
+    case ErrorKind::input:
+      return "input";
+    case ErrorKind::data:
+      return "data";
+    case ErrorKind::io:
+      return "io";
+    case ErrorKind::communication:
+      return "communication";
+    case ErrorKind::timeout:
+      return "timeout";
+    case ErrorKind::internal:
+      return "internal";
   }
   return "internal";
 }
@@ -54,7 +60,8 @@ Error::Error(ErrorKind kind, std::string problem, std::string why, std::string a
 
 Error io_error(std::string problem, int error_number, std::string advice) {
   if (advice.empty() && error_number == ENOSPC) advice = "free some space or write to another disk";
-  return Error(ErrorKind::io, std::move(problem), std::generic_category().message(error_number), std::move(advice));
+  return Error(ErrorKind::io, std::move(problem), std::generic_category().message(error_number),
+               std::move(advice));
 }
 
 std::string nearest_name(const std::string& word, const std::vector<std::string>& candidates) {

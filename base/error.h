@@ -56,15 +56,16 @@ inline Error data_error(std::string problem, std::string why = {}, std::string a
 Error io_error(std::string problem, int error_number, std::string advice = {});
 
 // A precondition inside our own code: failing it is a bug of ours, never the user's.
-#define SHELFCAST_ASSERT(condition)                                                                     \
-  do {                                                                                                  \
-    if (!(condition))                                                                                   \
-      throw ::shelfcast::Error(::shelfcast::ErrorKind::internal, "internal check failed: " #condition,  \
-                               fmt::format("{}:{}", __FILE__, __LINE__),                                \
+#define SHELFCAST_ASSERT(condition)                                                                    \
+  do {                                                                                                 \
+    if (!(condition))                                                                                  \
+      throw ::shelfcast::Error(::shelfcast::ErrorKind::internal, "internal check failed: " #condition, \
+                               fmt::format("{}:{}", __FILE__, __LINE__),                               \
                                "please report this with the command and its log");                     \
   } while (false)
 
-// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a likely misspelling.
+// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a likely
+// misspelling.
 std::string nearest_name(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace shelfcast

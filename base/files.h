@@ -18,8 +18,8 @@ std::string read_file(const std::filesystem::path& path);
 // Throws Error(io) (full disk, permission) and leaves nothing half-written behind.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
-// The same for a file too large to hold in memory twice: write() piece by piece, then commit(). The destructor removes
-// what was not committed.
+// The same for a file too large to hold in memory twice: write() piece by piece, then commit(). The
+// destructor removes what was not committed.
 class AtomicFile {
  public:
   // Throws Error(io).

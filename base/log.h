@@ -1,4 +1,5 @@
-// Logging with two intents: something every rank does (rank 0 prints it once), and something this rank alone met.
+// Logging with two intents: something every rank does (rank 0 prints it once), and something this rank alone
+// met.
 #pragma once
 
 #include <fmt/format.h>
@@ -18,8 +19,8 @@ void set_identity(Identity identity);
 // The calling thread's identity where there is a ThreadIdentity, else the process's.
 const Identity& identity();
 
-// While it lives, the calling thread logs as another rank: ranks that are threads of one process print what all ranks
-// do once, like ranks that are processes.
+// While it lives, the calling thread logs as another rank: ranks that are threads of one process print what
+// all ranks do once, like ranks that are processes.
 class ThreadIdentity {
  public:
   explicit ThreadIdentity(Identity identity);
@@ -33,7 +34,8 @@ class ThreadIdentity {
 };
 
 // Also write every line of this rank as JSON lines {"time", "level", "rank", "host", "message"} to `path`,
-// appending. Throws Error(io) when it cannot be opened; a disk that fills up later is reported once on stderr.
+// appending. Throws Error(io) when it cannot be opened; a disk that fills up later is reported once on
+// stderr.
 void open_file(const std::filesystem::path& path);
 void close_file();
 

@@ -46,7 +46,8 @@ class RandomStream {
   // Uniform 32-bit word.
   std::uint32_t bits() {
     if (next_ == 4) {
-      block_ = philox(key_, {static_cast<std::uint32_t>(counter_), static_cast<std::uint32_t>(counter_ >> 32), 0, 0});
+      block_ = philox(
+          key_, {static_cast<std::uint32_t>(counter_), static_cast<std::uint32_t>(counter_ >> 32), 0, 0});
       ++counter_;
       next_ = 0;
     }
@@ -59,7 +60,9 @@ class RandomStream {
     return (static_cast<double>((high << 20) ^ (low >> 12)) + 0.5) * 0x1p-52;
   }
   // Uniform integer in [0, n), n >= 1.
-  std::uint64_t below(std::uint64_t n) { return static_cast<std::uint64_t>(uniform() * static_cast<double>(n)); }
+  std::uint64_t below(std::uint64_t n) {
+    return static_cast<std::uint64_t>(uniform() * static_cast<double>(n));
+  }
   // Standard normal (Box-Muller; one of the pair is dropped so that draws stay countable).
   double normal() {
     const double radius = std::sqrt(-2.0 * std::log(uniform()));

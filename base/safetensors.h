@@ -32,8 +32,9 @@ struct StoredTensor {
   std::vector<float> to_float() const;
 };
 
-// A whole file, mapped read-only. The constructor checks everything a damaged or hostile header could lie about
-// (length, offsets, overlaps, shapes against bytes) and throws Error(data) naming the path and the tensor.
+// A whole file, mapped read-only. The constructor checks everything a damaged or hostile header could lie
+// about (length, offsets, overlaps, shapes against bytes) and throws Error(data) naming the path and the
+// tensor.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
@@ -61,9 +62,9 @@ struct TensorToStore {
   std::span<const std::byte> bytes;
 };
 
-// Writes atomically. Tensors are stored in the order given, but wider dtypes first: so each is aligned to its element
-// without holes, which readers of the format refuse. Throws Error(input) on a name given twice or bytes that do not
-// fit the shape, Error(io) when writing fails.
+// Writes atomically. Tensors are stored in the order given, but wider dtypes first: so each is aligned to its
+// element without holes, which readers of the format refuse. Throws Error(input) on a name given twice or
+// bytes that do not fit the shape, Error(io) when writing fails.
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToStore> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

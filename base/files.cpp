@@ -1,0 +1,245 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace shelfcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A file descriptor that is closed on every path out.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int number() const { return number_; }
+  bool is_open() const { return number_ >= 0; }
+
+ private:
+  int number_;
+};
+
+Descriptor open_to_read(const fs::path& path) {
+  const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (number < 0) throw io_error("cannot read " + path.string(), errno);
+  return Descriptor(number);
+}
+
+// Size of an open regular file.
+std::size_t size_of_file(const Descriptor& file, const fs::path& path) {
+  struct stat status {};
+  if (::fstat(file.number(), &status) != 0) throw io_error("cannot read " + path.string(), errno);
+  if (S_ISDIR(status.st_mode)) throw io_error("cannot read " + path.string(), EISDIR);
+  return static_cast<std::size_t>(status.st_size);
+}
+
+// Reads up to `size` bytes; returns 0 at the end of the file.
+std::size_t read_some(const Descriptor& file, char* to, std::size_t size, const fs::path& path) {
+  while (true) {
+    const ssize_t count = ::read(file.number(), to, size);
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) throw io_error("cannot read " + path.string(), errno);
+  }
+}
+
+// Creates "<path>.partial-<pid>[-n]". The name is new even when a crashed process with our pid left one
+// behind, and when several threads write the same path.
+std::pair<int, fs::path> create_beside(const fs::path& path) {
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    fs::path name = path;
+    name += ".partial-" + std::to_string(::getpid());
+    if (attempt > 0) name += "-" + std::to_string(attempt);
+    const int number = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (number >= 0) return {number, name};
+    if (errno != EEXIST) throw io_error("cannot write " + path.string(), errno);
+  }
+  throw io_error("cannot write " + path.string(), EEXIST, "remove the *.partial-* files beside it");
+}
+
+// Returns errno or 0.
+int write_all(int number, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(number, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return 0;
+}
+
+// Makes the contents of a file or folder durable. Returns errno or 0.
+int flush_to_disk(const fs::path& path) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) return errno;
+  if (::fsync(file.number()) == 0) return 0;
+  // Some file systems cannot flush a folder and say so with EINVAL; their renames are durable by themselves.
+  return errno == EINVAL ? 0 : errno;
+}
+
+fs::path parent_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+// Renames a folder to a name that must be free. Returns errno or 0.
+int rename_to_free_name(const fs::path& from, const fs::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  // Not every file system knows RENAME_NOREPLACE; plain rename replaces an empty folder only.
+  if (fs::exists(fs::symlink_status(to))) return EEXIST;
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+std::string to_text(XXH128_hash_t hash) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  std::string text = "xxh3:";
+  for (const unsigned char byte : canonical.digest) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  const Descriptor file = open_to_read(path);
+  // Files in /proc say 0 bytes and still have some, so the size is a hint and the end is where reading stops.
+  std::string bytes(size_of_file(file, path) + 1, '\0');
+  std::size_t filled = 0;
+  while (const std::size_t count = read_some(file, bytes.data() + filled, bytes.size() - filled, path)) {
+    filled += count;
+    if (filled == bytes.size()) bytes.resize(bytes.size() * 2);
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+void write_file_atomically(const fs::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  std::tie(descriptor_, partial_) = create_beside(path_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!partial_.empty()) ::unlink(partial_.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) {
+  SHELFCAST_ASSERT(descriptor_ >= 0);
+  if (const int failed = write_all(descriptor_, bytes); failed != 0)
+    throw io_error("cannot write " + path_.string(), failed);
+}
+
+void AtomicFile::commit() {
+  SHELFCAST_ASSERT(descriptor_ >= 0);
+  int failed = ::fsync(descriptor_) == 0 ? 0 : errno;
+  // Network file systems may report a full disk only when the file is closed.
+  if (::close(std::exchange(descriptor_, -1)) != 0 && failed == 0) failed = errno;
+  if (failed == 0 && ::rename(partial_.c_str(), path_.c_str()) != 0) failed = errno;
+  if (failed != 0) throw io_error("cannot write " + path_.string(), failed);
+  partial_.clear();
+  failed = flush_to_disk(parent_of(path_));
+  if (failed != 0) throw io_error("cannot flush the folder of " + path_.string(), failed);
+}
+
+AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)) {
+  if (path_.filename().empty()) path_ = path_.parent_path();  // "name/" is "name"
+  if (fs::exists(fs::symlink_status(path_)))
+    throw input_error(path_.string() + " already exists", {}, "choose another name or remove it");
+  staging_ = path_;
+  staging_ += ".partial-" + std::to_string(::getpid());
+  std::error_code failed;
+  // What is there under this name belonged to a process of the same pid that crashed.
+  fs::remove_all(staging_, failed);
+  if (!failed) fs::create_directories(staging_, failed);
+  if (failed) throw io_error("cannot make the folder " + staging_.string(), failed.value());
+}
+
+AtomicFolder::~AtomicFolder() {
+  if (committed_) return;
+  std::error_code failed;
+  fs::remove_all(staging_, failed);
+  if (failed) log::warn("cannot remove {} ({})", staging_.string(), failed.message());
+}
+
+void AtomicFolder::commit() {
+  SHELFCAST_ASSERT(!committed_);
+  std::error_code listing;
+  for (auto entry = fs::recursive_directory_iterator(staging_, listing);
+       !listing && entry != fs::recursive_directory_iterator(); entry.increment(listing)) {
+    if (entry->is_symlink()) continue;
+    if (const int failed = flush_to_disk(entry->path()); failed != 0)
+      throw io_error("cannot flush " + entry->path().string(), failed);
+  }
+  if (listing) throw io_error("cannot list " + staging_.string(), listing.value());
+  int failed = flush_to_disk(staging_);
+  if (failed == 0) failed = rename_to_free_name(staging_, path_);
+  if (failed != 0) throw io_error("cannot put " + path_.string() + " in place", failed);
+  committed_ = true;
+  failed = flush_to_disk(parent_of(path_));
+  if (failed != 0) throw io_error("cannot flush the folder of " + path_.string(), failed);
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  const Descriptor file = open_to_read(path);
+  const std::size_t size = size_of_file(file, path);
+  if (size == 0) return;  // an empty range cannot be mapped
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (address == MAP_FAILED) throw io_error("cannot map " + path.string(), errno);
+  data_ = static_cast<const std::byte*>(address);
+  size_ = size;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::string digest_bytes(std::span<const std::byte> bytes) {
+  return to_text(XXH3_128bits(bytes.data(), bytes.size()));
+}
+
+std::string digest_text(std::string_view text) { return to_text(XXH3_128bits(text.data(), text.size())); }
+
+std::string digest_file(const fs::path& path) {
+  const Descriptor file = open_to_read(path);
+  size_of_file(file, path);  // a folder is refused here
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  if (!state || XXH3_128bits_reset(state.get()) != XXH_OK) throw std::bad_alloc();
+  std::vector<char> buffer(std::size_t{1} << 20);
+  while (const std::size_t count = read_some(file, buffer.data(), buffer.size(), path))
+    XXH3_128bits_update(state.get(), buffer.data(), count);
+  return to_text(XXH3_128bits_digest(state.get()));
+}
+
+}  // namespace shelfcast
