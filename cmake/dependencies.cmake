@@ -8,7 +8,9 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
-find_package(MPI REQUIRED COMPONENTS C)  # the C interface; MPI's C++ bindings are gone from the standard
+find_package(MPI REQUIRED COMPONENTS C)
+# mpi.h still brings C++ bindings that the standard dropped, unless told not to.
+target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
 
 find_package(HDF5 REQUIRED COMPONENTS C)
 if(HDF5_IS_PARALLEL)

@@ -52,13 +52,13 @@ function(shelfcast_add_program name)
 endfunction()
 
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
-#                    [TIMEOUT seconds] [RANKS 1 2 3])
+#                    [TIMEOUT seconds] [CORES n] [RANKS 1 2 3])
 #
 # Makes the program NAME_tests. Each TEST in it is one ctest test, found when ctest runs; with RANKS the whole program
 # is one ctest test for each number of MPI ranks instead. NEEDS are programs the tests start (their folder is
-# SHELFCAST_BIN_DIR in the sources). LABELS slow keeps tests out of the quick run.
+# SHELFCAST_BIN_DIR in the sources). LABELS slow keeps tests out of the quick run. CORES is what one test keeps busy.
 function(shelfcast_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "TIMEOUT" "SOURCES;LIBS;NEEDS;LABELS;RANKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "TIMEOUT;CORES" "SOURCES;LIBS;NEEDS;LABELS;RANKS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "shelfcast_add_test(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -67,6 +67,9 @@ function(shelfcast_add_test name)
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
+  endif()
+  if(NOT arg_CORES)
+    set(arg_CORES 1)
   endif()
   set(program ${name}_tests)
   add_executable(${program} ${arg_SOURCES})
@@ -104,6 +107,17 @@ function(shelfcast_add_test name)
     string(REPLACE ";" "\\;" labels "${labels}")
     string(REPLACE ";" "\\;" environment "${environment}")
     gtest_discover_tests(${program} TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-      PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "${environment}")
+      PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_CORES} ENVIRONMENT "${environment}")
   endif()
+endfunction()
+
+# shelfcast_define_build_id(TARGET source.cpp): SHELFCAST_BUILD_ID in that source, always that of the current commit.
+function(shelfcast_define_build_id target source)
+  set(options ${CMAKE_BINARY_DIR}/generated/build_id.options)
+  set(command ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR} -D VERSION=${PROJECT_VERSION} -D OUT=${options}
+    -P ${CMAKE_SOURCE_DIR}/cmake/build_id.cmake)
+  execute_process(COMMAND ${command})
+  add_custom_target(shelfcast_build_id COMMAND ${command} BYPRODUCTS ${options} COMMENT "")
+  add_dependencies(${target} shelfcast_build_id)
+  set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "@${options}" OBJECT_DEPENDS ${options})
 endfunction()

@@ -11,6 +11,7 @@
 #                     (default: the GPU set when this machine has a GPU)
 #   SHELFCAST_TORCH   an existing LibTorch (the folder holding include/ and lib/) to use instead of the pinned one
 #   CUDA_HOME         an existing CUDA toolkit to use instead of the pinned runtime
+#   SHELFCAST_WHEELS  a folder of wheels fetched beforehand, for machines that reach no package index
 set -euo pipefail
 
 torch=torch==2.11.0
@@ -69,7 +70,7 @@ python3 -m venv "$work/pip" >&2 || {
 mkdir "$work/tmp"
 install() {
   TMPDIR=$work/tmp "$work/pip/bin/python" -m pip --quiet --disable-pip-version-check install \
-    ${SHELFCAST_WHEELS:+--find-links "$SHELFCAST_WHEELS"} \
+    ${SHELFCAST_WHEELS:+--no-index --find-links "$SHELFCAST_WHEELS"} \
     --no-cache-dir --no-compile --target "$work/set" "$@" >&2 || {
     say "the packages could not be fetched - check the package index pip is configured for, or point" \
       "SHELFCAST_TORCH (and CUDA_HOME) to an existing installation"

@@ -11,7 +11,8 @@
 namespace shelfcast::parallel {
 namespace {
 
-// The opened module; the library stays open until the process ends, because CUDA does not survive being closed.
+// The opened module; the library stays open until the process ends, because CUDA does not survive being
+// closed.
 struct Module {
   decltype(&shelfcast_gpu_module_version) version = nullptr;
   decltype(&shelfcast_gpu_versions) versions = nullptr;
@@ -70,14 +71,15 @@ GpuReport inspect_gpus() {
   const int count = module.devices(found.data(), static_cast<std::int32_t>(found.size()), problem.data(),
                                    static_cast<std::int32_t>(problem.size()));
   if (count < 0) {
-    report.problem = problem.data();
+    // CUDA itself calls a machine without any driver one with an old driver.
+    report.problem = versions.driver == 0 ? "no NVIDIA driver on this machine" : problem.data();
   } else if (count == 0) {
     report.problem = "no CUDA device";
   }
   for (int index = 0; index < std::min<int>(count, static_cast<int>(found.size())); ++index) {
     const ShelfcastGpuDevice& device = found[static_cast<std::size_t>(index)];
-    report.devices.push_back({device.name, device.bus_id, device.memory_bytes, device.free_bytes, device.compute_major,
-                              device.compute_minor});
+    report.devices.push_back({device.name, device.bus_id, device.memory_bytes, device.free_bytes,
+                              device.compute_major, device.compute_minor});
   }
   return report;
 }

@@ -15,10 +15,11 @@ struct GpuDevice {
   int compute_major = 0, compute_minor = 0;
 };
 
-// What this machine offers. Never throws for a machine without GPUs: then `devices` is empty and `problem` says why.
+// What this machine offers. Never throws for a machine without GPUs: then `devices` is empty and `problem`
+// says why.
 struct GpuReport {
   std::vector<GpuDevice> devices;
-  std::string problem;                   // empty when devices can be used
+  std::string problem;                    // empty when devices can be used
   int runtime = 0, driver = 0, nccl = 0;  // versions as CUDA and NCCL number them; 0 = absent
 };
 

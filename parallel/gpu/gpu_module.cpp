@@ -44,8 +44,8 @@ SHELFCAST_EXPORT void shelfcast_gpu_versions(ShelfcastGpuVersions* versions) {
 #endif
 }
 
-SHELFCAST_EXPORT std::int32_t shelfcast_gpu_devices(ShelfcastGpuDevice* devices, std::int32_t capacity, char* problem,
-                                                    std::int32_t problem_size) {
+SHELFCAST_EXPORT std::int32_t shelfcast_gpu_devices(ShelfcastGpuDevice* devices, std::int32_t capacity,
+                                                    char* problem, std::int32_t problem_size) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess && status != cudaErrorNoDevice) {

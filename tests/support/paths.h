@@ -12,8 +12,8 @@ inline std::filesystem::path source_dir() { return SHELFCAST_SOURCE_DIR; }
 // The folder of the built programs.
 inline std::filesystem::path bin_dir() { return SHELFCAST_BIN_DIR; }
 
-// The folder with data/ and other things too large for the repository: $SHELFCAST_SHARED or ../shared beside the
-// sources; nothing when absent, and then the test skips itself:
+// The folder with data/ and other things too large for the repository: $SHELFCAST_SHARED or ../shared beside
+// the sources; nothing when absent, and then the test skips itself:
 //
 //   const auto shared = shared_dir();
 //   if (!shared) GTEST_SKIP() << "no shared data here";

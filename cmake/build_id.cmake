@@ -1,0 +1,15 @@
+# Run as a script at every build: writes what the program calls its build (the commit, "+" when files differ from it)
+# as a compiler option into OUT, and touches OUT only when it changed.
+execute_process(COMMAND git -C ${SOURCE} describe --always --tags --dirty=+ OUTPUT_VARIABLE commit
+  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+set(id ${VERSION})
+if(NOT failed)
+  string(APPEND id "-${commit}")
+endif()
+set(text "-DSHELFCAST_BUILD_ID='\"${id}\"'\n")
+if(EXISTS ${OUT})
+  file(READ ${OUT} before)
+endif()
+if(NOT "${before}" STREQUAL "${text}")
+  file(WRITE ${OUT} "${text}")
+endif()
