@@ -37,16 +37,16 @@ struct LossConfig {
 // Recipe block `model` (without weights) and how it meets the data.
 struct ModelConfig {
   std::string tower = "bolt-tiny";
-  std::int64_t patch = 16;               // input patch size and stride for towers trained from scratch
-  std::string weights;                   // published directory or empty = from scratch
+  std::int64_t patch = 16;  // input patch size and stride for towers trained from scratch
+  std::string weights;      // published directory or empty = from scratch
   std::vector<double> quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
   bool mean_head = true;
   LossConfig loss;
   double dropout = 0.1;
-  std::int64_t static_width = 16;        // width of one static's embedding
-  std::int64_t code_width = 4;           // width of one categorical covariate's embedding
-  std::int64_t known_hidden = 64;        // hidden width of the known-covariate head
-  double scale_floor = 0.0;              // smallest divisor of the instance norm in units of demand; 0 = as published
+  std::int64_t static_width = 16;  // width of one static's embedding
+  std::int64_t code_width = 4;     // width of one categorical covariate's embedding
+  std::int64_t known_hidden = 64;  // hidden width of the known-covariate head
+  double scale_floor = 0.0;  // smallest divisor of the instance norm in units of demand; 0 = as published
   void validate() const;
 };
 
@@ -55,10 +55,25 @@ struct DemandModelConfig {
   BoltConfig tower;
   ModelConfig model;
   std::int64_t context = 224, horizon = 28;
-  std::int64_t past_numeric = 0, known_numeric = 0;            // column counts
-  std::vector<std::int64_t> past_cardinalities, known_cardinalities;  // categorical columns: codes 0..cardinality-1
+  std::int64_t past_numeric = 0, known_numeric = 0;  // column counts
+  std::vector<std::int64_t> past_cardinalities,
+      known_cardinalities;  // categorical columns: codes 0..cardinality-1
   std::vector<std::int64_t> static_cardinalities;
+
+  std::int64_t patch_columns() const;      // X: columns beside demand in a patch
+  std::int64_t known_head_inputs() const;  // Z: inputs of one step of the known-covariate head
+  std::int64_t median_index() const;       // of model.quantiles: the level nearest to 0.5
+  // For each of model.quantiles its row among tower.quantiles.
+  std::vector<std::int64_t> tower_rows() const;
+  // Throws Error(input) naming the field.
+  void validate() const;
 };
+
+// The tower a recipe asks for. From scratch: the named size with the recipe's patch, dropout and quantiles,
+// as long a context and as many steps as the data block asks for. With weights: what their config.json says,
+// with the recipe's dropout. Throws Error(input) when weights forecast fewer than `horizon` steps, Error(io)
+// or Error(data) for their config.json.
+BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_t horizon);
 
 nlohmann::json to_json(const DemandModelConfig& config);
 DemandModelConfig demand_model_config_from_json(const nlohmann::json& json);

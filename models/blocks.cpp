@@ -1,0 +1,131 @@
+#include "models/blocks.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+#include "base/random.h"
+#include "models/threads.h"
+
+namespace shelfcast::models {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr std::int64_t kRowBlock =
+    64;  // rows whose part of a gain's gradient is summed first, whatever the threads
+
+struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_any, const at::Tensor& gain,
+                            double epsilon) {
+    const at::Tensor x = x_any.contiguous();
+    const std::int64_t rows = x.size(0), width = x.size(1);
+    const at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options());
+    const float* from = x.const_data_ptr<float>();
+    const float* gains = gain.const_data_ptr<float>();
+    float* to = y.mutable_data_ptr<float>();
+    float* factors = rstd.mutable_data_ptr<float>();
+    parallel_for(rows, kRowBlock, [&](std::int64_t first, std::int64_t last) {
+      kernels().rms_norm(last - first, width, static_cast<float>(epsilon), from + first * width, gains,
+                         to + first * width, factors + first);
+    });
+    context->save_for_backward({x, gain, rstd});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &gain = saved[1], &rstd = saved[2];
+    const at::Tensor dy = gradients[0].contiguous(), dx = at::empty_like(x);
+    const std::int64_t rows = x.size(0), width = x.size(1), blocks = (rows + kRowBlock - 1) / kRowBlock;
+    const at::Tensor dgains = at::zeros({blocks, width}, x.options());
+    const float* xs = x.const_data_ptr<float>();
+    const float* gains = gain.const_data_ptr<float>();
+    const float* factors = rstd.const_data_ptr<float>();
+    const float* from = dy.const_data_ptr<float>();
+    float* to = dx.mutable_data_ptr<float>();
+    float* parts = dgains.mutable_data_ptr<float>();
+    parallel_for(blocks, 1, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t block = first; block < last; ++block) {
+        const std::int64_t row = block * kRowBlock, at = row * width;
+        kernels().rms_norm_backward(std::min(kRowBlock, rows - row), width, xs + at, gains, factors + row,
+                                    from + at, to + at, parts + block * width);
+      }
+    });
+    return {dx, dgains.sum(0), at::Tensor()};
+  }
+};
+
+// Two normal numbers from two words (Box and Muller).
+inline void normal_pair(std::uint32_t a, std::uint32_t b, float deviation, float* out) {
+  const float radius =
+      deviation * std::sqrt(-2.0F * std::log((static_cast<float>(a >> 8) + 0.5F) * 0x1p-24F));
+  const float angle = 6.2831853F * (static_cast<float>(b >> 8) * 0x1p-24F);
+  out[0] = radius * std::cos(angle);
+  out[1] = radius * std::sin(angle);
+}
+
+}  // namespace
+
+void fill_normal(at::Tensor& values, std::uint64_t key, double deviation) {
+  const std::int64_t n = values.numel(), blocks = (n + 3) / 4;
+  float* out = values.mutable_data_ptr<float>();
+  const auto scale = static_cast<float>(deviation);
+  parallel_for(blocks, 4096, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t block = first; block < last; ++block) {
+      const auto counter = static_cast<std::uint64_t>(block);
+      const auto words =
+          philox(key, {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), 0, 0});
+      float four[4];
+      normal_pair(words[0], words[1], scale, four);
+      normal_pair(words[2], words[3], scale, four + 2);
+      for (std::int64_t i = 0; i < std::min<std::int64_t>(4, n - block * 4); ++i)
+        out[block * 4 + i] = four[i];
+    }
+  });
+}
+
+at::Tensor ParameterMaker::add(const std::string& name, at::Tensor values, Decay decay) {
+  values.set_requires_grad(true);
+  parameters_.push_back({name, values, decay == Decay::yes});
+  return values;
+}
+
+at::Tensor ParameterMaker::normal(const std::string& name, at::IntArrayRef shape, double deviation,
+                                  Decay decay) {
+  at::Tensor values = at::empty(shape, at::kFloat);
+  if (fill_ == Fill::draw) {
+    if (deviation == 0.0) {
+      values.zero_();
+    } else {
+      fill_normal(values, mix(seed_, key_of(name)), deviation);
+    }
+  }
+  return add(name, values, decay);
+}
+
+at::Tensor ParameterMaker::constant(const std::string& name, at::IntArrayRef shape, float value) {
+  return add(name, at::full(shape, value, at::kFloat), Decay::no);
+}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+}
+
+at::Tensor ResidualBlock::operator()(const at::Tensor& x, const SiteDropout& site,
+                                     const at::Tensor& more_hidden, const at::Tensor& more_residual) const {
+  at::Tensor inner = hidden(x);
+  if (more_hidden.defined()) inner = inner + more_hidden;
+  at::Tensor straight = residual(x);
+  if (more_residual.defined()) straight = straight + more_residual;
+  return add_dropout(straight, output(relu_dropout_(inner, {})), site);
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+  if (fits_kernels(x)) return RmsNormFunction::apply(x, gain, epsilon);
+  return gain * (x * at::rsqrt(x.square().mean(-1, /*keepdim=*/true) + epsilon));
+}
+
+}  // namespace shelfcast::models

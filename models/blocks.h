@@ -1,0 +1,66 @@
+// What towers and heads are made of: named parameters, linear layers, norms, residual blocks.
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+#include <vector>
+
+#include "models/dropout.h"
+
+namespace shelfcast::models {
+
+// A trainable tensor; `tensor` shares its TensorImpl with the model, so set_data() moves the model into flat
+// buffers.
+struct Parameter {
+  std::string name;   // published name with a prefix: "tower.encoder.block.0...", "fusion.static.0.weight"
+  at::Tensor tensor;  // leaf, requires_grad
+  bool decay = true;  // false for norms, biases and embeddings
+};
+
+// Makes parameters with their first values, each drawn by (seed, name): the same on any rank, in any order.
+class ParameterMaker {
+ public:
+  enum class Fill { draw, leave };  // leave: values are about to be loaded
+  enum class Decay { yes, no };
+  ParameterMaker(std::uint64_t seed, Fill fill) : seed_(seed), fill_(fill) {}
+
+  // Normal with this standard deviation; 0 makes zeros.
+  at::Tensor normal(const std::string& name, at::IntArrayRef shape, double deviation,
+                    Decay decay = Decay::yes);
+  // All elements alike; never decayed (norms, biases).
+  at::Tensor constant(const std::string& name, at::IntArrayRef shape, float value);
+
+  std::vector<Parameter> take() { return std::move(parameters_); }
+
+ private:
+  at::Tensor add(const std::string& name, at::Tensor values, Decay decay);
+  std::uint64_t seed_;
+  Fill fill_;
+  std::vector<Parameter> parameters_;
+};
+
+// Fills `values` (contiguous float) with normal draws keyed by `key`.
+void fill_normal(at::Tensor& values, std::uint64_t key, double deviation);
+
+struct Linear {
+  at::Tensor weight;  // [out, in]
+  at::Tensor bias;    // [out] or undefined
+  // x [rows, in] -> [rows, out].
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+// The published patch embedding: a hidden layer beside a straight one.
+struct ResidualBlock {
+  Linear hidden, output, residual;
+
+  // dropout(output(relu(hidden(x) + more_hidden))) + residual(x) + more_residual; the additions may be
+  // undefined.
+  at::Tensor operator()(const at::Tensor& x, const SiteDropout& site, const at::Tensor& more_hidden = {},
+                        const at::Tensor& more_residual = {}) const;
+};
+
+// gain * x / sqrt(mean(x^2) + epsilon) over the last dimension of x [rows, width]. Differentiable.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);
+
+}  // namespace shelfcast::models

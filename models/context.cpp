@@ -1,0 +1,142 @@
+#include "models/context.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace shelfcast::models {
+
+namespace {
+
+double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
+
+// One embedding table a categorical column.
+std::vector<at::Tensor> tables(const std::string& name, const std::vector<std::int64_t>& cardinalities,
+                               std::int64_t width, ParameterMaker& make) {
+  std::vector<at::Tensor> result;
+  for (std::size_t i = 0; i < cardinalities.size(); ++i) {
+    result.push_back(make.normal(fmt::format("{}.{}.weight", name, i), {cardinalities[i], width}, 1.0,
+                                 ParameterMaker::Decay::no));
+  }
+  return result;
+}
+
+// Appends numeric columns [b, n, t] and each categorical column's embedding [b, w, t] to `columns`.
+void append_columns(const at::Tensor& numeric_bnt, std::int64_t numeric, const at::Tensor& codes_bct,
+                    const std::vector<at::Tensor>& code_tables, std::vector<at::Tensor>& numeric_out,
+                    std::vector<at::Tensor>& code_out) {
+  if (numeric > 0) numeric_out.push_back(numeric_bnt);
+  for (std::size_t i = 0; i < code_tables.size(); ++i) {
+    const at::Tensor codes_bt = codes_bct.select(1, static_cast<std::int64_t>(i)).to(at::kLong);
+    code_out.push_back(at::embedding(code_tables[i], codes_bt).transpose(1, 2));
+  }
+}
+
+at::Tensor last_steps(const at::Tensor& x, std::int64_t steps) {
+  return x.defined() && x.size(-1) > steps ? x.narrow(-1, x.size(-1) - steps, steps) : x;
+}
+
+}  // namespace
+
+Normalised normalise(const at::Tensor& context_bt, double scale_floor) {
+  const at::Tensor observed = context_bt.isnan().logical_not();
+  const at::Tensor x = at::where(observed, context_bt, at::zeros({}, context_bt.options())).to(at::kDouble);
+  const at::Tensor mask = observed.to(at::kDouble), count = mask.sum(1), some = count > 0;
+  const at::Tensor divisor = count.clamp_min(1.0);
+  const at::Tensor mean = x.sum(1) / divisor;
+  const at::Tensor deviation = (((x - mean.unsqueeze(1)) * mask).square().sum(1) / divisor).sqrt();
+  Normalised result;
+  result.observed_bt = observed;
+  result.loc_b = mean.to(context_bt.scalar_type());
+  at::Tensor scale = at::where(some, deviation, at::ones_like(deviation)).to(context_bt.scalar_type());
+  result.scale_b = scale_floor > 0.0 ? scale.clamp_min(scale_floor) : scale.masked_fill(scale == 0.0, 1e-5);
+  const at::Tensor scaled = (context_bt - result.loc_b.unsqueeze(1)) / result.scale_b.unsqueeze(1);
+  result.scaled_bt = at::where(observed, scaled, at::zeros({}, scaled.options()));
+  return result;
+}
+
+at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch) {
+  const std::int64_t steps = columns_bxt.size(2), patches = (steps + patch - 1) / patch;
+  const at::Tensor padded = at::constant_pad_nd(columns_bxt, {patches * patch - steps, 0}, 0);
+  return padded.view({padded.size(0), padded.size(1), patches, patch})
+      .transpose(1, 2)
+      .reshape({padded.size(0), patches, padded.size(1) * patch});
+}
+
+Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& make) : config_(config) {
+  const bool zero = start == Start::at_pretrained;
+  past_tables_ = tables("fusion.past_code", config.past_cardinalities, config.model.code_width, make);
+  known_tables_ = tables("fusion.known_code", config.known_cardinalities, config.model.code_width, make);
+  const std::int64_t inputs = config.patch_columns() * config.tower.input_patch_size,
+                     d = config.tower.d_model;
+  if (inputs > 0) {
+    const double deviation = zero ? 0.0 : inverse_root(inputs);
+    patch_hidden_ = make.normal("fusion.patch.hidden.weight", {config.tower.d_ff, inputs}, deviation);
+    patch_residual_ = make.normal("fusion.patch.residual.weight", {d, inputs}, deviation);
+  }
+  static_tables_ = tables("fusion.static", config.static_cardinalities, config.model.static_width, make);
+  if (!static_tables_.empty()) {
+    const std::int64_t width = config.model.static_width * static_cast<std::int64_t>(static_tables_.size());
+    // A tenth: thousands of series must not start as far apart as their own demand makes them.
+    shift_.weight =
+        make.normal("fusion.static.shift.weight", {2 * d, width}, zero ? 0.0 : 0.1 * inverse_root(width));
+    shift_.bias = make.constant("fusion.static.shift.bias", {2 * d}, 0.0F);
+  }
+}
+
+ModelInputs Context::cut(const ModelInputs& inputs) const {
+  const std::int64_t steps = config_.tower.context_length;
+  ModelInputs result = inputs;
+  result.context_bt = last_steps(inputs.context_bt, steps);
+  result.past_bnt = last_steps(inputs.past_bnt, steps);
+  result.past_codes_bct = last_steps(inputs.past_codes_bct, steps);
+  result.known_bnu = last_steps(inputs.known_bnu, steps + config_.horizon);
+  result.known_codes_bcu = last_steps(inputs.known_codes_bcu, steps + config_.horizon);
+  return result;
+}
+
+at::Tensor Context::known_columns(const ModelInputs& inputs) const {
+  std::vector<at::Tensor> columns;
+  append_columns(inputs.known_bnu, config_.known_numeric, inputs.known_codes_bcu, known_tables_, columns,
+                 columns);
+  return columns.empty() ? at::Tensor() : at::cat(columns, 1);
+}
+
+at::Tensor Context::static_shift(const at::Tensor& statics_bs) const {
+  if (static_tables_.empty()) return {};
+  std::vector<at::Tensor> embedded;
+  for (std::size_t i = 0; i < static_tables_.size(); ++i) {
+    embedded.push_back(
+        at::embedding(static_tables_[i], statics_bs.select(1, static_cast<std::int64_t>(i)).to(at::kLong)));
+  }
+  return shift_(at::cat(embedded, 1));
+}
+
+PatchInputs Context::patch_inputs(const ModelInputs& inputs, const Normalised& demand,
+                                  const at::Tensor& known_bxu, const at::Tensor& shift_b2d) const {
+  const std::int64_t patch = config_.tower.input_patch_size, steps = inputs.context_bt.size(1);
+  const at::Tensor observed = demand.observed_bt.to(demand.scaled_bt.scalar_type());
+  const at::Tensor patches = into_patches(at::stack({demand.scaled_bt, observed}, 1), patch);
+  PatchInputs result;
+  result.attended_bn = patches.narrow(2, patch, patch).sum(2) > 0;
+  result.patches = patches.flatten(0, 1);
+  if (patch_hidden_.defined()) {
+    std::vector<at::Tensor> numeric, codes;
+    append_columns(inputs.past_bnt, config_.past_numeric, inputs.past_codes_bct, past_tables_, numeric,
+                   codes);
+    if (known_bxu.defined()) {
+      const at::Tensor known_bxt = known_bxu.narrow(2, 0, steps);
+      const std::int64_t coded = known_bxt.size(1) - config_.known_numeric;
+      numeric.push_back(known_bxt.narrow(1, 0, config_.known_numeric));
+      codes.push_back(known_bxt.narrow(1, config_.known_numeric, coded));
+    }
+    numeric.insert(numeric.end(), codes.begin(), codes.end());
+    const at::Tensor columns = into_patches(at::cat(numeric, 1), patch).flatten(0, 1);
+    result.more_hidden = at::mm(columns, patch_hidden_.t());
+    result.more_residual = at::mm(columns, patch_residual_.t());
+  }
+  if (shift_b2d.defined()) result.shift_bd = shift_b2d.narrow(1, 0, config_.tower.d_model);
+  return result;
+}
+
+}  // namespace shelfcast::models

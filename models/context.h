@@ -1,0 +1,58 @@
+// Everything around the demand series: its own scale, its patches, other columns and statics (docs/model.md,
+// steps 1-6).
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+#include <vector>
+
+#include "models/blocks.h"
+#include "models/config.h"
+#include "models/inputs.h"
+#include "models/series/chronos_bolt.h"
+
+namespace shelfcast::models {
+
+// What starts at zero: nothing from scratch; with pretrained weights every path that would change their
+// forecast.
+enum class Start { from_scratch, at_pretrained };
+
+// A window's demand in its own scale.
+struct Normalised {
+  at::Tensor scaled_bt;    // 0 where not observed
+  at::Tensor observed_bt;  // bool
+  at::Tensor loc_b, scale_b;
+};
+
+// Instance norm over the observed steps; sums in double, so that a constant series has exactly no deviation.
+Normalised normalise(const at::Tensor& context_bt, double scale_floor);
+
+// [b, x, t] padded on the left with zeros to whole patches -> [b, patches, x * patch], column-major inside a
+// patch.
+at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch);
+
+// Statics and columns beside demand.
+class Context {
+ public:
+  Context(const DemandModelConfig& config, Start start, ParameterMaker& make);
+
+  // The last steps the tower reads: context cut to `context_length`, known columns to that and the horizon.
+  ModelInputs cut(const ModelInputs& inputs) const;
+  // Known covariates, numeric and embedded: [b, x, u]; undefined without any.
+  at::Tensor known_columns(const ModelInputs& inputs) const;
+  // [b, 2d]: what statics add to every token (first half) and to the decoder's state (second half); undefined
+  // without.
+  at::Tensor static_shift(const at::Tensor& statics_bs) const;
+  // The tower's inputs; `known_bxu` and `shift_b2d` as made above.
+  PatchInputs patch_inputs(const ModelInputs& inputs, const Normalised& demand, const at::Tensor& known_bxu,
+                           const at::Tensor& shift_b2d) const;
+
+ private:
+  DemandModelConfig config_;
+  std::vector<at::Tensor> past_tables_, known_tables_, static_tables_;
+  at::Tensor patch_hidden_, patch_residual_;
+  Linear shift_;
+};
+
+}  // namespace shelfcast::models

@@ -1,0 +1,138 @@
+#include "models/demand_model.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "models/context.h"
+#include "models/heads.h"
+#include "models/series/chronos_bolt.h"
+#include "models/weights.h"
+
+namespace shelfcast::models {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Tied to shared.weight, or left by the library that saved them: not ours to read.
+const std::vector<std::string> kIgnored = {"lm_head.weight", "encoder.embed_tokens.weight",
+                                           "decoder.embed_tokens.weight"};
+
+constexpr char kReadme[] =
+    "# A Shelfcast demand model\n\n"
+    "`tower/` is a Chronos-Bolt model in its published form; Python loads it with\n"
+    "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what `fusion.safetensors` "
+    "holds: statics,\n"
+    "covariates and the mean head. `model.json` says how the parts fit together.\n";
+
+void require_steps(const at::Tensor& tensor, std::int64_t columns, std::int64_t steps, const char* what) {
+  if (columns == 0) return;
+  if (!tensor.defined() || tensor.dim() != 3 || tensor.size(1) != columns || tensor.size(2) != steps) {
+    throw Error(ErrorKind::internal, fmt::format("{} of a batch do not fit the model", what),
+                fmt::format("it needs {} columns of {} steps", columns, steps));
+  }
+}
+
+void check(const ModelInputs& inputs, const DemandModelConfig& config) {
+  SHELFCAST_ASSERT(inputs.context_bt.dim() == 2 && inputs.context_bt.size(1) > 0);
+  const std::int64_t steps = inputs.context_bt.size(1);
+  const auto count = [](const auto& cardinalities) {
+    return static_cast<std::int64_t>(cardinalities.size());
+  };
+  require_steps(inputs.past_bnt, config.past_numeric, steps, "past columns");
+  require_steps(inputs.past_codes_bct, count(config.past_cardinalities), steps, "past categories");
+  require_steps(inputs.known_bnu, config.known_numeric, steps + config.horizon, "known columns");
+  require_steps(inputs.known_codes_bcu, count(config.known_cardinalities), steps + config.horizon,
+                "known categories");
+}
+
+}  // namespace
+
+struct DemandModel::Impl {
+  Impl(DemandModelConfig config_, std::uint64_t seed, ParameterMaker::Fill fill)
+      : config(std::move(config_)),
+        start(config.model.weights.empty() ? Start::from_scratch : Start::at_pretrained) {
+    const bool pretrained = start == Start::at_pretrained;
+    ParameterMaker tower_maker(seed, pretrained ? ParameterMaker::Fill::leave : fill), maker(seed, fill);
+    tower = std::make_unique<ChronosBolt>(config.tower, "tower.", tower_maker);
+    context = std::make_unique<Context>(config, start, maker);
+    heads = std::make_unique<Heads>(config, start, maker);
+    parameters = tower_maker.take();
+    for (Parameter& parameter : maker.take()) parameters.push_back(std::move(parameter));
+  }
+
+  DemandModelConfig config;
+  Start start;
+  std::unique_ptr<ChronosBolt> tower;
+  std::unique_ptr<Context> context;
+  std::unique_ptr<Heads> heads;
+  std::vector<Parameter> parameters;
+};
+
+DemandModel::DemandModel(DemandModelConfig config, std::uint64_t seed) {
+  config.validate();
+  impl_ = std::make_unique<Impl>(std::move(config), seed, ParameterMaker::Fill::draw);
+  const std::string& weights = impl_->config.model.weights;
+  if (!weights.empty())
+    load_weights(fs::path(weights) / "model.safetensors", "tower.", impl_->parameters, kIgnored);
+}
+
+DemandModel::DemandModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+DemandModel::~DemandModel() = default;
+DemandModel::DemandModel(DemandModel&&) noexcept = default;
+
+const DemandModelConfig& DemandModel::config() const { return impl_->config; }
+const std::vector<Parameter>& DemandModel::parameters() const { return impl_->parameters; }
+
+Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys) const {
+  const DemandModelConfig& config = impl_->config;
+  check(batch, config);
+  const Context& context = *impl_->context;
+  const ModelInputs inputs = context.cut(batch);
+  const Dropout dropout(keys, config.model.dropout);
+  const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor);
+  const at::Tensor known_bxu = context.known_columns(inputs);
+  const at::Tensor shift_b2d = context.static_shift(inputs.statics_bs);
+  at::Tensor state_bd =
+      impl_->tower->state(context.patch_inputs(inputs, demand, known_bxu, shift_b2d), dropout);
+  if (shift_b2d.defined())
+    state_bd = state_bd + shift_b2d.narrow(1, config.tower.d_model, config.tower.d_model);
+  const at::Tensor known_bxh = known_bxu.defined()
+                                   ? known_bxu.narrow(2, known_bxu.size(2) - config.horizon, config.horizon)
+                                   : known_bxu;
+  auto result = (*impl_->heads)(state_bd, impl_->tower->quantiles(state_bd, dropout), known_bxh, demand);
+  return {result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
+}
+
+void DemandModel::save(const fs::path& folder) const {
+  std::error_code failed;
+  fs::create_directories(folder / "tower", failed);
+  if (failed) throw io_error("cannot make " + (folder / "tower").string(), failed.value());
+  write_file_atomically(folder / "tower" / "config.json",
+                        to_published_json(impl_->config.tower).dump(2) + "\n");
+  save_weights(folder / "tower" / "model.safetensors", "tower.", impl_->parameters);
+  std::vector<Parameter> others;
+  for (const Parameter& parameter : impl_->parameters) {
+    if (!parameter.name.starts_with("tower.")) others.push_back(parameter);
+  }
+  save_weights(folder / "fusion.safetensors", "", others);
+  write_file_atomically(folder / "model.json", to_json(impl_->config).dump(2) + "\n");
+  write_file_atomically(folder / "README.md", kReadme);
+}
+
+DemandModel DemandModel::load(const fs::path& folder) {
+  const auto path = folder / "model.json";
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) throw data_error(path.string() + " is not JSON", "it is damaged or foreign");
+  auto impl = std::make_unique<Impl>(demand_model_config_from_json(json), 0, ParameterMaker::Fill::leave);
+  load_weights(folder / "tower" / "model.safetensors", "tower.", impl->parameters, kIgnored);
+  std::vector<Parameter> others;
+  for (const Parameter& parameter : impl->parameters) {
+    if (!parameter.name.starts_with("tower.")) others.push_back(parameter);
+  }
+  load_weights(folder / "fusion.safetensors", "", others);
+  return DemandModel(std::move(impl));
+}
+
+}  // namespace shelfcast::models

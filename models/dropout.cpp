@@ -1,0 +1,202 @@
+#include "models/dropout.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "models/threads.h"
+
+namespace shelfcast::models {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr std::int64_t kElementGrain =
+    32768;  // elements below which a second thread costs more than it saves
+
+// Elements of one window, and windows a thread should take at least.
+struct Layout {
+  std::int64_t windows, elements, grain;
+};
+
+Layout layout(const at::Tensor& x, const SiteDropout& site) {
+  const auto windows = static_cast<std::int64_t>(site.keys_b.size());
+  SHELFCAST_ASSERT(windows > 0 && x.numel() % windows == 0);
+  const std::int64_t elements = x.numel() / windows;
+  return {windows, elements, std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(1, elements))};
+}
+
+at::Tensor keep_of(const at::Tensor& x, const SiteDropout& site) {
+  return site.keep_mask(layout(x, site).elements).view(x.sizes()).to(x.device());
+}
+
+// dy * keep * scale.
+at::Tensor masked_gradient(const at::Tensor& dy_any, const at::Tensor& keep, float scale) {
+  if (!fits_kernels(dy_any)) return dy_any * keep * scale;
+  const at::Tensor dy = dy_any.contiguous(), dx = at::empty_like(dy);
+  const float* from = dy.const_data_ptr<float>();
+  const std::uint8_t* mask = keep.const_data_ptr<std::uint8_t>();
+  float* to = dx.mutable_data_ptr<float>();
+  parallel_for(dy.numel(), kElementGrain, [&](std::int64_t first, std::int64_t last) {
+    kernels().dropout_backward(scale, last - first, from + first, mask + first, to + first);
+  });
+  return dx;
+}
+
+// (x, residual or undefined) -> residual + x * keep * scale, and keep.
+std::pair<at::Tensor, at::Tensor> dropout_forward(const at::Tensor& x_any, const at::Tensor& residual_any,
+                                                  const SiteDropout& site) {
+  if (!fits_kernels(x_any)) {
+    const at::Tensor keep = keep_of(x_any, site), kept = x_any * keep * site.scale;
+    return {residual_any.defined() ? residual_any + kept : kept, keep};
+  }
+  const at::Tensor x = x_any.contiguous();
+  const at::Tensor residual = residual_any.defined() ? residual_any.contiguous() : residual_any;
+  const at::Tensor out = at::empty_like(x), keep = at::empty(x.sizes(), x.options().dtype(at::kByte));
+  const float* from = x.const_data_ptr<float>();
+  const float* base = residual.defined() ? residual.const_data_ptr<float>() : nullptr;
+  float* to = out.mutable_data_ptr<float>();
+  std::uint8_t* mask = keep.mutable_data_ptr<std::uint8_t>();
+  const Layout shape = layout(x, site);
+  parallel_for(shape.windows, shape.grain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t window = first; window < last; ++window) {
+      const std::int64_t at = window * shape.elements;
+      kernels().dropout(site.draw(window), shape.elements, from + at, base == nullptr ? nullptr : base + at,
+                        to + at, mask + at);
+    }
+  });
+  return {out, keep};
+}
+
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const SiteDropout& site) {
+    auto [out, keep] = dropout_forward(x, {}, site);
+    context->save_for_backward({keep});
+    context->saved_data["scale"] = static_cast<double>(site.scale);
+    return out;
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto scale = static_cast<float>(context->saved_data["scale"].toDouble());
+    return {masked_gradient(gradients[0], context->get_saved_variables()[0], scale), at::Tensor()};
+  }
+};
+
+struct AddDropoutFunction : torch::autograd::Function<AddDropoutFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& residual, const at::Tensor& x,
+                            const SiteDropout& site) {
+    auto [out, keep] = dropout_forward(x, residual, site);
+    context->save_for_backward({keep});
+    context->saved_data["scale"] = static_cast<double>(site.scale);
+    return out;
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto scale = static_cast<float>(context->saved_data["scale"].toDouble());
+    return {gradients[0], masked_gradient(gradients[0], context->get_saved_variables()[0], scale),
+            at::Tensor()};
+  }
+};
+
+void relu_dropout_kernel(at::Tensor& x, const SiteDropout& site) {
+  float* data = x.mutable_data_ptr<float>();
+  if (!site.active()) {
+    parallel_for(x.numel(), kElementGrain,
+                 [&](std::int64_t first, std::int64_t last) { kernels().relu(last - first, data + first); });
+    return;
+  }
+  const Layout shape = layout(x, site);
+  parallel_for(shape.windows, shape.grain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t window = first; window < last; ++window) {
+      kernels().relu_dropout(site.draw(window), shape.elements, data + window * shape.elements);
+    }
+  });
+}
+
+struct ReluDropoutFunction : torch::autograd::Function<ReluDropoutFunction> {
+  static at::Tensor forward(AutogradContext* context, at::Tensor x, const SiteDropout& site) {
+    if (fits_kernels(x) && x.is_contiguous()) {
+      relu_dropout_kernel(x, site);
+    } else {
+      x.relu_();
+      if (site.active()) x.mul_(keep_of(x, site)).mul_(site.scale);
+    }
+    context->mark_dirty({x});
+    context->save_for_backward({x});
+    context->saved_data["scale"] = static_cast<double>(site.scale);
+    return x;
+  }
+  // What was kept and positive is what is positive in the result.
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto scale = static_cast<float>(context->saved_data["scale"].toDouble());
+    const at::Tensor y = context->get_saved_variables()[0];
+    if (!fits_kernels(y) || !y.is_contiguous()) return {gradients[0] * (y > 0) * scale, at::Tensor()};
+    const at::Tensor dy = gradients[0].contiguous(), dx = at::empty_like(dy);
+    const float* from = dy.const_data_ptr<float>();
+    const float* made = y.const_data_ptr<float>();
+    float* to = dx.mutable_data_ptr<float>();
+    parallel_for(dy.numel(), kElementGrain, [&](std::int64_t first, std::int64_t last) {
+      kernels().relu_dropout_backward(scale, last - first, from + first, made + first, to + first);
+    });
+    return {dx, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+bool fits_kernels(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat; }
+
+SiteDropout SiteDropout::split(std::int64_t parts) const {
+  SiteDropout result{{}, threshold, scale};
+  result.keys_b.reserve(keys_b.size() * static_cast<std::size_t>(parts));
+  for (const std::uint64_t key : keys_b) {
+    for (std::int64_t part = 0; part < parts; ++part)
+      result.keys_b.push_back(mix(key, static_cast<std::uint64_t>(part)));
+  }
+  return result;
+}
+
+at::Tensor SiteDropout::keep_mask(std::int64_t elements) const {
+  const auto draws = static_cast<std::int64_t>(keys_b.size());
+  at::Tensor keep = at::empty({draws, elements}, at::kByte);
+  std::uint8_t* data = keep.mutable_data_ptr<std::uint8_t>();
+  for (std::int64_t i = 0; i < draws; ++i) kernels().keep_mask(draw(i), elements, data + i * elements);
+  return keep;
+}
+
+Dropout::Dropout(const DropoutKeys* keys, double rate) {
+  threshold_ = static_cast<std::uint32_t>(std::lround(rate * 65536.0));
+  if (keys == nullptr || threshold_ == 0) {
+    threshold_ = 0;
+    return;
+  }
+  const std::uint64_t step = mix(keys->seed, static_cast<std::uint64_t>(keys->step));
+  keys_b_.reserve(keys->sample_b.size());
+  for (const std::int64_t sample : keys->sample_b)
+    keys_b_.push_back(mix(step, static_cast<std::uint64_t>(sample)));
+}
+
+SiteDropout Dropout::site(std::string_view name) const {
+  if (threshold_ == 0) return {};
+  SiteDropout site{{}, threshold_, static_cast<float>(65536.0 / (65536.0 - threshold_))};
+  const std::uint64_t site_key = key_of(name);
+  site.keys_b.reserve(keys_b_.size());
+  for (const std::uint64_t key : keys_b_) site.keys_b.push_back(mix(key, site_key));
+  return site;
+}
+
+at::Tensor dropout(const at::Tensor& x, const SiteDropout& site) {
+  return site.active() ? DropoutFunction::apply(x, site) : x;
+}
+
+at::Tensor add_dropout(const at::Tensor& residual, const at::Tensor& x, const SiteDropout& site) {
+  return site.active() ? AddDropoutFunction::apply(residual, x, site) : residual + x;
+}
+
+at::Tensor relu_dropout_(at::Tensor x, const SiteDropout& site) {
+  return ReluDropoutFunction::apply(std::move(x), site);
+}
+
+}  // namespace shelfcast::models

@@ -1,0 +1,58 @@
+// Dropout whose masks are a pure function of (seed, step, sample, site, element): the same window is dropped
+// alike in any batch, on any rank and any number of threads. The bits: models/kernels/kernels.h.
+#pragma once
+
+#include <torch/types.h>
+
+#include <string_view>
+#include <vector>
+
+#include "models/inputs.h"
+#include "models/kernels/kernels.h"
+
+namespace shelfcast::models {
+
+// One site of one forward: a draw for each window.
+struct SiteDropout {
+  std::vector<std::uint64_t> keys_b;
+  std::uint32_t threshold = 0;
+  float scale = 1.0F;
+
+  bool active() const { return threshold != 0; }
+  DropoutDraw draw(std::int64_t window) const {
+    return {keys_b[static_cast<std::size_t>(window)], threshold, scale};
+  }
+  // Each part of a window (an attention head) draws by itself; order: all parts of a window, then the next
+  // window.
+  SiteDropout split(std::int64_t parts) const;
+  // uint8 [draws, elements], 1 = kept.
+  at::Tensor keep_mask(std::int64_t elements) const;
+};
+
+// The dropout of one forward.
+class Dropout {
+ public:
+  // Evaluation: nothing is dropped.
+  Dropout() = default;
+  // Training when `keys` is given. The rate is rounded to 1/65536.
+  Dropout(const DropoutKeys* keys, double rate);
+
+  SiteDropout site(std::string_view name) const;
+
+ private:
+  std::vector<std::uint64_t> keys_b_;
+  std::uint32_t threshold_ = 0;
+};
+
+// In all of these x [rows, width] holds equally many consecutive rows of each window. Differentiable.
+at::Tensor dropout(const at::Tensor& x, const SiteDropout& site);
+// residual + dropout(x).
+at::Tensor add_dropout(const at::Tensor& residual, const at::Tensor& x, const SiteDropout& site);
+// dropout(relu(x)), in place of x, which must be a fresh result that its maker does not need for its own
+// gradient.
+at::Tensor relu_dropout_(at::Tensor x, const SiteDropout& site);
+
+// Whether the kernels take this tensor; others (GPU, double) go through LibTorch's operators.
+bool fits_kernels(const at::Tensor& x);
+
+}  // namespace shelfcast::models

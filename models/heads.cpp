@@ -1,0 +1,65 @@
+#include "models/heads.h"
+
+#include <cmath>
+
+namespace shelfcast::models {
+
+namespace {
+
+double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
+
+constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
+
+}  // namespace
+
+Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
+    : config_(config), tower_rows_(config.tower_rows()) {
+  const std::int64_t d = config.tower.d_model, hidden = config.model.known_hidden,
+                     inputs = config.known_head_inputs();
+  const std::int64_t results =
+      static_cast<std::int64_t>(tower_rows_.size()) + (config.model.mean_head ? 1 : 0);
+  const double last = start == Start::at_pretrained ? 0.0 : kForecastScale;
+  known_state_ = make.normal("heads.known.state.weight", {hidden, d}, inverse_root(d));
+  known_input_ = make.normal("heads.known.input.weight", {hidden, inputs}, inverse_root(inputs));
+  step_bias_ = make.constant("heads.known.step_bias", {config.horizon, hidden}, 0.0F);
+  known_output_.weight =
+      make.normal("heads.known.output.weight", {results, hidden}, last * inverse_root(hidden));
+  known_output_.bias = make.constant("heads.known.output.bias", {results}, 0.0F);
+  if (config.model.mean_head) {
+    mean_.weight = make.normal("heads.mean.weight", {config.horizon, d}, last * inverse_root(d));
+    mean_.bias = make.constant("heads.mean.bias", {config.horizon}, 0.0F);
+  }
+}
+
+at::Tensor Heads::known(const at::Tensor& state_bd, const at::Tensor& known_bxh,
+                        const Normalised& demand) const {
+  const std::int64_t windows = state_bd.size(0), steps = config_.horizon;
+  const at::Tensor none_b = at::asinh(-demand.loc_b / demand.scale_b);
+  const at::Tensor unit_b = at::asinh(demand.scale_b.reciprocal());
+  const at::Tensor levels_b2h = at::stack({none_b, unit_b}, 1).unsqueeze(2).expand({windows, 2, steps});
+  const at::Tensor inputs_bzh = known_bxh.defined() ? at::cat({known_bxh, levels_b2h}, 1) : levels_b2h;
+  const at::Tensor inputs = inputs_bzh.transpose(1, 2).reshape({windows * steps, inputs_bzh.size(1)});
+  const at::Tensor from_inputs_bhk = at::mm(inputs, known_input_.t()).view({windows, steps, -1});
+  const at::Tensor from_state_b1k = at::mm(state_bd, known_state_.t()).unsqueeze(1);
+  const at::Tensor hidden = at::relu(from_inputs_bhk + from_state_b1k + step_bias_);
+  return known_output_(hidden.flatten(0, 1)).view({windows, steps, -1}).transpose(1, 2);
+}
+
+Heads::Result Heads::operator()(const at::Tensor& state_bd, const at::Tensor& tower_bqh,
+                                const at::Tensor& known_bxh, const Normalised& demand) const {
+  const auto levels = static_cast<std::int64_t>(tower_rows_.size());
+  at::Tensor quantiles = tower_bqh.narrow(2, 0, config_.horizon);
+  if (levels != tower_bqh.size(1)) {
+    quantiles = quantiles.index_select(1, at::tensor(tower_rows_, at::kLong).to(quantiles.device()));
+  }
+  const at::Tensor added = known(state_bd, known_bxh, demand);
+  Result result;
+  result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
+  if (config_.model.mean_head) {
+    result.mean_bh = result.quantiles_bqh.select(1, config_.median_index()).detach() + mean_(state_bd) +
+                     added.select(1, levels);
+  }
+  return result;
+}
+
+}  // namespace shelfcast::models

@@ -1,0 +1,33 @@
+// What one forward of the demand model takes: a micro-batch of windows, and what keys its dropout.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace shelfcast::models {
+
+// Legend: b windows, t context steps, u context then horizon steps, n numeric columns, c categorical columns,
+// s statics.
+
+// One micro-batch on the model's device. Filled by whoever owns a batch. Column tensors without columns may
+// be undefined.
+struct ModelInputs {
+  at::Tensor context_bt;       // float32, NaN = not observed
+  at::Tensor past_bnt;         // float32, scaled, missing = 0
+  at::Tensor past_codes_bct;   // int32
+  at::Tensor known_bnu;        // float32
+  at::Tensor known_codes_bcu;  // int32
+  at::Tensor statics_bs;       // int32
+};
+
+// What keys the dropout of a training forward; absent (nullptr) = evaluation, no dropout. Masks depend on
+// (seed, step, sample, site) only, never on where in which batch a window stands.
+struct DropoutKeys {
+  std::uint64_t seed = 0;
+  std::int64_t step = 0;
+  std::vector<std::int64_t> sample_b;
+};
+
+}  // namespace shelfcast::models

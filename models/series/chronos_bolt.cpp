@@ -1,0 +1,196 @@
+#include "models/series/chronos_bolt.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace shelfcast::models {
+
+namespace {
+
+using Decay = ParameterMaker::Decay;
+
+// The published rules for first values, each times the config's initializer_factor; docs/model.md.
+class Maker {
+ public:
+  Maker(const BoltConfig& config, std::string prefix, ParameterMaker& make)
+      : c_(config), prefix_(std::move(prefix)), make_(make) {}
+
+  at::Tensor weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation,
+                    Decay decay = Decay::yes) {
+    return make_.normal(prefix_ + name, {out, in}, c_.initializer_factor * deviation, decay);
+  }
+  at::Tensor gain(const std::string& name) { return make_.constant(prefix_ + name, {c_.d_model}, 1.0F); }
+
+  Linear linear(const std::string& name, std::int64_t out, std::int64_t in, double deviation) {
+    Linear layer;
+    layer.weight = weight(name + ".weight", out, in, deviation);
+    layer.bias = make_.constant(prefix_ + name + ".bias", {out}, 0.0F);
+    return layer;
+  }
+  // `last` scales the layers that make the block's result.
+  ResidualBlock residual_block(const std::string& name, std::int64_t in, std::int64_t out, double last) {
+    ResidualBlock block;
+    block.hidden = linear(name + ".hidden_layer", c_.d_ff, in, inverse_root(in));
+    block.output = linear(name + ".output_layer", out, c_.d_ff, last * inverse_root(c_.d_ff));
+    block.residual = linear(name + ".residual_layer", out, in, last * inverse_root(in));
+    return block;
+  }
+
+  static double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
+
+ private:
+  const BoltConfig& c_;
+  std::string prefix_;
+  ParameterMaker& make_;
+};
+
+constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
+
+// Inverse of the standard normal distribution, by bisection: it is needed a few times at start.
+double normal_quantile(double level) {
+  double low = -10.0, high = 10.0;
+  for (int i = 0; i < 60; ++i) {
+    const double middle = 0.5 * (low + high);
+    (0.5 * std::erfc(-middle / std::sqrt(2.0)) < level ? low : high) = middle;
+  }
+  return 0.5 * (low + high);
+}
+
+}  // namespace
+
+ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, ParameterMaker& make)
+    : config_(config) {
+  Maker m(config, prefix, make);
+  const std::int64_t d = config.d_model, inner = config.num_heads * config.d_kv, f = config.d_ff;
+  const double in = Maker::inverse_root(d), out = Maker::inverse_root(inner);
+  const auto attention = [&](const std::string& layer, const std::string& kind) {
+    Attention a;
+    a.norm = m.gain(layer + ".layer_norm.weight");
+    a.q = m.weight(layer + kind + ".q.weight", inner, d, Maker::inverse_root(d * config.d_kv));
+    a.k = m.weight(layer + kind + ".k.weight", inner, d, in);
+    a.v = m.weight(layer + kind + ".v.weight", inner, d, in);
+    a.o = m.weight(layer + kind + ".o.weight", d, inner, out);
+    return a;
+  };
+  const auto feed_forward = [&](const std::string& layer) {
+    FeedForward ff;
+    ff.norm = m.gain(layer + ".layer_norm.weight");
+    ff.wi = m.weight(layer + ".DenseReluDense.wi.weight", f, d, in);
+    ff.wo = m.weight(layer + ".DenseReluDense.wo.weight", d, f, Maker::inverse_root(f));
+    return ff;
+  };
+  const auto bias_table = [&](const std::string& stack) {
+    return m.weight(stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                    config.relative_attention_num_buckets, config.num_heads, in, Decay::no);
+  };
+
+  input_ = m.residual_block("input_patch_embedding", 2 * config.input_patch_size, d, 1.0);
+  shared_ = m.weight("shared.weight", config.use_reg_token ? 2 : 1, d, 1.0, Decay::no);
+  encoder_bias_ = bias_table("encoder");
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    const std::string block = fmt::format("encoder.block.{}.layer.", i);
+    encoder_.push_back({attention(block + "0", ".SelfAttention"), feed_forward(block + "1")});
+  }
+  encoder_norm_ = m.gain("encoder.final_layer_norm.weight");
+  decoder_bias_ = bias_table("decoder");
+  for (std::int64_t i = 0; i < config.num_decoder_layers; ++i) {
+    const std::string block = fmt::format("decoder.block.{}.layer.", i);
+    decoder_.push_back({attention(block + "0", ".SelfAttention"), attention(block + "1", ".EncDecAttention"),
+                        feed_forward(block + "2")});
+  }
+  decoder_norm_ = m.gain("decoder.final_layer_norm.weight");
+  const auto levels = static_cast<std::int64_t>(config.quantiles.size()), steps = config.prediction_length;
+  output_ = m.residual_block("output_patch_embedding", d, levels * steps, kForecastScale);
+  const at::NoGradGuard no_grad;
+  for (std::int64_t q = 0; q < levels; ++q) {
+    output_.output.bias.narrow(0, q * steps, steps)
+        .fill_(normal_quantile(config.quantiles[static_cast<std::size_t>(q)]));
+  }
+}
+
+at::Tensor ChronosBolt::state(const PatchInputs& inputs, const Dropout& dropout) const {
+  at::Tensor attended = inputs.attended_bn;
+  if (config_.use_reg_token) {
+    attended = at::cat({attended, at::ones({attended.size(0), 1}, attended.options())}, 1);
+  }
+  const at::Tensor mask_bl = additive_mask(attended).contiguous();
+  return decode(encode(inputs, mask_bl, dropout), mask_bl, dropout);
+}
+
+at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask_bl,
+                               const Dropout& dropout) const {
+  const std::int64_t windows = mask_bl.size(0), tokens = mask_bl.size(1), d = config_.d_model;
+  at::Tensor x_bld =
+      input_(inputs.patches, dropout.site("input_patch_embedding"), inputs.more_hidden, inputs.more_residual)
+          .view({windows, inputs.attended_bn.size(1), d});
+  if (config_.use_reg_token) x_bld = at::cat({x_bld, shared_[1].expand({windows, 1, d})}, 1);
+  if (inputs.shift_bd.defined()) x_bld = x_bld + inputs.shift_bd.unsqueeze(1);
+  at::Tensor x = models::dropout(x_bld.view({windows * tokens, d}), dropout.site("encoder.input"));
+
+  const at::Tensor buckets =
+      encoder_buckets(tokens, config_.relative_attention_num_buckets, config_.relative_attention_max_distance)
+          .to(x.device());
+  const at::Tensor bias = relative_bias(encoder_bias_, buckets, tokens);
+  const AttentionShape shape{windows, tokens, config_.num_heads, config_.d_kv};
+  for (std::size_t i = 0; i < encoder_.size(); ++i) {
+    const std::string site = fmt::format("encoder.{}.", i);
+    const Attention& a = encoder_[i].attention;
+    const at::Tensor qkv =
+        at::mm(rms_norm(x, a.norm, config_.layer_norm_epsilon), at::cat({a.q, a.k, a.v}, 0).t());
+    const at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
+    x = add_dropout(x, at::mm(mixed, a.o.t()), dropout.site(site + "attention"));
+    x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
+  }
+  x = rms_norm(x, encoder_norm_, config_.layer_norm_epsilon);
+  return models::dropout(x, dropout.site("encoder.output")).view({windows, tokens, d});
+}
+
+at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const FeedForward& layer, const std::string& site,
+                                     const Dropout& dropout) const {
+  at::Tensor hidden = at::mm(rms_norm(x, layer.norm, config_.layer_norm_epsilon), layer.wi.t());
+  hidden = relu_dropout_(std::move(hidden), dropout.site(site + "hidden"));
+  return add_dropout(x, at::mm(hidden, layer.wo.t()), dropout.site(site + "feed_forward"));
+}
+
+// Over one token every probability is 1, so that q, k and the bias have no effect; dropout can still take it.
+at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const Attention& layer,
+                                               const std::string& site, const Dropout& dropout) const {
+  at::Tensor value = at::mm(rms_norm(y, layer.norm, config_.layer_norm_epsilon), layer.v.t());
+  const SiteDropout probabilities = dropout.site(site + "self_probabilities");
+  if (probabilities.active()) {
+    const at::Tensor keep_bn1 =
+        probabilities.split(config_.num_heads).keep_mask(1).view({-1, config_.num_heads, 1});
+    value = value.view({-1, config_.num_heads, config_.d_kv}) *
+            (keep_bn1.to(value.options()) * probabilities.scale);
+    value = value.view({y.size(0), config_.num_heads * config_.d_kv});
+  }
+  return add_dropout(y, at::mm(value, layer.o.t()), dropout.site(site + "self"));
+}
+
+at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_bl,
+                               const Dropout& dropout) const {
+  const std::int64_t windows = memory.size(0);
+  at::Tensor y = shared_[0].expand({windows, config_.d_model}).contiguous();
+  y = models::dropout(y, dropout.site("decoder.input"));
+  for (std::size_t i = 0; i < decoder_.size(); ++i) {
+    const std::string site = fmt::format("decoder.{}.", i);
+    y = decoder_self_attention(y, decoder_[i].self, site, dropout);
+    const Attention& a = decoder_[i].cross;
+    const at::Tensor q = at::mm(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q.t());
+    const at::Tensor mixed = single_query_attention(q, a.k, a.v, memory, mask_bl, config_.num_heads,
+                                                    dropout.site(site + "cross_probabilities"));
+    y = add_dropout(y, at::mm(mixed, a.o.t()), dropout.site(site + "cross"));
+    y = feed_forward(y, decoder_[i].feed_forward, site, dropout);
+  }
+  y = rms_norm(y, decoder_norm_, config_.layer_norm_epsilon);
+  return models::dropout(y, dropout.site("decoder.output"));
+}
+
+at::Tensor ChronosBolt::quantiles(const at::Tensor& state_bd, const Dropout& dropout) const {
+  const auto levels = static_cast<std::int64_t>(config_.quantiles.size());
+  return output_(state_bd, dropout.site("output_patch_embedding"))
+      .view({state_bd.size(0), levels, config_.prediction_length});
+}
+
+}  // namespace shelfcast::models

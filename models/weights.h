@@ -1,0 +1,22 @@
+// Weight files: parameters to and from safetensors, with every tensor of the file accounted for.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "models/blocks.h"
+
+namespace shelfcast::models {
+
+// Copies the file's tensors (any floating type) into those of `parameters` whose names begin with `prefix`,
+// which the file's names lack. Names in `ignored` may be there. Throws Error(data) naming the missing,
+// surplus or misshapen tensor; nothing has been changed then.
+void load_weights(const std::filesystem::path& file, const std::string& prefix,
+                  const std::vector<Parameter>& parameters, const std::vector<std::string>& ignored = {});
+
+// Writes, atomically, the parameters whose names begin with `prefix`, without it. Throws Error(io).
+void save_weights(const std::filesystem::path& file, const std::string& prefix,
+                  const std::vector<Parameter>& parameters);
+
+}  // namespace shelfcast::models

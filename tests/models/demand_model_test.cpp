@@ -1,0 +1,307 @@
+#include "models/demand_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "models/context.h"
+#include "tests/models/small_models.h"
+
+namespace shelfcast::models {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::largest_difference;
+using testing::rows_of;
+using testing::small_batch;
+using testing::small_config;
+
+class Folder {
+ public:
+  Folder()
+      : path_(fs::path(::testing::TempDir()) /
+              ("models-" + std::to_string(::getpid()) + "-" +
+               ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    fs::remove_all(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+at::Tensor loss_of(const DemandModel& model, const ModelInputs& inputs, const DropoutKeys* keys) {
+  const std::int64_t windows = inputs.context_bt.size(0), steps = model.config().horizon;
+  const at::Tensor target = at::linspace(0, 8, windows * steps).view({windows, steps});
+  return loss_sums(model.forward(inputs, keys), target, at::ones({windows}), model.config()).loss;
+}
+
+std::map<std::string, at::Tensor> gradients(const DemandModel& model, const at::Tensor& loss) {
+  for (const Parameter& parameter : model.parameters())
+    at::Tensor(parameter.tensor).mutable_grad() = at::Tensor();
+  loss.backward();
+  std::map<std::string, at::Tensor> result;
+  for (const Parameter& parameter : model.parameters()) {
+    const at::Tensor& gradient = parameter.tensor.grad();
+    result[parameter.name] =
+        gradient.defined() ? gradient.clone() : at::zeros_like(parameter.tensor).detach();
+  }
+  return result;
+}
+
+TEST(DemandModel, forecasts_have_the_shapes_asked_for) {
+  at::manual_seed(1);
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  const Forecast forecast = model.forward(small_batch(config, 3), nullptr);
+  EXPECT_EQ(forecast.quantiles_bqh.sizes(), at::IntArrayRef({3, 3, 6}));
+  EXPECT_EQ(forecast.mean_bh.sizes(), at::IntArrayRef({3, 6}));
+  EXPECT_EQ(forecast.loc_b.sizes(), at::IntArrayRef({3}));
+  EXPECT_TRUE(at::isfinite(forecast.quantiles_bqh).all().item<bool>());
+}
+
+TEST(DemandModel,
+     every_path_reaches_the_forecast_and_every_parameter_but_the_decoders_dead_ones_gets_a_gradient) {
+  at::manual_seed(2);
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  const auto by_name = gradients(model, loss_of(model, small_batch(config, 8), nullptr));
+  for (const auto& [name, gradient] : by_name) {
+    const bool dead = name.find("decoder") != std::string::npos &&
+                      name.find("SelfAttention") != std::string::npos &&
+                      name.find(".v.") == std::string::npos && name.find(".o.") == std::string::npos;
+    const double size = gradient.abs().max().item<double>();
+    if (dead) {
+      EXPECT_EQ(size, 0.0) << name;
+    } else {
+      EXPECT_GT(size, 0.0) << name;
+    }
+  }
+}
+
+TEST(DemandModel, initial_values_depend_on_seed_and_name_only) {
+  const DemandModelConfig config = small_config();
+  DemandModelConfig other = config;
+  other.past_cardinalities = {3, 9};  // shifts the order in which tensors are made
+  const DemandModel a(config, 7), b(other, 7), c(config, 8);
+  std::map<std::string, at::Tensor> of_b, of_c;
+  for (const Parameter& p : b.parameters()) of_b[p.name] = p.tensor;
+  for (const Parameter& p : c.parameters()) of_c[p.name] = p.tensor;
+  for (const Parameter& p : a.parameters()) {
+    if (p.name.starts_with("fusion.patch.")) continue;  // another shape
+    EXPECT_TRUE(at::equal(p.tensor, of_b.at(p.name))) << p.name;
+    if (!p.decay) continue;
+    EXPECT_FALSE(at::equal(p.tensor, of_c.at(p.name))) << p.name;
+  }
+}
+
+TEST(DemandModel, initial_weights_have_the_published_deviations) {
+  DemandModelConfig config = small_config();
+  config.tower = named_tower("bolt-tiny");
+  config.tower.initializer_factor = 0.05;
+  config.model.quantiles = config.tower.quantiles;
+  const DemandModel model(config, 3);
+  const std::map<std::string, double> expected = {
+      {"tower.shared.weight", 1.0},
+      {"tower.encoder.block.1.layer.0.SelfAttention.q.weight", 1.0 / std::sqrt(256.0 * 64.0)},
+      {"tower.encoder.block.1.layer.0.SelfAttention.k.weight", 1.0 / 16.0},
+      {"tower.decoder.block.2.layer.1.EncDecAttention.o.weight", 1.0 / 16.0},
+      {"tower.encoder.block.0.layer.1.DenseReluDense.wo.weight", 1.0 / 32.0},
+      {"tower.input_patch_embedding.hidden_layer.weight", 1.0 / std::sqrt(32.0)}};
+  for (const Parameter& p : model.parameters()) {
+    const auto found = expected.find(p.name);
+    if (found == expected.end()) continue;
+    const double n = static_cast<double>(p.tensor.numel()), wanted = 0.05 * found->second;
+    EXPECT_NEAR(p.tensor.std().item<double>() / wanted, 1.0, 5.0 / std::sqrt(2.0 * n)) << p.name;
+    EXPECT_NEAR(p.tensor.mean().item<double>() / wanted, 0.0, 5.0 / std::sqrt(n)) << p.name;
+  }
+}
+
+TEST(DemandModel, saved_and_loaded_forecasts_the_same_bits) {
+  at::manual_seed(3);
+  const Folder folder;
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  model.save(folder.path());
+  const DemandModel loaded = DemandModel::load(folder.path());
+  const ModelInputs inputs = small_batch(config, 4);
+  const Forecast a = model.forward(inputs, nullptr), b = loaded.forward(inputs, nullptr);
+  EXPECT_TRUE(at::equal(a.quantiles_bqh, b.quantiles_bqh));
+  EXPECT_TRUE(at::equal(a.mean_bh, b.mean_bh));
+  EXPECT_TRUE(fs::exists(folder.path() / "README.md"));
+}
+
+TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower_does) {
+  at::manual_seed(4);
+  const Folder folder;
+  DemandModelConfig bare = small_config();
+  bare.past_numeric = bare.known_numeric = 0;
+  bare.past_cardinalities = bare.known_cardinalities = bare.static_cardinalities = {};
+  const DemandModel tower(bare, 7);
+  tower.save(folder.path());
+
+  DemandModelConfig config = small_config();
+  config.model.weights = (folder.path() / "tower").string();
+  config.horizon = 5;
+  config.model.quantiles = {0.5, 0.9};
+  config.tower = tower_for(config.model, config.context, config.horizon);
+  const DemandModel fused(config, 9);
+  DemandModelConfig alone = config;
+  alone.past_numeric = alone.known_numeric = 0;
+  alone.past_cardinalities = alone.known_cardinalities = alone.static_cardinalities = {};
+  const DemandModel plain(alone, 10);
+
+  const ModelInputs inputs = small_batch(config, 4);
+  const Forecast a = fused.forward(inputs, nullptr), b = plain.forward(inputs, nullptr);
+  EXPECT_TRUE(at::equal(a.quantiles_bqh, b.quantiles_bqh));
+  EXPECT_TRUE(at::equal(a.mean_bh, a.quantiles_bqh.select(1, 0)));
+  EXPECT_EQ(a.quantiles_bqh.sizes(), at::IntArrayRef({4, 2, 5}));
+}
+
+TEST(DemandModel, a_windows_dropout_does_not_depend_on_its_batch) {
+  at::manual_seed(5);
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  const ModelInputs inputs = small_batch(config, 6);
+  const DropoutKeys all{17, 3, {40, 41, 42, 43, 44, 45}}, part{17, 3, {43, 44}};
+  const Forecast whole = model.forward(inputs, &all), two = model.forward(rows_of(inputs, 3, 2), &part);
+  EXPECT_LT(largest_difference(whole.quantiles_bqh.narrow(0, 3, 2), two.quantiles_bqh), 1e-5);
+  const DropoutKeys later{17, 4, {40, 41, 42, 43, 44, 45}};
+  EXPECT_GT(largest_difference(whole.quantiles_bqh, model.forward(inputs, &later).quantiles_bqh), 1e-3);
+}
+
+TEST(DemandModel, gradients_of_micro_batches_add_up_to_those_of_the_whole_batch) {
+  at::manual_seed(6);
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  const ModelInputs inputs = small_batch(config, 6);
+  const at::Tensor target = at::rand({6, config.horizon}) * 8.0, ones = at::ones({6});
+  const auto loss = [&](std::int64_t first, std::int64_t count) {
+    DropoutKeys keys{17, 3, {}};
+    for (std::int64_t i = first; i < first + count; ++i) keys.sample_b.push_back(100 + i);
+    return loss_sums(model.forward(rows_of(inputs, first, count), &keys), target.narrow(0, first, count),
+                     ones.narrow(0, first, count), config)
+        .loss;
+  };
+  const auto whole = gradients(model, loss(0, 6));
+  const auto parts = gradients(model, loss(0, 2) + loss(2, 3) + loss(5, 1));
+  for (const auto& [name, gradient] : whole) {
+    const double scale = gradient.abs().max().item<double>() + 1e-6;
+    EXPECT_LT(largest_difference(gradient, parts.at(name)) / scale, 2e-5) << name;
+  }
+}
+
+TEST(DemandModel, a_known_covariate_acts_on_its_own_step_and_a_past_value_on_none_after_the_origin) {
+  at::manual_seed(7);
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  const ModelInputs inputs = small_batch(config, 1);
+  ModelInputs changed = inputs;
+  changed.known_bnu = inputs.known_bnu.clone();
+  changed.known_bnu[0][1][config.context + 2] += 3.0;
+  const at::Tensor difference =
+      (model.forward(changed, nullptr).quantiles_bqh - model.forward(inputs, nullptr).quantiles_bqh).abs()[0];
+  EXPECT_GT(difference.select(1, 2).max().item<double>(), 0.0);
+  EXPECT_EQ(difference.narrow(1, 0, 2).max().item<double>(), 0.0);
+  EXPECT_EQ(difference.narrow(1, 3, 3).max().item<double>(), 0.0);
+}
+
+TEST(DemandModel, an_overlong_context_forecasts_like_its_last_steps) {
+  at::manual_seed(8);
+  DemandModelConfig config = small_config();
+  config.context = 100;
+  const DemandModel model(config, 7);
+  const ModelInputs inputs = small_batch(config, 2);
+  ModelInputs last = inputs;
+  for (at::Tensor* tensor :
+       {&last.context_bt, &last.past_bnt, &last.past_codes_bct, &last.known_bnu, &last.known_codes_bcu}) {
+    *tensor = tensor->narrow(-1, 52, tensor->size(-1) - 52);
+  }
+  EXPECT_TRUE(
+      at::equal(model.forward(inputs, nullptr).quantiles_bqh, model.forward(last, nullptr).quantiles_bqh));
+}
+
+TEST(DemandModel, series_without_any_or_with_constant_demand_give_finite_forecasts_and_gradients) {
+  at::manual_seed(9);
+  for (const double floor : {0.0, 1.0}) {
+    DemandModelConfig config = small_config();
+    config.model.scale_floor = floor;
+    const DemandModel model(config, 7);
+    ModelInputs inputs = small_batch(config, 3);
+    inputs.context_bt[0].fill_(std::numeric_limits<float>::quiet_NaN());
+    inputs.context_bt[1].fill_(3.3F);
+    inputs.context_bt[2].fill_(0.0F);
+    const Forecast forecast = model.forward(inputs, nullptr);
+    EXPECT_TRUE(at::isfinite(forecast.demand_quantiles_bqh(0.0)).all().item<bool>());
+    EXPECT_EQ(forecast.loc_b[1].item<float>(), 3.3F);
+    EXPECT_FLOAT_EQ(forecast.scale_b[1].item<float>(), floor > 0 ? 1.0F : 1e-5F);
+    for (const auto& [name, gradient] : gradients(model, loss_of(model, inputs, nullptr))) {
+      EXPECT_TRUE(at::isfinite(gradient).all().item<bool>()) << name;
+    }
+  }
+}
+
+TEST(Normalise, equals_mean_and_deviation_of_the_observed_steps) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Normalised n = normalise(at::tensor({nan, 1.0F, nan, 2.0F, 6.0F}).view({1, 5}), 0.0);
+  EXPECT_FLOAT_EQ(n.loc_b.item<float>(), 3.0F);
+  EXPECT_FLOAT_EQ(n.scale_b.item<float>(), std::sqrt(14.0F / 3.0F));
+  EXPECT_EQ(n.scaled_bt[0][0].item<float>(), 0.0F);
+  EXPECT_FLOAT_EQ(n.scaled_bt[0][4].item<float>(), 3.0F / std::sqrt(14.0F / 3.0F));
+  EXPECT_FLOAT_EQ(normalise(at::tensor({1.0F, 2.0F, 6.0F}).view({1, 3}), 5.0).scale_b.item<float>(), 5.0F);
+}
+
+TEST(IntoPatches, pads_zeros_on_the_left_and_keeps_a_columns_steps_together) {
+  const at::Tensor columns = at::arange(1, 11, at::kFloat).view({1, 2, 5});
+  const at::Tensor expected =
+      at::tensor({0.F, 1.F, 2.F, 0.F, 6.F, 7.F, 3.F, 4.F, 5.F, 8.F, 9.F, 10.F}).view({1, 2, 6});
+  EXPECT_TRUE(at::equal(into_patches(columns, 3), expected));
+}
+
+TEST(Forecast, demand_is_sorted_over_levels_and_not_below_the_floor) {
+  Forecast forecast;
+  forecast.quantiles_bqh = at::tensor({2.0F, -9.0F, 1.0F}).view({1, 3, 1});
+  forecast.mean_bh = at::tensor({-5.0F}).view({1, 1});
+  forecast.loc_b = at::tensor({4.0F});
+  forecast.scale_b = at::tensor({2.0F});
+  EXPECT_TRUE(at::equal(forecast.demand_quantiles_bqh(0.0).flatten(), at::tensor({0.0F, 6.0F, 8.0F})));
+  EXPECT_EQ(forecast.demand_mean_bh(0.0).item<float>(), 0.0F);
+}
+
+// Runs `action` and returns the message of the Error it throws.
+template <typename Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(DemandModelFiles, a_missing_a_surplus_and_a_misshapen_tensor_are_named) {
+  const Folder folder;
+  DemandModelConfig config = small_config();
+  DemandModel(config, 7).save(folder.path());
+  const auto rewrite = [&](const DemandModelConfig& changed) {
+    write_file_atomically(folder.path() / "model.json", to_json(changed).dump());
+    return message_of([&] { DemandModel::load(folder.path()); });
+  };
+  config.static_cardinalities = {5, 7, 2};
+  EXPECT_THAT(rewrite(config), ::testing::HasSubstr("fusion.static.2.weight"));
+  config = small_config();
+  config.known_cardinalities = {4};
+  EXPECT_THAT(rewrite(config), ::testing::HasSubstr("fusion."));
+  config = small_config();
+  config.tower.d_ff = 41;
+  EXPECT_THAT(rewrite(config), ::testing::HasSubstr("[40, 16]"));
+}
+
+}  // namespace
+}  // namespace shelfcast::models

@@ -1,0 +1,84 @@
+// Small demand models and batches for tests: every kind of column, a few tokens, milliseconds a forward.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cmath>
+#include <limits>
+
+#include "models/demand_model.h"
+
+namespace shelfcast::models::testing {
+
+inline BoltConfig small_tower() {
+  BoltConfig tower;
+  tower.d_model = 24;
+  tower.d_kv = 8;
+  tower.d_ff = 40;
+  tower.num_layers = tower.num_decoder_layers = 2;
+  tower.num_heads = 2;
+  tower.initializer_factor = 1.0;
+  tower.context_length = 48;
+  tower.prediction_length = 6;
+  tower.input_patch_size = tower.input_patch_stride = 8;
+  tower.quantiles = {0.1, 0.5, 0.9};
+  return tower;
+}
+
+// A tower, two numeric and two categorical columns of each kind, two statics.
+inline DemandModelConfig small_config() {
+  DemandModelConfig config;
+  config.tower = small_tower();
+  config.model.quantiles = config.tower.quantiles;
+  config.model.known_hidden = 10;
+  config.context = 44;
+  config.horizon = 6;
+  config.past_numeric = 1;
+  config.known_numeric = 2;
+  config.past_cardinalities = {3};
+  config.known_cardinalities = {4, 2};
+  config.static_cardinalities = {5, 7};
+  return config;
+}
+
+inline at::Tensor random_codes(at::IntArrayRef shape, std::int64_t cardinality) {
+  return at::randint(0, cardinality, shape, at::kInt);
+}
+
+// `windows` windows of non-negative demand, some of it missing. Draws from LibTorch's generator: seed it
+// first.
+inline ModelInputs small_batch(const DemandModelConfig& config, std::int64_t windows) {
+  const std::int64_t t = config.context, u = t + config.horizon;
+  ModelInputs inputs;
+  inputs.context_bt = at::rand({windows, t}) * 10.0;
+  inputs.context_bt.masked_fill_(at::rand({windows, t}) < 0.1, std::numeric_limits<float>::quiet_NaN());
+  inputs.past_bnt = at::randn({windows, config.past_numeric, t});
+  inputs.known_bnu = at::randn({windows, config.known_numeric, u});
+  std::vector<at::Tensor> past, known, statics;
+  for (const auto cardinality : config.past_cardinalities)
+    past.push_back(random_codes({windows, 1, t}, cardinality));
+  for (const auto cardinality : config.known_cardinalities)
+    known.push_back(random_codes({windows, 1, u}, cardinality));
+  for (const auto cardinality : config.static_cardinalities)
+    statics.push_back(random_codes({windows, 1}, cardinality));
+  if (!past.empty()) inputs.past_codes_bct = at::cat(past, 1);
+  if (!known.empty()) inputs.known_codes_bcu = at::cat(known, 1);
+  if (!statics.empty()) inputs.statics_bs = at::cat(statics, 1);
+  return inputs;
+}
+
+// Row `row` of every tensor.
+inline ModelInputs rows_of(const ModelInputs& inputs, std::int64_t first, std::int64_t count) {
+  ModelInputs result = inputs;
+  for (at::Tensor* tensor : {&result.context_bt, &result.past_bnt, &result.past_codes_bct, &result.known_bnu,
+                             &result.known_codes_bcu, &result.statics_bs}) {
+    if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
+  }
+  return result;
+}
+
+inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+}  // namespace shelfcast::models::testing
