@@ -35,8 +35,8 @@ void ModelForecaster::forecast(const data::Batch& batch, eval::ForecastValues& v
   const models::ModelInputs inputs = make_inputs(const_cast<data::Batch&>(batch), spec_);
   const models::Forecast forecast = model_.forward(inputs, nullptr);
   const at::Tensor quantiles = forecast.demand_quantiles_bqh(0.0);
-  const at::Tensor median = median_of(quantiles, model_.config().tower.quantiles);
-  values.levels = model_.config().tower.quantiles;
+  const at::Tensor median = median_of(quantiles, model_.config().model.quantiles);
+  values.levels = model_.config().model.quantiles;
   copy_out(quantiles, values.quantiles_bqh);
   copy_out(median, values.median_bh);
   copy_out(forecast.mean_bh.defined() ? forecast.demand_mean_bh(0.0) : median, values.mean_bh);

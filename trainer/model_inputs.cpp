@@ -1,10 +1,5 @@
 #include "trainer/model_inputs.h"
 
-#include <filesystem>
-#include <nlohmann/json.hpp>
-
-#include "base/error.h"
-#include "base/files.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -47,17 +42,7 @@ models::DemandModelConfig make_model_config(const models::ModelConfig& model, co
   config.model = model;
   config.context = spec.context;
   config.horizon = spec.horizon;
-  if (model.weights.empty()) {
-    config.tower = models::named_tower(model.tower);
-    config.tower.prediction_length = spec.horizon;
-    config.tower.context_length = std::max(config.tower.context_length, spec.context);
-    config.tower.input_patch_size = config.tower.input_patch_stride = model.patch;
-    config.tower.quantiles = model.quantiles;
-    config.tower.dropout_rate = model.dropout;
-  } else {
-    const std::filesystem::path path = std::filesystem::path(model.weights) / "config.json";
-    config.tower = models::bolt_config_from_published_json(nlohmann::json::parse(read_file(path)));
-  }
+  config.tower = models::tower_for(model, spec.context, spec.horizon);
   config.past_numeric = count(spec.past_numeric);
   config.known_numeric = count(spec.known_numeric);
   config.past_cardinalities = cardinalities(spec.past_categorical);

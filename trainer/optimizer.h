@@ -3,6 +3,8 @@
 
 #include <torch/types.h>
 
+#include <vector>
+
 #include "parallel/flat_buffers.h"
 #include "trainer/config.h"
 
@@ -25,8 +27,15 @@ class AdamW {
   void set_steps(std::int64_t steps) { steps_ = steps; }
 
  private:
+  // What one thread updates at a time; never across ranges.
+  struct Piece {
+    std::size_t range;
+    std::int64_t offset, elements;
+  };
+
   OptimizerConfig config_;
   parallel::FlatBuffers& buffers_;
+  std::vector<Piece> pieces_;
   at::Tensor first_moment_, second_moment_;
   std::int64_t steps_ = 0;
 };

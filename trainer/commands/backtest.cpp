@@ -30,7 +30,7 @@ std::string table(const eval::BacktestResult& result) {
       const eval::Score score = forecaster.overall.score(metric);
       text += score.value ? fmt::format("{:>12.4f}", *score.value) : fmt::format("{:>12}", "-");
     }
-    text += fmt::format("{:>12.0f}\n", forecaster.overall.score("mae").n);
+    text += fmt::format("{:>12}\n", forecaster.overall.score("mae").n);
   }
   return text;
 }

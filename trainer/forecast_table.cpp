@@ -1,0 +1,178 @@
+#include "trainer/forecast_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "data/batch.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+constexpr std::int64_t kBatch = 256;
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+
+const data::SalesTable::Column* find_column(const data::SalesTable& table, const std::string& name) {
+  const auto found = std::find_if(table.covariates.begin(), table.covariates.end(),
+                                  [&](const auto& column) { return column.name == name; });
+  return found == table.covariates.end() ? nullptr : &*found;
+}
+
+std::unordered_map<std::string, std::int32_t> index_of(const std::vector<std::string>& names) {
+  std::unordered_map<std::string, std::int32_t> index;
+  for (std::size_t i = 0; i < names.size(); ++i) index.emplace(names[i], static_cast<std::int32_t>(i));
+  return index;
+}
+
+// The text of one cell: a category by its name, a number as it would be written ("7", not "7.0").
+std::string cell_text(const data::SalesTable::Column& column, float value) {
+  if (std::isnan(value) || (column.kind == data::Kind::categorical && value < 0)) return "";
+  return column.kind == data::Kind::categorical ? column.vocabulary[static_cast<std::size_t>(value)]
+                                                : fmt::format("{}", value);
+}
+
+// The feature of the model that a covariate feeds; nullptr when the name is the mask of censored demand.
+const data::FeatureColumn* find_feature(const data::FeatureSpec& spec, const std::string& name) {
+  for (const auto* columns : {&spec.past_numeric, &spec.past_categorical, &spec.known_numeric, &spec.known_categorical})
+    for (const data::FeatureColumn& column : *columns)
+      if (column.name == name) return &column;
+  return nullptr;
+}
+
+// The table's column in the codes of the model's vocabulary (numbers stay numbers).
+std::vector<float> in_model_terms(const data::SalesTable::Column& column, const data::FeatureColumn* feature) {
+  if (feature == nullptr || feature->kind == data::Kind::numeric) return column.values;
+  const auto codes = index_of(feature->vocabulary);
+  std::vector<float> values;
+  values.reserve(column.values.size());
+  for (const float value : column.values) {
+    const auto found = codes.find(cell_text(column, value));
+    values.push_back(found == codes.end() ? -1.0F : static_cast<float>(found->second));
+  }
+  return values;
+}
+
+void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, ForecastRequest& request) {
+  const data::WindowAssembler assembler(spec, table.axis, request.statics);
+  const std::size_t cells = static_cast<std::size_t>(request.block.series * request.block.steps);
+  for (const std::string& name : assembler.columns()) {
+    const data::FeatureColumn* feature = find_feature(spec, name);
+    const data::SalesTable::Column* column = find_column(table, name);
+    data::PanelBlock::Column& target = request.block.columns.emplace_back();
+    target.rows = request.block.series;
+    if (column != nullptr) {
+      target.values = in_model_terms(*column, feature);
+      continue;
+    }
+    const bool categorical = feature != nullptr && feature->kind == data::Kind::categorical;
+    target.values.assign(cells, categorical ? -1.0F : kMissing);
+    // Without a column that says so, no demand was censored.
+    if (name != spec.censored) request.missing_columns.push_back(name);
+  }
+}
+
+// The first cell of a series that says something, as text.
+std::string first_cell(const data::SalesTable& table, const data::SalesTable::Column& column, std::size_t series) {
+  for (std::int64_t step = 0; step < table.steps; ++step) {
+    std::string text = cell_text(column, column.values[series * static_cast<std::size_t>(table.steps) + static_cast<std::size_t>(step)]);
+    if (!text.empty()) return text;
+  }
+  return "";
+}
+
+// The value of a static for each series of the table, "" = not known.
+std::vector<std::string> static_texts(const data::SalesTable& table, const std::string& name,
+                                      const data::Corpus* corpus) {
+  std::vector<std::string> texts(table.series.size());
+  if (const data::SalesTable::Column* column = find_column(table, name)) {
+    for (std::size_t series = 0; series < texts.size(); ++series) texts[series] = first_cell(table, *column, series);
+    return texts;
+  }
+  if (corpus == nullptr) return texts;
+  const std::size_t index = corpus->info().static_index(name);
+  const auto rows = index_of(corpus->series_names());
+  for (std::size_t series = 0; series < texts.size(); ++series) {
+    const auto row = rows.find(table.series[series]);
+    if (row == rows.end()) continue;
+    const std::int32_t code = corpus->static_codes(index)[static_cast<std::size_t>(row->second)];
+    if (code >= 0) texts[series] = corpus->info().statics[index].vocabulary[static_cast<std::size_t>(code)];
+  }
+  return texts;
+}
+
+void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus,
+                 ForecastRequest& request) {
+  std::vector<bool> unknown(table.series.size(), false);
+  for (const data::StaticColumn& column : spec.statics) {
+    const auto codes = index_of(column.vocabulary);
+    std::vector<std::int32_t>& target = request.statics.emplace_back();
+    const std::vector<std::string> texts = static_texts(table, column.name, corpus);
+    for (std::size_t series = 0; series < texts.size(); ++series) {
+      const auto found = codes.find(texts[series]);
+      target.push_back(found == codes.end() ? 0 : found->second + 1);
+      if (found == codes.end()) unknown[series] = true;
+    }
+  }
+  request.unknown_series = std::count(unknown.begin(), unknown.end(), true);
+}
+
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string result = "\"";
+  for (const char c : text) result += c == '"' ? "\"\"" : std::string(1, c);
+  return result + "\"";
+}
+
+void append_rows(const data::SalesTable& table, const data::Batch& batch, std::int64_t model_horizon, std::int64_t horizon,
+                 const eval::ForecastValues& values, std::string& csv) {
+  const auto levels = static_cast<std::int64_t>(values.levels.size());
+  for (std::int64_t row = 0; row < batch.windows; ++row) {
+    const std::int64_t series = batch.window_b[static_cast<std::size_t>(row)].series;
+    const std::string name = quoted(table.series[static_cast<std::size_t>(series)]);
+    for (std::int64_t step = 0; step < horizon; ++step) {
+      csv += fmt::format("{},{},{:.6g}", name, format_date(table.axis.date_of(table.demand_end + step)),
+                         values.mean_bh[static_cast<std::size_t>(row * model_horizon + step)]);
+      for (std::int64_t q = 0; q < levels; ++q)
+        csv += fmt::format(",{:.6g}", values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * model_horizon + step)]);
+      csv += '\n';
+    }
+  }
+}
+
+}  // namespace
+
+ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus) {
+  ForecastRequest request;
+  request.block.series = static_cast<std::int64_t>(table.series.size());
+  request.block.steps = table.steps;
+  request.block.demand = table.demand;
+  add_statics(table, spec, corpus, request);
+  add_columns(table, spec, request);
+  return request;
+}
+
+std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request, const data::FeatureSpec& spec,
+                         std::int64_t horizon, eval::Forecaster& forecaster) {
+  const data::WindowAssembler assembler(spec, table.axis, request.statics);
+  std::string csv;
+  data::Batch batch;
+  eval::ForecastValues values;
+  for (std::int64_t first = 0; first < request.block.series; first += kBatch) {
+    batch.resize(spec, std::min(kBatch, request.block.series - first));
+    for (std::int64_t row = 0; row < batch.windows; ++row)
+      assembler.assemble(request.block, {first + row, table.demand_end}, first + row, row, batch);
+    forecaster.forecast(batch, values);
+    if (csv.empty()) {
+      csv = "series,date,mean";
+      for (const double level : values.levels) csv += fmt::format(",q{}", level);
+      csv += '\n';
+    }
+    append_rows(table, batch, spec.horizon, horizon, values, csv);
+  }
+  return csv;
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,28 @@
+// From a table of recent sales to a table of forecasts.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/ingest/sales_table.h"
+#include "eval/forecaster.h"
+#include "trainer/trained_run.h"
+
+namespace shelfcast::trainer {
+
+// A sales table in the form a model reads, and what could not be found for it.
+struct ForecastRequest {
+  data::PanelBlock block;
+  std::vector<std::vector<std::int32_t>> statics;  // [static][series], model codes
+  std::vector<std::string> missing_columns;        // of the model, absent from the table: treated as missing values
+  std::int64_t unknown_series = 0;                 // series with a static the model has not seen: its bucket "unknown"
+};
+
+// Statics come from columns of the table named like them, else from the corpus' series of the same name.
+ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus);
+
+// CSV text "series,date,mean,q0.1,...": `horizon` rows a series, the first on the step after the table's last value.
+std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request, const data::FeatureSpec& spec,
+                         std::int64_t horizon, eval::Forecaster& forecaster);
+
+}  // namespace shelfcast::trainer
