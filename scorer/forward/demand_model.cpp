@@ -1,0 +1,347 @@
+#include "scorer/forward/demand_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "base/error.h"
+
+namespace shelfcast::scorer {
+namespace {
+
+constexpr double kSameLevel = 1e-6;
+// Token rows computed together: enough for full speed, few enough to stay near the caches.
+constexpr std::int64_t kRowsTogether = 264;
+
+float* reserve(Floats& buffer, std::int64_t size) {
+  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
+  return buffer.data();
+}
+
+struct Norm {
+  float loc = 0.0F, scale = 1.0F;
+};
+
+Norm instance_norm(const float* context, std::int64_t steps, double scale_floor) {
+  double sum = 0.0, squares = 0.0;
+  std::int64_t observed = 0;
+  for (std::int64_t t = 0; t < steps; ++t)
+    if (!std::isnan(context[t])) sum += context[t], ++observed;
+  if (observed == 0) return {0.0F, std::max(1.0F, static_cast<float>(scale_floor))};
+  const double loc = sum / static_cast<double>(observed);
+  for (std::int64_t t = 0; t < steps; ++t)
+    if (!std::isnan(context[t])) squares += (context[t] - loc) * (context[t] - loc);
+  const auto scale = static_cast<float>(std::sqrt(squares / static_cast<double>(observed)));
+  if (scale_floor > 0.0) return {static_cast<float>(loc), std::max(scale, static_cast<float>(scale_floor))};
+  return {static_cast<float>(loc), scale == 0.0F ? 1e-5F : scale};
+}
+
+// [outputs, a + b] from [outputs, a] beside [outputs, b].
+std::vector<float> beside(const std::vector<float>& left, const std::vector<float>& right, std::int64_t outputs) {
+  const std::int64_t a = std::ssize(left) / outputs, b = std::ssize(right) / outputs;
+  std::vector<float> both(static_cast<std::size_t>(outputs * (a + b)));
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    std::copy_n(left.begin() + o * a, a, both.begin() + o * (a + b));
+    std::copy_n(right.begin() + o * b, b, both.begin() + o * (a + b) + a);
+  }
+  return both;
+}
+
+
+// The rows of a [Qt * Ht, width] head that belong to `levels` and the first `horizon` steps.
+std::vector<float> head_rows(const std::vector<float>& all, std::int64_t width, const std::vector<std::int64_t>& levels,
+                             std::int64_t tower_horizon, std::int64_t horizon) {
+  std::vector<float> rows;
+  rows.reserve(static_cast<std::size_t>(std::ssize(levels) * horizon * width));
+  for (const std::int64_t level : levels) {
+    const auto first = all.begin() + level * tower_horizon * width;
+    rows.insert(rows.end(), first, first + horizon * width);
+  }
+  return rows;
+}
+
+std::vector<std::int64_t> tower_levels(const ModelConfig& config) {
+  std::vector<std::int64_t> rows;
+  for (const double level : config.quantiles) {
+    const auto& known = config.tower.quantiles;
+    const auto found =
+        std::find_if(known.begin(), known.end(), [&](double k) { return std::abs(k - level) < kSameLevel; });
+    if (found == known.end())
+      throw data_error(fmt::format("model.json asks for quantile {}", level), "the tower does not forecast it",
+                       "export the bundle again");
+    rows.push_back(found - known.begin());
+  }
+  return rows;
+}
+
+std::int64_t median_index(const std::vector<double>& levels) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < levels.size(); ++i)
+    if (std::abs(levels[i] - 0.5) < std::abs(levels[best] - 0.5) - kSameLevel) best = i;
+  return static_cast<std::int64_t>(best);
+}
+
+std::vector<std::vector<float>> read_embeddings(Weights& weights, const std::string& name,
+                                                const std::vector<std::int64_t>& cardinalities, std::int64_t width) {
+  std::vector<std::vector<float>> tables;
+  for (std::size_t i = 0; i < cardinalities.size(); ++i)
+    tables.push_back(weights.take(fmt::format("{}.{}.weight", name, i), {cardinalities[i], width}));
+  return tables;
+}
+
+}  // namespace
+
+DemandModel::DemandModel(const std::filesystem::path& folder, const Ops& ops)
+    : config_(read_model_config(folder / "model.json")), ops_(ops) {
+  context_ = std::min(config_.context, config_.tower.context_length);
+  skipped_ = config_.context - context_;
+  patches_ = (context_ + config_.tower.patch - 1) / config_.tower.patch;
+  patch_width_ = (2 + config_.patch_columns()) * config_.tower.patch;
+  median_ = median_index(config_.quantiles);
+  Weights tower(folder / "tower" / "model.safetensors"), fusion(folder / "fusion.safetensors");
+  tower_.emplace(config_, ops_, tower);
+  read_patch_embedding(tower, fusion);
+  read_statics(fusion);
+  read_heads(tower, fusion);
+  tower.ignore("lm_head.weight");  // strays of published files
+  tower.check_all_taken();
+  fusion.check_all_taken();
+}
+
+void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
+  const std::int64_t width = config_.tower.d_model, hidden = config_.tower.d_ff, pair = 2 * config_.tower.patch;
+  const std::int64_t columns = config_.patch_columns() * config_.tower.patch;
+  past_codes_ = read_embeddings(fusion, "fusion.past_code", config_.past_cardinalities, config_.code_width);
+  known_codes_ = read_embeddings(fusion, "fusion.known_code", config_.known_cardinalities, config_.code_width);
+  std::vector<float> hidden_columns, residual_columns;
+  if (columns > 0) {
+    hidden_columns = fusion.take("fusion.patch.hidden.weight", {hidden, columns});
+    residual_columns = fusion.take("fusion.patch.residual.weight", {width, columns});
+  }
+  const std::string name = "input_patch_embedding.";
+  const auto first = beside(tower.take(name + "hidden_layer.weight", {hidden, pair}), hidden_columns, hidden);
+  patch_hidden_ = pack(ops_, first, hidden, patch_width_, tower.take(name + "hidden_layer.bias", {hidden}));
+  patch_output_ = pack(ops_, tower.take(name + "output_layer.weight", {width, hidden}), width, hidden,
+                       tower.take(name + "output_layer.bias", {width}));
+  const auto second = beside(tower.take(name + "residual_layer.weight", {width, pair}), residual_columns, width);
+  patch_residual_ = pack(ops_, second, width, patch_width_, tower.take(name + "residual_layer.bias", {width}));
+}
+
+void DemandModel::read_statics(Weights& fusion) {
+  statics_ = read_embeddings(fusion, "fusion.static", config_.static_cardinalities, config_.static_width);
+  if (statics_.empty()) return;
+  const std::int64_t inputs = config_.static_width * std::ssize(statics_), outputs = 2 * config_.tower.d_model;
+  static_shift_ = pack(ops_, fusion.take("fusion.static.shift.weight", {outputs, inputs}), outputs, inputs,
+                       fusion.take("fusion.static.shift.bias", {outputs}));
+}
+
+void DemandModel::read_heads(Weights& tower, Weights& fusion) {
+  const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff, horizon = config_.horizon;
+  const std::int64_t reach = config_.tower.prediction_length, all = std::ssize(config_.tower.quantiles) * reach;
+  const auto levels = tower_levels(config_);
+  const std::int64_t rows = std::ssize(levels) * horizon;
+  const std::string name = "output_patch_embedding.";
+  const auto part = [&](const std::string& tensor, std::int64_t inputs) {
+    return head_rows(tower.take(name + tensor, inputs == 1 ? std::vector{all} : std::vector{all, inputs}), inputs,
+                     levels, reach, horizon);
+  };
+  output_hidden_ = pack(ops_, tower.take(name + "hidden_layer.weight", {inside, width}), inside, width,
+                        tower.take(name + "hidden_layer.bias", {inside}));
+  output_ = pack(ops_, part("output_layer.weight", inside), rows, inside, part("output_layer.bias", 1));
+  output_residual_ = pack(ops_, part("residual_layer.weight", width), rows, width, part("residual_layer.bias", 1));
+
+  const std::int64_t hidden = config_.known_hidden, inputs = config_.known_inputs();
+  const std::int64_t results = std::ssize(levels) + (config_.mean_head ? 1 : 0);
+  known_state_ = pack(ops_, fusion.take("heads.known.state.weight", {hidden, width}), hidden, width);
+  known_input_ = pack(ops_, fusion.take("heads.known.input.weight", {hidden, inputs}), hidden, inputs);
+  known_step_bias_ = fusion.take("heads.known.step_bias", {horizon, hidden});
+  known_output_ = pack(ops_, fusion.take("heads.known.output.weight", {results, hidden}), results, hidden,
+                       fusion.take("heads.known.output.bias", {results}));
+  if (config_.mean_head)
+    mean_ = pack(ops_, fusion.take("heads.mean.weight", {horizon, width}), horizon, width,
+                 fusion.take("heads.mean.bias", {horizon}));
+}
+
+void DemandModel::forecast(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch,
+                           const ForecastRows& out) const {
+  const std::int64_t horizon = config_.horizon, quantiles = std::ssize(config_.quantiles);
+  for (std::int64_t done = 0; done < count;) {
+    TokenBatch& tokens = scratch.tokens;
+    tokens.series.clear();
+    tokens.position.clear();
+    scratch.loc.clear();
+    scratch.scale.clear();
+    std::int64_t together = 0;
+    for (; done + together < count && (together == 0 || tokens.rows() + patches_ < kRowsTogether); ++together)
+      make_patches(inputs, first + done + together, scratch);
+    embed(inputs, first + done, scratch);
+    tower_->encode(tokens, scratch.tower);
+    tower_->decode(tokens, scratch.tower, scratch.state);
+    heads(inputs, first + done, together, scratch);
+    to_demand(together, scratch,
+              {out.quantiles + done * quantiles * horizon, out.mean + done * horizon, out.scale + done});
+    done += together;
+  }
+}
+
+// Appends one series: its norm, and an input row for each attended patch and for REG.
+void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const {
+  const float* context = inputs.context.row(series) + skipped_;
+  const std::int64_t patch = config_.tower.patch, padding = patches_ * patch - context_;
+  const Norm norm = instance_norm(context, context_, config_.scale_floor);
+  scratch.loc.push_back(norm.loc);
+  scratch.scale.push_back(norm.scale);
+  TokenBatch& tokens = scratch.tokens;
+  TokenBatch::Span span{tokens.rows(), 0, false};
+  const auto attended = [&](std::int64_t j) {
+    const float* end = context + (j + 1) * patch - padding;
+    return std::any_of(std::max(context, end - patch), end, [](float x) { return !std::isnan(x); });
+  };
+  for (std::int64_t j = 0; j < patches_; ++j)
+    if (attended(j)) tokens.position.push_back(static_cast<std::int32_t>(j));
+  if (config_.tower.use_reg_token) tokens.position.push_back(static_cast<std::int32_t>(patches_));
+  if (tokens.rows() == span.first_row) {
+    span.unattended = true;
+    for (std::int64_t j = 0; j < patches_; ++j) tokens.position.push_back(static_cast<std::int32_t>(j));
+  }
+  span.tokens = tokens.rows() - span.first_row;
+  tokens.series.push_back(span);
+  float* rows = reserve(scratch.patch, tokens.rows() * patch_width_) + span.first_row * patch_width_;
+  for (std::int64_t i = 0; i < span.tokens; ++i)
+    fill_patch(inputs, series, tokens.position[span.first_row + i], norm.loc, norm.scale, rows + i * patch_width_);
+}
+
+// One input row: normalised demand, observed flags, then every other column; zeros for REG and before the first step.
+void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
+                             float* row) const {
+  std::fill_n(row, patch_width_, 0.0F);
+  if (patch == patches_) return;
+  const std::int64_t steps = config_.tower.patch, width = config_.code_width;
+  const std::int64_t start = patch * steps - (patches_ * steps - context_);
+  const std::int64_t from = std::max<std::int64_t>(0, -start);  // first step of the patch that exists
+  const float* demand = inputs.context.row(series) + skipped_ + start;
+  for (std::int64_t p = from; p < steps; ++p) {
+    if (std::isnan(demand[p])) continue;
+    row[p] = (demand[p] - loc) / scale;
+    row[steps + p] = 1.0F;
+  }
+  float* column = row + 2 * steps;
+  for (const auto* group : {&inputs.past, &inputs.known})
+    for (const Rows<float>& values : *group) {
+      std::copy(values.row(series) + skipped_ + start + from, values.row(series) + skipped_ + start + steps,
+                column + from);
+      column += steps;
+    }
+  const auto embed_codes = [&](const std::vector<Rows<std::int32_t>>& codes, const auto& tables) {
+    for (std::size_t c = 0; c < codes.size(); ++c, column += width * steps) {
+      const std::int32_t* code = codes[c].row(series) + skipped_ + start;
+      for (std::int64_t p = from; p < steps; ++p)
+        for (std::int64_t i = 0; i < width; ++i) column[i * steps + p] = tables[c][code[p] * width + i];
+    }
+  };
+  embed_codes(inputs.past_codes, past_codes_);
+  embed_codes(inputs.known_codes, known_codes_);
+}
+
+void DemandModel::embed(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const {
+  TokenBatch& tokens = scratch.tokens;
+  const std::int64_t rows = tokens.rows(), width = config_.tower.d_model, inside = config_.tower.d_ff;
+  float* hidden = reserve(scratch.hidden, rows * inside);
+  float* x = reserve(tokens.x, rows * width);
+  ops_.dense(patch_hidden_, scratch.patch.data(), patch_width_, rows, hidden, inside, Write::relu);
+  ops_.dense(patch_output_, hidden, inside, rows, x, width, Write::store);
+  ops_.dense(patch_residual_, scratch.patch.data(), patch_width_, rows, x, width, Write::add);
+  const std::vector<float>& reg = tower_->reg_token();
+  for (std::int64_t r = 0; r < rows; ++r)
+    if (tokens.position[r] == patches_) std::copy(reg.begin(), reg.end(), x + r * width);
+  if (!statics_.empty()) shift_tokens(inputs, first, scratch);
+}
+
+void DemandModel::shift_tokens(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const {
+  const std::int64_t width = config_.tower.d_model, part = config_.static_width;
+  const std::int64_t count = std::ssize(scratch.tokens.series), inputs_width = part * std::ssize(statics_);
+  float* embedded = reserve(scratch.hidden, count * inputs_width);
+  for (std::int64_t b = 0; b < count; ++b)
+    for (std::size_t s = 0; s < statics_.size(); ++s)
+      std::copy_n(statics_[s].begin() + inputs.statics.row(first + b)[s] * part, part,
+                  embedded + b * inputs_width + static_cast<std::int64_t>(s) * part);
+  float* shift = reserve(scratch.shift, count * 2 * width);
+  ops_.dense(static_shift_, embedded, inputs_width, count, shift, 2 * width, Write::store);
+  for (std::int64_t b = 0; b < count; ++b) {
+    const TokenBatch::Span& span = scratch.tokens.series[b];
+    for (std::int64_t r = span.first_row; r < span.first_row + span.tokens; ++r)
+      for (std::int64_t d = 0; d < width; ++d) scratch.tokens.x[r * width + d] += shift[b * 2 * width + d];
+  }
+}
+
+void DemandModel::heads(const ModelInputs& inputs, std::int64_t first, std::int64_t count,
+                        ForwardScratch& scratch) const {
+  const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff;
+  const std::int64_t rows = std::ssize(config_.quantiles) * config_.horizon;
+  float* state = scratch.state.data();
+  if (!statics_.empty())
+    for (std::int64_t b = 0; b < count; ++b)
+      for (std::int64_t d = 0; d < width; ++d) state[b * width + d] += scratch.shift[(2 * b + 1) * width + d];
+  float* hidden = reserve(scratch.hidden, count * inside);
+  float* quantiles = reserve(scratch.tower_quantiles, count * rows);
+  ops_.dense(output_hidden_, state, width, count, hidden, inside, Write::relu);
+  ops_.dense(output_, hidden, inside, count, quantiles, rows, Write::store);
+  ops_.dense(output_residual_, state, width, count, quantiles, rows, Write::add);
+  if (config_.mean_head)
+    ops_.dense(mean_, state, width, count, reserve(scratch.mean, count * config_.horizon), config_.horizon,
+               Write::store);
+  known_head(inputs, first, count, scratch);
+}
+
+// scratch.known_out = [count, H, R].
+void DemandModel::known_head(const ModelInputs& inputs, std::int64_t first, std::int64_t count,
+                             ForwardScratch& scratch) const {
+  const std::int64_t horizon = config_.horizon, hidden = config_.known_hidden, inputs_width = known_input_.inputs;
+  float* z = reserve(scratch.known, count * horizon * inputs_width);
+  for (std::int64_t b = 0; b < count; ++b)
+    for (std::int64_t h = 0; h < horizon; ++h) {
+      const std::int64_t step = config_.context + h;
+      for (const Rows<float>& column : inputs.known) *z++ = column.row(first + b)[step];
+      for (std::size_t c = 0; c < inputs.known_codes.size(); ++c) {
+        const std::int32_t code = inputs.known_codes[c].row(first + b)[step];
+        z = std::copy_n(known_codes_[c].begin() + code * config_.code_width, config_.code_width, z);
+      }
+      *z++ = std::asinh(-scratch.loc[b] / scratch.scale[b]);
+      *z++ = std::asinh(1.0F / scratch.scale[b]);
+    }
+  float* state = reserve(scratch.known_state, count * hidden);
+  float* g = reserve(scratch.known_hidden, count * horizon * hidden);
+  ops_.dense(known_state_, scratch.state.data(), config_.tower.d_model, count, state, hidden, Write::store);
+  ops_.dense(known_input_, scratch.known.data(), inputs_width, count * horizon, g, hidden, Write::store);
+  for (std::int64_t row = 0; row < count * horizon; ++row)
+    for (std::int64_t k = 0; k < hidden; ++k) {
+      float& value = g[row * hidden + k];
+      value = std::max(0.0F, value + state[row / horizon * hidden + k] +
+                                 known_step_bias_[row % horizon * hidden + k]);
+    }
+  ops_.dense(known_output_, g, hidden, count * horizon,
+             reserve(scratch.known_out, count * horizon * known_output_.outputs), known_output_.outputs, Write::store);
+}
+
+void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const {
+  const std::int64_t horizon = config_.horizon, levels = std::ssize(config_.quantiles);
+  std::vector<float> step(static_cast<std::size_t>(levels));
+  for (std::int64_t b = 0; b < count; ++b) {
+    const float loc = scratch.loc[b], scale = scratch.scale[b];
+    const auto demand = [&](float scaled) { return std::max(0.0F, scaled * scale + loc); };
+    out.scale[b] = scale;
+    for (std::int64_t h = 0; h < horizon; ++h) {
+      const float* known = scratch.known_out.data() + (b * horizon + h) * known_output_.outputs;
+      for (std::int64_t q = 0; q < levels; ++q)
+        step[q] = scratch.tower_quantiles[(b * levels + q) * horizon + h] + known[q];
+      const float median = step[median_];
+      out.mean[b * horizon + h] =
+          demand(config_.mean_head ? median + scratch.mean[b * horizon + h] + known[levels] : median);
+      for (float& value : step) value = demand(value);
+      std::sort(step.begin(), step.end());
+      for (std::int64_t q = 0; q < levels; ++q) out.quantiles[(b * levels + q) * horizon + h] = step[q];
+    }
+  }
+}
+
+}  // namespace shelfcast::scorer

@@ -1,0 +1,90 @@
+// The whole forward of the demand model for a few series on one thread (docs/model.md, all steps).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "scorer/forward/chronos_bolt.h"
+#include "scorer/forward/model_config.h"
+#include "scorer/forward/ops.h"
+#include "scorer/forward/weights.h"
+
+namespace shelfcast::scorer {
+
+// One array per series, or one for all series (stride 0). Does not own its numbers.
+template <typename T>
+struct Rows {
+  const T* data = nullptr;
+  std::int64_t stride = 0;
+  const T* row(std::int64_t series) const { return data + series * stride; }
+};
+
+// What the forecasts of `series` series are made from; T = config.context, U = context then horizon steps.
+struct ModelInputs {
+  std::int64_t series = 0;
+  Rows<float> context;                        // [T], NaN = not observed
+  std::vector<Rows<float>> past, known;       // per column: [T], [U]
+  std::vector<Rows<std::int32_t>> past_codes, known_codes;  // per column: [T], [U]
+  Rows<std::int32_t> statics;                 // [statics]
+};
+
+// Where forecasts go, in units of demand; rows of the series asked for, in order.
+struct ForecastRows {
+  float* quantiles = nullptr;  // [count, Q, H], ascending over q, not below 0
+  float* mean = nullptr;       // [count, H], not below 0; the median where the model has no mean head
+  float* scale = nullptr;      // [count]: the divisor of the instance norm
+};
+
+// Scratch of one thread.
+struct ForwardScratch {
+  TokenBatch tokens;
+  TowerScratch tower;
+  std::vector<float> loc, scale;
+  Floats patch, hidden, shift, state, tower_quantiles, known, known_hidden, known_state, known_out, mean;
+};
+
+// Immutable after construction; any number of threads, each with its own scratch. Results of a series do not depend on
+// the series it is computed with, bit for bit.
+class DemandModel {
+ public:
+  // Reads model.json, tower/model.safetensors and fusion.safetensors from `folder`. Throws Error(data).
+  DemandModel(const std::filesystem::path& folder, const Ops& ops);
+
+  const ModelConfig& config() const { return config_; }
+  // Series [first, first + count) of `inputs`.
+  void forecast(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch,
+                const ForecastRows& out) const;
+
+ private:
+  void read_patch_embedding(Weights& tower, Weights& fusion);
+  void read_statics(Weights& fusion);
+  void read_heads(Weights& tower, Weights& fusion);
+
+  // Steps of `forecast` for the series in scratch.tokens, which start at `first`.
+  void make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const;
+  void fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
+                  float* row) const;
+  void embed(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const;
+  void shift_tokens(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const;
+  void known_head(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch) const;
+  void heads(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch) const;
+  void to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const;
+
+  ModelConfig config_;
+  const Ops& ops_;
+  std::int64_t context_;  // steps the tower looks at
+  std::int64_t skipped_;  // oldest steps of the inputs that it does not
+  std::int64_t patches_, patch_width_, median_;
+  std::optional<ChronosBolt> tower_;  // made in the constructor, once the files are open
+  DenseLayer patch_hidden_, patch_output_, patch_residual_;
+  std::vector<std::vector<float>> past_codes_, known_codes_, statics_;
+  DenseLayer static_shift_;
+  DenseLayer output_hidden_, output_, output_residual_, mean_;
+  DenseLayer known_state_, known_input_, known_output_;
+  std::vector<float> known_step_bias_;
+};
+
+}  // namespace shelfcast::scorer

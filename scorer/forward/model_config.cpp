@@ -1,0 +1,122 @@
+#include "scorer/forward/model_config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace shelfcast::scorer {
+namespace {
+
+using Json = nlohmann::json;
+
+// Reads fields of one object; errors name the file and the field.
+class Fields {
+ public:
+  Fields(const Json& object, std::filesystem::path path, std::string prefix)
+      : object_(object), path_(std::move(path)), prefix_(std::move(prefix)) {
+    if (!object_.is_object()) fail(prefix_, "is not an object");
+  }
+
+  template <typename T>
+  T get(const std::string& name) const {
+    if (!object_.contains(name)) fail(prefix_ + name, "is missing");
+    try {
+      return object_.at(name).get<T>();
+    } catch (const Json::exception&) {
+      fail(prefix_ + name, "has the wrong type");
+    }
+  }
+  std::int64_t count(const std::string& name, std::int64_t smallest) const {
+    const auto value = get<std::int64_t>(name);
+    if (value < smallest || value > (std::int64_t{1} << 31)) fail(prefix_ + name, "is out of range");
+    return value;
+  }
+  std::vector<std::int64_t> cardinalities(const std::string& name) const {
+    const auto values = get<std::vector<std::int64_t>>(name);
+    for (const std::int64_t value : values)
+      if (value < 1 || value > (std::int64_t{1} << 31)) fail(prefix_ + name, "is out of range");
+    return values;
+  }
+  std::vector<double> levels(const std::string& name) const {
+    const auto values = get<std::vector<double>>(name);
+    if (values.empty() || !std::is_sorted(values.begin(), values.end())) fail(prefix_ + name, "is not ascending");
+    for (const double value : values)
+      if (!(value > 0.0 && value < 1.0)) fail(prefix_ + name, "holds a level outside 0..1");
+    return values;
+  }
+  Fields inside(const std::string& name) const {
+    if (!object_.contains(name)) fail(prefix_ + name, "is missing");
+    return Fields(object_.at(name), path_, prefix_ + name + ".");
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& field, const std::string& why) const {
+    throw data_error("field \"" + field + "\" of " + path_.string() + " " + why, {}, "export the bundle again");
+  }
+  const Json& object_;
+  std::filesystem::path path_;
+  std::string prefix_;
+};
+
+TowerConfig read_tower(const Fields& fields) {
+  TowerConfig tower;
+  tower.d_model = fields.count("d_model", 1);
+  tower.d_kv = fields.count("d_kv", 1);
+  tower.d_ff = fields.count("d_ff", 1);
+  tower.num_layers = fields.count("num_layers", 1);
+  tower.num_decoder_layers = fields.count("num_decoder_layers", 1);
+  tower.num_heads = fields.count("num_heads", 1);
+  tower.buckets = fields.count("relative_attention_num_buckets", 4);
+  tower.max_distance = fields.count("relative_attention_max_distance", 2);
+  tower.epsilon = fields.get<double>("layer_norm_epsilon");
+  tower.context_length = fields.count("context_length", 1);
+  tower.prediction_length = fields.count("prediction_length", 1);
+  tower.patch = fields.count("input_patch_size", 1);
+  tower.quantiles = fields.levels("quantiles");
+  tower.use_reg_token = fields.get<bool>("use_reg_token");
+  return tower;
+}
+
+}  // namespace
+
+std::int64_t ModelConfig::patch_columns() const {
+  return past_numeric + known_numeric +
+         code_width * static_cast<std::int64_t>(past_cardinalities.size() + known_cardinalities.size());
+}
+
+std::int64_t ModelConfig::known_inputs() const {
+  return known_numeric + code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2;
+}
+
+ModelConfig read_model_config(const std::filesystem::path& path) {
+  const Json json = Json::parse(read_file(path), nullptr, false);
+  if (json.is_discarded()) throw data_error(path.string() + " is not JSON", {}, "export the bundle again");
+  const Fields fields(json, path, "");
+  if (fields.get<std::int64_t>("format") != 1)
+    throw data_error(path.string() + " has a format this program does not know", {}, "update shelfcast-score");
+  ModelConfig config;
+  config.tower = read_tower(fields.inside("tower"));
+  const Fields model = fields.inside("model");
+  config.quantiles = model.levels("quantiles");
+  config.mean_head = model.get<bool>("mean_head");
+  config.static_width = model.count("static_width", 1);
+  config.code_width = model.count("code_width", 1);
+  config.known_hidden = model.count("known_hidden", 1);
+  config.scale_floor = model.get<double>("scale_floor");
+  config.context = fields.count("context", 1);
+  config.horizon = fields.count("horizon", 1);
+  config.past_numeric = fields.count("past_numeric", 0);
+  config.known_numeric = fields.count("known_numeric", 0);
+  config.past_cardinalities = fields.cardinalities("past_cardinalities");
+  config.known_cardinalities = fields.cardinalities("known_cardinalities");
+  config.static_cardinalities = fields.cardinalities("static_cardinalities");
+  if (config.horizon > config.tower.prediction_length)
+    throw data_error("the horizon in " + path.string() + " is longer than the tower's", {}, "export the bundle again");
+  return config;
+}
+
+}  // namespace shelfcast::scorer

@@ -1,0 +1,37 @@
+// What model.json of a bundle says: everything the shapes of the forward follow from (docs/model.md).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+namespace shelfcast::scorer {
+
+struct TowerConfig {
+  std::int64_t d_model = 0, d_kv = 0, d_ff = 0, num_layers = 0, num_decoder_layers = 0, num_heads = 0;
+  std::int64_t buckets = 32, max_distance = 128;
+  double epsilon = 1e-6;
+  std::int64_t context_length = 0, prediction_length = 0, patch = 16;
+  std::vector<double> quantiles;
+  bool use_reg_token = true;
+};
+
+struct ModelConfig {
+  TowerConfig tower;
+  std::vector<double> quantiles;  // levels forecast, ascending
+  bool mean_head = true;
+  std::int64_t static_width = 0, code_width = 0, known_hidden = 0;
+  double scale_floor = 0.0;
+  std::int64_t context = 0, horizon = 0;
+  std::int64_t past_numeric = 0, known_numeric = 0;
+  std::vector<std::int64_t> past_cardinalities, known_cardinalities, static_cardinalities;
+
+  // Columns beside demand in the patch embedding, and inputs of the known-covariate head.
+  std::int64_t patch_columns() const;
+  std::int64_t known_inputs() const;
+};
+
+// Reads and checks model.json. Throws Error(data) naming the file and the field.
+ModelConfig read_model_config(const std::filesystem::path& path);
+
+}  // namespace shelfcast::scorer

@@ -1,0 +1,163 @@
+// The whole forward against plain loops in double, on every instruction set this machine has.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "scorer/forecaster.h"
+#include "tests/scorer/random_model.h"
+
+namespace shelfcast::scorer::testing {
+namespace {
+
+struct Case {
+  std::string name;
+  std::function<void(ModelConfig&)> change;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+void no_columns(ModelConfig& c) {
+  c.past_numeric = c.known_numeric = 0;
+  c.past_cardinalities = c.known_cardinalities = {};
+}
+
+const std::vector<Case> kCases = {
+    {"all_columns", [](ModelConfig&) {}},
+    {"no_columns", no_columns},
+    {"no_statics", [](ModelConfig& c) { c.static_cardinalities = {}; }},
+    {"demand_alone", [](ModelConfig& c) { no_columns(c), c.static_cardinalities = {}; }},
+    {"no_reg", [](ModelConfig& c) { c.tower.use_reg_token = false; }},
+    {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
+    {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},
+    {"inner_wider_than_model", [](ModelConfig& c) { c.tower.num_heads = 4, c.tower.d_kv = 8; }},
+    {"inner_equal_to_model", [](ModelConfig& c) { c.tower.num_heads = 3, c.tower.d_kv = 4; }},
+    {"widths_of_whole_panels", [](ModelConfig& c) { c.tower.d_model = 64, c.tower.d_ff = 128; }},
+    {"patch_16_of_long_context", [](ModelConfig& c) { c.tower.patch = 16, c.context = c.tower.context_length = 200; }},
+    {"context_shorter_than_a_patch", [](ModelConfig& c) { c.tower.patch = 16, c.context = 3; }},
+    {"context_cut_to_the_towers", [](ModelConfig& c) { c.tower.context_length = 12; }},
+    {"one_step_each", [](ModelConfig& c) { c.context = 1, c.horizon = 1; }},
+    {"one_layer", [](ModelConfig& c) { c.tower.num_layers = c.tower.num_decoder_layers = 1; }},
+    {"tower_with_more_levels_and_steps",
+     [](ModelConfig& c) {
+       c.tower.quantiles = {0.05, 0.1, 0.25, 0.5, 0.9, 0.95};
+       c.tower.prediction_length = 9;
+     }},
+    {"few_buckets", [](ModelConfig& c) { c.tower.buckets = 8, c.tower.max_distance = 10, c.tower.patch = 1; }},
+    {"two_levels_around_the_median", [](ModelConfig& c) { c.quantiles = c.tower.quantiles = {0.4, 0.6}; }},
+};
+
+class Forward : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Forward, equals_plain_loops_in_double) {
+  ModelConfig config = small_config();
+  GetParam().change(config);
+  const RandomModel random(config);
+  const RandomInputs inputs(config, 7);
+  const ScratchFolder folder;
+  random.save(folder.path());
+  for (const Isa isa : isas_here()) {
+    SCOPED_TRACE(to_string(isa));
+    const DemandModel model(folder.path(), ops_for(isa));
+    const Forecasts got = forecast(model, inputs.view, {}, 1);
+    for (std::int64_t b = 0; b < 7; ++b) {
+      const ReferenceForecast want = reference_forecast(random, inputs.view, b);
+      const std::size_t cells = want.quantiles_qh.size(), steps = want.mean_h.size();
+      // 1e-4 of the scale is the promise; float32 alone also cannot hold more than its own digits of the level.
+      const auto near = [&](double g, double w) { return std::abs(g - w) <= 2e-5 * want.scale + 3e-6 * std::abs(w); };
+      EXPECT_NEAR(got.scale_b[b], want.scale, 1e-6 * want.scale);
+      for (std::size_t i = 0; i < cells; ++i)
+        EXPECT_TRUE(near(got.quantiles_bqh[b * cells + i], want.quantiles_qh[i]))
+            << "series " << b << " cell " << i << ": " << got.quantiles_bqh[b * cells + i] << " is not "
+            << want.quantiles_qh[i];
+      for (std::size_t h = 0; h < steps; ++h)
+        EXPECT_TRUE(near(got.mean_bh[b * steps + h], want.mean_h[h])) << "series " << b << " mean of step " << h;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Forward, ::testing::ValuesIn(kCases), [](const auto& i) { return i.param.name; });
+
+TEST(Forecaster, gives_the_same_bits_for_any_threads_and_neighbours) {
+  const ModelConfig config = small_config();
+  const RandomInputs inputs(config, 150);
+  const ScratchFolder folder;
+  RandomModel(config).save(folder.path());
+  for (const Isa isa : isas_here()) {
+    const DemandModel model(folder.path(), ops_for(isa));
+    const Forecasts one = forecast(model, inputs.view, {}, 1), three = forecast(model, inputs.view, {}, 3);
+    EXPECT_EQ(one.quantiles_bqh, three.quantiles_bqh);
+    EXPECT_EQ(one.mean_bh, three.mean_bh);
+    const Forecasts alone = forecast(model, inputs.view, {149, 0, 77}, 2);
+    const std::size_t cells = one.quantiles_bqh.size() / 150;
+    for (const auto& [row, series] : {std::pair{0, 149}, {1, 0}, {2, 77}})
+      EXPECT_EQ(std::memcmp(alone.quantiles_bqh.data() + row * cells, one.quantiles_bqh.data() + series * cells,
+                            cells * sizeof(float)),
+                0);
+  }
+}
+
+TEST(Forecaster, names_a_code_the_model_has_no_embedding_for) {
+  const ModelConfig config = small_config();
+  RandomInputs inputs(config, 4);
+  check_codes(inputs.view, config);
+  inputs.known_codes[3] = 17;
+  try {
+    check_codes(inputs.view, config);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("known categorical column 0 of series 0 holds code 17"), std::string::npos)
+        << error.what();
+  }
+}
+
+// What reading a damaged model folder says.
+std::string refusal(const std::filesystem::path& folder) {
+  try {
+    DemandModel model(folder, ops_for(Isa::baseline));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Model, refuses_missing_surplus_and_misshapen_tensors_by_name) {
+  RandomModel random(small_config());
+  const ScratchFolder folder;
+  const auto without = random.tensors.extract("heads.known.step_bias");
+  random.save(folder.path());
+  EXPECT_NE(refusal(folder.path()).find("heads.known.step_bias"), std::string::npos) << refusal(folder.path());
+  random = RandomModel(small_config());
+  random.tensors["tower.encoder.surplus"] = {1.0F};
+  random.shapes["tower.encoder.surplus"] = {1};
+  random.save(folder.path());
+  EXPECT_NE(refusal(folder.path()).find("encoder.surplus"), std::string::npos) << refusal(folder.path());
+  random = RandomModel(small_config());
+  std::swap(random.shapes["heads.mean.weight"][0], random.shapes["heads.mean.weight"][1]);
+  random.save(folder.path());
+  EXPECT_NE(refusal(folder.path()).find("heads.mean.weight"), std::string::npos) << refusal(folder.path());
+}
+
+TEST(Model, refuses_a_description_without_a_field_by_name) {
+  const ScratchFolder folder;
+  RandomModel(small_config()).save(folder.path());
+  std::string text = read_file(folder.path() / "model.json");
+  text.replace(text.find("\"d_kv\""), 6, "\"d_vk\"");
+  write_file_atomically(folder.path() / "model.json", text);
+  EXPECT_NE(refusal(folder.path()).find("tower.d_kv"), std::string::npos) << refusal(folder.path());
+}
+
+TEST(RelativeBucket, has_the_values_of_the_published_model) {
+  // model-facts: T5's bidirectional buckets with 32 buckets and distance 128.
+  const std::vector<std::pair<int, int>> kKnown = {{-200, 15}, {-91, 15}, {-90, 14}, {-64, 14}, {-46, 13}, {-45, 12},
+                                                   {-23, 11},  {-16, 10}, {-12, 9},  {-8, 8},   {-7, 7},   {0, 0},
+                                                   {1, 17},    {8, 24},   {11, 24},  {12, 25},  {16, 26},  {23, 27},
+                                                   {45, 28},   {46, 29},  {64, 30},  {90, 30},  {91, 31},  {200, 31}};
+  for (const auto& [distance, bucket] : kKnown) EXPECT_EQ(relative_bucket(distance, 32, 128), bucket) << distance;
+}
+
+}  // namespace
+}  // namespace shelfcast::scorer::testing
