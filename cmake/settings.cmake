@@ -15,7 +15,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -D_GLIBCXX_ASSERTIONS")
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
 
-# Programs find their libraries where they were linked, in the build tree and after installation.
+# Programs find their libraries where they were linked; installed ones first in their own lib/shelfcast.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 
 # Flags of our own targets; targets.cmake applies them, so that outside code never sees them.

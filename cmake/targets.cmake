@@ -48,7 +48,8 @@ function(shelfcast_add_program name)
   if(arg_TORCH)
     shelfcast_use_torch(${name})
   endif()
-  install(TARGETS ${name} RUNTIME DESTINATION bin)
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/shelfcast")
+  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION bin)
 endfunction()
 
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
