@@ -35,8 +35,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + trainer::build_id());
   app.require_subcommand(1);
   trainer::Program program{launch, {}};
-  for (const auto add : {trainer::add_synth, trainer::add_ingest, trainer::add_inspect, trainer::add_train,
-                         trainer::add_forecast, trainer::add_backtest, trainer::add_export, trainer::add_doctor})
+  for (const auto add : {trainer::add_synth, trainer::add_ingest, trainer::add_train, trainer::add_forecast,
+                         trainer::add_backtest, trainer::add_doctor})
     add(app, program);
   try {
     app.parse(argc, argv);

@@ -28,7 +28,7 @@ struct TrainOptions {
   std::optional<std::int64_t> stop_after;  // leave after this step exactly as a signal would
 };
 
-// Trains the `wanted` recipe on the ranks of `communicator` and leaves its run folder (docs/run-folder.md). Collective: every rank
+// Trains the `wanted` recipe on the ranks of `communicator` and leaves its run folder (docs/recipes.md). Collective: every rank
 // calls it with the same recipe. The result of a step depends on (recipe, corpus, seed) and, to rounding, not on ranks
 // or micro-batches: the loss is the sum over valid targets divided by their number over all ranks and micro-batches.
 // Throws Error(input) for what the recipe asks and the corpus lacks, Error(data) for a loss that is not finite.

@@ -1,0 +1,57 @@
+// A small corpus with a weekly pattern, a promotion that doubles demand and gaps, made in a folder of its own.
+#pragma once
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <string>
+
+#include "base/random.h"
+#include "data/corpus_writer.h"
+
+namespace shelfcast::trainer {
+
+struct SmallCorpusOptions {
+  std::int64_t series = 12, steps = 160;
+  bool all_missing_series = true;  // series 1 has no demand at all
+};
+
+inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOptions options = {}) {
+  data::CorpusInfo info;
+  info.name = "small";
+  info.axis = {*parse_date("2022-01-03"), Frequency::daily};
+  info.steps = info.demand_end = options.steps;
+  info.series = options.series;
+  info.covariates = {{"promo", data::Role::known, data::Kind::numeric, "series", {}},
+                     {"event", data::Role::known, data::Kind::categorical, "all", {"节日", "fair"}},
+                     {"visits", data::Role::past, data::Kind::numeric, "series", {}}};
+  info.statics = {{"store", data::Kind::categorical, {"Köln", "上海"}}, {"category", data::Kind::categorical, {"food", "toys"}}};
+  info.store_level = "store";
+  info.category_level = "category";
+  data::SeriesTable table;
+  table.codes.resize(2);
+  table.values.resize(2);
+  for (std::int64_t i = 0; i < options.series; ++i) {
+    table.names.push_back("series-" + std::to_string(i));
+    table.codes[0].push_back(static_cast<std::int32_t>(i % 2));
+    table.codes[1].push_back(static_cast<std::int32_t>(i % 3 == 0));
+  }
+  data::CorpusWriter writer(folder, info, table);
+  std::vector<float> event(static_cast<std::size_t>(options.steps), -1.0F), demand, promo, visits;
+  for (std::size_t t = 20; t < event.size(); t += 40) event[t] = static_cast<float>(t / 40 % 2);
+  writer.write_shared(1, event);
+  RandomStream random(key_of("small corpus"));
+  for (std::int64_t i = 0; i < options.series; ++i)
+    for (std::int64_t t = 0; t < options.steps; ++t) {
+      promo.push_back(random.uniform() < 0.1 ? 1.0F : 0.0F);
+      visits.push_back(static_cast<float>(100 + random.normal()));
+      const double mean = (2.0 + static_cast<double>(i)) * (1.0 + 0.5 * std::sin(2 * M_PI * static_cast<double>(t) / 7)) *
+                          (promo.back() > 0 ? 2.0 : 1.0);
+      const bool missing = (options.all_missing_series && i == 1) || random.uniform() < 0.05;
+      demand.push_back(missing ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(random.poisson(mean)));
+    }
+  writer.append(options.series, demand, std::vector<std::vector<float>>{promo, visits});
+  writer.finish();
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,212 @@
+#include "trainer/trainer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/safetensors.h"
+#include "parallel/launch.h"
+#include "tests/trainer/small_corpus.h"
+#include "trainer/checkpoint.h"
+#include "trainer/trained_run.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Training : public testing::Test {
+ protected:
+  Training() : folder_(fs::temp_directory_path() / fmt::format("shelfcast-train-{}", getpid())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    make_small_corpus(folder_ / "small.corpus");
+  }
+  ~Training() override { fs::remove_all(folder_); }
+
+  // A recipe small enough for seconds; its run folder is named `run`.
+  Recipe recipe(const std::string& run, const std::vector<std::string>& overrides = {}) const {
+    std::vector<std::string> all = {"data.corpus=" + (folder_ / "small.corpus").string(),
+                                    "run.dir=" + (folder_ / run).string()};
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    return parse_recipe(
+        "data: {context: 28, horizon: 7, known: [promo, event], past: [visits], calendar: [weekday],"
+        " static: [store, category], chunk_series: 4, superblock: 2}\n"
+        "model: {tower: bolt-nano, patch: 7, dropout: 0.1, scale_floor: 0.5, heads: {quantiles: [0.1, 0.5, 0.9]}}\n"
+        "train: {steps: 30, batch: 24, micro_batch: 12, validate_every: 10, checkpoint_every: 10, log_every: 5,"
+        " optimizer: {lr: 3.0e-3}, schedule: {warmup: 5}}\n"
+        "backtest: {origins: 2, stride: 7, horizon: 7, batch: 16}\n",
+        "test.yaml", all);
+  }
+
+  static TrainResult train_alone(const Recipe& recipe, TrainOptions options = {}) {
+    const auto single = parallel::make_single();
+    return train(recipe, options, *single);
+  }
+
+  // All weights of a run's newest checkpoint as one vector.
+  std::vector<float> weights(const std::string& run) const {
+    const Checkpoints checkpoints(folder_ / run / "checkpoints");
+    std::vector<float> all;
+    for (const char* file : {"tower/model.safetensors", "fusion.safetensors"}) {
+      const SafetensorsFile stored(checkpoints.path_of(checkpoints.steps().back()) / file);
+      for (const auto& [name, tensor] : stored.tensors()) {
+        const std::vector<float> values = tensor.to_float();
+        all.insert(all.end(), values.begin(), values.end());
+      }
+    }
+    return all;
+  }
+
+  fs::path folder_;
+};
+
+double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    norm += std::pow(static_cast<double>(a[i]), 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+std::vector<nlohmann::json> read_lines(const fs::path& path) {
+  std::vector<nlohmann::json> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST_F(Training, learns_and_leaves_a_complete_run_folder) {
+  const TrainResult result = train_alone(recipe("run", {"train.steps=60"}));
+  EXPECT_EQ(result.ending, Ending::finished);
+  EXPECT_EQ(result.step, 60);
+  for (const char* name : {"recipe.yaml", "environment.json", "features.json", "metrics.jsonl", "log/rank-0.jsonl"})
+    EXPECT_TRUE(fs::exists(folder_ / "run" / name)) << name;
+  double first = 0, last = 0;
+  for (const nlohmann::json& line : read_lines(folder_ / "run" / "metrics.jsonl"))
+    if (line.contains("loss")) (first == 0 ? first : last) = line.at("loss").get<double>();
+  EXPECT_LT(last, 0.8 * first);
+  const TrainedRun run = open_run(folder_ / "run");
+  EXPECT_EQ(run.step, result.best_step);
+}
+
+TEST_F(Training, ends_in_the_same_weights_to_the_bit_when_stopped_and_resumed_twice) {
+  train_alone(recipe("whole"));
+  for (const std::int64_t stop : {10, 20, 30}) {
+    TrainOptions options{.resume = Resume::automatic, .stop_after = stop};
+    EXPECT_EQ(train_alone(recipe("parts"), options).step, stop);
+  }
+  EXPECT_EQ(weights("whole"), weights("parts"));
+  // Also the log reads as if it had never stopped.
+  std::vector<double> losses[2];
+  for (int i = 0; i < 2; ++i)
+    for (const nlohmann::json& line : read_lines(folder_ / (i == 0 ? "whole" : "parts") / "metrics.jsonl"))
+      if (line.contains("validation_loss")) losses[i].push_back(line.at("validation_loss").get<double>());
+  EXPECT_EQ(losses[0], losses[1]);
+}
+
+TEST_F(Training, does_not_depend_on_ranks_or_micro_batches_beyond_rounding) {
+  train_alone(recipe("one"));
+  const std::vector<float> expected = weights("one");
+  for (const auto& [ranks, micro_batch] : std::vector<std::pair<int, int>>{{1, 5}, {2, 12}, {3, 4}}) {
+    const std::string run = fmt::format("ranks-{}-{}", ranks, micro_batch);
+    const Recipe split = recipe(run, {fmt::format("train.micro_batch={}", micro_batch)});
+    parallel::run_ranks_as_threads(ranks, [&](parallel::Communicator& communicator) { train(split, {}, communicator); });
+    // Adam divides by the root of the second moment: rounding of tiny gradients is amplified.
+    EXPECT_LT(relative_distance(expected, weights(run)), 2e-3) << run;
+  }
+}
+
+TEST_F(Training, never_overwrites_a_run_and_never_resumes_another_recipe) {
+  train_alone(recipe("run", {"train.steps=2"}));
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"train.steps=2"})); }).find("--resume"), std::string::npos);
+  const std::string message = message_of([&] {
+    train_alone(recipe("run", {"train.steps=2", "train.optimizer.lr=0.5"}), {.resume = Resume::required, .stop_after = {}});
+  });
+  EXPECT_NE(message.find("lr: 0.003 in the run, lr: 0.5 now"), std::string::npos) << message;
+  EXPECT_NE(message_of([&] { train_alone(recipe("none"), {.resume = Resume::required, .stop_after = {}}); }).find("no run"),
+            std::string::npos);
+}
+
+TEST_F(Training, resumes_from_the_newest_whole_checkpoint_when_the_last_is_damaged) {
+  train_alone(recipe("run", {"train.validate_every=5", "train.checkpoint_every=5"}));
+  const std::vector<float> expected = weights("run");
+  const Checkpoints checkpoints(folder_ / "run" / "checkpoints");
+  const std::int64_t newest = checkpoints.steps().back();
+  ASSERT_EQ(newest, 30);
+  fs::resize_file(checkpoints.path_of(newest) / "fusion.safetensors", 100);
+  EXPECT_NE(checkpoints.damage(newest).find("fusion.safetensors"), std::string::npos);
+  EXPECT_LT(*checkpoints.newest_valid(), newest);
+  train_alone(recipe("run", {"train.validate_every=5", "train.checkpoint_every=5"}),
+              {.resume = Resume::required, .stop_after = {}});
+  EXPECT_EQ(checkpoints.damage(newest), "");
+  EXPECT_EQ(weights("run"), expected);
+}
+
+TEST_F(Training, finds_a_flipped_byte_or_a_cut_in_every_file_of_a_checkpoint) {
+  train_alone(recipe("run", {"train.steps=2"}));
+  const Checkpoints checkpoints(folder_ / "run" / "checkpoints");
+  const fs::path checkpoint = checkpoints.path_of(2);
+  for (const auto& entry : fs::recursive_directory_iterator(checkpoint)) {
+    if (!entry.is_regular_file() || entry.file_size() == 0) continue;
+    const std::string whole = read_file(entry.path());
+    std::string flipped = whole;
+    flipped[whole.size() / 2] = static_cast<char>(flipped[whole.size() / 2] ^ 0x10);
+    for (const std::string& bad : {flipped, whole.substr(0, whole.size() / 2)}) {
+      std::ofstream(entry.path(), std::ios::binary | std::ios::trunc) << bad;
+      EXPECT_NE(checkpoints.damage(2), "") << entry.path();
+    }
+    std::ofstream(entry.path(), std::ios::binary | std::ios::trunc) << whole;
+    EXPECT_EQ(checkpoints.damage(2), "") << entry.path();
+  }
+}
+
+TEST_F(Training, keeps_the_best_and_the_last_checkpoints) {
+  train_alone(recipe("run", {"train.checkpoint_every=3", "train.validate_every=15", "train.keep_last=2"}));
+  const Checkpoints checkpoints(folder_ / "run" / "checkpoints");
+  const std::int64_t best = checkpoints.read_state(30).best_step;
+  const std::vector<std::int64_t> kept = checkpoints.steps();
+  EXPECT_LE(kept.size(), 3U);
+  EXPECT_EQ(kept.back(), 30);
+  EXPECT_EQ(std::count(kept.begin(), kept.end(), best), 1);
+}
+
+TEST_F(Training, stops_early_when_validation_no_longer_improves) {
+  const Recipe wild = recipe("run", {"train.optimizer.lr=3", "train.clip=0", "train.validate_every=1", "train.early_stop=2",
+                                     "train.steps=200", "train.schedule.warmup=0"});
+  const TrainResult result = train_alone(wild);
+  EXPECT_EQ(result.ending, Ending::stopped_early);
+  EXPECT_LT(result.step, 200);
+  EXPECT_EQ(train_alone(wild, {.resume = Resume::required, .stop_after = {}}).step, result.step);
+}
+
+TEST_F(Training, refuses_what_cannot_be_trained_and_leaves_no_folder) {
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.horizon=200", "backtest.horizon=7"})); }).find("no training window"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[promotion]"})); }).find("promo"), std::string::npos);
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[visits]"})); }).find("visits"), std::string::npos);
+  EXPECT_NE(message_of([&] {
+              parallel::run_ranks_as_threads(3, [&](parallel::Communicator& communicator) {
+                train(recipe("run", {"train.batch=2", "train.micro_batch=2"}), {}, communicator);
+              });
+            }).find("train.batch 2"),
+            std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer
