@@ -1,4 +1,5 @@
-// What a backtest asks for: forecasts of a batch of windows, from the model or from a baseline. Free of torch.
+// What a backtest asks for: forecasts of a batch of windows, from the model or from a baseline. Free of
+// torch.
 #pragma once
 
 #include <memory>
@@ -11,17 +12,18 @@ namespace shelfcast::eval {
 
 // In units of demand, row-major: b windows, q quantiles (levels ascending, never crossing), h horizon steps.
 struct ForecastValues {
-  std::vector<double> levels;          // may be empty: a point forecast only
+  std::vector<double> levels;  // may be empty: a point forecast only
   std::vector<float> quantiles_bqh;
-  std::vector<float> mean_bh;          // the mean head, or a baseline's point forecast
-  std::vector<float> median_bh;        // what MAE, WAPE and MASE judge; a baseline's point forecast again
+  std::vector<float> mean_bh;    // the mean head, or a baseline's point forecast
+  std::vector<float> median_bh;  // what MAE, WAPE and MASE judge; a baseline's point forecast again
 };
 
 class Forecaster {
  public:
   virtual ~Forecaster() = default;
   virtual const std::string& name() const = 0;
-  // Fills `values` for all windows of `batch`, padding rows included. Depends on nothing but the batch, bit for bit.
+  // Fills `values` for all windows of `batch`, padding rows included. Depends on nothing but the batch, bit
+  // for bit.
   virtual void forecast(const data::Batch& batch, ForecastValues& values) = 0;
 };
 

@@ -1,0 +1,74 @@
+#include "eval/history.h"
+
+#include <cmath>
+#include <limits>
+
+namespace shelfcast::eval {
+
+std::vector<double> seasonal_scales(std::span<const float> demand, std::int64_t season,
+                                    std::span<const std::int64_t> origins) {
+  std::vector<double> scales;
+  double sum = 0.0, pairs = 0.0;
+  std::int64_t t = season;
+  for (const std::int64_t origin : origins) {
+    for (; t < std::min(origin, std::ssize(demand)); ++t) {
+      const double change = static_cast<double>(demand[static_cast<std::size_t>(t)]) -
+                            static_cast<double>(demand[static_cast<std::size_t>(t - season)]);
+      if (std::isnan(change)) continue;
+      sum += std::abs(change);
+      pairs += 1.0;
+    }
+    scales.push_back(pairs > 0 ? sum / pairs : std::numeric_limits<double>::quiet_NaN());
+  }
+  return scales;
+}
+
+HistoryReader::HistoryReader(const std::filesystem::path& corpus, const std::string& censored,
+                             std::int64_t season, std::vector<std::int64_t> origins)
+    : corpus_(corpus), season_(season), origins_(std::move(origins)) {
+  if (!censored.empty()) censored_.push_back(corpus_.info().covariate_index(censored));
+}
+
+void HistoryReader::load(std::int64_t first, std::int64_t count) {
+  corpus_.read(first, count, 0, corpus_.info().demand_end, censored_, block_);
+  if (!censored_.empty()) mask_censored();
+  scales_.clear();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::vector<double> scales = seasonal_scales(row(i), season_, origins_);
+    scales_.insert(scales_.end(), scales.begin(), scales.end());
+  }
+}
+
+std::span<const float> HistoryReader::row(std::int64_t index) const {
+  const auto steps = static_cast<std::size_t>(block_.steps);
+  return std::span(block_.demand).subspan(static_cast<std::size_t>(index) * steps, steps);
+}
+
+void HistoryReader::mask_censored() {
+  const data::PanelBlock::Column& column = block_.columns.front();
+  const auto steps = static_cast<std::size_t>(block_.steps);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(block_.series); ++i) {
+    const std::size_t source = column.rows == 1        ? 0
+                               : column.row_of.empty() ? i
+                                                       : static_cast<std::size_t>(column.row_of[i]);
+    for (std::size_t t = 0; t < steps; ++t)
+      if (column.values[source * steps + t] == 1.0F)
+        block_.demand[i * steps + t] = std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+double HistoryReader::scale(std::int64_t series, std::size_t origin) const {
+  return scales_[static_cast<std::size_t>(series - block_.first_series) * origins_.size() + origin];
+}
+
+Coverage HistoryReader::coverage(std::int64_t series) const {
+  Coverage coverage;
+  for (const float value : row(series - block_.first_series)) {
+    coverage.cells += 1.0;
+    coverage.missing += std::isnan(value) ? 1.0 : 0.0;
+    coverage.zeros += value == 0.0F ? 1.0 : 0.0;
+  }
+  return coverage;
+}
+
+}  // namespace shelfcast::eval

@@ -1,0 +1,148 @@
+#include "eval/judge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "eval/origins.h"
+
+namespace shelfcast::eval {
+namespace {
+
+void add(TargetCounts& counts, const TargetCounts& part) {
+  counts.judged += part.judged;
+  counts.missing += part.missing;
+  counts.zeros += part.zeros;
+  counts.history.cells += part.history.cells;
+  counts.history.missing += part.history.missing;
+  counts.history.zeros += part.history.zeros;
+}
+
+}  // namespace
+
+void BatchErrors::merge(const BatchErrors& part) {
+  SHELFCAST_ASSERT(part.tables.size() == tables.size());
+  add(counts, part.counts);
+  for (std::size_t i = 0; i < tables.size(); ++i) tables[i].merge(part.tables[i]);
+}
+
+void BatchErrors::pack(std::vector<double>& out) const {
+  const Coverage& history = counts.history;
+  out.insert(out.end(), {counts.judged, counts.missing, counts.zeros, history.cells, history.missing,
+                         history.zeros, static_cast<double>(tables.size())});
+  for (const ErrorTable& table : tables) table.pack(out);
+}
+
+BatchErrors BatchErrors::unpack(std::span<const double>& in) {
+  constexpr std::size_t kHead = 7;
+  SHELFCAST_ASSERT(in.size() >= kHead);
+  BatchErrors errors{{in[0], in[1], in[2], {in[3], in[4], in[5]}}, {}};
+  const auto tables = static_cast<std::size_t>(in[6]);
+  in = in.subspan(kHead);
+  for (std::size_t i = 0; i < tables; ++i) errors.tables.push_back(ErrorTable::unpack(in));
+  return errors;
+}
+
+Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
+             std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters)
+    : model_horizon_(static_cast<std::size_t>(spec.horizon)),
+      horizon_(static_cast<std::size_t>(config.horizon)),
+      origins_(std::move(origins)),
+      forecasters_(std::move(forecasters)),
+      reader_(corpus, spec, evaluation_windows(series, origins_), config.batch),
+      history_(corpus, spec.censored, config.season, origins_) {
+  axis_ = history_.corpus().info().axis;
+  series_names_ = history_.corpus().series_names();
+}
+
+BatchErrors Judge::judge(std::int64_t index) {
+  load(index);
+  BatchErrors errors{count(), {}};
+  for (Forecaster* forecaster : forecasters_) errors.tables.push_back(judge_forecaster(*forecaster));
+  return errors;
+}
+
+void Judge::load(std::int64_t index) {
+  reader_.read(index, batch_);
+  const auto padding =
+      std::ranges::find_if(batch_.window_b, [](const data::Window& w) { return w.series < 0; });
+  rows_ = static_cast<std::size_t>(padding - batch_.window_b.begin());
+  SHELFCAST_ASSERT(rows_ > 0);
+  origin_of_row_.clear();
+  for (std::size_t row = 0; row < rows_; ++row) {
+    const auto found = std::ranges::lower_bound(origins_, batch_.window_b[row].origin);
+    origin_of_row_.push_back(found - origins_.begin());
+  }
+  const std::int64_t first = batch_.window_b.front().series, last = batch_.window_b[rows_ - 1].series;
+  shape_ = {first, last - first + 1, std::ssize(origins_), static_cast<std::int64_t>(horizon_)};
+  history_.load(first, shape_.series);
+}
+
+float Judge::target(std::size_t row, std::size_t step) const {
+  return batch_.target_bh[row * model_horizon_ + step];
+}
+
+TargetCounts Judge::count() const {
+  TargetCounts counts;
+  for (std::size_t row = 0; row < rows_; ++row) {
+    for (std::size_t step = 0; step < horizon_; ++step) {
+      counts.missing += std::isnan(target(row, step)) ? 1.0 : 0.0;
+      counts.zeros += target(row, step) == 0.0F ? 1.0 : 0.0;
+    }
+    // A series cut by a batch border is in two batches; its first origin is in one.
+    if (origin_of_row_[row] != 0) continue;
+    const Coverage coverage = history_.coverage(batch_.window_b[row].series);
+    counts.history.cells += coverage.cells;
+    counts.history.missing += coverage.missing;
+    counts.history.zeros += coverage.zeros;
+  }
+  counts.judged = static_cast<double>(rows_ * horizon_) - counts.missing;
+  return counts;
+}
+
+ErrorTable Judge::judge_forecaster(Forecaster& forecaster) {
+  forecaster.forecast(batch_, values_);
+  const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
+  SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
+                   values_.quantiles_bqh.size() == steps * values_.levels.size());
+  ErrorTable table(ErrorLayout(values_.levels), shape_);
+  for (std::size_t row = 0; row < rows_; ++row) judge_window(forecaster, row, table);
+  return table;
+}
+
+void Judge::judge_window(const Forecaster& forecaster, std::size_t row, ErrorTable& table) {
+  const std::int64_t series = batch_.window_b[row].series, origin = origin_of_row_[row];
+  const std::size_t levels = values_.levels.size();
+  std::vector<double> quantiles(levels);
+  Judged judged;
+  judged.scale = history_.scale(series, static_cast<std::size_t>(origin));
+  judged.quantiles = quantiles;
+  for (std::size_t step = 0; step < horizon_; ++step) {
+    if (std::isnan(target(row, step))) continue;
+    judged.target = target(row, step);
+    judged.median = values_.median_bh[row * model_horizon_ + step];
+    judged.mean = values_.mean_bh[row * model_horizon_ + step];
+    double sum =
+        judged.median + judged.mean;  // one look at all of them: a sum with a non-finite term is not finite
+    for (std::size_t q = 0; q < levels; ++q) {
+      quantiles[q] = values_.quantiles_bqh[(row * levels + q) * model_horizon_ + step];
+      sum += quantiles[q];
+    }
+    check_finite(forecaster, row, step, sum);
+    table.add(series, origin, static_cast<std::int64_t>(step), judged);
+  }
+}
+
+void Judge::check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step,
+                         double value) const {
+  if (std::isfinite(value)) return;
+  const data::Window& window = batch_.window_b[row];
+  throw data_error(fmt::format("{} forecast a value that is not a number for series {} on {}",
+                               forecaster.name(), series_names_[static_cast<std::size_t>(window.series)],
+                               format_date(axis_.date_of(window.origin + static_cast<std::int64_t>(step)))),
+                   "its errors cannot be judged", "look at the training log for losses that are not finite");
+}
+
+}  // namespace shelfcast::eval

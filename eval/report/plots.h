@@ -1,0 +1,35 @@
+// The plots of a backtest report, each as one SVG.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/result.h"
+
+namespace shelfcast::eval {
+
+// The style class of forecaster `index`: colour and dash are the same in every plot and legend.
+std::string forecaster_style(std::size_t index);
+
+// `metric` by horizon step, one line a forecaster.
+std::string horizon_plot(const BacktestResult& result, const std::string& metric);
+
+// `metric` by the given levels of a group, one bar a forecaster. `levels` in the order they are drawn.
+std::string level_plot(const BacktestResult& result, const std::string& group,
+                       const std::vector<std::string>& levels, const std::string& metric);
+
+// Each comparison's relative difference with its 95 % interval beside the line at 0.
+std::string comparison_plot(const std::vector<Comparison>& comparisons);
+
+// Share of targets at or below each quantile against the quantile's level, for the first forecaster that has
+// quantiles.
+std::string calibration_plot(const ForecasterResult& forecaster);
+
+// One series: history, truth, and the first forecaster's quantile bands and median beside the first baseline.
+std::string fan_plot(const BacktestResult& result, const Fan& fan);
+
+// The scores of one level of a group; nullptr when the group has no such level.
+const GroupScores* find_group(const ForecasterResult& forecaster, const std::string& group,
+                              const std::string& level);
+
+}  // namespace shelfcast::eval

@@ -1,0 +1,158 @@
+#include "eval/result.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "eval/report/report.h"
+
+namespace shelfcast::eval {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Counts are kept in double, exact far beyond any corpus.
+std::int64_t whole(double count) { return static_cast<std::int64_t>(count); }
+
+Json to_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+Json scores_json(const std::vector<Score>& scores) {
+  Json json = Json::object();
+  for (const Score& score : scores) json[score.metric] = {{"value", to_json(score.value)}, {"n", score.n}};
+  return json;
+}
+
+Json forecaster_json(const ForecasterResult& forecaster) {
+  Json by = Json::object();
+  for (const GroupScores& group : forecaster.groups) by[group.group][group.level] = scores_json(group.scores);
+  return {{"name", forecaster.name},
+          {"quantile_levels", forecaster.levels},
+          {"overall", scores_json(forecaster.overall.scores)},
+          {"by", by}};
+}
+
+Json comparison_json(const Comparison& comparison) {
+  return {{"model", comparison.model},
+          {"baseline", comparison.baseline},
+          {"metric", comparison.metric},
+          {"relative_difference", to_json(comparison.difference)},
+          {"low", to_json(comparison.low)},
+          {"high", to_json(comparison.high)},
+          {"verdict", to_string(comparison.verdict)},
+          {"series", comparison.series}};
+}
+
+Json protocol_json(const BacktestResult& result) {
+  Json origins = Json::array();
+  for (const std::int64_t origin : result.judgement.origins) origins.push_back(result.date_of(origin));
+  const Judgement& judged = result.judgement;
+  return {{"origins", origins},
+          {"stride", result.config.stride},
+          {"horizon", judged.horizon},
+          {"context", judged.context},
+          {"first_unseen_date", result.date_of(judged.validate_end)},
+          {"season", result.config.season},
+          {"moving_average_window", result.config.window},
+          {"seasonal_gaps",
+           result.config.seasonal_gaps == SeasonalGaps::last_season ? "last_season" : "last_value"},
+          {"evaluation_batch", result.config.batch},
+          {"bootstrap_resamples", result.config.bootstrap},
+          {"windows", judged.windows},
+          {"targets", whole(judged.targets)},
+          {"missing_targets", whole(judged.missing_targets)},
+          {"zero_targets", whole(judged.zero_targets)}};
+}
+
+Json corpus_json(const BacktestResult& result) {
+  const data::CorpusInfo& info = result.corpus;
+  return {{"name", info.name},
+          {"digest", result.corpus_digest},
+          {"series", info.series},
+          {"first_date", result.date_of(0)},
+          {"last_date", result.date_of(info.demand_end - 1)},
+          {"frequency", to_string(info.axis.frequency)},
+          {"steps", info.demand_end},
+          {"cells", whole(result.judgement.history.cells)},
+          {"missing", whole(result.judgement.history.missing)},
+          {"zeros", whole(result.judgement.history.zeros)}};
+}
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+void append_rows(const std::string& model, const GroupScores& group, std::string& csv) {
+  const std::string head =
+      fmt::format("{},{},{}", csv_field(model), csv_field(group.group), csv_field(group.level));
+  for (const Score& score : group.scores) {
+    const std::string value = score.value ? fmt::format("{}", *score.value) : std::string();
+    csv += fmt::format("{},{},{},{}\n", head, score.metric, value, score.n);
+  }
+}
+
+}  // namespace
+
+Score GroupScores::score(const std::string& metric) const {
+  const auto found = std::ranges::find(scores, metric, &Score::metric);
+  return found != scores.end() ? *found : Score{metric, std::nullopt, 0};
+}
+
+std::string BacktestResult::date_of(std::int64_t step) const {
+  return format_date(corpus.axis.date_of(step));
+}
+
+nlohmann::ordered_json result_json(const BacktestResult& result) {
+  Json forecasters = Json::array(), comparisons = Json::array();
+  for (const ForecasterResult& forecaster : result.forecasters)
+    forecasters.push_back(forecaster_json(forecaster));
+  for (const Comparison& comparison : result.comparisons) comparisons.push_back(comparison_json(comparison));
+  return {{"format", 1},
+          {"corpus", corpus_json(result)},
+          {"protocol", protocol_json(result)},
+          {"absent_groups", result.absent_groups},
+          {"models", result.models},
+          {"forecasters", forecasters},
+          {"comparisons", comparisons}};
+}
+
+std::string result_csv(const BacktestResult& result) {
+  std::string csv = "model,group,level,metric,value,n\n";
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    append_rows(forecaster.name, forecaster.overall, csv);
+    for (const GroupScores& group : forecaster.groups) append_rows(forecaster.name, group, csv);
+  }
+  return csv;
+}
+
+std::string series_csv(const BacktestResult& result) {
+  std::string csv = "model,series,n,absolute_error,squared_error,absolute_target\n";
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    const std::string model = csv_field(forecaster.name);
+    for (std::size_t i = 0; i < forecaster.series.size(); ++i) {
+      const SeriesErrors& errors = forecaster.series[i];
+      csv += fmt::format("{},{},{},{},{},{}\n", model, csv_field(result.series_names[i]), errors.n,
+                         errors.absolute_error, errors.squared_error, errors.absolute_target);
+    }
+  }
+  return csv;
+}
+
+void write_backtest(const BacktestResult& result, const std::filesystem::path& run_folder,
+                    const ReportMetadata& metadata) {
+  const std::filesystem::path folder = run_folder / "backtest";
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) throw io_error(fmt::format("cannot make {}", folder.string()), failed.value());
+  write_file_atomically(folder / "metrics.csv", result_csv(result));
+  write_file_atomically(folder / "series.csv", series_csv(result));
+  write_file_atomically(folder / "report.html", report_html(result, metadata));
+  write_file_atomically(folder / "result.json", result_json(result).dump(2) + "\n");
+}
+
+}  // namespace shelfcast::eval

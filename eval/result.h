@@ -1,0 +1,100 @@
+// What a backtest found, and the files it is written to.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/corpus.h"
+#include "eval/config.h"
+#include "eval/history.h"
+#include "eval/metrics.h"
+#include "eval/significance.h"
+
+namespace shelfcast::eval {
+
+// The scores of one group of judged steps, or of all ("overall").
+struct GroupScores {
+  std::string group, level;  // "store", "CA_1"
+  std::vector<Score> scores;
+
+  // The named score; an empty one when there is none.
+  Score score(const std::string& metric) const;
+};
+
+// Per-series sums over all origins and steps, for the bootstrap and for whoever judges further.
+struct SeriesErrors {
+  std::int64_t n = 0;
+  double absolute_error = 0.0, squared_error = 0.0, absolute_target = 0.0;
+};
+
+struct ForecasterResult {
+  std::string name;
+  std::vector<double> levels;
+  GroupScores overall;  // with the window means
+  std::vector<GroupScores>
+      groups;  // grouping after grouping, in the order asked for; "horizon" levels are "1", "2", ...
+  std::vector<SeriesErrors> series;
+};
+
+// One series' forecasts from the last origin, for plots.
+struct Fan {
+  struct Forecast {
+    std::string name;
+    std::vector<double> levels;
+    std::vector<float> quantiles_qh, median_h, mean_h;
+  };
+  std::string series, why;  // why it was chosen: "largest seller"
+  std::int64_t origin = 0;
+  std::vector<float> history, target;  // NaN = not observed; history ends just before the origin
+  std::vector<Forecast> forecasts;
+};
+
+// What was judged on.
+struct Judgement {
+  std::vector<std::int64_t> origins;
+  std::int64_t horizon = 0, context = 0, windows = 0;
+  std::int64_t validate_end = 0;                                    // first step the model has not seen
+  double targets = 0.0, missing_targets = 0.0, zero_targets = 0.0;  // judged; left out; judged and 0
+  Coverage history;  // of the whole corpus up to the last day of demand
+};
+
+struct BacktestResult {
+  BacktestConfig config;
+  data::CorpusInfo corpus;
+  std::string corpus_digest;
+  std::vector<std::string> series_names;
+  Judgement judgement;
+  std::vector<std::string> absent_groups;  // asked for, but the corpus has no such level
+  std::size_t models = 0;                  // the first so many forecasters; the others are baselines
+  std::vector<ForecasterResult> forecasters;
+  std::vector<Comparison> comparisons;  // each model with each baseline, on mae and mse
+  std::vector<Fan> fans;
+
+  std::string date_of(std::int64_t step) const;
+};
+
+// Everything but series and fans. An empty value is null.
+nlohmann::ordered_json result_json(const BacktestResult& result);
+// Long form: model,group,level,metric,value,n with an empty value where there is none.
+std::string result_csv(const BacktestResult& result);
+// model,series,n,absolute_error,squared_error,absolute_target.
+std::string series_csv(const BacktestResult& result);
+
+// What the report says beyond the result: the run's name and facts about it (build, recipe, command), in
+// order.
+struct ReportMetadata {
+  std::string title;
+  std::vector<std::pair<std::string, std::string>> facts;
+};
+
+// Writes RUN/backtest/{result.json, metrics.csv, series.csv, report.html}, each whole or not at all; what an
+// earlier backtest left there is replaced. On one rank. Throws Error(io).
+void write_backtest(const BacktestResult& result, const std::filesystem::path& run_folder,
+                    const ReportMetadata& metadata);
+
+}  // namespace shelfcast::eval

@@ -1,0 +1,78 @@
+#include "eval/significance.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace shelfcast::eval {
+namespace {
+
+constexpr double kOuterShare = 0.025;  // on each side of a 95 % interval
+
+double column_total(std::span<const double> rows, std::size_t columns, std::size_t column) {
+  double total = 0.0;
+  for (std::size_t i = column; i < rows.size(); i += columns) total += rows[i];
+  return total;
+}
+
+}  // namespace
+
+const char* to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::better:
+      return "better";
+    case Verdict::worse:
+      return "worse";
+    case Verdict::unclear:
+      break;
+  }
+  return "unclear";
+}
+
+std::vector<double> resampled_totals(std::span<const double> sums, std::size_t columns,
+                                     std::int64_t resamples, std::uint64_t seed) {
+  SHELFCAST_ASSERT(columns > 0 && sums.size() % columns == 0);
+  const std::size_t series = sums.size() / columns;
+  std::vector<double> totals(static_cast<std::size_t>(resamples) * columns);
+  if (series == 0) return totals;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(resamples); ++r) {
+    RandomStream stream(mix(seed, r));
+    double* total = totals.data() + r * columns;
+    for (std::size_t i = 0; i < series; ++i) {
+      const double* row = sums.data() + stream.below(series) * columns;
+      for (std::size_t c = 0; c < columns; ++c) total[c] += row[c];
+    }
+  }
+  return totals;
+}
+
+double sample_quantile(std::vector<double>& values, double share) {
+  std::ranges::sort(values);
+  const double position = share * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+Comparison compare(std::span<const double> sums, std::span<const double> totals, std::size_t columns,
+                   std::size_t model, std::size_t baseline) {
+  Comparison comparison;
+  comparison.series = static_cast<std::int64_t>(sums.size() / columns);
+  const double base = column_total(sums, columns, baseline);
+  if (comparison.series == 0 || !(base > 0)) return comparison;
+  comparison.difference = (column_total(sums, columns, model) - base) / base;
+  std::vector<double> draws;
+  for (std::size_t row = 0; row + columns <= totals.size(); row += columns)
+    if (totals[row + baseline] > 0)
+      draws.push_back((totals[row + model] - totals[row + baseline]) / totals[row + baseline]);
+  if (draws.empty() || comparison.series < 2) return comparison;
+  comparison.low = sample_quantile(draws, kOuterShare);
+  comparison.high = sample_quantile(draws, 1.0 - kOuterShare);
+  if (*comparison.high < 0) comparison.verdict = Verdict::better;
+  if (*comparison.low > 0) comparison.verdict = Verdict::worse;
+  return comparison;
+}
+
+}  // namespace shelfcast::eval
