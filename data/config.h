@@ -10,17 +10,17 @@
 namespace shelfcast::data {
 
 struct DataConfig {
-  std::string corpus;                  // path of the corpus folder
-  std::int64_t context = 224;          // steps the model looks back on
-  std::int64_t horizon = 28;           // steps it forecasts
-  std::int64_t min_context = 1;        // earliest origin of a training window, in steps from the corpus' start
-  std::vector<std::string> known;      // covariates known ahead
-  std::vector<std::string> past;       // covariates known only afterwards
-  std::vector<std::string> calendar;   // derived, known ahead: weekday, month, monthday, yearday
-  std::vector<std::string> statics;    // key `static`: facts per series
-  std::string censored;                // past covariate that is 1 where sales were cut by a stock-out: those steps are
-                                       // not observed demand (masked in context and target); empty = none
-  bool text = false;                   // product texts
+  std::string corpus;                 // path of the corpus folder
+  std::int64_t context = 224;         // steps the model looks back on
+  std::int64_t horizon = 28;          // steps it forecasts
+  std::int64_t min_context = 1;       // earliest origin of a training window, in steps from the corpus' start
+  std::vector<std::string> known;     // covariates known ahead
+  std::vector<std::string> past;      // covariates known only afterwards
+  std::vector<std::string> calendar;  // derived, known ahead: weekday, month, monthday, yearday
+  std::vector<std::string> statics;   // key `static`: facts per series
+  std::string censored;  // past covariate that is 1 where sales were cut by a stock-out: those steps are
+                         // not observed demand (masked in context and target); empty = none
+  bool text = false;     // product texts
   std::optional<Date> train_until;     // first date not trained on; default: what is left after validation
   std::optional<Date> validate_until;  // first date not validated on; default: see trainer
   std::int64_t superblock = 64;        // chunks in one shuffle buffer (K of the sampler)

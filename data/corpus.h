@@ -7,18 +7,22 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/dates.h"
 
 namespace shelfcast::data {
 
-// Whether a covariate's future is known when a forecast is made (price, promotion, event) or not (stock, customers).
+struct Manifest;  // data/manifest.h
+
+// Whether a covariate's future is known when a forecast is made (price, promotion, event) or not (stock,
+// customers).
 enum class Role { known, past };
 enum class Kind { numeric, categorical };
 
-// One covariate of the panel. Its rows are one per series ("series"), one for all ("all"), or one per value of the
-// static level named here ("state"): `per` says which.
+// One covariate of the panel. Its rows are one per series ("series"), one for all ("all"), or one per value
+// of the static level named here ("state"): `per` says which.
 struct CovariateInfo {
   std::string name;
   Role role = Role::known;
@@ -27,7 +31,8 @@ struct CovariateInfo {
   std::vector<std::string> vocabulary;  // categorical only: code c >= 0 means vocabulary[c]; missing is -1
 };
 
-// One fact per series: store, item, every level of the category hierarchy (categorical), or a number (store size).
+// One fact per series: store, item, every level of the category hierarchy (categorical), or a number (store
+// size).
 struct StaticInfo {
   std::string name;
   Kind kind = Kind::categorical;
@@ -54,16 +59,18 @@ struct CorpusInfo {
   std::size_t static_index(const std::string& static_name) const;
 };
 
-// A rectangle of the panel in memory: series [first_series, first_series + series) by steps [first_step, first_step +
-// steps), row-major.
+// A rectangle of the panel in memory: series [first_series, first_series + series) by steps [first_step,
+// first_step + steps), row-major.
 struct PanelBlock {
   std::int64_t first_series = 0, series = 0;
   std::int64_t first_step = 0, steps = 0;
   std::vector<float> demand;  // [series, steps], NaN = not observed
 
-  // The covariates asked for, in the order asked. Row of series i (absolute): rows == 1 ? 0 : row_of[i - first_series].
+  // The covariates asked for, in the order asked. Row of series i (absolute): rows == 1 ? 0 : row_of[i -
+  // first_series].
   struct Column {
-    std::vector<float> values;  // [rows, steps]; categorical codes are stored as floats (exact below 2^24), -1 = missing
+    std::vector<float>
+        values;  // [rows, steps]; categorical codes are stored as floats (exact below 2^24), -1 = missing
     std::vector<std::int32_t> row_of;  // empty when rows == 1 or when rows are the block's series in order
     std::int64_t rows = 0;
   };
@@ -76,10 +83,10 @@ struct Document {
   std::string text;  // UTF-8
 };
 
-// Opening checks every file against the manifest (present, size, version, shapes), so that a truncated segment is
-// found now and never trained on; verify() also reads and compares every digest. Throws Error(data) naming file,
-// dataset and remedy; Error(io) for locks and permissions.
-// Not thread-safe: HDF5 handles belong to the thread that reads (one reader thread per process).
+// Opening checks every file against the manifest (present, size, version, shapes), so that a truncated
+// segment is found now and never trained on; verify() also reads and compares every digest. Throws
+// Error(data) naming file, dataset and remedy; Error(io) for locks and permissions. Not thread-safe: HDF5
+// handles belong to the thread that reads (one reader thread per process).
 class Corpus {
  public:
   explicit Corpus(const std::filesystem::path& folder);
@@ -100,11 +107,27 @@ class Corpus {
   std::span<const float> static_values(std::size_t index) const;
   std::vector<Document> documents() const;
 
-  // Reads a block with the covariates at `covariates` (indices into info().covariates) into `block`, reusing its memory.
+  // Reads a block with the covariates at `covariates` (indices into info().covariates) into `block`, reusing
+  // its memory.
   void read(std::int64_t first_series, std::int64_t series, std::int64_t first_step, std::int64_t steps,
             std::span<const std::size_t> covariates, PanelBlock& block) const;
 
-  // Compares every file's bytes with its digest in the manifest. Throws Error(data) naming the first that differs.
+  // A covariate that is not per series, for all its rows at once: [rows, steps].
+  std::vector<float> read_shared(std::size_t covariate, std::int64_t first_step, std::int64_t steps) const;
+
+  // Known truths of a synthetic corpus ("uncensored", ...); none for real ones.
+  std::vector<std::string> truths() const;
+  // A rectangle of one of them, [series, steps]. Throws Error(input) naming the nearest name there is.
+  void read_truth(const std::string& name, std::int64_t first_series, std::int64_t series,
+                  std::int64_t first_step, std::int64_t steps, std::vector<float>& values) const;
+
+  // The files the corpus is made of, with sizes and digests.
+  const Manifest& manifest() const;
+  // Series and steps in one HDF5 chunk of demand.
+  std::pair<std::int64_t, std::int64_t> chunk_shape() const;
+
+  // Compares every file's bytes with its digest in the manifest. Throws Error(data) naming the first that
+  // differs.
   void verify() const;
 
  private:

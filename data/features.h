@@ -1,4 +1,5 @@
-// Which columns a model sees, with everything needed to make them again elsewhere: vocabularies and fitted scalers.
+// Which columns a model sees, with everything needed to make them again elsewhere: vocabularies and fitted
+// scalers.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -12,9 +13,9 @@ namespace shelfcast::data {
 
 // How a numeric covariate becomes a model input. Fitted on steps before the training cut-off only.
 // standard:  (x - mean) / std                               (promotions, temperatures, counts)
-// log_ratio: (log x - mean over the window's context of log x) / std   (strictly positive per-series columns: prices)
-// none:      x                                              (already scaled: sine and cosine of the calendar)
-// A missing value becomes 0 after scaling.
+// log_ratio: (log x - mean over the window's context of log x) / std   (strictly positive per-series columns:
+// prices) none:      x                                              (already scaled: sine and cosine of the
+// calendar) A missing value becomes 0 after scaling.
 struct Scaler {
   enum class Kind { standard, log_ratio, none } kind = Kind::none;
   float mean = 0.0F, std = 1.0F;
@@ -23,9 +24,10 @@ struct Scaler {
 struct FeatureColumn {
   std::string name;  // covariate name, or "calendar.weekday" and the like
   Kind kind = Kind::numeric;
-  std::string per = "series";           // as CovariateInfo::per; calendar columns are "all"
-  Scaler scaler;                        // numeric
-  std::vector<std::string> vocabulary;  // categorical; model code = vocabulary index + 1, 0 = unknown or missing
+  std::string per = "series";  // as CovariateInfo::per; calendar columns are "all"
+  Scaler scaler;               // numeric
+  std::vector<std::string>
+      vocabulary;  // categorical; model code = vocabulary index + 1, 0 = unknown or missing
 };
 
 struct StaticColumn {
@@ -49,8 +51,8 @@ nlohmann::json to_json(const FeatureSpec& spec);
 FeatureSpec feature_spec_from_json(const nlohmann::json& json);
 
 // Resolves a recipe's names against a corpus and fits the scalers on steps < train_end.
-// Throws Error(input) naming the column and the nearest name when the corpus lacks it, when its role does not fit
-// (a `past` covariate listed as known would leak the future), or when a `static` is numeric.
+// Throws Error(input) naming the column and the nearest name when the corpus lacks it, when its role does not
+// fit (a `past` covariate listed as known would leak the future), or when a `static` is numeric.
 FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::int64_t train_end);
 
 }  // namespace shelfcast::data

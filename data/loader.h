@@ -19,12 +19,13 @@ struct LoaderConfig {
 };
 
 // The micro-batches of this rank's slice of each global batch, in order. Global batch of step s is positions
-// [b*B, (b+1)*B) of epoch s / steps_per_epoch with b = s % steps_per_epoch; the tail of an epoch is padded with rows of
-// weight 0, so every rank has the same number of steps. Sample numbers are s * B + offset in the batch.
-// Memory: two super-blocks and `ahead` batches, whatever the corpus' size.
+// [b*B, (b+1)*B) of epoch s / steps_per_epoch with b = s % steps_per_epoch; the tail of an epoch is padded
+// with rows of weight 0, so every rank has the same number of steps. Sample numbers are s * B + offset in the
+// batch. Memory: two super-blocks and `ahead` batches, whatever the corpus' size.
 class Loader {
  public:
-  Loader(const std::filesystem::path& corpus, const FeatureSpec& spec, const Sampler& sampler, LoaderConfig config);
+  Loader(const std::filesystem::path& corpus, const FeatureSpec& spec, const Sampler& sampler,
+         LoaderConfig config);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -32,8 +33,8 @@ class Loader {
   static std::int64_t steps_per_epoch(const Sampler& sampler, std::int64_t global_batch);
   // Micro-batches per step on this rank; the same on every rank (ranks with fewer windows get padding).
   std::int64_t micro_batches() const;
-  // The next micro-batch; valid until the next call. Rethrows what the reader thread met. Blocks; the time blocked is
-  // added to waited_seconds().
+  // The next micro-batch; valid until the next call. Rethrows what the reader thread met. Blocks; the time
+  // blocked is added to waited_seconds().
   const Batch& next();
   double waited_seconds() const;
 
@@ -42,8 +43,8 @@ class Loader {
   std::unique_ptr<Impl> impl_;
 };
 
-// Batches for evaluation: batch k is positions [k*E, (k+1)*E) of `windows`, padded to E with rows of weight 0.
-// Whole batches, read in place (no thread).
+// Batches for evaluation: batch k is positions [k*E, (k+1)*E) of `windows`, padded to E with rows of weight
+// 0. Whole batches, read in place (no thread).
 class EvaluationReader {
  public:
   EvaluationReader(const std::filesystem::path& corpus, const FeatureSpec& spec, std::vector<Window> windows,

@@ -28,8 +28,40 @@ struct SuperBlock {
   std::vector<std::int64_t> chunks;  // in permuted order
 };
 
-// A pure function of (seed, epoch, position): no index, no state, O(1) memory per lookup. A keyed permutation of the
-// chunks is cut into super-blocks of K chunks, and all windows inside a super-block are permuted with a key of their own.
+// Where a window of a super-block lies: which of its chunks, the series inside that chunk, and the origin.
+struct PlacedWindow {
+  std::size_t slot = 0;       // index into SuperBlock::chunks
+  std::int64_t in_chunk = 0;  // series counted from the chunk's first
+  Window window;
+};
+
+// The order inside one super-block with everything that does not depend on the position worked out once.
+// Copyable.
+class SuperBlockOrder {
+ public:
+  SuperBlockOrder(const WindowSpace& space, SuperBlock block, std::uint64_t key);
+
+  const SuperBlock& block() const { return block_; }
+  // `position` counts from the epoch's start and must lie in the super-block.
+  PlacedWindow at(std::int64_t position) const {
+    return place(permutation_(static_cast<std::uint64_t>(position - block_.first_position)));
+  }
+  bool contains(std::int64_t position) const {
+    return position >= block_.first_position && position < block_.first_position + block_.windows;
+  }
+
+ private:
+  PlacedWindow place(std::uint64_t index) const;
+
+  WindowSpace space_;
+  SuperBlock block_;
+  KeyedPermutation permutation_;
+  std::int64_t short_slot_;  // the slot of the corpus' last, shorter chunk; past the end when it is not here
+};
+
+// A pure function of (seed, epoch, position): no index, no state, O(1) memory per lookup. A keyed permutation
+// of the chunks is cut into super-blocks of K chunks, and all windows inside a super-block are permuted with
+// a key of their own.
 class Sampler {
  public:
   // Throws Error(input) when the space is empty.
@@ -39,12 +71,19 @@ class Sampler {
   std::int64_t windows_per_epoch() const { return space_.windows(); }
   std::int64_t superblocks() const;
   SuperBlock superblock(std::int64_t epoch, std::int64_t index) const;
+  SuperBlockOrder order(std::int64_t epoch, std::int64_t index) const;
   // Index of the super-block that holds `position` of `epoch`.
   std::int64_t superblock_of(std::int64_t epoch, std::int64_t position) const;
   // The window at `position` in [0, windows_per_epoch()).
   Window at(std::int64_t epoch, std::int64_t position) const;
 
  private:
+  // The slot, over the whole epoch, at which the last chunk of the corpus stands: knowing it makes every
+  // position plain arithmetic although that chunk may be shorter than the others.
+  std::int64_t last_chunk_slot(std::int64_t epoch) const;
+  std::int64_t first_position(std::int64_t epoch, std::int64_t index) const;
+  std::uint64_t epoch_key(std::int64_t epoch) const;
+
   std::uint64_t seed_;
   WindowSpace space_;
 };

@@ -1,0 +1,45 @@
+#include "data/config.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "data/calendar.h"
+
+namespace shelfcast::data {
+namespace {
+
+void require_positive(std::int64_t value, const char* field) {
+  if (value < 1) throw input_error(fmt::format("data.{} is {}", field, value), "it must be at least 1");
+}
+
+void require_distinct(const std::vector<std::string>& names, const char* field, std::set<std::string>& seen) {
+  for (const std::string& name : names) {
+    if (name.empty()) throw input_error(fmt::format("data.{} holds an empty name", field));
+    if (!seen.insert(name).second)
+      throw input_error(fmt::format("data.{} lists \"{}\" a second time", field, name), {}, "remove one");
+  }
+}
+
+}  // namespace
+
+void DataConfig::validate() const {
+  if (corpus.empty()) throw input_error("data.corpus is missing", {}, "name the corpus folder");
+  require_positive(context, "context");
+  require_positive(horizon, "horizon");
+  require_positive(min_context, "min_context");
+  require_positive(superblock, "superblock");
+  require_positive(chunk_series, "chunk_series");
+  std::set<std::string> covariates, days, facts;
+  require_distinct(known, "known", covariates);
+  require_distinct(past, "past", covariates);  // in both lists: the later one is the second time
+  require_distinct(calendar, "calendar", days);
+  require_distinct(statics, "static", facts);
+  for (const std::string& name : calendar) calendar_columns(name);
+  if (train_until && validate_until && *validate_until < *train_until)
+    throw input_error(fmt::format("data.validate_until ({}) is before data.train_until ({})",
+                                  format_date(*validate_until), format_date(*train_until)));
+}
+
+}  // namespace shelfcast::data

@@ -1,0 +1,298 @@
+#include "data/features.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "data/calendar.h"
+
+namespace shelfcast::data {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kBlockSeries = 256;  // series read at a time while fitting
+
+// Count, mean and summed squared deviations, merged pairwise (Chan, Golub and LeVeque, 1983).
+struct Moments {
+  double count = 0.0, mean = 0.0, squares = 0.0;
+
+  void merge(const Moments& other) {
+    if (other.count == 0.0) return;
+    const double total = count + other.count, delta = other.mean - mean;
+    mean += delta * other.count / total;
+    squares += other.squares + delta * delta * count * other.count / total;
+    count = total;
+  }
+  double std() const { return count > 0.0 ? std::sqrt(squares / count) : 0.0; }
+};
+
+template <typename Transform>
+Moments moments_of(std::span<const float> row, Transform transform) {
+  Moments moments;
+  for (const float value : row)
+    if (!std::isnan(value)) {
+      moments.mean += transform(value);
+      moments.count += 1.0;
+    }
+  if (moments.count > 0.0) moments.mean /= moments.count;
+  for (const float value : row)
+    if (!std::isnan(value)) {
+      const double deviation = transform(value) - moments.mean;
+      moments.squares += deviation * deviation;
+    }
+  return moments;
+}
+
+// What is learnt from one covariate before the cut-off.
+struct Fit {
+  Moments plain;
+  Moments logs;              // of log x over everything
+  double log_squares = 0.0;  // of log x around the mean of its own row
+  bool positive = true;
+  std::vector<bool> seen;  // categories
+
+  void add_numbers(std::span<const float> row) {
+    plain.merge(moments_of(row, [](float x) { return static_cast<double>(x); }));
+    positive = positive && std::none_of(row.begin(), row.end(), [](float x) { return x <= 0.0F; });
+    if (!positive) return;
+    const Moments own = moments_of(row, [](float x) { return std::log(static_cast<double>(x)); });
+    logs.merge(own);
+    log_squares += own.squares;
+  }
+  void add_codes(std::span<const float> row) {
+    for (const float code : row)
+      if (code >= 0.0F) seen[static_cast<std::size_t>(code)] = true;
+  }
+};
+
+// A deviation too small to divide by leaves the column as it is but for its mean.
+float usable_std(double std) { return std > 1e-8 ? static_cast<float>(std) : 1.0F; }
+
+Scaler scaler_of(const Fit& fit, const CovariateInfo& covariate) {
+  if (fit.plain.count == 0.0) {
+    log::warn("covariate \"{}\" is never observed before the training cut-off", covariate.name);
+    return {Scaler::Kind::standard, 0.0F, 1.0F};
+  }
+  if (covariate.per == "series" && fit.positive)
+    return {Scaler::Kind::log_ratio, static_cast<float>(fit.logs.mean),
+            usable_std(std::sqrt(fit.log_squares / fit.logs.count))};
+  return {Scaler::Kind::standard, static_cast<float>(fit.plain.mean), usable_std(fit.plain.std())};
+}
+
+// Reads every step before the cut-off once: per-series covariates block by block, shared ones row by row.
+std::vector<Fit> fit_covariates(const Corpus& corpus, const std::vector<std::size_t>& covariates,
+                                std::int64_t train_end) {
+  const CorpusInfo& info = corpus.info();
+  std::vector<Fit> fits(covariates.size());
+  const auto add = [&](std::size_t i, std::span<const float> values, std::int64_t rows) {
+    const bool categorical = info.covariates[covariates[i]].kind == Kind::categorical;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const auto part =
+          values.subspan(static_cast<std::size_t>(row * train_end), static_cast<std::size_t>(train_end));
+      categorical ? fits[i].add_codes(part) : fits[i].add_numbers(part);
+    }
+  };
+  std::vector<std::size_t> streamed, slots;
+  for (std::size_t i = 0; i < covariates.size(); ++i) {
+    const CovariateInfo& covariate = info.covariates[covariates[i]];
+    fits[i].seen.resize(covariate.vocabulary.size());
+    if (covariate.per == "series") {
+      streamed.push_back(covariates[i]);
+      slots.push_back(i);
+    } else {
+      const std::vector<float> values = corpus.read_shared(covariates[i], 0, train_end);
+      add(i, values, static_cast<std::int64_t>(values.size()) / train_end);
+    }
+  }
+  PanelBlock block;
+  for (std::int64_t first = 0; !streamed.empty() && first < info.series; first += kBlockSeries) {
+    corpus.read(first, std::min(kBlockSeries, info.series - first), 0, train_end, streamed, block);
+    for (std::size_t i = 0; i < streamed.size(); ++i) add(slots[i], block.columns[i].values, block.series);
+  }
+  return fits;
+}
+
+FeatureColumn column_of(const CovariateInfo& covariate, const Fit& fit) {
+  FeatureColumn column{covariate.name, covariate.kind, covariate.per, {}, {}};
+  if (covariate.kind == Kind::numeric) {
+    column.scaler = scaler_of(fit, covariate);
+  } else {
+    for (std::size_t code = 0; code < covariate.vocabulary.size(); ++code)
+      if (fit.seen[code]) column.vocabulary.push_back(covariate.vocabulary[code]);
+  }
+  return column;
+}
+
+std::vector<std::size_t> resolve(const std::vector<std::string>& names, const CorpusInfo& info,
+                                 const char* field) {
+  std::vector<std::size_t> indices;
+  for (const std::string& name : names) {
+    try {
+      indices.push_back(info.covariate_index(name));
+    } catch (const Error& error) {
+      throw input_error(fmt::format("data.{}: {}", field, error.problem()), error.why(), error.advice());
+    }
+  }
+  return indices;
+}
+
+void add_columns(const Corpus& corpus, const std::vector<std::size_t>& covariates, std::int64_t train_end,
+                 std::vector<FeatureColumn>& numeric, std::vector<FeatureColumn>& categorical) {
+  const std::vector<Fit> fits = fit_covariates(corpus, covariates, train_end);
+  for (std::size_t i = 0; i < covariates.size(); ++i) {
+    const CovariateInfo& covariate = corpus.info().covariates[covariates[i]];
+    (covariate.kind == Kind::numeric ? numeric : categorical).push_back(column_of(covariate, fits[i]));
+  }
+}
+
+void check_known(const std::vector<std::size_t>& known, const CorpusInfo& info) {
+  for (const std::size_t index : known)
+    if (info.covariates[index].role != Role::known)
+      throw input_error(
+          fmt::format("data.known: \"{}\" is known only afterwards", info.covariates[index].name),
+          "its future would leak into the forecast", "list it under data.past");
+}
+
+void check_censored(const std::string& name, const CorpusInfo& info) {
+  if (name.empty()) return;
+  const std::size_t index = resolve({name}, info, "censored").front();
+  if (info.covariates[index].kind != Kind::numeric)
+    throw input_error(fmt::format("data.censored: \"{}\" is categorical", name),
+                      "it must be 1 where sales were cut, else 0", "name a numeric covariate");
+}
+
+std::vector<StaticColumn> static_columns(const std::vector<std::string>& names, const CorpusInfo& info) {
+  std::vector<StaticColumn> columns;
+  for (const std::string& name : names) {
+    const StaticInfo& fact = info.statics[info.static_index(name)];
+    if (fact.kind == Kind::numeric)
+      throw input_error(fmt::format("data.static: \"{}\" is a number", name), "the model takes categories",
+                        "leave it out, or ingest it as a category");
+    columns.push_back({name, fact.vocabulary});
+  }
+  return columns;
+}
+
+const char* to_text(Scaler::Kind kind) {
+  switch (kind) {
+    case Scaler::Kind::standard:
+      return "standard";
+    case Scaler::Kind::log_ratio:
+      return "log_ratio";
+    case Scaler::Kind::none:
+      return "none";
+  }
+  return "none";
+}
+
+Scaler::Kind scaler_kind(const std::string& text) {
+  for (const auto kind : {Scaler::Kind::standard, Scaler::Kind::log_ratio, Scaler::Kind::none})
+    if (text == to_text(kind)) return kind;
+  throw data_error(fmt::format("unknown scaler \"{}\"", text));
+}
+
+json columns_to_json(const std::vector<FeatureColumn>& columns) {
+  json list = json::array();
+  for (const FeatureColumn& column : columns) {
+    json one{{"name", column.name}, {"per", column.per}};
+    if (column.kind == Kind::numeric)
+      one["scaler"] = {
+          {"kind", to_text(column.scaler.kind)}, {"mean", column.scaler.mean}, {"std", column.scaler.std}};
+    else
+      one["vocabulary"] = column.vocabulary;
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+std::vector<FeatureColumn> columns_from_json(const json& list, Kind kind) {
+  std::vector<FeatureColumn> columns;
+  for (const json& one : list) {
+    FeatureColumn column{one.at("name"), kind, one.at("per"), {}, {}};
+    if (kind == Kind::numeric) {
+      const json& scaler = one.at("scaler");
+      column.scaler = {scaler_kind(scaler.at("kind")), scaler.at("mean"), scaler.at("std")};
+      if (!(column.scaler.std > 0.0F))
+        throw data_error(fmt::format("column \"{}\" has no spread", column.name));
+    } else {
+      column.vocabulary = one.at("vocabulary").get<std::vector<std::string>>();
+    }
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+}  // namespace
+
+json to_json(const FeatureSpec& spec) {
+  json statics = json::array();
+  for (const StaticColumn& column : spec.statics)
+    statics.push_back({{"name", column.name}, {"vocabulary", column.vocabulary}});
+  return {{"context", spec.context},
+          {"horizon", spec.horizon},
+          {"frequency", to_string(spec.frequency)},
+          {"past_numeric", columns_to_json(spec.past_numeric)},
+          {"past_categorical", columns_to_json(spec.past_categorical)},
+          {"known_numeric", columns_to_json(spec.known_numeric)},
+          {"known_categorical", columns_to_json(spec.known_categorical)},
+          {"statics", statics},
+          {"censored", spec.censored}};
+}
+
+FeatureSpec feature_spec_from_json(const json& value) {
+  try {
+    FeatureSpec spec;
+    spec.context = value.at("context");
+    spec.horizon = value.at("horizon");
+    if (spec.context < 1 || spec.horizon < 1) throw data_error("impossible context or horizon");
+    spec.frequency = parse_frequency(value.at("frequency").get<std::string>());
+    spec.past_numeric = columns_from_json(value.at("past_numeric"), Kind::numeric);
+    spec.past_categorical = columns_from_json(value.at("past_categorical"), Kind::categorical);
+    spec.known_numeric = columns_from_json(value.at("known_numeric"), Kind::numeric);
+    spec.known_categorical = columns_from_json(value.at("known_categorical"), Kind::categorical);
+    for (const json& one : value.at("statics"))
+      spec.statics.push_back({one.at("name"), one.at("vocabulary").get<std::vector<std::string>>()});
+    spec.censored = value.at("censored");
+    return spec;
+  } catch (const json::exception& error) {
+    throw data_error("the feature description is damaged", error.what(),
+                     "use the program version that wrote it");
+  } catch (const Error& error) {
+    throw data_error("the feature description is damaged", error.what(),
+                     "use the program version that wrote it");
+  }
+}
+
+FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::int64_t train_end) {
+  const CorpusInfo& info = corpus.info();
+  if (train_end < 1)
+    throw input_error("there is nothing to train on before the training cut-off",
+                      fmt::format("the corpus starts on {}", format_date(info.axis.start)),
+                      "move data.train_until");
+  train_end = std::min(train_end, info.steps);
+  const std::vector<std::size_t> known = resolve(config.known, info, "known");
+  const std::vector<std::size_t> past = resolve(config.past, info, "past");
+  check_known(known, info);
+  check_censored(config.censored, info);
+  FeatureSpec spec;
+  spec.context = config.context;
+  spec.horizon = config.horizon;
+  spec.frequency = info.axis.frequency;
+  spec.censored = config.censored;
+  spec.statics = static_columns(config.statics, info);
+  add_columns(corpus, known, train_end, spec.known_numeric, spec.known_categorical);
+  add_columns(corpus, past, train_end, spec.past_numeric, spec.past_categorical);
+  for (const std::string& name : config.calendar)
+    for (FeatureColumn& column : calendar_columns(name))
+      (column.kind == Kind::numeric ? spec.known_numeric : spec.known_categorical)
+          .push_back(std::move(column));
+  return spec;
+}
+
+}  // namespace shelfcast::data
