@@ -1,0 +1,73 @@
+// What to order: levels from the distribution of demand over the protection interval, orders from levels and
+// stock.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "scorer/orders/lead_time_demand.h"
+
+namespace shelfcast::scorer {
+
+// Costs of one unit over the protection interval, in any one currency.
+struct UnitCosts {
+  double underage = 0.0;  // of a unit asked for and not there
+  double overage = 0.0;   // of a unit left over
+};
+
+// The share of intervals that should end without a shortage when these are the costs: Cu / (Cu + Co) (Arrow,
+// Harris and Marschak, "Optimal inventory policy", 1951). Throws Error(input) unless both are positive.
+double critical_ratio(UnitCosts costs);
+
+enum class Policy {
+  newsvendor,  // one order for one selling period; what is left is worth what the overage says. Needs costs
+  base_stock,  // at every review order up to a level that covers lead time + review period. Needs a service
+               // level or costs
+};
+// "newsvendor", "base-stock"; parse throws Error(input) naming the text and the choices.
+const char* to_string(Policy policy);
+Policy parse_policy(const std::string& text);
+
+struct PolicyConfig {
+  Policy policy = Policy::base_stock;
+  std::optional<double> service_level;  // probability of no shortage in an interval, inside (0, 1)
+  std::optional<UnitCosts> costs;
+
+  // Throws Error(input): exactly one of the two, and costs for the newsvendor.
+  void validate() const;
+  // The probability the level has to cover.
+  double target() const;
+};
+
+// One row of the stock table.
+struct StockPosition {
+  std::string row;  // names it in errors: "row 3 (north-01/dairy-0001)"
+  double on_hand = 0.0, on_order = 0.0;
+  int lead_days = 0, review_days = 1;
+  double minimum_order = 0.0;  // MOQ: an order is at least this, or nothing
+  double pack = 1.0;           // and a multiple of this
+
+  // Throws Error(input) naming row and column.
+  void validate() const;
+  // Days an order placed now has to cover: until the next one can arrive.
+  int protection_days() const { return lead_days + review_days; }
+};
+
+struct Order {
+  double forecast = 0.0;      // mean demand over the interval
+  double safety_stock = 0.0;  // level - forecast; negative when shortages are cheap
+  double on_hand = 0.0, on_order = 0.0;
+  double level = 0.0;  // order up to
+  double order = 0.0;
+  std::string reason;  // one sentence for people
+};
+
+// The least whole quantity that covers `missing`, is at least the minimum order and a multiple of the pack; 0
+// when nothing is missing.
+double order_quantity(double missing, double minimum_order, double pack);
+
+// `demand` is that of position.protection_days(), in whole units: the level is rounded up. Validates both.
+// Throws Error(input).
+Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand);
+
+}  // namespace shelfcast::scorer
