@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <mutex>
@@ -22,65 +23,71 @@ using Closes = Hdf5Handle::Closes;
 
 constexpr std::size_t kLongestString = 4096;
 
-// Held around every library call. Also stops the library from printing its error stack: we compose our own
-// message.
-class Guard {
- public:
-  Guard() : lock_(mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
-
- private:
-  // Recursive, because handles close themselves inside functions that hold it.
-  static std::recursive_mutex& mutex() {
-    static std::recursive_mutex one;
-    return one;
-  }
-  std::lock_guard<std::recursive_mutex> lock_;
-};
-
-// What the library says of its last failure: the innermost text, and errno where the system was the cause.
+// What the library said of its last failure: the innermost text, and errno where the system was the cause.
 struct Failure {
   std::string text;
   std::string all;
   int error_number = 0;
 };
 
-herr_t collect(unsigned depth, const H5E_error2_t* entry, void* into) {
-  Failure& failure = *static_cast<Failure*>(into);
-  const std::string text = entry->desc == nullptr ? "" : entry->desc;
-  if (depth == 0) failure.text = text;
-  failure.all += text + "\n";
-  const auto at = text.find("errno = ");
-  if (failure.error_number == 0 && at != std::string::npos)
-    failure.error_number = std::atoi(text.c_str() + at + 8);
-  return 0;
-}
+// Held around every library call.
+class Guard {
+ public:
+  // In place of printing, every failing call leaves its words here, where closing handles on the way out
+  // cannot overwrite them.
+  Guard() : lock_(state().mutex) { H5Eset_auto2(H5E_DEFAULT, &remember, &state().failure); }
 
-Failure last_failure() {
-  Failure failure;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, &collect, &failure);
-  return failure;
-}
+  static const Failure& last_failure() { return state().failure; }
+
+ private:
+  struct State {
+    std::recursive_mutex mutex;  // recursive, because handles close themselves inside functions that hold it
+    Failure failure;
+  };
+  static State& state() {
+    static State one;
+    return one;
+  }
+
+  static herr_t collect(unsigned depth, const H5E_error2_t* entry, void* into) {
+    Failure& failure = *static_cast<Failure*>(into);
+    const std::string text = entry->desc == nullptr ? "" : entry->desc;
+    if (depth == 0) failure.text = text;
+    failure.all += text + "\n";
+    const auto at = text.find("errno = ");
+    if (failure.error_number == 0 && at != std::string::npos)
+      failure.error_number = std::atoi(text.c_str() + at + 8);
+    return 0;
+  }
+
+  static herr_t remember(hid_t stack, void* into) {
+    *static_cast<Failure*>(into) = {};
+    return H5Ewalk2(stack, H5E_WALK_UPWARD, &collect, into);
+  }
+
+  std::lock_guard<std::recursive_mutex> lock_;
+};
 
 std::string place(const fs::path& path, const std::string& dataset) {
   return dataset.empty() ? path.string() : fmt::format("{}, dataset {}", path.string(), dataset);
 }
 
 [[noreturn]] void fail_reading(const fs::path& path, const std::string& dataset) {
-  const Failure failure = last_failure();
+  const Failure failure = Guard::last_failure();
   const std::string problem = "cannot read " + place(path, dataset);
   if (failure.error_number != 0) throw io_error(problem, failure.error_number);
   throw data_error(problem, failure.text, "the file is damaged: copy it again or make the corpus again");
 }
 
 [[noreturn]] void fail_writing(const fs::path& path, const std::string& dataset) {
-  const Failure failure = last_failure();
+  const Failure failure = Guard::last_failure();
   const std::string problem = "cannot write " + place(path, dataset);
   if (failure.error_number != 0) throw io_error(problem, failure.error_number);
   throw Error(ErrorKind::io, problem, failure.text, "see that the disk is writable and has room");
 }
 
 [[noreturn]] void fail_opening(const fs::path& path) {
-  const Failure failure = last_failure();
+  const Failure failure = Guard::last_failure();
   const std::string problem = "cannot read " + path.string();
   if (failure.all.find("lock file") != std::string::npos)
     throw Error(ErrorKind::io, problem, "the file system refused a lock, or another program holds one",
