@@ -25,15 +25,15 @@ struct Deadlines {
 class Pending {
  public:
   virtual ~Pending() = default;
-  // Blocks until the operation is done on this rank. Throws Error(timeout) naming the label, this rank and, where
-  // known, the ranks that did not arrive; Error(communication) when a peer is lost.
+  // Blocks until the operation is done on this rank. Throws Error(timeout) naming the label, this rank and,
+  // where known, the ranks that did not arrive; Error(communication) when a peer is lost.
   virtual void wait() = 0;
 };
 
-// A group of `size()` ranks. Every member marked collective must be called by all ranks of the group in the same
-// order; sizes must agree. A communicator is used from one thread at a time. Buffers are host memory here; the GPU
-// module's communicator takes device pointers through the same calls. `label` names the operation in messages.
-// With one rank every collective returns at once and changes nothing.
+// A group of `size()` ranks. Every member marked collective must be called by all ranks of the group in the
+// same order; sizes must agree. A communicator is used from one thread at a time. Buffers are host memory
+// here; the GPU module's communicator takes device pointers through the same calls. `label` names the
+// operation in messages. With one rank every collective returns at once and changes nothing.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -50,11 +50,13 @@ class Communicator {
   virtual void all_reduce(std::span<float> values, ReduceOp op, std::string_view label) = 0;
   virtual void all_reduce(std::span<double> values, ReduceOp op, std::string_view label) = 0;
   virtual void all_reduce(std::span<std::int64_t> values, ReduceOp op, std::string_view label) = 0;
-  // As all_reduce(sum), but returns while the transfer goes on; `values` must stay alive and untouched until wait().
+  // As all_reduce(sum), but returns while the transfer goes on; `values` must stay alive and untouched until
+  // wait().
   virtual std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) = 0;
-  // `values` holds size() equal parts; on return part rank() holds the sum over ranks of that part and is copied to
-  // `part`. Collective.
-  virtual void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) = 0;
+  // `values` holds size() equal parts; on return part rank() holds the sum over ranks of that part and is
+  // copied to `part`. Collective.
+  virtual void reduce_scatter(std::span<const float> values, std::span<float> part,
+                              std::string_view label) = 0;
   // `all` holds size() parts of part.size(), rank order. Collective.
   virtual void all_gather(std::span<const float> part, std::span<float> all, std::string_view label) = 0;
   // Bytes of any length from every rank, in rank order. Collective.
@@ -66,8 +68,8 @@ class Communicator {
   virtual void barrier(std::string_view label) = 0;
   // A new group of the ranks that gave the same `color`, ordered by `key` then rank. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
-  // Ends every rank of the run with this message and a non-zero exit. Not collective; does not return for MPI,
-  // and makes every rank's wait throw for threads.
+  // Ends every rank of the run with this message and a non-zero exit. Not collective; does not return for
+  // MPI, and makes every rank's wait throw for threads.
   virtual void abort(const std::string& message) = 0;
 };
 

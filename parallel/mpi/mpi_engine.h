@@ -1,0 +1,52 @@
+// Drives all MPI operations of a process and waits for them with deadlines.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parallel/mpi/mpi_transfers.h"
+
+namespace shelfcast::parallel {
+
+// Shared by a communicator and those split from it: whoever waits drives the operations of all, since MPI
+// makes no progress by itself. After a timeout or a lost peer it is broken: calls throw at once and MPI is
+// not touched again, because it could still write to memory that is gone. Used from one thread at a time.
+class MpiEngine {
+ public:
+  // Who is who, for messages; ranks of the first communicator.
+  void set_place(int rank, std::vector<std::string> hosts);
+  int rank() const { return rank_; }
+  const std::vector<std::string>& hosts() const { return hosts_; }
+
+  // Throws Error(communication) when broken.
+  void check_usable(std::string_view label) const;
+  bool is_broken() const { return !broken_by_.empty(); }
+
+  // Registers an operation, so that it advances whenever anyone waits; it is dropped when done.
+  void start(const std::shared_ptr<MpiOperation>& operation);
+  // Drives until `operation` is done. `members` are its group's ranks in the run. Throws Error(timeout)
+  // naming the label, this rank and host, and the ranks awaited; Error(communication).
+  void wait(MpiOperation& operation, const std::vector<int>& members, std::chrono::milliseconds deadline);
+  // Gives `operation` up and breaks the engine.
+  void give_up(MpiOperation& operation, const std::string& why) noexcept;
+
+ private:
+  // Advances one operation; errors come out with its label and our place.
+  bool poll(MpiOperation& operation) const;
+  // Advances all that was started. Throws Error(communication) naming the operation that failed.
+  void drive_started();
+  [[noreturn]] void throw_timeout(MpiOperation& operation, const std::vector<int>& members,
+                                  std::chrono::milliseconds deadline);
+  std::string here() const;
+  std::string names_of(const std::vector<int>& ranks, const std::vector<int>& members) const;
+
+  int rank_ = 0;
+  std::vector<std::string> hosts_;
+  std::vector<std::shared_ptr<MpiOperation>> started_;
+  std::string broken_by_;
+};
+
+}  // namespace shelfcast::parallel

@@ -1,0 +1,354 @@
+// What every back end of Communicator promises, checked the same way on each.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "tests/contract/contract.h"
+
+namespace shelfcast::parallel {
+namespace {
+
+using namespace std::chrono_literals;
+using Bytes = std::vector<std::byte>;
+
+// Long enough for a busy machine, short enough that a hanging test ends.
+constexpr Deadlines kPatient{30'000ms, 30'000ms};
+
+class CommunicatorContract : public ::testing::TestWithParam<World> {
+ protected:
+  void run(const RankBody& body, Deadlines deadlines = kPatient) const { GetParam().run(body, deadlines); }
+  int size() const { return GetParam().size; }
+};
+
+INSTANTIATE_TEST_SUITE_P(On, CommunicatorContract, ::testing::ValuesIn(worlds_under_test()),
+                         [](const auto& world) { return world.param.name; });
+
+Bytes to_bytes(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+template <typename T>
+Bytes to_bytes(const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+// Values of one rank whose sums over ranks are exact in every type: small integers.
+template <typename T>
+std::vector<T> values_of(int rank, std::size_t count) {
+  std::vector<T> values(count);
+  for (std::size_t i = 0; i < count; ++i)
+    values[i] = static_cast<T>(1000 * (rank + 1) + static_cast<int>(i % 101));
+  return values;
+}
+
+template <typename T>
+std::vector<T> sum_over_ranks(int ranks, std::size_t count) {
+  std::vector<T> sums(count, T{0});
+  for (int rank = 0; rank < ranks; ++rank) {
+    const std::vector<T> values = values_of<T>(rank, count);
+    for (std::size_t i = 0; i < count; ++i) sums[i] += values[i];
+  }
+  return sums;
+}
+
+// Floats of widely different size and sign, so that the order of a sum shows in its last bits.
+std::vector<float> rough_values(int rank, std::size_t count) {
+  RandomStream stream(mix(17, static_cast<std::uint64_t>(rank)));
+  std::vector<float> values(count);
+  for (float& value : values) value = static_cast<float>(stream.normal() * std::exp(8.0 * stream.normal()));
+  return values;
+}
+
+constexpr std::size_t kLengths[] = {0, 1, 2, 3, 7, 64, 1000, 4099};
+
+TEST_P(CommunicatorContract, ranks_are_numbered_once_each) {
+  run([this](Communicator& ranks) {
+    EXPECT_EQ(ranks.size(), size());
+    const auto all = ranks.all_gather_bytes(to_bytes(std::to_string(ranks.rank())), "ranks");
+    for (int i = 0; i < size(); ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)], to_bytes(std::to_string(i)));
+  });
+}
+
+TEST_P(CommunicatorContract, local_ranks_are_those_of_one_host) {
+  run([this](Communicator& ranks) {
+    EXPECT_EQ(ranks.local_size(), size());
+    EXPECT_EQ(ranks.local_rank(), ranks.rank());
+  });
+}
+
+template <typename T>
+void expect_exact_sums(Communicator& ranks) {
+  for (const std::size_t count : kLengths) {
+    std::vector<T> values = values_of<T>(ranks.rank(), count);
+    ranks.all_reduce(std::span(values), ReduceOp::sum, "sums");
+    EXPECT_EQ(values, sum_over_ranks<T>(ranks.size(), count)) << count;
+  }
+}
+
+TEST_P(CommunicatorContract, sums_of_integers_are_exact_in_every_type_and_length) {
+  run([](Communicator& ranks) {
+    expect_exact_sums<float>(ranks);
+    expect_exact_sums<double>(ranks);
+    expect_exact_sums<std::int64_t>(ranks);
+  });
+}
+
+TEST_P(CommunicatorContract, integers_beyond_the_precision_of_double_are_summed_exactly) {
+  run([this](Communicator& ranks) {
+    std::vector<std::int64_t> values = {(std::int64_t{1} << 60) + ranks.rank()};
+    ranks.all_reduce(std::span(values), ReduceOp::max, "largest");
+    EXPECT_EQ(values[0], (std::int64_t{1} << 60) + size() - 1);
+  });
+}
+
+TEST_P(CommunicatorContract, minimum_and_maximum_are_found) {
+  run([this](Communicator& ranks) {
+    for (const std::size_t count : kLengths) {
+      std::vector<double> least = values_of<double>(ranks.rank(), count), most = least;
+      ranks.all_reduce(std::span(least), ReduceOp::min, "least");
+      ranks.all_reduce(std::span(most), ReduceOp::max, "most");
+      EXPECT_EQ(least, values_of<double>(0, count));
+      EXPECT_EQ(most, values_of<double>(size() - 1, count));
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, float_sums_are_taken_in_rank_order_with_the_same_bits_everywhere) {
+  run([this](Communicator& ranks) {
+    constexpr std::size_t kCount = 10'007;
+    std::vector<float> expected = rough_values(0, kCount);
+    for (int rank = 1; rank < size(); ++rank) {
+      const std::vector<float> more = rough_values(rank, kCount);
+      for (std::size_t i = 0; i < kCount; ++i) expected[i] += more[i];
+    }
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      std::vector<float> values = rough_values(ranks.rank(), kCount);
+      ranks.all_reduce(std::span(values), ReduceOp::sum, "bits");
+      EXPECT_EQ(to_bytes(values), to_bytes(expected));
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, several_reductions_may_be_under_way_and_waited_for_in_any_order) {
+  run([this](Communicator& ranks) {
+    std::vector<std::vector<float>> buckets;
+    for (std::size_t i = 0; i < 6; ++i) buckets.push_back(values_of<float>(ranks.rank(), 3000 * i + 1));
+    std::vector<std::unique_ptr<Pending>> pending;
+    for (auto& bucket : buckets) pending.push_back(ranks.start_all_reduce(bucket, "bucket"));
+    for (std::size_t i = 0; i < 6; ++i) pending[ranks.rank() % 2 == 0 ? i : 5 - i]->wait();
+    for (const auto& bucket : buckets) EXPECT_EQ(bucket, sum_over_ranks<float>(size(), bucket.size()));
+  });
+}
+
+TEST_P(CommunicatorContract, waiting_twice_is_harmless) {
+  run([](Communicator& ranks) {
+    std::vector<float> values = {1.0f};
+    const auto pending = ranks.start_all_reduce(values, "once");
+    pending->wait();
+    pending->wait();
+    EXPECT_EQ(values[0], static_cast<float>(ranks.size()));
+  });
+}
+
+TEST_P(CommunicatorContract, a_rank_inside_another_operation_still_serves_those_started_before) {
+  run([](Communicator& ranks) {
+    std::vector<float> values = values_of<float>(ranks.rank(), 100'000);
+    const auto pending = ranks.start_all_reduce(values, "started");
+    if (ranks.rank() == 0) {
+      ranks.barrier("between");
+      pending->wait();
+    } else {
+      pending->wait();
+      ranks.barrier("between");
+    }
+    EXPECT_EQ(values, sum_over_ranks<float>(ranks.size(), values.size()));
+  });
+}
+
+TEST_P(CommunicatorContract, reduce_scatter_leaves_each_rank_its_part_of_the_sum) {
+  run([this](Communicator& ranks) {
+    for (const std::size_t length : kLengths) {
+      const std::size_t total = length * static_cast<std::size_t>(size());
+      const std::vector<float> values = values_of<float>(ranks.rank(), total),
+                               sums = sum_over_ranks<float>(size(), total);
+      std::vector<float> part(length, -1.0f);
+      ranks.reduce_scatter(values, part, "gradient parts");
+      const auto mine = sums.begin() + static_cast<std::ptrdiff_t>(length) * ranks.rank();
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), mine)) << length;
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, all_gather_puts_parts_in_rank_order) {
+  run([this](Communicator& ranks) {
+    for (const std::size_t length : kLengths) {
+      const std::vector<float> part = values_of<float>(ranks.rank(), length);
+      std::vector<float> all(length * static_cast<std::size_t>(size()));
+      ranks.all_gather(part, all, "parameters");
+      for (int rank = 0; rank < size(); ++rank) {
+        const std::vector<float> expected = values_of<float>(rank, length);
+        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(length) * rank;
+        EXPECT_TRUE(std::equal(expected.begin(), expected.end(), begin)) << length;
+      }
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, all_gather_works_in_place) {
+  run([this](Communicator& ranks) {
+    constexpr std::size_t kLength = 500;
+    std::vector<float> all(kLength * static_cast<std::size_t>(size()));
+    const auto mine = std::span(all).subspan(kLength * static_cast<std::size_t>(ranks.rank()), kLength);
+    std::ranges::copy(values_of<float>(ranks.rank(), kLength), mine.begin());
+    ranks.all_gather(mine, all, "parameters");
+    for (int rank = 0; rank < size(); ++rank)
+      EXPECT_EQ(all[kLength * static_cast<std::size_t>(rank)], values_of<float>(rank, 1)[0]);
+  });
+}
+
+TEST_P(CommunicatorContract, bytes_of_different_lengths_are_gathered) {
+  run([this](Communicator& ranks) {
+    // Rank 0 gives nothing, the others more and more.
+    const auto text_of = [](int rank) {
+      return std::string(static_cast<std::size_t>(rank) * 777, static_cast<char>('a' + rank));
+    };
+    const auto all = ranks.all_gather_bytes(to_bytes(text_of(ranks.rank())), "metrics");
+    ASSERT_EQ(all.size(), static_cast<std::size_t>(size()));
+    for (int rank = 0; rank < size(); ++rank)
+      EXPECT_EQ(all[static_cast<std::size_t>(rank)], to_bytes(text_of(rank)));
+  });
+}
+
+TEST_P(CommunicatorContract, every_root_can_broadcast_and_targets_are_resized) {
+  run([this](Communicator& ranks) {
+    for (int root = 0; root < size(); ++root) {
+      for (const std::size_t length : kLengths) {
+        const Bytes sent = to_bytes(values_of<float>(root, length));
+        Bytes bytes = ranks.rank() == root ? sent : to_bytes("what was here before");
+        ranks.broadcast(bytes, root, "recipe");
+        EXPECT_EQ(bytes, sent);
+        std::vector<float> values = values_of<float>(ranks.rank(), length);
+        ranks.broadcast(std::span(values), root, "weights");
+        EXPECT_EQ(values, values_of<float>(root, length));
+      }
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, a_barrier_lets_nobody_through_before_the_last) {
+  run([](Communicator& ranks) {
+    ranks.barrier("begin");
+    const auto began = std::chrono::steady_clock::now();
+    if (ranks.rank() == ranks.size() - 1) std::this_thread::sleep_for(100ms);
+    ranks.barrier("end");
+    const auto waited = std::chrono::steady_clock::now() - began;
+    EXPECT_TRUE(ranks.size() == 1 || waited >= 50ms);
+  });
+}
+
+TEST_P(CommunicatorContract, split_groups_by_color_and_orders_by_key) {
+  run([this](Communicator& ranks) {
+    // Even and odd ranks apart, highest first.
+    const auto group = ranks.split(ranks.rank() % 2 == 0 ? -5 : 7, -ranks.rank());
+    std::vector<float> members;
+    for (int rank = size() - 1; rank >= 0; --rank)
+      if (rank % 2 == ranks.rank() % 2) members.push_back(static_cast<float>(rank));
+    ASSERT_EQ(group->size(), static_cast<int>(members.size()));
+    const float own = static_cast<float>(ranks.rank());
+    std::vector<float> gathered(members.size());
+    group->all_gather(std::span(&own, 1), gathered, "members");
+    EXPECT_EQ(gathered, members);
+    EXPECT_EQ(gathered[static_cast<std::size_t>(group->rank())], own);
+
+    // The whole goes on working beside its parts, and parts can be split again.
+    const auto alone = group->split(group->rank(), 0);
+    EXPECT_EQ(alone->size(), 1);
+    ranks.barrier("together");
+  });
+}
+
+TEST_P(CommunicatorContract, equal_keys_keep_the_order_of_ranks) {
+  run([](Communicator& ranks) { EXPECT_EQ(ranks.split(0, 0)->rank(), ranks.rank()); });
+}
+
+TEST_P(CommunicatorContract, the_first_operation_has_the_long_deadline) {
+  run(
+      [](Communicator& ranks) {
+        if (ranks.rank() == 0) std::this_thread::sleep_for(400ms);
+        EXPECT_NO_THROW(ranks.barrier("after a long start"));
+      },
+      {30'000ms, 100ms});
+}
+
+// Runs `wait` on all ranks but `late`, who comes after the deadline: the error that comes out of the run, or
+// out of each waiting process of it, must name the operation and the late rank.
+void expect_timeout(const World& world, int late, const std::string& label, const RankBody& wait) {
+  std::atomic<bool> somebody_waits_here = false;
+  try {
+    world.run(
+        [&](Communicator& ranks) {
+          ranks.barrier("begin");
+          if (ranks.rank() == late) return std::this_thread::sleep_for(1000ms);
+          somebody_waits_here = true;
+          wait(ranks);
+        },
+        {30'000ms, 300ms});
+    EXPECT_FALSE(somebody_waits_here) << "no timeout";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::timeout) << error.what();
+    EXPECT_NE(error.problem().find(label), std::string::npos) << error.what();
+    EXPECT_NE(error.why().find(std::to_string(late)), std::string::npos) << error.what();
+    EXPECT_TRUE(error.rank) << error.what();
+  }
+}
+
+TEST_P(CommunicatorContract, a_late_rank_becomes_a_timeout_naming_operation_and_rank) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  expect_timeout(GetParam(), size() - 1, "before validation",
+                 [](Communicator& ranks) { ranks.barrier("before validation"); });
+}
+
+TEST_P(CommunicatorContract, a_late_rank_is_named_in_reductions_under_way) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  expect_timeout(GetParam(), 0, "bucket 3", [](Communicator& ranks) {
+    std::vector<float> values(1000, 1.0f);
+    ranks.start_all_reduce(values, "bucket 3")->wait();
+  });
+}
+
+TEST_P(CommunicatorContract, nothing_starts_after_a_timeout) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  expect_timeout(GetParam(), 0, "metrics", [](Communicator& ranks) {
+    try {
+      ranks.all_gather_bytes(to_bytes("mae"), "metrics");
+    } catch (const Error&) {
+      EXPECT_THROW(ranks.barrier("next"), Error);
+      throw;
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, ranks_that_disagree_about_a_size_get_an_error) {
+  if (size() == 1) GTEST_SKIP() << "nobody to disagree with";
+  try {
+    run(
+        [](Communicator& ranks) {
+          std::vector<float> values(ranks.rank() == 0 ? 900 : 1000, 1.0f);
+          ranks.barrier("begin");
+          EXPECT_THROW(ranks.all_reduce(std::span(values), ReduceOp::sum, "loss"), Error);
+        },
+        {30'000ms, 500ms});
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("loss"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace shelfcast::parallel

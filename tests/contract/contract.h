@@ -1,0 +1,25 @@
+// The ways to have ranks that the contract of Communicator is checked on.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "parallel/communicator.h"
+
+namespace shelfcast::parallel {
+
+using RankBody = std::function<void(Communicator&)>;
+
+// One kind of world. run() gives `body` to every rank it is responsible for (all threads, or this process's
+// one MPI rank) and returns when they are done; what a rank throws comes out of it.
+struct World {
+  std::string name;
+  int size = 1;
+  std::function<void(const RankBody& body, Deadlines deadlines)> run;
+};
+
+// Each test program says what it can make.
+std::vector<World> worlds_under_test();
+
+}  // namespace shelfcast::parallel
