@@ -16,17 +16,26 @@ using data::LongMap;
 template <typename Enum>
 using Choices = std::vector<std::pair<const char*, Enum>>;
 
-const Choices<data::Kind> kKinds = {{"numeric", data::Kind::numeric}, {"categorical", data::Kind::categorical}};
+const Choices<data::Kind> kKinds = {{"numeric", data::Kind::numeric},
+                                    {"categorical", data::Kind::categorical}};
 const Choices<data::Role> kRoles = {{"known", data::Role::known}, {"past", data::Role::past}};
-const Choices<Frequency> kFrequencies = {{"D", Frequency::daily}, {"W", Frequency::weekly}, {"M", Frequency::monthly}};
+const Choices<Frequency> kFrequencies = {
+    {"D", Frequency::daily}, {"W", Frequency::weekly}, {"M", Frequency::monthly}};
 const Choices<data::Gaps> kGaps = {{"missing", data::Gaps::missing}, {"zero", data::Gaps::zero}};
-const Choices<data::Fill> kFills = {{"none", data::Fill::none}, {"zero", data::Fill::zero}, {"previous", data::Fill::previous}};
-const Choices<data::Duplicates> kDuplicates = {{"error", data::Duplicates::error}, {"sum", data::Duplicates::sum},
-                                               {"mean", data::Duplicates::mean}, {"last", data::Duplicates::last}};
-const Choices<data::Negative> kNegatives = {{"error", data::Negative::error}, {"keep", data::Negative::keep},
-                                            {"drop", data::Negative::drop}, {"clip", data::Negative::clip}};
-const Choices<data::Aggregate> kAggregates = {{"sum", data::Aggregate::sum}, {"mean", data::Aggregate::mean},
-                                              {"last", data::Aggregate::last}, {"first", data::Aggregate::first}};
+const Choices<data::Fill> kFills = {
+    {"none", data::Fill::none}, {"zero", data::Fill::zero}, {"previous", data::Fill::previous}};
+const Choices<data::Duplicates> kDuplicates = {{"error", data::Duplicates::error},
+                                               {"sum", data::Duplicates::sum},
+                                               {"mean", data::Duplicates::mean},
+                                               {"last", data::Duplicates::last}};
+const Choices<data::Negative> kNegatives = {{"error", data::Negative::error},
+                                            {"keep", data::Negative::keep},
+                                            {"drop", data::Negative::drop},
+                                            {"clip", data::Negative::clip}};
+const Choices<data::Aggregate> kAggregates = {{"sum", data::Aggregate::sum},
+                                              {"mean", data::Aggregate::mean},
+                                              {"last", data::Aggregate::last},
+                                              {"first", data::Aggregate::first}};
 const Choices<LongMap::RowFilter::Rule> kRules = {{"positive", LongMap::RowFilter::Rule::positive},
                                                   {"not_negative", LongMap::RowFilter::Rule::not_negative},
                                                   {"present", LongMap::RowFilter::Rule::present}};
@@ -34,12 +43,14 @@ const Choices<LongMap::RowFilter::Rule> kRules = {{"positive", LongMap::RowFilte
 // One block of keys; a key that nobody took is an error.
 class Block {
  public:
-  Block(const std::string& origin, std::string name, const YAML::Node& node) : origin_(origin), name_(std::move(name)), node_(node) {
+  Block(const std::string& origin, std::string name, const YAML::Node& node)
+      : origin_(origin), name_(std::move(name)), node_(node) {
     if (!node_.IsMap()) fail(node_, fmt::format("{} must be a block of keys", name_));
     std::vector<std::string> seen;
     for (const auto& entry : node_) {
       const std::string key = entry.first.Scalar();
-      if (std::find(seen.begin(), seen.end(), key) != seen.end()) fail(entry.first, fmt::format("key \"{}\" stands twice", key));
+      if (std::find(seen.begin(), seen.end(), key) != seen.end())
+        fail(entry.first, fmt::format("key \"{}\" stands twice", key));
       seen.push_back(key);
     }
   }
@@ -100,7 +111,8 @@ class Block {
 
 // `key: COLUMN`, or a block whose `column` it is; `more` reads the block's other keys.
 template <typename More>
-void read_column(const std::string& origin, const std::string& key, const YAML::Node& node, std::string& column, More&& more) {
+void read_column(const std::string& origin, const std::string& key, const YAML::Node& node,
+                 std::string& column, More&& more) {
   if (node.IsScalar()) {
     column = node.Scalar();
     return;
@@ -123,7 +135,8 @@ void read_keys(Block& top, LongMap& map) {
   for (const YAML::Node& key : node) map.series.push_back(top.scalar("series", key));
 }
 
-LongMap::Covariate read_covariate(const std::string& origin, const std::string& name, const YAML::Node& node) {
+LongMap::Covariate read_covariate(const std::string& origin, const std::string& name,
+                                  const YAML::Node& node) {
   LongMap::Covariate covariate;
   covariate.name = name;
   bool aggregated = false;
@@ -138,7 +151,8 @@ LongMap::Covariate read_covariate(const std::string& origin, const std::string& 
   if (covariate.kind == data::Kind::categorical) {
     if (!aggregated) covariate.aggregate = data::Aggregate::last;
     if (covariate.aggregate == data::Aggregate::sum || covariate.aggregate == data::Aggregate::mean) {
-      throw input_error(fmt::format("{}: categories of \"{}\" cannot be summed", origin, name), "", "use aggregate: last or first");
+      throw input_error(fmt::format("{}: categories of \"{}\" cannot be summed", origin, name), "",
+                        "use aggregate: last or first");
     }
   }
   return covariate;
@@ -154,7 +168,8 @@ void read_statics(Block& top, LongMap& map) {
   for (const auto& entry : node) {
     LongMap::Static fact;
     fact.name = entry.first.Scalar();
-    read_column(top.origin(), fact.name, entry.second, fact.column, [&](Block& inner) { inner.choice("kind", kKinds, fact.kind); });
+    read_column(top.origin(), fact.name, entry.second, fact.column,
+                [&](Block& inner) { inner.choice("kind", kKinds, fact.kind); });
     map.statics.push_back(std::move(fact));
   }
 }
@@ -183,10 +198,12 @@ LongMap read_top(Block& top) {
   top.text("name", map.name);
   read_keys(top, map);
   if (const YAML::Node date = top.take("date"); date.IsDefined()) {
-    read_column(top.origin(), "date", date, map.date, [&](Block& block) { block.text("format", map.date_format); });
+    read_column(top.origin(), "date", date, map.date,
+                [&](Block& block) { block.text("format", map.date_format); });
   }
   if (const YAML::Node target = top.take("target"); target.IsDefined()) {
-    read_column(top.origin(), "target", target, map.target, [&](Block& block) { block.choice("negative", kNegatives, map.negative); });
+    read_column(top.origin(), "target", target, map.target,
+                [&](Block& block) { block.choice("negative", kNegatives, map.negative); });
   }
   top.choice("frequency", kFrequencies, map.frequency);
   top.choice("duplicates", kDuplicates, map.duplicates);

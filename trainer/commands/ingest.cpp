@@ -29,8 +29,8 @@ void run(const Options& options) {
   const auto started = std::chrono::steady_clock::now();
   const data::CorpusInfo info = data::ingest(config);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
-  log::all("{}: {} series, {} steps from {}, demand until {}", options.out, info.series, info.steps, format_date(info.axis.start),
-           format_date(info.axis.date_of(info.demand_end - 1)));
+  log::all("{}: {} series, {} steps from {}, demand until {}", options.out, info.series, info.steps,
+           format_date(info.axis.start), format_date(info.axis.date_of(info.demand_end - 1)));
   log::all("ingested in {:.1f} s with at most {} of memory", seconds.count(),
            format_bytes(static_cast<double>(memory_use().peak_bytes)));
 }
@@ -39,13 +39,17 @@ void run(const Options& options) {
 
 void add_ingest(CLI::App& app, Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("ingest", "Read tables (CSV, CSV.gz, CSV.zst, Parquet) into a corpus");
-  command->add_option("--format", options->format, "What the tables are: m5, rossmann, or long with --map")->required();
+  CLI::App* command =
+      app.add_subcommand("ingest", "Read tables (CSV, CSV.gz, CSV.zst, Parquet) into a corpus");
+  command->add_option("--format", options->format, "What the tables are: m5, rossmann, or long with --map")
+      ->required();
   command->add_option("--from", options->from, "Folder or file to read")->required();
   command->add_option("--out", options->out, "Corpus folder to make (must not exist)")->required();
   command->add_option("--map", options->map, "What the columns of a long table are (YAML; docs/ingest.md)");
-  command->add_option("--frequency", options->frequency, "Sum daily values up: W (weeks ending on Sunday) or M");
-  command->add_option("--series-limit", options->series_limit, "Keep only the first N series")->check(CLI::PositiveNumber);
+  command->add_option("--frequency", options->frequency,
+                      "Sum daily values up: W (weeks ending on Sunday) or M");
+  command->add_option("--series-limit", options->series_limit, "Keep only the first N series")
+      ->check(CLI::PositiveNumber);
   command->callback([options, &program] { program.run = [options] { run(*options); }; });
 }
 

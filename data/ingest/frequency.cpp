@@ -1,0 +1,157 @@
+#include "data/ingest/frequency.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "base/error.h"
+
+namespace shelfcast::data {
+namespace {
+
+using std::chrono::days;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// The first whole period that begins on or after `date`.
+Date first_period(Date date, Frequency frequency) {
+  if (frequency == Frequency::weekly) {
+    const std::chrono::weekday weekday{date};
+    return date + (std::chrono::Monday - weekday);
+  }
+  const std::chrono::year_month_day day{date};
+  if (day.day() == std::chrono::day{1}) return date;
+  return Date{(day.year() / day.month() / 1) + std::chrono::months{1}};
+}
+
+// bounds[p] .. bounds[p + 1] are the daily steps of period p.
+std::vector<std::int64_t> period_bounds(const CorpusInfo& daily, const TimeAxis& axis) {
+  std::vector<std::int64_t> bounds;
+  for (std::int64_t period = 0;; ++period) {
+    const std::int64_t step = (axis.date_of(period) - daily.axis.start).count();
+    if (step > daily.steps) break;
+    bounds.push_back(step);
+  }
+  return bounds;
+}
+
+bool present(float value, Kind kind) { return kind == Kind::numeric ? !std::isnan(value) : value >= 0; }
+
+float combine(const float* values, std::int64_t count, Kind kind, Aggregate aggregate) {
+  double sum = 0;
+  std::int64_t n = 0;
+  float first = 0, last = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (!present(values[i], kind)) continue;
+    if (n == 0) first = values[i];
+    last = values[i];
+    sum += values[i];
+    ++n;
+  }
+  if (n == 0) return kind == Kind::numeric ? kNan : -1.0F;
+  if (kind == Kind::categorical) return aggregate == Aggregate::last ? last : first;
+  switch (aggregate) {
+    case Aggregate::sum:
+      return static_cast<float>(sum);
+    case Aggregate::mean:
+      return static_cast<float>(sum / static_cast<double>(n));
+    case Aggregate::last:
+      return last;
+    case Aggregate::first:
+      return first;
+  }
+  return kNan;
+}
+
+struct Resampler {
+  Panel daily;
+  std::vector<std::int64_t> bounds;
+  EmptyPeriod empty = EmptyPeriod::missing;
+  PanelRows rows;  // daily rows of the block at hand
+
+  std::int64_t periods() const { return static_cast<std::int64_t>(bounds.size()) - 1; }
+
+  std::vector<float> resample(const std::vector<float>& values, Kind kind, Aggregate aggregate) const {
+    const std::int64_t steps = daily.info.steps, rows_in = static_cast<std::int64_t>(values.size()) / steps;
+    std::vector<float> result(static_cast<std::size_t>(rows_in * periods()));
+    for (std::int64_t row = 0; row < rows_in; ++row) {
+      for (std::int64_t p = 0; p < periods(); ++p) {
+        const auto first = static_cast<std::size_t>(p);
+        result[static_cast<std::size_t>(row * periods() + p)] = combine(
+            values.data() + row * steps + bounds[first], bounds[first + 1] - bounds[first], kind, aggregate);
+      }
+    }
+    return result;
+  }
+
+  void fill(std::int64_t first, std::int64_t series, std::int64_t demand_end, PanelRows& out) {
+    daily.fill(first, series, rows);
+    out.demand = resample(rows.demand, Kind::numeric, Aggregate::sum);
+    for (std::size_t i = 0; i < out.demand.size(); ++i) {
+      const bool observed = static_cast<std::int64_t>(i) % periods() < demand_end;
+      if (!observed)
+        out.demand[i] = kNan;
+      else if (empty == EmptyPeriod::zero && std::isnan(out.demand[i]))
+        out.demand[i] = 0;
+    }
+    out.covariates.resize(rows.covariates.size());
+    std::size_t used = 0;
+    for (std::size_t c = 0; c < daily.info.covariates.size(); ++c) {
+      if (daily.info.covariates[c].per != "series") continue;
+      out.covariates[used] =
+          resample(rows.covariates[used], daily.info.covariates[c].kind, daily.aggregates[c]);
+      ++used;
+    }
+  }
+};
+
+}  // namespace
+
+Panel to_frequency(Panel panel, Frequency frequency, EmptyPeriod empty) {
+  if (panel.info.axis.frequency == frequency) return panel;
+  if (panel.info.axis.frequency != Frequency::daily) {
+    throw input_error(fmt::format("a table of frequency {} cannot become {}",
+                                  to_string(panel.info.axis.frequency), to_string(frequency)),
+                      "", "only daily tables can be summed up");
+  }
+  auto resampler = std::make_shared<Resampler>();
+  const TimeAxis axis{first_period(panel.info.axis.start, frequency), frequency};
+  resampler->bounds = period_bounds(panel.info, axis);
+  resampler->empty = empty;
+  std::int64_t demand_end = 0;
+  while (demand_end + 1 < static_cast<std::int64_t>(resampler->bounds.size()) &&
+         resampler->bounds[static_cast<std::size_t>(demand_end) + 1] <= panel.info.demand_end) {
+    ++demand_end;
+  }
+  if (demand_end == 0) {
+    throw input_error(
+        fmt::format("the table holds no whole {}", frequency == Frequency::weekly ? "week" : "month"),
+        fmt::format("{} days from {}", panel.info.demand_end, format_date(panel.info.axis.start)));
+  }
+  resampler->daily = std::move(panel);
+  const Panel& daily = resampler->daily;
+
+  Panel result;
+  result.info = daily.info;
+  result.info.axis = axis;
+  result.info.steps = resampler->periods();
+  result.info.demand_end = demand_end;
+  result.info.aggregation = "sum";
+  result.info.notes +=
+      fmt::format(" Daily values were summed into {}; a period of which no day is observed is {}.",
+                  frequency == Frequency::weekly ? "weeks ending on Sunday" : "calendar months",
+                  empty == EmptyPeriod::zero ? "0" : "not observed");
+  result.table = daily.table;
+  result.aggregates = daily.aggregates;
+  result.documents = daily.documents;
+  for (std::size_t c = 0; c < daily.shared.size(); ++c) {
+    result.shared.push_back(
+        resampler->resample(daily.shared[c], daily.info.covariates[c].kind, daily.aggregates[c]));
+  }
+  result.fill = [resampler, demand_end](std::int64_t first, std::int64_t series, PanelRows& rows) {
+    resampler->fill(first, series, demand_end, rows);
+  };
+  return result;
+}
+
+}  // namespace shelfcast::data

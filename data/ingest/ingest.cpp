@@ -1,0 +1,82 @@
+#include "data/ingest/ingest.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "data/ingest/frequency.h"
+#include "data/ingest/m5.h"
+#include "data/ingest/panel.h"
+#include "data/ingest/rossmann.h"
+
+namespace shelfcast::data {
+namespace {
+
+Panel read_panel(const IngestConfig& config) {
+  switch (config.format) {
+    case TableFormat::m5:
+      return read_m5(find_m5_files(config.from));
+    case TableFormat::rossmann:
+      return read_rossmann(find_rossmann_file(config.from));
+    case TableFormat::long_table:
+      return read_long_table(config.from, *config.map);
+  }
+  throw Error(ErrorKind::internal, "unknown table format");
+}
+
+void check(const IngestConfig& config) {
+  const bool needs_map = config.format == TableFormat::long_table;
+  if (needs_map && !config.map) {
+    throw input_error("a long table needs a map of its columns", "",
+                      "write one (docs/ingest.md) and give it with --map map.yaml");
+  }
+  if (!needs_map && config.map)
+    throw input_error("a map is only for long tables", "", "leave --map out, or use --format long");
+  if (std::filesystem::exists(config.out)) {
+    throw input_error(fmt::format("{} already exists", config.out.string()), "a corpus is never overwritten",
+                      "remove it or choose another --out");
+  }
+}
+
+// Nothing is left behind when it throws.
+void write_panel(const Panel& panel, const std::filesystem::path& folder) {
+  CorpusWriter writer(folder, panel.info, panel.table);
+  for (std::size_t i = 0; i < panel.shared.size(); ++i) {
+    if (panel.info.covariates[i].per != "series") writer.write_shared(i, panel.shared[i]);
+  }
+  if (!panel.documents.empty()) writer.write_documents(panel.documents);
+  const std::int64_t block = series_per_block(panel.info);
+  Progress progress("write", panel.info.series, "series");
+  PanelRows rows;
+  for (std::int64_t first = 0; first < panel.info.series; first += block) {
+    const std::int64_t count = std::min(block, panel.info.series - first);
+    panel.fill(first, count, rows);
+    writer.append(count, rows.demand, rows.covariates);
+    progress.update(first + count);
+  }
+  writer.finish();
+}
+
+}  // namespace
+
+TableFormat parse_table_format(const std::string& text) {
+  if (text == "m5") return TableFormat::m5;
+  if (text == "rossmann") return TableFormat::rossmann;
+  if (text == "long") return TableFormat::long_table;
+  throw input_error(fmt::format("unknown table format \"{}\"", text), "", "use m5, rossmann or long");
+}
+
+CorpusInfo ingest(const IngestConfig& config) {
+  check(config);
+  Panel panel = read_panel(config);
+  if (config.frequency) {
+    // The published weekly protocol of Rossmann counts the stores' gap as weeks without sales.
+    const auto empty = config.format == TableFormat::rossmann ? EmptyPeriod::zero : EmptyPeriod::missing;
+    panel = to_frequency(std::move(panel), *config.frequency, empty);
+  }
+  if (config.series_limit) panel = limit_series(std::move(panel), *config.series_limit);
+  write_panel(panel, config.out);
+  return panel.info;
+}
+
+}  // namespace shelfcast::data

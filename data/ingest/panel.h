@@ -1,0 +1,41 @@
+// A panel on its way into a corpus: its tables, and its rows made on request, a block of series at a time.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "data/corpus_writer.h"
+
+namespace shelfcast::data {
+
+// How several values become one: the rows of one (series, date), or the days of one week.
+enum class Aggregate { sum, mean, last, first };
+
+// Rows of consecutive series over the whole time axis, row-major.
+struct PanelRows {
+  std::vector<float> demand;  // [series, steps], NaN = not observed
+  std::vector<std::vector<float>>
+      covariates;  // per covariate with per == "series", in order: [series, steps]
+};
+
+// Plain values but for `fill`, which owns what it needs; not thread-safe.
+struct Panel {
+  CorpusInfo info;
+  SeriesTable table;
+  std::vector<Aggregate> aggregates;       // per covariate: how coarser steps are made of it
+  std::vector<std::vector<float>> shared;  // per covariate: [rows, steps] when not per series, else empty
+  std::vector<Document> documents;
+  // Makes the rows of series [first, first + series); reuses `rows`' memory.
+  std::function<void(std::int64_t first, std::int64_t series, PanelRows& rows)> fill;
+};
+
+// Keeps the first `series` series. Statics and shared covariates keep all their levels.
+Panel limit_series(Panel panel, std::int64_t series);
+
+// How many series to fill at a time, so that memory stays bounded.
+std::int64_t series_per_block(const CorpusInfo& info);
+
+// Sizes `rows` for `series` series of `panel`, all missing.
+void clear_rows(const CorpusInfo& info, std::int64_t series, PanelRows& rows);
+
+}  // namespace shelfcast::data

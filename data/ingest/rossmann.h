@@ -1,0 +1,19 @@
+// The Rossmann store sales: daily revenue of stores, with the store's facts joined to every row.
+#pragma once
+
+#include <filesystem>
+
+#include "data/ingest/panel.h"
+
+namespace shelfcast::data {
+
+// The table itself, or the folder that holds rossmann.parquet or rossmann.csv. Throws Error(input).
+std::filesystem::path find_rossmann_file(const std::filesystem::path& path);
+
+// A grid of every store by every day between the first and the last. A day without a row is a closed day
+// (sales 0, open 0), but in 2014-07-01..2014-12-31 for a store without any row in it, which is the known gap
+// of the data: not observed. Promotions and holidays of closed days are not in the data and therefore
+// missing. Throws Error(input).
+Panel read_rossmann(const std::filesystem::path& file);
+
+}  // namespace shelfcast::data
