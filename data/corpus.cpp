@@ -81,8 +81,8 @@ std::size_t CorpusInfo::static_index(const std::string& static_name) const {
 
 struct Corpus::Files {
   fs::path folder;
+  std::string digest;  // before the manifest: reading that fills it
   Manifest manifest;
-  std::string digest;
   std::vector<std::string> names;
   std::vector<std::vector<std::int32_t>> codes;
   std::vector<std::vector<float>> values;
