@@ -8,7 +8,7 @@ set -euo pipefail
 build=(build-essential cmake ninja-build ccache mold pkg-config python3-venv git
   libopenmpi-dev openmpi-bin libhdf5-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libutf8proc-dev libeigen3-dev libxxhash-dev libgtest-dev libgmock-dev)
-check=(libbenchmark-dev clang-format clang-tidy cppcheck chromium zstd)
+check=(libbenchmark-dev clang clang-format clang-tidy cppcheck chromium fonts-dejavu-core zstd)
 
 wanted=()
 for set in "${@:-build}"; do
@@ -58,8 +58,9 @@ apt() {
   ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 \
     -o DPkg::Lock::Timeout=600 "$@" >&2
 }
+# Fresh images come without a package list, old machines with one that names files no longer there.
+if ! compgen -G "/var/lib/apt/lists/*_Packages*" >/dev/null; then apt update; fi
 apt install --no-install-recommends -y "${missing[@]}" || {
-  # The package list may be older than the archive.
   apt update
   apt install --no-install-recommends -y "${missing[@]}"
 }
