@@ -23,17 +23,18 @@ void check_column(const Rows<std::int32_t>& column, std::int64_t series, std::in
                          fmt::format("the model knows 0 to {}", cardinality - 1), "export the bundle again");
 }
 
-// Series not `which` but rows of the arrays `which` points into: a view with one more indirection would slow the
-// common case (all series in order), so chosen series are taken one by one.
+// Rows [first, first + count) of `out`.
 void forecast_block(const DemandModel& model, const ModelInputs& inputs, const std::vector<std::int64_t>& which,
                     std::int64_t first, std::int64_t count, ForwardScratch& scratch, Forecasts& out) {
-  const std::int64_t per_series = out.levels * out.horizon;
-  const auto rows = [&](std::int64_t b) {
-    return ForecastRows{out.quantiles_bqh.data() + b * per_series, out.mean_bh.data() + b * out.horizon,
-                        out.scale_b.data() + b};
-  };
-  if (which.empty()) return model.forecast(inputs, first, count, scratch, rows(first));
-  for (std::int64_t b = first; b < first + count; ++b) model.forecast(inputs, which[b], 1, scratch, rows(b));
+  std::vector<std::int64_t> series(static_cast<std::size_t>(count));
+  if (which.empty()) {
+    std::iota(series.begin(), series.end(), first);
+  } else {
+    std::copy_n(which.begin() + first, count, series.begin());
+  }
+  model.forecast(inputs, series, scratch,
+                 {out.quantiles_bqh.data() + first * out.levels * out.horizon, out.mean_bh.data() + first * out.horizon,
+                  out.scale_b.data() + first});
 }
 
 // Threads take blocks until none is left or one of them fails.

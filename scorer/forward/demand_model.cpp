@@ -162,25 +162,25 @@ void DemandModel::read_heads(Weights& tower, Weights& fusion) {
                  fusion.take("heads.mean.bias", {horizon}));
 }
 
-void DemandModel::forecast(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch,
+void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch,
                            const ForecastRows& out) const {
-  const std::int64_t horizon = config_.horizon, quantiles = std::ssize(config_.quantiles);
-  for (std::int64_t done = 0; done < count;) {
+  const std::int64_t horizon = config_.horizon, per_series = std::ssize(config_.quantiles) * horizon;
+  for (std::int64_t done = 0; done < std::ssize(series);) {
     TokenBatch& tokens = scratch.tokens;
     tokens.series.clear();
     tokens.position.clear();
     scratch.loc.clear();
     scratch.scale.clear();
-    std::int64_t together = 0;
-    for (; done + together < count && (together == 0 || tokens.rows() + patches_ < kRowsTogether); ++together)
-      make_patches(inputs, first + done + together, scratch);
-    embed(inputs, first + done, scratch);
+    std::int64_t count = 0;
+    for (; done + count < std::ssize(series) && (count == 0 || tokens.rows() + patches_ < kRowsTogether); ++count)
+      make_patches(inputs, series[done + count], scratch);
+    const auto together = series.subspan(done, count);
+    embed(inputs, together, scratch);
     tower_->encode(tokens, scratch.tower);
     tower_->decode(tokens, scratch.tower, scratch.state);
-    heads(inputs, first + done, together, scratch);
-    to_demand(together, scratch,
-              {out.quantiles + done * quantiles * horizon, out.mean + done * horizon, out.scale + done});
-    done += together;
+    heads(inputs, together, scratch);
+    to_demand(count, scratch, {out.quantiles + done * per_series, out.mean + done * horizon, out.scale + done});
+    done += count;
   }
 }
 
@@ -243,7 +243,8 @@ void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std
   embed_codes(inputs.known_codes, known_codes_);
 }
 
-void DemandModel::embed(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const {
+void DemandModel::embed(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                        ForwardScratch& scratch) const {
   TokenBatch& tokens = scratch.tokens;
   const std::int64_t rows = tokens.rows(), width = config_.tower.d_model, inside = config_.tower.d_ff;
   float* hidden = reserve(scratch.hidden, rows * inside);
@@ -254,16 +255,17 @@ void DemandModel::embed(const ModelInputs& inputs, std::int64_t first, ForwardSc
   const std::vector<float>& reg = tower_->reg_token();
   for (std::int64_t r = 0; r < rows; ++r)
     if (tokens.position[r] == patches_) std::copy(reg.begin(), reg.end(), x + r * width);
-  if (!statics_.empty()) shift_tokens(inputs, first, scratch);
+  if (!statics_.empty()) shift_tokens(inputs, series, scratch);
 }
 
-void DemandModel::shift_tokens(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const {
+void DemandModel::shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                        ForwardScratch& scratch) const {
   const std::int64_t width = config_.tower.d_model, part = config_.static_width;
-  const std::int64_t count = std::ssize(scratch.tokens.series), inputs_width = part * std::ssize(statics_);
+  const std::int64_t count = std::ssize(series), inputs_width = part * std::ssize(statics_);
   float* embedded = reserve(scratch.hidden, count * inputs_width);
   for (std::int64_t b = 0; b < count; ++b)
     for (std::size_t s = 0; s < statics_.size(); ++s)
-      std::copy_n(statics_[s].begin() + inputs.statics.row(first + b)[s] * part, part,
+      std::copy_n(statics_[s].begin() + inputs.statics.row(series[b])[s] * part, part,
                   embedded + b * inputs_width + static_cast<std::int64_t>(s) * part);
   float* shift = reserve(scratch.shift, count * 2 * width);
   ops_.dense(static_shift_, embedded, inputs_width, count, shift, 2 * width, Write::store);
@@ -274,10 +276,10 @@ void DemandModel::shift_tokens(const ModelInputs& inputs, std::int64_t first, Fo
   }
 }
 
-void DemandModel::heads(const ModelInputs& inputs, std::int64_t first, std::int64_t count,
+void DemandModel::heads(const ModelInputs& inputs, std::span<const std::int64_t> series,
                         ForwardScratch& scratch) const {
   const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff;
-  const std::int64_t rows = std::ssize(config_.quantiles) * config_.horizon;
+  const std::int64_t rows = std::ssize(config_.quantiles) * config_.horizon, count = std::ssize(series);
   float* state = scratch.state.data();
   if (!statics_.empty())
     for (std::int64_t b = 0; b < count; ++b)
@@ -290,20 +292,21 @@ void DemandModel::heads(const ModelInputs& inputs, std::int64_t first, std::int6
   if (config_.mean_head)
     ops_.dense(mean_, state, width, count, reserve(scratch.mean, count * config_.horizon), config_.horizon,
                Write::store);
-  known_head(inputs, first, count, scratch);
+  known_head(inputs, series, scratch);
 }
 
 // scratch.known_out = [count, H, R].
-void DemandModel::known_head(const ModelInputs& inputs, std::int64_t first, std::int64_t count,
-                             ForwardScratch& scratch) const {
+void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                        ForwardScratch& scratch) const {
   const std::int64_t horizon = config_.horizon, hidden = config_.known_hidden, inputs_width = known_input_.inputs;
+  const std::int64_t count = std::ssize(series);
   float* z = reserve(scratch.known, count * horizon * inputs_width);
   for (std::int64_t b = 0; b < count; ++b)
     for (std::int64_t h = 0; h < horizon; ++h) {
       const std::int64_t step = config_.context + h;
-      for (const Rows<float>& column : inputs.known) *z++ = column.row(first + b)[step];
+      for (const Rows<float>& column : inputs.known) *z++ = column.row(series[b])[step];
       for (std::size_t c = 0; c < inputs.known_codes.size(); ++c) {
-        const std::int32_t code = inputs.known_codes[c].row(first + b)[step];
+        const std::int32_t code = inputs.known_codes[c].row(series[b])[step];
         z = std::copy_n(known_codes_[c].begin() + code * config_.code_width, config_.code_width, z);
       }
       *z++ = std::asinh(-scratch.loc[b] / scratch.scale[b]);

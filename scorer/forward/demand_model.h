@@ -54,8 +54,8 @@ class DemandModel {
   DemandModel(const std::filesystem::path& folder, const Ops& ops);
 
   const ModelConfig& config() const { return config_; }
-  // Series [first, first + count) of `inputs`.
-  void forecast(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch,
+  // Rows `series` of `inputs`, in that order.
+  void forecast(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch,
                 const ForecastRows& out) const;
 
  private:
@@ -63,14 +63,14 @@ class DemandModel {
   void read_statics(Weights& fusion);
   void read_heads(Weights& tower, Weights& fusion);
 
-  // Steps of `forecast` for the series in scratch.tokens, which start at `first`.
+  // Steps of `forecast` for the series computed together.
   void make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const;
   void fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
                   float* row) const;
-  void embed(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const;
-  void shift_tokens(const ModelInputs& inputs, std::int64_t first, ForwardScratch& scratch) const;
-  void known_head(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch) const;
-  void heads(const ModelInputs& inputs, std::int64_t first, std::int64_t count, ForwardScratch& scratch) const;
+  void embed(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
+  void shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
+  void known_head(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
+  void heads(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
   void to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const;
 
   ModelConfig config_;

@@ -1,0 +1,33 @@
+// Writing a bundle from plain arrays.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "scorer/bundle.h"
+
+namespace shelfcast::scorer {
+
+// What an export brings. Arrays are those of data::Batch for one window per series whose origin is the step after the
+// last day: b series, t context steps, u context then horizon steps, n numeric columns, c categorical columns, s statics.
+struct BundleContents {
+  std::string name, created_by;
+  Date first_day{};
+  Frequency frequency = Frequency::daily;
+  std::filesystem::path model;  // folder as models::DemandModel::save leaves it
+  std::string features;         // text of features.json
+  SeriesNames names;
+  std::span<const float> context_bt, past_bnt, known_bnu;
+  std::span<const std::int32_t> past_codes_bct, known_codes_bcu, statics_bs;
+  CopulaParameters copula;
+  GoldenCases golden;
+};
+
+// Writes the bundle beside `folder`, opens it as a reader would (golden cases included) and puts it in place. Throws
+// Error(input) when `folder` exists or arrays do not fit the model, Error(data) when the scorer does not reproduce
+// the golden cases, Error(io). Leaves nothing half-written behind.
+void write_bundle(const std::filesystem::path& folder, const BundleContents& contents);
+
+}  // namespace shelfcast::scorer

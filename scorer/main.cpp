@@ -1,0 +1,113 @@
+// shelfcast-score: what to order, and why, from a bundle and a stock table.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "scorer/bundle.h"
+#include "scorer/order_list.h"
+#include "scorer/stock_table.h"
+
+namespace {
+
+using namespace shelfcast;
+using namespace shelfcast::scorer;
+
+struct Options {
+  std::string bundle, stock, out, forecast, stock_template, policy = "base-stock";
+  StockDefaults defaults;
+  int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U));
+};
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("bundle", options.bundle, "folder made by shelfcast export")->required();
+  app.add_option("--stock", options.stock,
+                 "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
+                 "review_period, service_level, price, unit_cost, shortage_cost, holding_cost, moq, pack_size");
+  app.add_option("--out", options.out, "orders as CSV");
+  app.add_option("--forecast", options.forecast, "also write the forecasts of the table's series as CSV");
+  app.add_option("--template", options.stock_template, "write a stock table to fill in, and stop");
+  app.add_option("--policy", options.policy, "base-stock or newsvendor")->capture_default_str();
+  app.add_option("--service-level", options.defaults.service_level,
+                 "probability of no stock-out until the next delivery, where the table says nothing")
+      ->capture_default_str();
+  app.add_option("--lead-time", options.defaults.lead_time, "steps from order to delivery, where the table says nothing")
+      ->capture_default_str();
+  app.add_option("--review", options.defaults.review_period, "steps between orders, where the table says nothing")
+      ->capture_default_str();
+  app.add_option("--moq", options.defaults.moq, "smallest order, where the table says nothing")->capture_default_str();
+  app.add_option("--pack-size", options.defaults.pack_size, "orders are multiples of it, where the table says nothing")
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "threads")->capture_default_str();
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void print_summary(const Options& options, const Bundle& bundle, const StockTable& table,
+                   const std::vector<Order>& orders, double seconds) {
+  const auto placed = std::ranges::count_if(orders, [](const Order& order) { return order.order > 0.0; });
+  double units = 0.0;
+  for (const Order& order : orders) units += order.order;
+  fmt::print("{} of {} series need an order, {:.0f} units in all\n", placed, orders.size(), units);
+  if (const auto left = bundle.info().series - std::ssize(orders); left > 0)
+    fmt::print("{} series of the bundle are not in {}\n", left, options.stock);
+  if (!table.ignored_columns.empty()) {
+    std::string list;
+    for (const std::string& name : table.ignored_columns) list += (list.empty() ? "" : ", ") + name;
+    fmt::print("columns not used: {}\n", list);
+  }
+  fmt::print("orders: {}\n", options.out);
+  if (!options.forecast.empty()) fmt::print("forecasts: {}\n", options.forecast);
+  fmt::print("{:.0f} series/s on {} thread{}, {}\n", static_cast<double>(orders.size()) / seconds, options.threads,
+             options.threads == 1 ? "" : "s", to_string(best_isa()));
+}
+
+void score(Options& options) {
+  if (options.threads < 1 || options.threads > 1024)
+    throw input_error(fmt::format("--threads is {}", options.threads), {}, "give a number from 1 to 1024");
+  if (options.stock_template.empty() && (options.stock.empty() || options.out.empty()))
+    throw input_error(options.stock.empty() ? "--stock is missing" : "--out is missing", {},
+                      "say: shelfcast-score BUNDLE --stock stock.csv --out orders.csv, or --template stock.csv");
+  options.defaults.policy = parse_policy(options.policy);
+  const Bundle bundle(options.bundle);
+  if (!options.stock_template.empty()) {
+    write_stock_template(options.stock_template, bundle.names(), options.defaults);
+    fmt::print("a stock table of {} series to fill in: {}\n", bundle.info().series, options.stock_template);
+    return;
+  }
+  const StockTable table = read_stock_table(options.stock, bundle.names(), bundle.info().horizon, options.defaults);
+  std::vector<std::int64_t> which;
+  for (const StockRow& row : table.rows) which.push_back(row.series);
+  const auto start = std::chrono::steady_clock::now();
+  Progress progress("forecast", std::ssize(which), "series");
+  const Forecasts forecasts = forecast(bundle.model(), bundle.inputs(), which, options.threads,
+                                       [&](std::int64_t done) { progress.update(done); });
+  progress.finish();
+  const std::vector<Order> orders = make_orders(bundle, table, forecasts, options.threads);
+  const double seconds = seconds_since(start);
+  if (!options.forecast.empty()) write_forecasts(options.forecast, bundle, which, forecasts);
+  write_orders(options.out, bundle.names(), table, orders);
+  print_summary(options, bundle, table, orders, seconds);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Forecasts demand from a bundle and writes what to order, and why.", "shelfcast-score");
+  app.set_version_flag("--version", SHELFCAST_VERSION);
+  add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    score(options);
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "shelfcast-score: {}\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,114 @@
+#include "scorer/order_list.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <iterator>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "scorer/csv.h"
+#include "scorer/orders/lead_time_demand.h"
+
+namespace shelfcast::scorer {
+namespace {
+
+// Quantiles of one series as the order policies want them, [horizon, levels].
+std::vector<float> by_step(const Forecasts& forecasts, std::size_t row) {
+  const std::int64_t levels = forecasts.levels, horizon = forecasts.horizon;
+  const float* from = forecasts.quantiles_bqh.data() + static_cast<std::int64_t>(row) * levels * horizon;
+  std::vector<float> steps(static_cast<std::size_t>(levels * horizon));
+  for (std::int64_t h = 0; h < horizon; ++h)
+    for (std::int64_t q = 0; q < levels; ++q) steps[h * levels + q] = from[q * horizon + h];
+  return steps;
+}
+
+// Calls work(i) for all i below `count` on `threads` threads; rethrows the first exception.
+template <typename Work>
+void for_each_row(std::size_t count, int threads, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex mutex;
+  const auto run = [&] {
+    try {
+      for (std::size_t i; (i = next.fetch_add(1)) < count;) work(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      next = count;
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (int i = 1; i < threads; ++i) helpers.emplace_back(run);
+    run();
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+// Two decimals at most: forecasts are not known to more.
+std::string number(double value) {
+  std::string text = fmt::format("{:.2f}", value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text == "-0" ? "0" : text;
+}
+
+}  // namespace
+
+std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts, int threads) {
+  SHELFCAST_ASSERT(forecasts.series == std::ssize(table.rows));
+  const LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, order_path_options(),
+                              bundle.copula().recalibration);
+  std::vector<Order> orders(table.rows.size());
+  for_each_row(orders.size(), threads, [&](std::size_t i) {
+    const StockRow& row = table.rows[i];
+    orders[i] = decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_days()));
+  });
+  return orders;
+}
+
+void write_orders(const std::filesystem::path& path, const SeriesNames& names, const StockTable& table,
+                  const std::vector<Order>& orders) {
+  AtomicFile file(path);
+  std::string text = "series,store,item,forecast,safety_stock,on_hand,on_order,level,order,reason\n";
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    const std::int64_t series = table.rows[i].series;
+    const Order& order = orders[i];
+    const auto name = [&](const std::vector<std::string>& list) { return list.empty() ? "" : csv_cell(list[series]); };
+    fmt::format_to(std::back_inserter(text), "{},{},{},{},{},{},{},{},{},{}\n", csv_cell(names.series[series]),
+                   name(names.store), name(names.item), number(order.forecast), number(order.safety_stock),
+                   number(order.on_hand), number(order.on_order), number(order.level), number(order.order),
+                   csv_cell(order.reason));
+    if (text.size() > 1 << 20) file.write(text), text.clear();
+  }
+  file.write(text);
+  file.commit();
+}
+
+void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, const std::vector<std::int64_t>& which,
+                     const Forecasts& forecasts) {
+  AtomicFile file(path);
+  const TimeAxis axis{bundle.info().first_day, bundle.info().frequency};
+  std::string text = "series,date,mean";
+  for (const double level : bundle.info().levels) text += fmt::format(",q{}", level);
+  text += '\n';
+  const std::int64_t levels = forecasts.levels, horizon = forecasts.horizon;
+  for (std::int64_t b = 0; b < forecasts.series; ++b) {
+    const std::string name = csv_cell(bundle.names().series[which[b]]);
+    for (std::int64_t h = 0; h < horizon; ++h) {
+      fmt::format_to(std::back_inserter(text), "{},{},{:.6g}", name, format_date(axis.date_of(h)),
+                     forecasts.mean_bh[b * horizon + h]);
+      for (std::int64_t q = 0; q < levels; ++q)
+        fmt::format_to(std::back_inserter(text), ",{:.6g}", forecasts.quantiles_bqh[(b * levels + q) * horizon + h]);
+      text += '\n';
+    }
+    if (text.size() > 1 << 20) file.write(text), text.clear();
+  }
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace shelfcast::scorer

@@ -1,0 +1,136 @@
+// The scorer's forward against LibTorch's, through the files one saves and the other loads.
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "base/random.h"
+#include "models/demand_model.h"
+#include "scorer/bundle.h"
+#include "scorer/forecaster.h"
+#include "tests/scorer/random_model.h"
+
+namespace shelfcast::scorer::testing {
+namespace {
+
+models::DemandModelConfig to_models(const ModelConfig& c) {
+  models::DemandModelConfig m;
+  const TowerConfig& t = c.tower;
+  m.tower.d_model = t.d_model, m.tower.d_kv = t.d_kv, m.tower.d_ff = t.d_ff, m.tower.num_heads = t.num_heads;
+  m.tower.num_layers = t.num_layers, m.tower.num_decoder_layers = t.num_decoder_layers;
+  m.tower.relative_attention_num_buckets = t.buckets, m.tower.relative_attention_max_distance = t.max_distance;
+  m.tower.layer_norm_epsilon = t.epsilon;
+  m.tower.context_length = t.context_length, m.tower.prediction_length = t.prediction_length;
+  m.tower.input_patch_size = m.tower.input_patch_stride = m.model.patch = t.patch;
+  m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
+  m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
+  m.model.static_width = c.static_width, m.model.code_width = c.code_width, m.model.known_hidden = c.known_hidden;
+  m.context = c.context, m.horizon = c.horizon;
+  m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;
+  m.past_cardinalities = c.past_cardinalities, m.known_cardinalities = c.known_cardinalities;
+  m.static_cardinalities = c.static_cardinalities;
+  return m;
+}
+
+// Fresh models have zero biases and unit norms, which would hide mistakes: every number is moved a little.
+void disturb(const models::DemandModel& model) {
+  for (const models::Parameter& parameter : model.parameters()) {
+    RandomStream random(key_of(parameter.name));
+    at::Tensor flat = parameter.tensor.detach().view({-1});
+    auto* values = flat.data_ptr<float>();
+    for (std::int64_t i = 0; i < flat.numel(); ++i) values[i] += static_cast<float>(0.05 * random.normal());
+  }
+}
+
+template <typename T>
+at::Tensor view(std::vector<T>& values, std::vector<std::int64_t> shape) {
+  const auto type = std::is_same_v<T, float> ? at::kFloat : at::kInt;
+  return at::from_blob(values.data(), shape, at::TensorOptions().dtype(type));
+}
+
+models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64_t n) {
+  const std::int64_t span = c.context + c.horizon;
+  return {view(in.context, {n, c.context}),
+          view(in.past, {n, c.past_numeric, c.context}),
+          view(in.past_codes, {n, std::ssize(c.past_cardinalities), c.context}),
+          view(in.known, {n, c.known_numeric, span}),
+          view(in.known_codes, {n, std::ssize(c.known_cardinalities), span}),
+          view(in.statics, {n, std::ssize(c.static_cardinalities)})};
+}
+
+// The largest difference in units of the tolerance of golden cases.
+double worst(const std::vector<float>& got, const at::Tensor& want, const at::Tensor& scale) {
+  const at::Tensor flat = want.contiguous().view({want.size(0), -1});
+  double most = 0.0;
+  for (std::int64_t b = 0; b < flat.size(0); ++b)
+    for (std::int64_t i = 0; i < flat.size(1); ++i) {
+      const double expected = flat.data_ptr<float>()[b * flat.size(1) + i];
+      const double difference = std::abs(got[b * flat.size(1) + i] - expected);
+      most = std::max(most, difference / golden_tolerance(scale.data_ptr<float>()[b], expected));
+    }
+  return most;
+}
+
+void expect_equal_forecasts(const ModelConfig& config, std::int64_t series) {
+  const c10::InferenceMode no_gradients(false);
+  const models::DemandModel torch_model(to_models(config), 11);
+  disturb(torch_model);
+  const ScratchFolder folder;
+  torch_model.save(folder.path() / "model");
+  RandomInputs inputs(config, series);
+  const models::Forecast want = torch_model.forward(to_models(inputs, config, series), nullptr);
+  const at::Tensor scale = want.scale_b.detach().contiguous();
+  const at::Tensor quantiles = want.demand_quantiles_bqh(0.0).detach();
+  for (const Isa isa : isas_here()) {
+    SCOPED_TRACE(to_string(isa));
+    const DemandModel model(folder.path() / "model", ops_for(isa));
+    const Forecasts got = forecast(model, inputs.view, {}, 1);
+    EXPECT_LT(worst(got.quantiles_bqh, quantiles, scale), 1.0);
+    if (config.mean_head) EXPECT_LT(worst(got.mean_bh, want.demand_mean_bh(0.0).detach(), scale), 1.0);
+  }
+}
+
+TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
+  // Shapes drawn at random, each choice about as often as not.
+  for (std::uint64_t draw = 0; draw < 24; ++draw) {
+    SCOPED_TRACE(draw);
+    RandomStream random(mix(5, draw));
+    const auto one_of = [&](std::initializer_list<std::int64_t> choices) {
+      return *(choices.begin() + random.below(choices.size()));
+    };
+    ModelConfig c = small_config();
+    c.tower.patch = one_of({1, 4, 8, 16});
+    c.tower.d_model = one_of({8, 24, 64}), c.tower.d_ff = one_of({16, 40, 128});
+    c.tower.num_heads = one_of({1, 2, 4}), c.tower.d_kv = one_of({3, 8, 16});
+    c.tower.num_layers = one_of({1, 2, 3}), c.tower.num_decoder_layers = one_of({1, 2, 3});
+    c.tower.use_reg_token = one_of({0, 1}) != 0;
+    c.tower.context_length = one_of({16, 64, 512});
+    c.tower.prediction_length = 30;
+    c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
+    c.context = one_of({1, 5, 28, 100}), c.horizon = one_of({1, 7, 30});
+    c.past_numeric = one_of({0, 2}), c.known_numeric = one_of({0, 3});
+    if (one_of({0, 1}) != 0) c.past_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.known_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.static_cardinalities = {};
+    c.mean_head = one_of({0, 1}) != 0;
+    c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    expect_equal_forecasts(c, 9);
+  }
+}
+
+TEST(LibTorch, forecasts_the_same_at_the_published_tiny_size) {
+  ModelConfig c = small_config();
+  const auto tiny = models::named_tower("bolt-tiny");
+  c.tower.d_model = tiny.d_model, c.tower.d_kv = tiny.d_kv, c.tower.d_ff = tiny.d_ff;
+  c.tower.num_heads = tiny.num_heads, c.tower.num_layers = tiny.num_layers;
+  c.tower.num_decoder_layers = tiny.num_decoder_layers;
+  c.tower.patch = 16, c.tower.context_length = 2048, c.tower.prediction_length = 64;
+  c.tower.quantiles = c.quantiles = tiny.quantiles;
+  c.context = 512, c.horizon = 64;
+  expect_equal_forecasts(c, 6);
+}
+
+}  // namespace
+}  // namespace shelfcast::scorer::testing

@@ -1,0 +1,115 @@
+// The program itself: what it links, what it writes, what it says.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "base/files.h"
+#include "scorer/csv.h"
+#include "scorer/stock_table.h"
+#include "tests/scorer/random_bundle.h"
+#include "tests/support/paths.h"
+
+namespace shelfcast::scorer::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Ended {
+  int status = -1;
+  std::string output;  // stdout and stderr
+};
+
+Ended run(const std::string& command) {
+  Ended result;
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return result;
+  char buffer[4096];
+  while (const std::size_t count = fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, count);
+  const int status = pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return result;
+}
+
+std::string program() { return (shelfcast::testing::bin_dir() / "shelfcast-score").string(); }
+
+Ended score(const RandomBundle& bundle, const std::string& arguments) {
+  return run("cd " + bundle.scratch().string() + " && " + program() + " bundle " + arguments);
+}
+
+TEST(Program, links_none_of_the_trainers_libraries) {
+  const Ended ldd = run("ldd " + program());
+  ASSERT_EQ(ldd.status, 0) << ldd.output;
+  for (const char* foreign : {"torch", "c10", "libmpi", "hdf5", "cuda", "nccl", "yaml", "arrow"})
+    EXPECT_EQ(ldd.output.find(foreign), std::string::npos) << foreign << " in\n" << ldd.output;
+  EXPECT_LT(fs::file_size(program()), 10'000'000U);
+}
+
+// Code for one instruction set must not be what other objects call: shared symbols of the three objects have names
+// of their own.
+TEST(Program, keeps_the_inline_code_of_each_instruction_set_apart) {
+  const Ended nm = run("nm --demangle " + program());
+  if (nm.status != 0) GTEST_SKIP() << "no nm here";
+  for (std::size_t start = 0, end; (end = nm.output.find('\n', start)) != std::string::npos; start = end + 1) {
+    const std::string line = nm.output.substr(start, end - start);
+    EXPECT_EQ(line.find(" Eigen::"), std::string::npos) << line;
+  }
+}
+
+TEST(Program, writes_one_order_per_row_with_its_reason) {
+  const RandomBundle bundle;
+  ASSERT_EQ(score(bundle, "--template stock.csv --lead-time 2 --review 3").status, 0);
+  const Ended result = score(bundle, "--stock stock.csv --out orders.csv --forecast forecast.csv --threads 2");
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("of 9 series need an order"), std::string::npos) << result.output;
+  const CsvTable orders = read_csv(bundle.scratch() / "orders.csv");
+  EXPECT_EQ(orders.header, (std::vector<std::string>{"series", "store", "item", "forecast", "safety_stock", "on_hand",
+                                                     "on_order", "level", "order", "reason"}));
+  ASSERT_EQ(orders.rows.size(), 9U);
+  for (std::size_t i = 0; i < 9; ++i) {
+    const auto& cells = orders.rows[i].cells;
+    EXPECT_EQ(cells[0], bundle.contents().names.series[i]);
+    EXPECT_EQ(cells[1], bundle.contents().names.store[i]);
+    EXPECT_NEAR(std::stod(cells[3]) + std::stod(cells[4]), std::stod(cells[7]), 0.011);
+    EXPECT_EQ(cells[8], cells[7]) << "nothing on hand: order up to the level";
+    EXPECT_NE(cells[9].find("5 days (lead 2 + review 3)"), std::string::npos) << cells[9];
+  }
+  const CsvTable forecasts = read_csv(bundle.scratch() / "forecast.csv");
+  ASSERT_EQ(forecasts.rows.size(), 9U * 6U);
+  EXPECT_EQ(forecasts.header, (std::vector<std::string>{"series", "date", "mean", "q0.1", "q0.5", "q0.9"}));
+  EXPECT_EQ(forecasts.rows[7].cells[1], "2026-03-03");
+}
+
+TEST(Program, gives_the_same_orders_for_any_threads_and_any_order_of_rows) {
+  const RandomBundle bundle;
+  std::ofstream(bundle.scratch() / "a.csv") << "store,item,on_hand,lead_time,review_period\n店A,item 2,1,1,2\n店B,item 3,4,2,3\n";
+  std::ofstream(bundle.scratch() / "b.csv") << "store,item,on_hand,lead_time,review_period\n店B,item 3,4,2,3\n店A,item 2,1,1,2\n";
+  ASSERT_EQ(score(bundle, "--stock a.csv --out a-orders.csv --threads 1").status, 0);
+  ASSERT_EQ(score(bundle, "--stock b.csv --out b-orders.csv --threads 3").status, 0);
+  const CsvTable a = read_csv(bundle.scratch() / "a-orders.csv"), b = read_csv(bundle.scratch() / "b-orders.csv");
+  EXPECT_EQ(a.rows[0].cells, b.rows[1].cells);
+  EXPECT_EQ(a.rows[1].cells, b.rows[0].cells);
+}
+
+TEST(Program, leaves_no_file_and_a_status_when_something_is_wrong) {
+  const RandomBundle bundle;
+  std::ofstream(bundle.scratch() / "stock.csv") << "series,on_hand\n店A/item 0,-3\n";
+  const Ended result = score(bundle, "--stock stock.csv --out orders.csv --forecast forecast.csv");
+  EXPECT_NE(result.status, 0);
+  EXPECT_NE(result.output.find("stock.csv:2: on_hand is -3"), std::string::npos) << result.output;
+  EXPECT_FALSE(fs::exists(bundle.scratch() / "orders.csv"));
+  EXPECT_FALSE(fs::exists(bundle.scratch() / "forecast.csv"));
+  EXPECT_NE(score(bundle, "--stock absent.csv --out orders.csv").status, 0);
+  EXPECT_NE(score(bundle, "--stock stock.csv").status, 0);
+  EXPECT_NE(score(bundle, "--stock stock.csv --out orders.csv --policy guess").status, 0);
+}
+
+TEST(Program, explains_itself) {
+  const Ended help = run(program() + " --help");
+  EXPECT_EQ(help.status, 0);
+  EXPECT_NE(help.output.find("--stock"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace shelfcast::scorer::testing
