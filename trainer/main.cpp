@@ -15,7 +15,8 @@ namespace {
 using namespace shelfcast;
 
 constexpr const char* kAbout =
-    "Shelfcast trains and judges one large retail demand model on many GPUs and turns its forecasts into orders.\n"
+    "Shelfcast trains and judges one large retail demand model on many GPUs and turns its forecasts into "
+    "orders.\n"
     "First steps: shelfcast synth, shelfcast train, shelfcast backtest, shelfcast export, shelfcast-score.";
 
 // Exit codes: 0 done, 1 failed (message on stderr), 2 wrong command line.
@@ -35,8 +36,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + trainer::build_id());
   app.require_subcommand(1);
   trainer::Program program{launch, {}};
-  for (const auto add : {trainer::add_synth, trainer::add_ingest, trainer::add_train, trainer::add_forecast,
-                         trainer::add_backtest, trainer::add_doctor})
+  for (const auto add :
+       {trainer::add_synth, trainer::add_ingest, trainer::add_inspect, trainer::add_train,
+        trainer::add_forecast, trainer::add_backtest, trainer::add_export, trainer::add_doctor})
     add(app, program);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The whole way with the real programs: synth, train on two ranks, resume, backtest on 1, 2, 3 and 5 ranks, forecast, export,
+# orders.
+source "$(dirname "$0")/lib.sh"
+
+"$bin/shelfcast" synth --stores 3 --items 20 --days 300 --out s.corpus
+"$bin/shelfcast" inspect s.corpus >inspect.txt
+grep -q "60" inspect.txt || fail "inspect does not tell the number of series"
+
+cat >r.yaml <<END
+run: {dir: runs/r}
+data: {corpus: s.corpus, context: 56, horizon: 28, known: [price, promo, event], calendar: [weekday], static: [store, category],
+       censored: stockout, chunk_series: 8, superblock: 4}
+model: {tower: bolt-nano, patch: 14, dropout: 0.1, scale_floor: 0.5, heads: {quantiles: [0.025, 0.25, 0.5, 0.75, 0.975]}}
+train: {steps: 40, batch: 32, micro_batch: 16, validate_every: 20, checkpoint_every: 20}
+backtest: {origins: 2, stride: 28, horizon: 28, batch: 32}
+END
+ranks 2 "$bin/shelfcast" train r.yaml --stop-after 20
+refused "run folder runs/r exists" "--resume" -- "$bin/shelfcast" train r.yaml
+ranks 2 "$bin/shelfcast" train r.yaml --resume
+[[ -d runs/r/checkpoints/40 ]] || fail "no checkpoint of step 40"
+
+for n in 1 2 3 5; do
+  if ((n == 1)); then "$bin/shelfcast" backtest runs/r; else ranks $n "$bin/shelfcast" backtest runs/r; fi >/dev/null
+  cp runs/r/backtest/result.json "result-$n.json"
+  cp runs/r/backtest/metrics.csv "metrics-$n.csv"
+  cmp result-1.json "result-$n.json" || fail "the backtest on $n ranks differs"
+  cmp metrics-1.csv "metrics-$n.csv" || fail "the metrics on $n ranks differ"
+done
+grep -q "<svg" runs/r/backtest/report.html || fail "the report has no plots"
+
+{
+  echo "series,date,value"
+  for day in 01 02 03 04 05 06 07 08 09 10 11 12 13 14; do echo "小店/Äpfel,2023-01-$day,$((10#$day % 7))"; done
+} >sales.csv
+"$bin/shelfcast" forecast runs/r --sales sales.csv --horizon 28 --out forecast.csv
+[[ $(wc -l <forecast.csv) == 29 ]] || fail "forecast.csv has $(wc -l <forecast.csv) lines"
+head -n 1 forecast.csv | grep -q '^series,date,mean,q0.025,' || fail "header of forecast.csv: $(head -n 1 forecast.csv)"
+sed -n 2p forecast.csv | grep -q '^小店/Äpfel,2023-01-15,' || fail "first row: $(sed -n 2p forecast.csv)"
+refused "horizon 60" "28" -- "$bin/shelfcast" forecast runs/r --sales sales.csv --horizon 60 --out f2.csv
+[[ ! -e f2.csv ]] || fail "a refused forecast left a file"
+
+"$bin/shelfcast" export runs/r --out bundle
+"$bin/shelfcast-score" bundle --template stock.csv
+"$bin/shelfcast-score" bundle --stock stock.csv --out orders.csv
+[[ $(wc -l <orders.csv) == 61 ]] || fail "orders.csv has $(wc -l <orders.csv) lines"
+head -n 1 orders.csv | grep -q 'forecast.*safety_stock.*on_hand.*on_order.*level.*order.*reason' || fail "header of orders.csv"
+refused "bundle" "exists" -- "$bin/shelfcast" export runs/r --out bundle
+echo "the spine holds"

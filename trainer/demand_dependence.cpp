@@ -1,0 +1,117 @@
+#include "trainer/demand_dependence.h"
+
+#include <cmath>
+#include <limits>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "data/loader.h"
+#include "scorer/orders/copula.h"
+#include "scorer/orders/lead_time_demand.h"
+#include "scorer/orders/marginal.h"
+#include "trainer/model_forecaster.h"
+#include "trainer/plan.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+// Interval lengths that are recalibrated, in steps: one, and whole weeks of a daily corpus.
+constexpr int kLongestStride = 7;
+
+// One validation window: its forecast [horizon, levels] and what happened [horizon].
+struct JudgedWindow {
+  std::vector<float> quantiles_hq, target_h;
+  RandomStream draws;
+};
+
+JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues& values, std::int64_t row,
+                           std::int64_t horizon) {
+  const auto levels = static_cast<std::int64_t>(values.levels.size());
+  const data::Window& window = batch.window_b[static_cast<std::size_t>(row)];
+  JudgedWindow judged{{}, {}, RandomStream(mix(mix(key_of("pit"), static_cast<std::uint64_t>(window.series)),
+                                               static_cast<std::uint64_t>(window.origin)))};
+  for (std::int64_t step = 0; step < horizon; ++step) {
+    judged.target_h.push_back(batch.target_bh[static_cast<std::size_t>(row * horizon + step)]);
+    for (std::int64_t q = 0; q < levels; ++q)
+      judged.quantiles_hq.push_back(values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * horizon + step)]);
+  }
+  return judged;
+}
+
+std::vector<JudgedWindow> forecast_validation(const TrainedRun& run, const DataPlan& plan) {
+  data::EvaluationReader reader(run.recipe.data.corpus, run.features, plan.validation, run.recipe.backtest.batch);
+  ModelForecaster forecaster("validation", *run.model, run.features);
+  std::vector<JudgedWindow> windows;
+  data::Batch batch;
+  eval::ForecastValues values;
+  for (std::int64_t k = 0; k < reader.batches(); ++k) {
+    reader.read(k, batch);
+    forecaster.forecast(batch, values);
+    for (std::int64_t row = 0; row < batch.windows; ++row)
+      if (batch.window_b[static_cast<std::size_t>(row)].series >= 0)
+        windows.push_back(judged_window(batch, values, row, run.features.horizon));
+  }
+  return windows;
+}
+
+scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows, const std::vector<double>& levels,
+                                         std::int64_t horizon) {
+  scorer::CopulaEstimator estimator(static_cast<int>(horizon));
+  for (JudgedWindow& window : windows) {
+    std::vector<double> pits;
+    for (std::size_t step = 0; step < window.target_h.size(); ++step) {
+      const double draw = window.draws.uniform();
+      const scorer::Marginal marginal(levels, std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size()));
+      const float target = window.target_h[step];
+      pits.push_back(std::isnan(target)
+                         ? std::numeric_limits<double>::quiet_NaN()
+                         : scorer::randomised_pit(marginal, target, draw, scorer::DemandKind::counts));
+    }
+    estimator.add(pits);
+  }
+  return scorer::positive_definite(estimator.estimate());
+}
+
+// PITs of the realised sums over `days` steps; windows with a missing step among them say nothing.
+std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand, int days) {
+  std::vector<double> pits;
+  for (JudgedWindow& window : windows) {
+    double sum = 0;
+    for (int step = 0; step < days; ++step) sum += window.target_h[static_cast<std::size_t>(step)];
+    const double draw = window.draws.uniform();
+    if (!std::isnan(sum)) pits.push_back(demand.over(window.quantiles_hq, days).pit(sum, draw, scorer::DemandKind::counts));
+  }
+  return pits;
+}
+
+scorer::Recalibration fit_recalibration(std::vector<JudgedWindow>& windows, const std::vector<double>& levels,
+                                        const scorer::Correlation& correlation) {
+  const scorer::LeadTimeDemand demand(levels, correlation, scorer::order_path_options());
+  scorer::Recalibration recalibration;
+  for (int days = 1; days <= correlation.size; days += days == 1 ? kLongestStride - 1 : kLongestStride) {
+    std::vector<double> pits = sum_pits(windows, demand, days);
+    if (!pits.empty()) recalibration.fit(days, std::move(pits));
+  }
+  return recalibration;
+}
+
+}  // namespace
+
+DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus) {
+  const DataPlan plan = make_plan(run.recipe, corpus);
+  const std::vector<double>& levels = run.model->config().model.quantiles;
+  DemandDependence dependence;
+  scorer::Correlation correlation = scorer::Correlation::identity(static_cast<int>(run.features.horizon));
+  if (plan.validation.empty()) {
+    log::warn("the run has no validation windows - steps are taken as independent, so sums of demand look too certain");
+  } else {
+    std::vector<JudgedWindow> windows = forecast_validation(run, plan);
+    dependence.windows = static_cast<std::int64_t>(windows.size());
+    correlation = estimate_correlation(windows, levels, run.features.horizon);
+    dependence.parameters.recalibration = fit_recalibration(windows, levels, correlation);
+  }
+  dependence.parameters.correlation = std::move(correlation);
+  return dependence;
+}
+
+}  // namespace shelfcast::trainer

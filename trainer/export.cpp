@@ -1,0 +1,120 @@
+#include "trainer/export.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "data/loader.h"
+#include "scorer/bundle_writer.h"
+#include "trainer/checkpoint.h"
+#include "trainer/demand_dependence.h"
+#include "trainer/environment.h"
+#include "trainer/model_forecaster.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+constexpr std::int64_t kGoldenCases = 8;
+
+// The arrays of all series' last windows, batch after batch.
+struct LastContexts {
+  std::vector<float> context_bt, past_bnt, known_bnu;
+  std::vector<std::int32_t> past_codes_bct, known_codes_bcu, statics_bs;
+};
+
+template <typename T>
+void append(std::vector<T>& all, const std::vector<T>& batch, std::int64_t rows, std::int64_t of) {
+  const std::size_t each = batch.size() / static_cast<std::size_t>(of);
+  all.insert(all.end(), batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(each * static_cast<std::size_t>(rows)));
+}
+
+// Windows of this batch that are not padding; padding rows stand at the end.
+std::int64_t real_rows(const data::Batch& batch) {
+  return std::count_if(batch.window_b.begin(), batch.window_b.end(), [](const data::Window& w) { return w.series >= 0; });
+}
+
+LastContexts read_last_contexts(const TrainedRun& run, const data::CorpusInfo& info) {
+  std::vector<data::Window> windows;
+  for (std::int64_t series = 0; series < info.series; ++series) windows.push_back({series, info.demand_end});
+  data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, run.recipe.backtest.batch);
+  LastContexts all;
+  data::Batch batch;
+  for (std::int64_t k = 0; k < reader.batches(); ++k) {
+    reader.read(k, batch);
+    const std::int64_t rows = real_rows(batch), of = batch.windows;
+    append(all.context_bt, batch.context_bt, rows, of);
+    append(all.past_bnt, batch.past_bnt, rows, of);
+    append(all.known_bnu, batch.known_bnu, rows, of);
+    append(all.past_codes_bct, batch.past_codes_bct, rows, of);
+    append(all.known_codes_bcu, batch.known_codes_bcu, rows, of);
+    append(all.statics_bs, batch.statics_bs, rows, of);
+  }
+  return all;
+}
+
+scorer::SeriesNames read_names(const data::Corpus& corpus) {
+  scorer::SeriesNames names;
+  names.series = corpus.series_names();
+  const auto level = [&](const std::string& name, std::vector<std::string>& values) {
+    if (name.empty()) return;
+    const std::size_t index = corpus.info().static_index(name);
+    for (const std::int32_t code : corpus.static_codes(index))
+      values.push_back(code < 0 ? "" : corpus.info().statics[index].vocabulary[static_cast<std::size_t>(code)]);
+  };
+  level(corpus.info().store_level, names.store);
+  level(corpus.info().item_level, names.item);
+  return names;
+}
+
+// Evenly spread series, forecast by LibTorch: what the scorer must reproduce at every load.
+scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& info) {
+  scorer::GoldenCases golden;
+  std::vector<data::Window> windows;
+  const std::int64_t cases = std::min(kGoldenCases, info.series);
+  for (std::int64_t i = 0; i < cases; ++i) {
+    golden.series.push_back(i * info.series / cases);
+    windows.push_back({golden.series.back(), info.demand_end});
+  }
+  data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, cases);
+  data::Batch batch;
+  reader.read(0, batch);
+  ModelForecaster forecaster("golden", *run.model, run.features);
+  eval::ForecastValues values;
+  forecaster.forecast(batch, values);
+  golden.quantiles_gqh = values.quantiles_bqh;
+  golden.mean_gh = values.mean_bh;
+  return golden;
+}
+
+}  // namespace
+
+ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& out) {
+  if (std::filesystem::exists(out))
+    throw input_error(fmt::format("the bundle {} exists", out.string()), "a bundle is never overwritten",
+                      "choose another --out or remove it");
+  const data::Corpus corpus(run.recipe.data.corpus);
+  const LastContexts last = read_last_contexts(run, corpus.info());
+  ExportResult result{.series = corpus.info().series, .copula_windows = 0};
+  scorer::BundleContents contents;
+  contents.name = run.name();
+  contents.created_by = "shelfcast " + build_id();
+  contents.first_day = corpus.info().axis.date_of(corpus.info().demand_end);
+  contents.frequency = corpus.info().axis.frequency;
+  contents.model = Checkpoints(run.folder.checkpoints()).path_of(run.step);
+  contents.features = read_file(run.folder.features());
+  contents.names = read_names(corpus);
+  contents.context_bt = last.context_bt;
+  contents.past_bnt = last.past_bnt;
+  contents.known_bnu = last.known_bnu;
+  contents.past_codes_bct = last.past_codes_bct;
+  contents.known_codes_bcu = last.known_codes_bcu;
+  contents.statics_bs = last.statics_bs;
+  const DemandDependence dependence = estimate_dependence(run, corpus);
+  contents.copula = dependence.parameters;
+  result.copula_windows = dependence.windows;
+  contents.golden = make_golden(run, corpus.info());
+  scorer::write_bundle(out, contents);
+  return result;
+}
+
+}  // namespace shelfcast::trainer
