@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -104,6 +105,7 @@ TEST_F(Synth, what_is_known_ahead_goes_on_and_what_is_not_ends_with_demand) {
 
 TEST_F(Synth, the_same_seed_writes_the_same_bytes) {
   write_market(config(2, 20), root_ / "one" / "a.corpus");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // a time stamp in seconds would show
   write_market(config(2, 20), root_ / "two" / "a.corpus");
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root_ / "one")) {
