@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/dropout.h"
@@ -31,7 +32,8 @@ class ParameterMaker {
   // All elements alike; never decayed (norms, biases).
   at::Tensor constant(const std::string& name, at::IntArrayRef shape, float value);
 
-  std::vector<Parameter> take() { return std::move(parameters_); }
+  // Those made since the last take().
+  std::vector<Parameter> take() { return std::exchange(parameters_, {}); }
 
  private:
   at::Tensor add(const std::string& name, at::Tensor values, Decay decay);

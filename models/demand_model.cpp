@@ -53,12 +53,18 @@ struct DemandModel::Impl {
   Impl(DemandModelConfig config_, std::uint64_t seed, ParameterMaker::Fill fill)
       : config(std::move(config_)),
         start(config.model.weights.empty() ? Start::from_scratch : Start::at_pretrained) {
-    const bool pretrained = start == Start::at_pretrained;
-    ParameterMaker tower_maker(seed, pretrained ? ParameterMaker::Fill::leave : fill), maker(seed, fill);
-    tower = std::make_unique<ChronosBolt>(config.tower, "tower.", tower_maker);
+    // In forward order: what gradients reach last comes first.
+    ParameterMaker maker(seed, fill);
     context = std::make_unique<Context>(config, start, maker);
+    take(maker);
+    ParameterMaker tower_maker(seed, start == Start::at_pretrained ? ParameterMaker::Fill::leave : fill);
+    tower = std::make_unique<ChronosBolt>(config.tower, "tower.", tower_maker);
+    take(tower_maker);
     heads = std::make_unique<Heads>(config, start, maker);
-    parameters = tower_maker.take();
+    take(maker);
+  }
+
+  void take(ParameterMaker& maker) {
     for (Parameter& parameter : maker.take()) parameters.push_back(std::move(parameter));
   }
 

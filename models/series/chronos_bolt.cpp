@@ -37,6 +37,32 @@ class Maker {
     return block;
   }
 
+  // In two parts: those that make the probabilities, and the rest.
+  void attention_probabilities(const std::string& name, BoltAttention& a) {
+    const std::int64_t inner = c_.num_heads * c_.d_kv;
+    a.q = weight(name + ".q.weight", inner, c_.d_model, inverse_root(c_.d_model * c_.d_kv));
+    a.k = weight(name + ".k.weight", inner, c_.d_model, inverse_root(c_.d_model));
+  }
+  void attention_values(const std::string& layer, const std::string& name, BoltAttention& a) {
+    const std::int64_t inner = c_.num_heads * c_.d_kv;
+    a.norm = gain(layer + ".layer_norm.weight");
+    a.v = weight(name + ".v.weight", inner, c_.d_model, inverse_root(c_.d_model));
+    a.o = weight(name + ".o.weight", c_.d_model, inner, inverse_root(inner));
+  }
+  void attention(const std::string& layer, const std::string& name, BoltAttention& a) {
+    attention_probabilities(name, a);
+    attention_values(layer, name, a);
+  }
+  void feed_forward(const std::string& layer, BoltFeedForward& ff) {
+    ff.norm = gain(layer + ".layer_norm.weight");
+    ff.wi = weight(layer + ".DenseReluDense.wi.weight", c_.d_ff, c_.d_model, inverse_root(c_.d_model));
+    ff.wo = weight(layer + ".DenseReluDense.wo.weight", c_.d_model, c_.d_ff, inverse_root(c_.d_ff));
+  }
+  at::Tensor bias_table(const std::string& stack) {
+    return weight(stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                  c_.relative_attention_num_buckets, c_.num_heads, inverse_root(c_.d_model), Decay::no);
+  }
+
   static double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
 
  private:
@@ -62,46 +88,33 @@ double normal_quantile(double level) {
 ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, ParameterMaker& make)
     : config_(config) {
   Maker m(config, prefix, make);
-  const std::int64_t d = config.d_model, inner = config.num_heads * config.d_kv, f = config.d_ff;
-  const double in = Maker::inverse_root(d), out = Maker::inverse_root(inner);
-  const auto attention = [&](const std::string& layer, const std::string& kind) {
-    Attention a;
-    a.norm = m.gain(layer + ".layer_norm.weight");
-    a.q = m.weight(layer + kind + ".q.weight", inner, d, Maker::inverse_root(d * config.d_kv));
-    a.k = m.weight(layer + kind + ".k.weight", inner, d, in);
-    a.v = m.weight(layer + kind + ".v.weight", inner, d, in);
-    a.o = m.weight(layer + kind + ".o.weight", d, inner, out);
-    return a;
+  encoder_.resize(static_cast<std::size_t>(config.num_layers));
+  decoder_.resize(static_cast<std::size_t>(config.num_decoder_layers));
+  const auto layer = [](const char* stack, std::size_t block, int index) {
+    return fmt::format("{}.block.{}.layer.{}", stack, block, index);
   };
-  const auto feed_forward = [&](const std::string& layer) {
-    FeedForward ff;
-    ff.norm = m.gain(layer + ".layer_norm.weight");
-    ff.wi = m.weight(layer + ".DenseReluDense.wi.weight", f, d, in);
-    ff.wo = m.weight(layer + ".DenseReluDense.wo.weight", d, f, Maker::inverse_root(f));
-    return ff;
-  };
-  const auto bias_table = [&](const std::string& stack) {
-    return m.weight(stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-                    config.relative_attention_num_buckets, config.num_heads, in, Decay::no);
-  };
-
-  input_ = m.residual_block("input_patch_embedding", 2 * config.input_patch_size, d, 1.0);
-  shared_ = m.weight("shared.weight", config.use_reg_token ? 2 : 1, d, 1.0, Decay::no);
-  encoder_bias_ = bias_table("encoder");
-  for (std::int64_t i = 0; i < config.num_layers; ++i) {
-    const std::string block = fmt::format("encoder.block.{}.layer.", i);
-    encoder_.push_back({attention(block + "0", ".SelfAttention"), feed_forward(block + "1")});
+  // First those that never get a gradient (docs/model.md, step 8): parameters come in forward order and
+  // gradients are sent backwards, so that what stands first holds nothing up.
+  decoder_bias_ = m.bias_table("decoder");
+  for (std::size_t i = 0; i < decoder_.size(); ++i) {
+    m.attention_probabilities(layer("decoder", i, 0) + ".SelfAttention", decoder_[i].self);
+  }
+  input_ = m.residual_block("input_patch_embedding", 2 * config.input_patch_size, config.d_model, 1.0);
+  shared_ = m.weight("shared.weight", config.use_reg_token ? 2 : 1, config.d_model, 1.0, Decay::no);
+  encoder_bias_ = m.bias_table("encoder");
+  for (std::size_t i = 0; i < encoder_.size(); ++i) {
+    m.attention(layer("encoder", i, 0), layer("encoder", i, 0) + ".SelfAttention", encoder_[i].attention);
+    m.feed_forward(layer("encoder", i, 1), encoder_[i].feed_forward);
   }
   encoder_norm_ = m.gain("encoder.final_layer_norm.weight");
-  decoder_bias_ = bias_table("decoder");
-  for (std::int64_t i = 0; i < config.num_decoder_layers; ++i) {
-    const std::string block = fmt::format("decoder.block.{}.layer.", i);
-    decoder_.push_back({attention(block + "0", ".SelfAttention"), attention(block + "1", ".EncDecAttention"),
-                        feed_forward(block + "2")});
+  for (std::size_t i = 0; i < decoder_.size(); ++i) {
+    m.attention_values(layer("decoder", i, 0), layer("decoder", i, 0) + ".SelfAttention", decoder_[i].self);
+    m.attention(layer("decoder", i, 1), layer("decoder", i, 1) + ".EncDecAttention", decoder_[i].cross);
+    m.feed_forward(layer("decoder", i, 2), decoder_[i].feed_forward);
   }
   decoder_norm_ = m.gain("decoder.final_layer_norm.weight");
   const auto levels = static_cast<std::int64_t>(config.quantiles.size()), steps = config.prediction_length;
-  output_ = m.residual_block("output_patch_embedding", d, levels * steps, kForecastScale);
+  output_ = m.residual_block("output_patch_embedding", config.d_model, levels * steps, kForecastScale);
   const at::NoGradGuard no_grad;
   for (std::int64_t q = 0; q < levels; ++q) {
     output_.output.bias.narrow(0, q * steps, steps)
@@ -135,7 +148,7 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
   const AttentionShape shape{windows, tokens, config_.num_heads, config_.d_kv};
   for (std::size_t i = 0; i < encoder_.size(); ++i) {
     const std::string site = fmt::format("encoder.{}.", i);
-    const Attention& a = encoder_[i].attention;
+    const BoltAttention& a = encoder_[i].attention;
     const at::Tensor qkv =
         at::mm(rms_norm(x, a.norm, config_.layer_norm_epsilon), at::cat({a.q, a.k, a.v}, 0).t());
     const at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
@@ -146,15 +159,15 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
   return models::dropout(x, dropout.site("encoder.output")).view({windows, tokens, d});
 }
 
-at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const FeedForward& layer, const std::string& site,
-                                     const Dropout& dropout) const {
+at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward& layer,
+                                     const std::string& site, const Dropout& dropout) const {
   at::Tensor hidden = at::mm(rms_norm(x, layer.norm, config_.layer_norm_epsilon), layer.wi.t());
   hidden = relu_dropout_(std::move(hidden), dropout.site(site + "hidden"));
   return add_dropout(x, at::mm(hidden, layer.wo.t()), dropout.site(site + "feed_forward"));
 }
 
 // Over one token every probability is 1, so that q, k and the bias have no effect; dropout can still take it.
-at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const Attention& layer,
+at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAttention& layer,
                                                const std::string& site, const Dropout& dropout) const {
   at::Tensor value = at::mm(rms_norm(y, layer.norm, config_.layer_norm_epsilon), layer.v.t());
   const SiteDropout probabilities = dropout.site(site + "self_probabilities");
@@ -176,7 +189,7 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
   for (std::size_t i = 0; i < decoder_.size(); ++i) {
     const std::string site = fmt::format("decoder.{}.", i);
     y = decoder_self_attention(y, decoder_[i].self, site, dropout);
-    const Attention& a = decoder_[i].cross;
+    const BoltAttention& a = decoder_[i].cross;
     const at::Tensor q = at::mm(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q.t());
     const at::Tensor mixed = single_query_attention(q, a.k, a.v, memory, mask_bl, config_.num_heads,
                                                     dropout.site(site + "cross_probabilities"));

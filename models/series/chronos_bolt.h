@@ -25,6 +25,14 @@ struct PatchInputs {
   at::Tensor shift_bd;       // added to every token
 };
 
+// The weights of one sublayer, the norm before it included.
+struct BoltAttention {
+  at::Tensor norm, q, k, v, o;
+};
+struct BoltFeedForward {
+  at::Tensor norm, wi, wo;
+};
+
 class ChronosBolt {
  public:
   // Makes its parameters, named as published with `prefix`.
@@ -36,26 +44,20 @@ class ChronosBolt {
   at::Tensor quantiles(const at::Tensor& state_bd, const Dropout& dropout) const;
 
  private:
-  struct Attention {
-    at::Tensor norm, q, k, v, o;
-  };
-  struct FeedForward {
-    at::Tensor norm, wi, wo;
-  };
   struct EncoderBlock {
-    Attention attention;
-    FeedForward feed_forward;
+    BoltAttention attention;
+    BoltFeedForward feed_forward;
   };
   struct DecoderBlock {
-    Attention self, cross;
-    FeedForward feed_forward;
+    BoltAttention self, cross;
+    BoltFeedForward feed_forward;
   };
 
   at::Tensor encode(const PatchInputs& inputs, const at::Tensor& mask_bl, const Dropout& dropout) const;
   at::Tensor decode(const at::Tensor& memory, const at::Tensor& mask_bl, const Dropout& dropout) const;
-  at::Tensor feed_forward(const at::Tensor& x, const FeedForward& layer, const std::string& site,
+  at::Tensor feed_forward(const at::Tensor& x, const BoltFeedForward& layer, const std::string& site,
                           const Dropout& dropout) const;
-  at::Tensor decoder_self_attention(const at::Tensor& y, const Attention& layer, const std::string& site,
+  at::Tensor decoder_self_attention(const at::Tensor& y, const BoltAttention& layer, const std::string& site,
                                     const Dropout& dropout) const;
 
   BoltConfig config_;
