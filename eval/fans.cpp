@@ -109,7 +109,7 @@ std::vector<Fan> forecast_fans(const std::filesystem::path& corpus, const data::
   const auto context = static_cast<std::size_t>(spec.context),
              model_horizon = static_cast<std::size_t>(spec.horizon);
   const auto steps = static_cast<std::size_t>(horizon);
-  const std::size_t shown = std::min(static_cast<std::size_t>(std::min(spec.context, origin)), 4 * steps);
+  const std::size_t shown = std::min(static_cast<std::size_t>(std::min(spec.context, origin)), 2 * steps);
   std::vector<Fan> fans;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     Fan fan{series_names[static_cast<std::size_t>(choices[i].series)], choices[i].why, origin, {}, {}, {}};

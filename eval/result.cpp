@@ -152,7 +152,7 @@ void write_backtest(const BacktestResult& result, const std::filesystem::path& r
   write_file_atomically(folder / "metrics.csv", result_csv(result));
   write_file_atomically(folder / "series.csv", series_csv(result));
   write_file_atomically(folder / "report.html", report_html(result, metadata));
-  write_file_atomically(folder / "result.json", result_json(result).dump(2) + "\n");
+  write_file_atomically(folder / "result.json", result_json(result).dump(1) + "\n");
 }
 
 }  // namespace shelfcast::eval

@@ -69,16 +69,17 @@ void draw_bands(Svg& svg, const Frame& frame, double first, const Fan::Forecast&
 void draw_axes(Svg& svg, const Frame& frame, const BacktestResult& result, const Fan& fan) {
   for (const double tick : round_ticks(frame.y.low, frame.y.high, 4)) {
     svg.line(kLeft, frame.y(tick), kRight, frame.y(tick), tick == 0.0 ? "axis" : "grid");
-    svg.text(kLeft - 7, frame.y(tick) + 4, format_number(tick), "tick", Anchor::end);
+    svg.text(kLeft - 7, frame.y(tick) + 4, format_tick(tick), "tick", Anchor::end);
   }
-  const auto steps = static_cast<std::int64_t>(fan.history.size() + fan.target.size());
-  const std::int64_t first = fan.origin - std::ssize(fan.history);
-  for (const std::int64_t step : {first, fan.origin, first + steps - 1}) {
-    const Anchor anchor = step == first ? Anchor::start : step == fan.origin ? Anchor::middle : Anchor::end;
-    if (step == fan.origin && fan.history.size() * 5 < static_cast<std::size_t>(steps))
-      continue;  // would overlap the first
-    svg.text(frame.x(static_cast<double>(step)), kBottom + 18, result.date_of(step), "tick", anchor);
-  }
+  const std::int64_t first = fan.origin - std::ssize(fan.history),
+                     last = fan.origin + std::ssize(fan.target) - 1;
+  constexpr double kDateWidth = 74;
+  const double origin = frame.x(static_cast<double>(fan.origin));
+  svg.text(kLeft, kBottom + 18, result.date_of(first), "tick");
+  svg.text(kRight, kBottom + 18, result.date_of(last), "tick", Anchor::end);
+  if (origin > kLeft + 1.5 * kDateWidth &&
+      origin < kRight - 1.5 * kDateWidth)  // where there is room between them
+    svg.text(origin, kBottom + 18, result.date_of(fan.origin), "tick", Anchor::middle);
   svg.line(frame.x(static_cast<double>(fan.origin) - 0.5), kTop,
            frame.x(static_cast<double>(fan.origin) - 0.5), kBottom, "origin");
 }

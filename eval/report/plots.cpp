@@ -15,7 +15,7 @@ constexpr std::size_t kStyles = 6;
 void draw_value_axis(Svg& svg, const Axis& y, double left, double right) {
   for (const double tick : round_ticks(y.low, y.high, 4)) {
     svg.line(left, y(tick), right, y(tick), tick == 0.0 ? "axis" : "grid");
-    svg.text(left - 8, y(tick) + 4, format_number(tick), "tick", Anchor::end);
+    svg.text(left - 8, y(tick) + 4, format_tick(tick), "tick", Anchor::end);
   }
 }
 
@@ -25,7 +25,7 @@ struct EndLabel {
   std::string text, style;
 };
 void draw_end_labels(Svg& svg, std::vector<EndLabel> labels, double x) {
-  constexpr double kLineHeight = 15.0;
+  constexpr double kLineHeight = 17.0;
   std::ranges::sort(labels, {}, &EndLabel::y);
   for (std::size_t i = 1; i < labels.size(); ++i)
     labels[i].y = std::max(labels[i].y, labels[i - 1].y + kLineHeight);
@@ -59,6 +59,14 @@ std::string shorten(const std::string& text, std::size_t characters) {
 }
 
 }  // namespace
+
+bool is_share(const std::string& metric) {
+  return metric.starts_with("wape") || metric.starts_with("wql") || metric.starts_with("coverage");
+}
+
+std::string format_score(const std::string& metric, double value) {
+  return is_share(metric) ? format_percent(value) : format_number(value);
+}
 
 std::string forecaster_style(std::size_t index) { return fmt::format("f{}", index % kStyles); }
 
@@ -117,7 +125,8 @@ std::string level_plot(const BacktestResult& result, const std::string& group,
   const Axis x{0.0, top * 1.04, kLeft, kRight};
   for (const double tick : round_ticks(0.0, x.high, 6)) {
     svg.line(x(tick), kTop, x(tick), bottom, tick == 0.0 ? "axis" : "grid");
-    svg.text(x(tick), bottom + 18, format_number(tick), "tick", Anchor::middle);
+    svg.text(x(tick), bottom + 18, is_share(metric) ? fmt::format("{:g} %", 100 * tick) : format_tick(tick),
+             "tick", Anchor::middle);
   }
   double at = kTop;
   for (const std::string& level : levels) {
@@ -132,9 +141,9 @@ std::string level_plot(const BacktestResult& result, const std::string& group,
       }
       const std::string tip =
           fmt::format("{}, {}: {} {} (n = {})", level, result.forecasters[i].name, metric,
-                      format_number(*score.value), format_count(static_cast<double>(score.n)));
+                      format_score(metric, *score.value), format_count(static_cast<double>(score.n)));
       svg.rect(kLeft, bar, x(*score.value) - kLeft, kBar - 1, "bar " + forecaster_style(i), tip);
-      if (i == 0) svg.text(x(*score.value) + 5, bar + kBar - 1, format_number(*score.value), "value");
+      if (i == 0) svg.text(x(*score.value) + 5, bar + kBar - 1, format_score(metric, *score.value), "value");
     }
     at += height_of_level;
   }
@@ -154,7 +163,8 @@ std::string comparison_plot(const std::vector<Comparison>& comparisons) {
           "relative difference of errors with 95 % intervals");
   for (const double tick : round_ticks(x.low, x.high, 7)) {
     svg.line(x(tick), kTop, x(tick), bottom, tick == 0.0 ? "axis" : "grid");
-    svg.text(x(tick), bottom + 18, fmt::format("{:+.0f} %", 100 * tick), "tick", Anchor::middle);
+    svg.text(x(tick), bottom + 18, tick == 0.0 ? "0 %" : fmt::format("{:+g} %", 100 * tick), "tick",
+             Anchor::middle);
   }
   svg.text(x(0.0) - 10, bottom + 38, "← model better", "caption", Anchor::end);
   svg.text(x(0.0) + 10, bottom + 38, "model worse →", "caption");

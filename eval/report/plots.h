@@ -8,6 +8,10 @@
 
 namespace shelfcast::eval {
 
+// Metrics that read best as percentages, and their values as text.
+bool is_share(const std::string& metric);
+std::string format_score(const std::string& metric, double value);
+
 // The style class of forecaster `index`: colour and dash are the same in every plot and legend.
 std::string forecaster_style(std::size_t index);
 

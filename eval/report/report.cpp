@@ -98,7 +98,7 @@ std::string fans(const BacktestResult& result) {
       result.date_of(result.fans.front().origin), escape_html(result.forecasters.front().name));
   if (!result.forecasters.front().levels.empty())
     html += fmt::format(
-        "<span><i class=\"key band\"></i>quantiles {:g} to {:g}, darker towards the middle</span>",
+        "<span><i class=\"key band\"></i>quantiles {:g} to {:g}, stronger towards the middle</span>",
         result.forecasters.front().levels.front(), result.forecasters.front().levels.back());
   if (result.models > 0 && result.models < result.forecasters.size())
     html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(result.models),

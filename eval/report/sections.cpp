@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <map>
 
 #include "eval/report/plots.h"
@@ -12,15 +14,10 @@
 namespace shelfcast::eval {
 namespace {
 
-constexpr std::size_t kLevelsShown = 16;
+constexpr std::size_t kLevelsShown = 12;
 constexpr const char* kEmpty = "<td class=\"small\">n = 0</td>";
 
-std::string shown(const Score& score) {
-  const bool share = score.metric == "wape" || score.metric == "wql" ||
-                     score.metric.starts_with("coverage") || score.metric.starts_with("wape_") ||
-                     score.metric.starts_with("wql_");
-  return share ? format_percent(*score.value) : format_number(*score.value);
-}
+std::string shown(const Score& score) { return format_score(score.metric, *score.value); }
 
 std::string cell(const Score& score, bool best = false) {
   if (!score.value) return score.n == 0 ? kEmpty : "<td class=\"small\">–</td>";
@@ -35,72 +32,6 @@ std::string legend(const BacktestResult& result) {
   return html + "</div>\n";
 }
 
-// The baseline with the smallest overall error; nullptr when nothing was judged.
-const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric) {
-  const ForecasterResult* strongest = nullptr;
-  for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
-    const Score score = result.forecasters[i].overall.score(metric);
-    if (!score.value) continue;
-    if (strongest == nullptr || *score.value < *strongest->overall.score(metric).value)
-      strongest = &result.forecasters[i];
-  }
-  return strongest;
-}
-
-const Comparison* find_comparison(const BacktestResult& result, const std::string& baseline,
-                                  const std::string& metric) {
-  const auto found = std::ranges::find_if(result.comparisons, [&](const Comparison& c) {
-    return c.model == result.forecasters.front().name && c.baseline == baseline && c.metric == metric;
-  });
-  return found == result.comparisons.end() ? nullptr : &*found;
-}
-
-std::string change(double difference) {
-  return fmt::format("{} {}", format_percent(std::abs(difference)), difference <= 0 ? "lower" : "higher");
-}
-
-// "Its MAE is 12.3 % lower than that of Seasonal Naive, the strongest baseline (95 % interval: ...): a win."
-std::string difference_sentence(const BacktestResult& result, const std::string& metric,
-                                const std::string& name) {
-  const ForecasterResult* baseline = strongest_baseline(result, metric);
-  const Comparison* c = baseline == nullptr ? nullptr : find_comparison(result, baseline->name, metric);
-  if (c == nullptr || !c->difference) return fmt::format("<p>{}: nothing to compare (n = 0).</p>\n", name);
-  std::string interval = "no interval: too few series or no resamples";
-  if (c->low && c->high)
-    interval = fmt::format("95 % interval {:+.1f} % to {:+.1f} %", 100 * *c->low, 100 * *c->high);
-  const std::string verdict = c->verdict == Verdict::better  ? "a win"
-                              : c->verdict == Verdict::worse ? "a loss"
-                                                             : "no clear difference";
-  return fmt::format("<p>{} is {} than that of {}, the strongest baseline ({}): <strong>{}</strong>.</p>\n",
-                     name, change(*c->difference), escape_html(baseline->name), interval, verdict);
-}
-
-struct Headline {
-  Verdict verdict;
-  std::string text;
-};
-
-Headline headline(const BacktestResult& result) {
-  const std::string model = result.forecasters.front().name;
-  std::vector<std::string> lost, unclear;
-  for (const Comparison& c : result.comparisons) {
-    if (c.model != model) continue;
-    const std::string what = fmt::format("{} on {}", c.baseline, c.metric == "mae" ? "MAE" : "MSE");
-    if (c.verdict == Verdict::worse) lost.push_back(what);
-    if (c.verdict == Verdict::unclear) unclear.push_back(what);
-  }
-  if (!lost.empty()) return {Verdict::worse, fmt::format("{} loses to {}.", model, fmt::join(lost, ", "))};
-  if (!unclear.empty())
-    return {Verdict::unclear,
-            fmt::format("{} is not clearly better than {}.", model, fmt::join(unclear, ", "))};
-  return {Verdict::better, fmt::format("{} beats every baseline, on MAE and on MSE.", model)};
-}
-
-std::string tile(const std::string& value, const std::string& name) {
-  return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", value, escape_html(name));
-}
-
-// Levels by falling n (volume in a backtest), then name; n of the first forecaster.
 std::vector<const GroupScores*> levels_of(const ForecasterResult& forecaster, const std::string& group) {
   std::vector<const GroupScores*> levels;
   for (const GroupScores& scores : forecaster.groups)
@@ -137,71 +68,35 @@ std::string group_table(const BacktestResult& result, const std::string& group,
   return html + "</tbody></table></div></details>\n";
 }
 
+// Demand behind a level: n times the mean of |y|, which is mae / wape.
+double volume(const GroupScores& level) {
+  const Score mae = level.score("mae"), wape = level.score("wape");
+  return mae.value && wape.value && *wape.value > 0 ? static_cast<double>(mae.n) * *mae.value / *wape.value
+                                                    : 0.0;
+}
+
 std::string group_section(const BacktestResult& result, const std::string& group) {
-  std::vector<const GroupScores*> levels = levels_of(result.forecasters.front(), group);
-  std::ranges::stable_sort(levels, [](const GroupScores* a, const GroupScores* b) {
-    return a->score("mae").n > b->score("mae").n;
-  });
+  std::vector<const GroupScores*> levels = levels_of(result.forecasters.back(), group);
+  std::ranges::stable_sort(levels, std::greater<>{}, [](const GroupScores* level) { return volume(*level); });
   const std::size_t all = levels.size();
-  levels.resize(std::min(all, kLevelsShown));
   std::vector<std::string> names;
-  for (const GroupScores* level : levels) names.push_back(level->level);
-  std::string title = fmt::format("By {}", group),
-              note = "WAPE: error as a share of demand, so that levels of different size compare. ";
+  for (std::size_t i = 0; i < std::min(all, kLevelsShown); ++i) names.push_back(levels[i]->level);
+  std::string note = "WAPE: error as a share of demand, so that levels of different size compare. ";
   if (all > names.size())
-    note += fmt::format("The {} levels with most judged targets of {}; all are in metrics.csv.", names.size(),
+    note += fmt::format("The {} of {} levels with the largest demand; all are in metrics.csv.", names.size(),
                         format_count(static_cast<double>(all)));
   return fmt::format(
-      "<section id=\"by-{}\"><h2>{}</h2>\n<p class=\"lead\">{}</p>\n{}<figure>{}</figure>\n{}</section>\n",
-      escape_html(group), escape_html(title), note, legend(result), level_plot(result, group, names, "wape"),
+      "<section id=\"by-{0}\"><h2>By {0}</h2>\n<p "
+      "class=\"lead\">{1}</p>\n{2}<figure class=\"wide\">{3}</figure>\n{4}</section>\n",
+      escape_html(group), note, legend(result), level_plot(result, group, names, "wape"),
       group_table(result, group, names));
 }
 
-}  // namespace
+using Columns = std::vector<std::pair<std::string, std::string>>;  // metric, title
 
-std::string verdict_section(const BacktestResult& result) {
-  if (result.models == 0)
-    return "<div class=\"verdict unclear\"><p class=\"headline\">Baselines only: no model was "
-           "judged.</p></div>\n";
-  if (!result.forecasters.front().overall.score("mae").value)
-    return "<div class=\"verdict unclear\"><p class=\"headline\">n = 0: no target was observed, so nothing "
-           "was judged.</p></div>\n";
-  const Headline head = headline(result);
-  return fmt::format("<div class=\"verdict {}\"><p class=\"headline\">{}</p>\n{}{}</div>\n",
-                     to_string(head.verdict), escape_html(head.text),
-                     difference_sentence(result, "mae", "Its MAE"),
-                     difference_sentence(result, "mse", "Its MSE"));
-}
-
-std::string tiles_section(const BacktestResult& result) {
-  const GroupScores& overall = result.forecasters.front().overall;
-  std::string html = "<div class=\"tiles\">\n";
-  for (const auto& [metric, name] : std::vector<std::pair<std::string, std::string>>{
-           {"mae", "MAE"}, {"mse", "MSE"}, {"wape", "WAPE"}, {"mase", "MASE"}, {"bias", "bias per step"}}) {
-    const Score score = overall.score(metric);
-    html += tile(score.value ? shown(score) : "n = 0", name);
-  }
-  html += tile(format_count(result.judgement.targets), "targets judged (n)");
-  return html + "</div>\n";
-}
-
-std::string main_table_section(const BacktestResult& result) {
-  const std::vector<std::pair<std::string, std::string>> columns{
-      {"mae", "MAE"},
-      {"mse", "MSE"},
-      {"rmse", "RMSE"},
-      {"bias", "bias"},
-      {"wape", "WAPE"},
-      {"mase", "MASE"},
-      {"pinball", "pinball"},
-      {"mase_window_mean", "MASE, mean of windows"},
-      {"wape_window_mean", "WAPE, mean of windows"}};
-  std::string html =
-      "<section id=\"results\"><h2>Results</h2>\n<p class=\"lead\">All forecasters on the same windows. MAE, "
-      "WAPE and MASE judge "
-      "the median, MSE, RMSE and bias the mean. Bold: the best of its column.</p>\n<div "
-      "class=\"scroll\"><table><thead><tr>"
-      "<th>forecaster</th><th>n</th>";
+// Overall scores, a row for each forecaster; the smallest of each column is marked.
+std::string score_table(const BacktestResult& result, const Columns& columns) {
+  std::string html = "<div class=\"scroll\"><table><thead><tr><th>forecaster</th><th>n</th>";
   std::map<std::string, double> best;
   for (const auto& [metric, title] : columns) {
     html += fmt::format("<th>{}</th>", title);
@@ -221,13 +116,33 @@ std::string main_table_section(const BacktestResult& result) {
                         format_count(static_cast<double>(forecaster.overall.score("mae").n)));
     for (const auto& [metric, title] : columns) {
       const Score score = forecaster.overall.score(metric);
-      const bool absent = metric == "pinball" && forecaster.levels.empty();
-      html += absent ? "<td class=\"small\">–</td>"
-                     : cell(score, score.value && std::abs(*score.value) == best[metric]);
+      const bool of_quantiles = metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql");
+      html += of_quantiles && forecaster.levels.empty()
+                  ? "<td class=\"small\">–</td>"
+                  : cell(score, score.value && std::abs(*score.value) == best[metric]);
     }
     html += "</tr>\n";
   }
-  return html + "</tbody></table></div></section>\n";
+  return html + "</tbody></table></div>\n";
+}
+
+}  // namespace
+
+std::string main_table_section(const BacktestResult& result) {
+  const Columns main{{"mae", "MAE"},   {"mse", "MSE"},   {"rmse", "RMSE"},       {"bias", "bias"},
+                     {"wape", "WAPE"}, {"mase", "MASE"}, {"pinball", "pinball"}, {"wql", "WQL"}};
+  const Columns windows{{"mase_window_mean", "MASE"},
+                        {"wape_window_mean", "WAPE"},
+                        {"wql_window_mean", "WQL"},
+                        {"sql_window_mean", "SQL"}};
+  return "<section id=\"results\"><h2>Results</h2>\n<p class=\"lead\">All forecasters on the same windows. "
+         "MAE, WAPE and MASE "
+         "judge the median, MSE, RMSE and bias the mean. Bold: the best of its column.</p>\n" +
+         score_table(result, main) +
+         "<details><summary>Table: means of windows, as some published tables average</summary>\n<p "
+         "class=\"small\">Each origin "
+         "is averaged over all series and steps, then the origins with equal weight.</p>\n" +
+         score_table(result, windows) + "</details></section>\n";
 }
 
 std::string comparison_section(const BacktestResult& result) {
@@ -237,7 +152,7 @@ std::string comparison_section(const BacktestResult& result) {
       "difference of the model's error "
       "to each baseline's with a 95 % interval: a paired bootstrap over {} series, {} resamples. A win or "
       "loss is called one "
-      "only when the interval leaves out 0.</p>\n<figure>{}</figure></section>\n",
+      "only when the interval leaves out 0.</p>\n<figure class=\"wide\">{}</figure></section>\n",
       format_count(static_cast<double>(result.comparisons.front().series)),
       format_count(static_cast<double>(result.config.bootstrap)), comparison_plot(result.comparisons));
 }
@@ -247,7 +162,7 @@ std::string horizon_section(const BacktestResult& result) {
   return fmt::format(
       "<section id=\"by-horizon\"><h2>By horizon</h2>\n<p class=\"lead\">MAE at each step ahead of the "
       "origin.</p>\n"
-      "<figure>{}</figure></section>\n",
+      "<figure class=\"wide\">{}</figure></section>\n",
       horizon_plot(result, "mae"));
 }
 
@@ -276,7 +191,8 @@ std::string calibration_section(const BacktestResult& result) {
       "quantile q: points on the dotted line. With many zeros the share lies above it at low levels, because "
       "a quantile of 0 "
       "is met by every zero.</p>\n<div "
-      "class=\"halves\"><figure>{}</figure><div><table><thead><tr><th>central interval</th><th>held</th>"
+      "class=\"halves\"><figure class=\"calibration\">{}</figure><div><table><thead><tr><th>central "
+      "interval</th><th>held</th>"
       "<th>n</th></tr></thead><tbody>\n{}</tbody></table></div></div></section>\n",
       calibration_plot(forecaster), rows);
 }

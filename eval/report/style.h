@@ -57,6 +57,8 @@ tr.model td:first-child { font-weight: 650; }
 .key.truth { height: 0; border-top: 2.5px solid var(--ink); } .key.history { height: 0; border-top: 1.5px solid var(--soft); }
 .key.band { background: var(--f0); opacity: .35; }
 figure { margin: 12px 0; background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 14px 16px; }
+figure.wide { overflow-x: auto; } figure.wide svg { min-width: 660px; }
+.calibration { max-width: 430px; }
 figcaption { margin-bottom: 6px; }
 figcaption span { color: var(--soft); font-size: 13px; }
 .fans { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 14px; }

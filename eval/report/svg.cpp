@@ -113,7 +113,7 @@ std::vector<double> round_ticks(double low, double high, int count) {
   const double step = power * (digit < 1.5 ? 1.0 : digit < 3.5 ? 2.0 : digit < 7.5 ? 5.0 : 10.0);
   std::vector<double> ticks;
   for (double i = std::ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1.0)
-    ticks.push_back(i * step);
+    ticks.push_back(i * step + 0.0);  // never -0
   return ticks;
 }
 
@@ -121,6 +121,10 @@ std::string format_number(double value) {
   if (value == 0.0) return "0";
   const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
   return with_thousands(fmt::format("{:.{}f}", value, std::clamp(3 - magnitude, 0, 8)));
+}
+
+std::string format_tick(double value) {
+  return std::abs(value) >= 10'000 ? format_count(value) : with_thousands(fmt::format("{:.6g}", value));
 }
 
 std::string format_count(double value) { return with_thousands(fmt::format("{:.0f}", value)); }

@@ -50,6 +50,8 @@ std::vector<double> round_ticks(double low, double high, int count);
 
 // "12,345", "3.142", "0.04213": four significant digits, thousands marked.
 std::string format_number(double value);
+// For axes: no digits that say nothing ("0.2", "10,000").
+std::string format_tick(double value);
 // Whole numbers: "12,345".
 std::string format_count(double value);
 // "12.3 %".

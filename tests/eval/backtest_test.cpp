@@ -1,0 +1,343 @@
+#include "eval/backtest.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "parallel/launch.h"
+#include "tests/eval/small_panel.h"
+#include "tests/support/temporary_folder.h"
+
+namespace shelfcast::eval {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+BacktestConfig small_backtest() {
+  BacktestConfig config;
+  config.origins = 3;
+  config.stride = 5;
+  config.horizon = 6;
+  config.batch = 4;  // origins of one series are cut by batch borders
+  config.season = 7;
+  config.window = 14;
+  config.bootstrap = 50;
+  return config;
+}
+
+class Backtest : public ::testing::Test {
+ protected:
+  Backtest() { write_panel(panel_, folder_.path() / "small.corpus"); }
+
+  std::filesystem::path corpus() const { return folder_.path() / "small.corpus"; }
+  data::FeatureSpec spec(std::int64_t context, std::int64_t horizon) const {
+    return data::make_features(small_config(context, horizon), data::Corpus(corpus()), 30);
+  }
+  BacktestResult run(const BacktestConfig& config, Forecaster* model = nullptr, std::int64_t context = 28) {
+    std::vector<Forecaster*> models;
+    if (model != nullptr) models.push_back(model);
+    const auto single = parallel::make_single();
+    return run_backtest(config, corpus(), spec(context, 8), models, 40, *single);
+  }
+  static const ForecasterResult& named(const BacktestResult& result, const std::string& name) {
+    for (const ForecasterResult& forecaster : result.forecasters)
+      if (forecaster.name == name) return forecaster;
+    throw std::runtime_error("no " + name);
+  }
+
+  SmallPanel panel_ = make_small_panel();
+  TemporaryFolder folder_;
+};
+
+// All judged steps of the panel, one after the other, in the plainest way.
+template <typename Visit>
+void for_each_step(const SmallPanel& panel, const BacktestConfig& config, Visit visit) {
+  for (std::int64_t i = 0; i < config.origins; ++i) {
+    const std::int64_t origin = panel.demand_end - config.horizon - (config.origins - 1 - i) * config.stride;
+    for (std::int64_t s = 0; s < panel.series; ++s)
+      for (std::int64_t h = 0; h < config.horizon; ++h)
+        if (!std::isnan(panel.at(s, origin + h))) visit(s, origin, h, panel.at(s, origin + h));
+  }
+}
+
+// Naive from the window's context of `context` steps.
+double naive(const SmallPanel& panel, std::int64_t s, std::int64_t origin, std::int64_t context) {
+  for (std::int64_t t = origin - 1; t >= 0 && t >= origin - context; --t)
+    if (!std::isnan(panel.at(s, t))) return panel.at(s, t);
+  return 0.0;
+}
+
+double scale(const SmallPanel& panel, std::int64_t s, std::int64_t origin, std::int64_t season) {
+  double sum = 0.0, n = 0.0;
+  for (std::int64_t t = season; t < origin; ++t) {
+    const double change = std::abs(static_cast<double>(panel.at(s, t)) - panel.at(s, t - season));
+    if (!std::isnan(change)) sum += change, n += 1;
+  }
+  return n > 0 ? sum / n : 0.0;
+}
+
+TEST_F(Backtest, agrees_with_plain_loops_overall_and_in_every_group) {
+  const BacktestConfig config = small_backtest();
+  struct Sums {
+    double n = 0, absolute = 0, squared = 0, error = 0, target = 0, scaled = 0, scaled_n = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Sums> expected;
+  for_each_step(panel_, config, [&](std::int64_t s, std::int64_t origin, std::int64_t h, double y) {
+    const double error = naive(panel_, s, origin, 28) - y, m = scale(panel_, s, origin, 7);
+    const auto store = static_cast<std::size_t>(panel_.store[static_cast<std::size_t>(s)]);
+    const auto code = panel_.category[static_cast<std::size_t>(s)];
+    const std::string category = code < 0 ? "(missing)" : panel_.categories[static_cast<std::size_t>(code)];
+    for (const auto& key : {std::pair<std::string, std::string>{"overall", "all"},
+                            {"store", panel_.stores[store]},
+                            {"category", category},
+                            {"horizon", std::to_string(h + 1)}}) {
+      Sums& sums = expected[key];
+      sums.n += 1, sums.absolute += std::abs(error), sums.squared += error * error, sums.error += error,
+          sums.target += y;
+      if (m > 0) sums.scaled += std::abs(error) / m, sums.scaled_n += 1;
+    }
+  });
+  expected[{"category", "never sold"}];  // a level without series
+
+  const BacktestResult result = run(config);
+  const ForecasterResult& judged = named(result, "Naive");
+  std::vector<GroupScores> groups = judged.groups;
+  groups.push_back(judged.overall);
+  EXPECT_EQ(groups.size(), expected.size());
+  for (const GroupScores& group : groups) {
+    SCOPED_TRACE(group.group + " " + group.level);
+    ASSERT_TRUE(expected.contains({group.group, group.level}));
+    const Sums& sums = expected[{group.group, group.level}];
+    EXPECT_EQ(group.score("mae").n, static_cast<std::int64_t>(sums.n));
+    EXPECT_EQ(group.score("mase").n, static_cast<std::int64_t>(sums.scaled_n));
+    if (sums.n == 0) {
+      EXPECT_FALSE(group.score("mae").value);
+      continue;
+    }
+    EXPECT_NEAR(*group.score("mae").value, sums.absolute / sums.n, 1e-12);
+    EXPECT_NEAR(*group.score("mse").value, sums.squared / sums.n, 1e-10);
+    EXPECT_NEAR(*group.score("rmse").value, std::sqrt(sums.squared / sums.n), 1e-12);
+    EXPECT_NEAR(*group.score("bias").value, sums.error / sums.n, 1e-12);
+    EXPECT_NEAR(*group.score("wape").value, sums.absolute / sums.target, 1e-12);
+    EXPECT_NEAR(*group.score("mase").value, sums.scaled / sums.scaled_n, 1e-12);
+  }
+}
+
+TEST_F(Backtest, counts_every_observed_target_once_whatever_the_batch) {
+  BacktestConfig config = small_backtest();
+  double targets = 0;
+  for_each_step(panel_, config, [&](auto...) { targets += 1; });
+  for (const std::int64_t batch : {1, 4, 7, 33, 1000}) {
+    config.batch = batch;
+    const BacktestResult result = run(config);
+    EXPECT_EQ(result.judgement.targets, targets) << batch;
+    EXPECT_EQ(result.judgement.targets + result.judgement.missing_targets, 11 * 3 * 6) << batch;
+    EXPECT_EQ(result.judgement.windows, 33) << batch;
+    EXPECT_EQ(result.judgement.history.cells, 11 * 64) << batch;
+    for (const ForecasterResult& forecaster : result.forecasters) {
+      EXPECT_EQ(forecaster.overall.score("mae").n, targets) << batch;
+      EXPECT_NEAR(*forecaster.overall.score("mae").value,
+                  *run(small_backtest())
+                       .forecasters[&forecaster - result.forecasters.data()]
+                       .overall.score("mae")
+                       .value,
+                  1e-12);
+    }
+  }
+}
+
+TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
+  const BacktestConfig config = small_backtest();
+  const data::FeatureSpec features = spec(28, 8);
+  std::vector<std::string> results;
+  for (const int ranks : {1, 2, 3, 5}) {
+    std::vector<std::string> of_rank(static_cast<std::size_t>(ranks));
+    parallel::run_ranks_as_threads(ranks, [&](parallel::Communicator& communicator) {
+      SeasonalQuantiles model(7, 3);
+      const BacktestResult result = run_backtest(config, corpus(), features, {&model}, 40, communicator);
+      of_rank[static_cast<std::size_t>(communicator.rank())] =
+          result_json(result).dump() + result_csv(result) + series_csv(result);
+    });
+    for (const std::string& text : of_rank) EXPECT_EQ(text, of_rank.front()) << ranks;  // on every rank
+    results.push_back(of_rank.front());
+  }
+  EXPECT_GT(results.front().size(), 1000U);
+  for (const std::string& text : results) EXPECT_EQ(text, results.front());
+}
+
+TEST_F(Backtest, shows_forecasters_nothing_of_the_future) {
+  BacktestConfig config = small_backtest();
+  config.fans = 0;  // which series are plotted does depend on their errors
+  const std::int64_t last_origin = panel_.demand_end - config.horizon;
+  SmallPanel poisoned = panel_;
+  for (std::int64_t s = 0; s < panel_.series; ++s) {
+    for (std::int64_t t = last_origin; t < panel_.steps; ++t) {
+      const auto cell = static_cast<std::size_t>(s * panel_.steps + t);
+      poisoned.traffic[cell] = 1e6F;
+      if (!std::isnan(poisoned.demand[cell])) poisoned.demand[cell] += 1e6F;
+    }
+  }
+  write_panel(poisoned, folder_.path() / "poisoned.corpus");
+
+  const auto inputs = [&](const std::filesystem::path& path) {
+    std::vector<float> seen;
+    SeasonalQuantiles model(7, 3);
+    model.seen = [&](const data::Batch& batch) {
+      for (const auto* values : {&batch.context_bt, &batch.past_bnt, &batch.known_bnu})
+        for (const float value : *values) seen.push_back(std::isnan(value) ? -1.0F : value);
+    };
+    const auto single = parallel::make_single();
+    const auto features = data::make_features(small_config(28, 8), data::Corpus(path), 30);
+    run_backtest(config, path, features, {&model}, 40, *single);
+    return seen;
+  };
+  const std::vector<float> clean = inputs(corpus());
+  EXPECT_GT(clean.size(), 1000U);
+  EXPECT_EQ(clean, inputs(folder_.path() / "poisoned.corpus"));
+}
+
+TEST_F(Backtest, judges_a_never_observed_series_nowhere_and_a_constant_one_without_mase) {
+  const BacktestResult result = run(small_backtest());
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    EXPECT_EQ(forecaster.series[3].n, 0);
+    EXPECT_EQ(forecaster.series[3].absolute_error, 0.0);
+    EXPECT_EQ(forecaster.series[5].n, 18);
+    EXPECT_EQ(forecaster.series[5].absolute_error, 0.0);
+    EXPECT_LT(forecaster.overall.score("mase").n, forecaster.overall.score("mae").n);
+  }
+}
+
+TEST_F(Backtest, compares_the_model_with_every_baseline) {
+  SeasonalQuantiles model(7, 3);
+  const BacktestResult result = run(small_backtest(), &model);
+  ASSERT_EQ(result.comparisons.size(), 6U);
+  ASSERT_EQ(result.models, 1U);
+  for (const Comparison& comparison : result.comparisons) {
+    EXPECT_EQ(comparison.model, "Seasonal quantiles");
+    EXPECT_EQ(comparison.series, 10);  // all but the never observed one
+    const double ours = *result.forecasters[0].overall.score(comparison.metric).value;
+    const double theirs = *named(result, comparison.baseline).overall.score(comparison.metric).value;
+    EXPECT_NEAR(*comparison.difference, ours / theirs - 1, 1e-12);
+    EXPECT_LE(*comparison.low, *comparison.difference);
+    EXPECT_GE(*comparison.high, *comparison.difference);
+  }
+  EXPECT_TRUE(result.forecasters[0].overall.score("coverage@0.8").value);
+}
+
+TEST_F(Backtest, keeps_fans_of_judged_series_from_the_last_origin) {
+  SeasonalQuantiles model(7, 3);
+  BacktestConfig config = small_backtest();
+  config.fans = 100;  // more than there are
+  const BacktestResult result = run(config, &model);
+  EXPECT_EQ(result.fans.size(), 10U);
+  for (const Fan& fan : result.fans) {
+    EXPECT_NE(fan.series, "series-3");
+    EXPECT_EQ(fan.origin, 58);
+    const std::int64_t s = std::stoll(fan.series.substr(7));
+    ASSERT_EQ(fan.target.size(), 6U);
+    for (std::size_t h = 0; h < 6; ++h) {
+      const float truth = panel_.at(s, 58 + static_cast<std::int64_t>(h));
+      if (!std::isnan(truth)) {
+        EXPECT_EQ(fan.target[h], truth);
+      }
+    }
+    ASSERT_EQ(fan.history.size(), 12U);
+    if (!std::isnan(panel_.at(s, 57))) {
+      EXPECT_EQ(fan.history.back(), panel_.at(s, 57));
+    }
+    ASSERT_EQ(fan.forecasts.size(), 4U);
+    EXPECT_EQ(fan.forecasts[0].quantiles_qh.size(), 9U * 6U);
+  }
+}
+
+TEST_F(Backtest, refuses_what_it_cannot_judge) {
+  const auto message = [&](auto change) {
+    BacktestConfig config = small_backtest();
+    change(config);
+    try {
+      run(config);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(message([](auto& c) { c.origins = 5; }), HasSubstr("reaches into training"));
+  EXPECT_THAT(message([](auto& c) { c.origins = 50; }), HasSubstr("do not fit"));
+  EXPECT_THAT(message([](auto& c) { c.horizon = 9; }), HasSubstr("longer than what the model forecasts"));
+  EXPECT_THAT(message([](auto& c) { c.by = {"shopp"}; }), HasSubstr("did you mean 'shop'"));
+  EXPECT_THAT(message([](auto& c) { c.batch = 0; }), HasSubstr("backtest.batch"));
+}
+
+TEST_F(Backtest, on_more_ranks_than_windows_is_an_error_and_no_hang) {
+  const data::FeatureSpec features = spec(28, 8);
+  BacktestConfig config = small_backtest();
+  config.origins = 1;  // 11 windows
+  EXPECT_THROW(parallel::run_ranks_as_threads(12,
+                                              [&](parallel::Communicator& communicator) {
+                                                run_backtest(config, corpus(), features, {}, 40,
+                                                             communicator);
+                                              }),
+               Error);
+}
+
+TEST_F(Backtest, names_the_series_whose_forecast_is_not_a_number) {
+  class Broken final : public Forecaster {
+   public:
+    const std::string& name() const override { return name_; }
+    void forecast(const data::Batch& batch, ForecastValues& values) override {
+      values = {{},
+                {},
+                std::vector<float>(batch.target_bh.size(), 1.0F),
+                std::vector<float>(batch.target_bh.size(), 1.0F)};
+      for (std::size_t b = 0; b < batch.window_b.size(); ++b)
+        if (batch.window_b[b].series == 6)
+          values.mean_bh[b * batch.target_bh.size() / batch.window_b.size()] = kNan;
+    }
+
+   private:
+    std::string name_ = "broken";
+  } broken;
+  try {
+    run(small_backtest(), &broken);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("broken forecast a value that is not a number for series series-6 on 2024-"));
+  }
+}
+
+TEST_F(Backtest, writes_json_and_csv_without_nan_and_with_every_group) {
+  SeasonalQuantiles model(7, 3);
+  const BacktestResult result = run(small_backtest(), &model);
+  write_backtest(result, folder_.path() / "run", {"small", {{"build", "test"}}});
+  for (const char* file : {"result.json", "metrics.csv", "series.csv", "report.html"})
+    EXPECT_TRUE(std::filesystem::exists(folder_.path() / "run" / "backtest" / file)) << file;
+  const std::string json = result_json(result).dump(), csv = result_csv(result);
+  for (const char* word : {"nan", "inf"}) {
+    EXPECT_EQ(csv.find(word), std::string::npos);
+    EXPECT_EQ(json.find(word), std::string::npos);
+  }
+  EXPECT_THAT(csv, HasSubstr("Naive,category,never sold,mae,,0\n"));
+  EXPECT_THAT(csv, HasSubstr("Naive,store,\"Ōsaka \"\"3\"\", <main>\",mae,"));
+  EXPECT_THAT(csv, HasSubstr("Seasonal quantiles,horizon,6,coverage@0.8,"));
+  const auto parsed = nlohmann::json::parse(json);
+  EXPECT_EQ(parsed["forecasters"][0]["by"]["category"]["never sold"]["mae"]["n"], 0);
+  EXPECT_TRUE(parsed["forecasters"][0]["by"]["category"]["never sold"]["mae"]["value"].is_null());
+  EXPECT_EQ(parsed["protocol"]["origins"].size(), 3U);
+  write_backtest(result, folder_.path() / "run", {"small", {}});  // again: replaces
+}
+
+TEST_F(Backtest, reports_what_a_corpus_without_levels_cannot_group_by) {
+  BacktestConfig config = small_backtest();
+  config.by = {"family", "horizon"};
+  EXPECT_EQ(run(config).forecasters[0].groups.size(), 4U + 6U);
+}
+
+}  // namespace
+}  // namespace shelfcast::eval
