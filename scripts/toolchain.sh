@@ -32,7 +32,8 @@ resolved=()
 if [[ -z ${SHELFCAST_TORCH:-} ]]; then
   if [[ $gpu == 1 ]]; then resolved+=("$torch"); else exact+=("$torch" "${cuda_runtime[@]}"); fi
 elif [[ -z ${CUDA_HOME:-} ]]; then
-  exact+=("${cuda_runtime[@]}")
+  # All packages that share the nvidia/ folder go into one pip call: a second one would replace the folder.
+  if [[ $gpu == 1 ]]; then resolved+=("${cuda_runtime[@]}"); else exact+=("${cuda_runtime[@]}"); fi
 fi
 if [[ $gpu == 1 && -z ${CUDA_HOME:-} ]]; then resolved+=("${cuda_compiler[@]}"); fi
 
