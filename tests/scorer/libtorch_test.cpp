@@ -1,6 +1,6 @@
 // The scorer's forward against LibTorch's, through the files one saves and the other loads.
-#include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
+#include <torch/types.h>
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -74,7 +74,7 @@ double worst(const std::vector<float>& got, const at::Tensor& want, const at::Te
 }
 
 void expect_equal_forecasts(const ModelConfig& config, std::int64_t series) {
-  const c10::InferenceMode no_gradients(false);
+  const at::NoGradGuard no_gradients;
   const models::DemandModel torch_model(to_models(config), 11);
   disturb(torch_model);
   const ScratchFolder folder;
