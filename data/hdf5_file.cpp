@@ -152,6 +152,17 @@ Hdf5Handle link_properties() {
   return links;
 }
 
+// Makes the groups above `name` that are not there yet. Left to HDF5, they would carry the time.
+void make_groups_above(hid_t file, const std::string& name) {
+  for (std::size_t slash = name.find('/', 1); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    const std::string group = name.substr(0, slash);
+    if (H5Lexists(file, group.c_str(), H5P_DEFAULT) > 0) continue;
+    const Hdf5Handle creation = properties(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(creation.id(), false);
+    const Hdf5Handle made(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT), Closes::group);
+  }
+}
+
 // Without time stamps the same numbers make the same bytes, hence the same digest.
 Hdf5Handle dataset_properties() {
   Hdf5Handle creation = properties(H5P_DATASET_CREATE);
@@ -210,6 +221,7 @@ void write_list(const Hdf5Handle& file, const fs::path& path, const std::string&
                 std::span<const T> values) {
   const Guard guard;
   const std::int64_t length = static_cast<std::int64_t>(values.size());
+  make_groups_above(file.id(), name);
   Hdf5Handle dataset(H5Dcreate2(file.id(), name.c_str(), memory_type<T>(), space_of({&length, 1}).id(),
                                 link_properties().id(), dataset_properties().id(), H5P_DEFAULT),
                      Closes::dataset);
@@ -377,6 +389,7 @@ Hdf5Dataset Hdf5File::create_dataset(const std::string& name, const PanelLayout&
   }
   const Hdf5Handle access = properties(H5P_DATASET_ACCESS);
   H5Pset_chunk_cache(access.id(), 0, 0, 0.0);
+  make_groups_above(handle_.id(), name);
   Hdf5Handle made(H5Dcreate2(handle_.id(), name.c_str(), disk_type(layout.type),
                              space_of(std::array{layout.rows, layout.columns}).id(), link_properties().id(),
                              creation.id(), access.id()),
@@ -425,6 +438,7 @@ void Hdf5File::write_strings(const std::string& name, std::span<const std::strin
   const Guard guard;
   const Hdf5Handle type = string_type(longest);
   const std::int64_t length = static_cast<std::int64_t>(values.size());
+  make_groups_above(handle_.id(), name);
   const Hdf5Handle dataset(H5Dcreate2(handle_.id(), name.c_str(), type.id(), space_of({&length, 1}).id(),
                                       link_properties().id(), dataset_properties().id(), H5P_DEFAULT),
                            Closes::dataset);
@@ -506,6 +520,7 @@ void Hdf5File::create_virtual(const std::string& name, StoredType type, std::int
       fail_writing(path_, name);
   }
   H5Sselect_all(space.id());
+  make_groups_above(handle_.id(), name);
   const Hdf5Handle made(H5Dcreate2(handle_.id(), name.c_str(), disk_type(type), space.id(),
                                    link_properties().id(), creation.id(), H5P_DEFAULT),
                         Closes::dataset);
