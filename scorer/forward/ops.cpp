@@ -67,12 +67,18 @@ inline void write_panel(float* to, Vector low, Vector high, std::int64_t columns
 // result does not depend on the rows around it.
 template <int kRows, int kPanels>
 inline __attribute__((always_inline)) void tile(const Product& product, std::int64_t row, std::int64_t panel) {
-  Vector sums[kRows][2 * kPanels] = {};
+  // Every loop over the sums is unrolled: only then do they live in registers.
+  Vector sums[kRows][2 * kPanels];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+    for (int c = 0; c < 2 * kPanels; ++c) sums[r][c] = Vector{};
   const float* x = product.x + row * product.x_stride;
   const std::int64_t panel_size = product.inputs * kPanel;
   const float* weights = product.panels + panel * panel_size;
   for (std::int64_t i = 0; i < product.inputs; ++i, ++x, weights += kPanel) {
     Vector columns[2 * kPanels];
+#pragma GCC unroll 4
     for (int p = 0; p < kPanels; ++p) {
       columns[2 * p] = load(weights + p * panel_size);
       columns[2 * p + 1] = load(weights + p * panel_size + kLanes);
@@ -84,10 +90,12 @@ inline __attribute__((always_inline)) void tile(const Product& product, std::int
       for (int c = 0; c < 2 * kPanels; ++c) sums[r][c] += value * columns[c];
     }
   }
+#pragma GCC unroll 4
   for (int p = 0; p < kPanels; ++p) {
     const std::int64_t first = (panel + p) * kPanel;
     const Vector low = product.bias != nullptr ? load(product.bias + first) : Vector{};
     const Vector high = product.bias != nullptr ? load(product.bias + first + kLanes) : Vector{};
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r)
       write_panel(product.y + (row + r) * product.y_stride + first, sums[r][2 * p] + low, sums[r][2 * p + 1] + high,
                   product.outputs - first, product.write);
