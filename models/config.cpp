@@ -91,11 +91,12 @@ json model_to_json(const ModelConfig& m) {
       {"quantiles", m.quantiles},
       {"mean_head", m.mean_head},
       {"loss",
-       {{"quantile", m.loss.quantile}, {"mean", m.loss.mean}, {"mean_loss", to_string(m.loss.mean_loss)}}},
+       {{"quantile", m.loss.quantile}, {"mean", m.loss.mean}, {"mean_loss", to_string(m.loss.mean_loss)}, {"scale_power", m.loss.scale_power}}},
       {"dropout", m.dropout},
       {"static_width", m.static_width},
       {"code_width", m.code_width},
       {"known_hidden", m.known_hidden},
+      {"season", m.season},
       {"scale_floor", m.scale_floor}};
 }
 
@@ -110,10 +111,12 @@ ModelConfig model_from_json(const json& j) {
   loss.at("quantile").get_to(m.loss.quantile);
   loss.at("mean").get_to(m.loss.mean);
   m.loss.mean_loss = loss.at("mean_loss") == "mae" ? LossConfig::MeanLoss::mae : LossConfig::MeanLoss::mse;
+  loss.at("scale_power").get_to(m.loss.scale_power);
   j.at("dropout").get_to(m.dropout);
   j.at("static_width").get_to(m.static_width);
   j.at("code_width").get_to(m.code_width);
   j.at("known_hidden").get_to(m.known_hidden);
+  j.at("season").get_to(m.season);
   j.at("scale_floor").get_to(m.scale_floor);
   return m;
 }
@@ -190,6 +193,8 @@ void ModelConfig::validate() const {
   require_positive(static_width, "model.static_width");
   require_positive(code_width, "model.code_width");
   require_positive(known_hidden, "model.known_hidden");
+  if (season < 0) throw input_error("model.season is negative", fmt::format("it is {}", season), "0 = no season");
+  if (!(loss.scale_power >= 0.0)) throw input_error("model.loss.scale_power is negative");
   if (!(scale_floor >= 0.0)) throw input_error("model.scale_floor is negative");
   if (!(loss.quantile >= 0.0) || !(loss.mean >= 0.0)) throw input_error("a weight of model.loss is negative");
   if (loss.quantile == 0.0 && (loss.mean == 0.0 || !mean_head)) {
@@ -203,8 +208,14 @@ std::int64_t DemandModelConfig::patch_columns() const {
   return past_numeric + known_numeric + model.code_width * static_cast<std::int64_t>(codes);
 }
 
+std::int64_t DemandModelConfig::recent_seasons() const {
+  constexpr std::int64_t kMost = 4;  // older ones say more about the past than about the forecast
+  return model.season == 0 ? 0 : std::min(kMost, std::min(context, tower.context_length) / model.season);
+}
+
 std::int64_t DemandModelConfig::known_head_inputs() const {
-  return known_numeric + model.code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2;
+  return known_numeric + model.code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2 +
+         (recent_seasons() > 0 ? 3 : 0);
 }
 
 std::int64_t DemandModelConfig::median_index() const {

@@ -10,6 +10,25 @@ double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>
 
 constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
 
+// Mean over `dim` of what was observed, 0 (the window's mean) where nothing was.
+at::Tensor observed_mean(const at::Tensor& scaled, const at::Tensor& mask, at::IntArrayRef dim) {
+  return (scaled * mask).sum(dim) / mask.sum(dim).clamp_min(1.0);
+}
+
+// What the last seasons say of each step: the mean of the same step of the season, of all of them, and of the last
+// season alone, in the window's scale: [b, 3, h].
+at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int64_t seasons, std::int64_t steps) {
+  const std::int64_t length = season * seasons, from = demand.scaled_bt.size(1) - length;
+  const at::Tensor tail_bns = demand.scaled_bt.narrow(1, from, length).view({-1, seasons, season});
+  const at::Tensor mask_bns =
+      demand.observed_bt.narrow(1, from, length).to(tail_bns.scalar_type()).view({-1, seasons, season});
+  const at::Tensor step_h = at::arange(steps, demand.scaled_bt.options().dtype(at::kLong)).remainder(season);
+  const at::Tensor same_bh = observed_mean(tail_bns, mask_bns, {1}).index_select(1, step_h);
+  const at::Tensor all_b = observed_mean(tail_bns, mask_bns, {1, 2});
+  const at::Tensor last_b = observed_mean(tail_bns.select(1, seasons - 1), mask_bns.select(1, seasons - 1), {1});
+  return at::stack({same_bh, all_b.unsqueeze(1).expand_as(same_bh), last_b.unsqueeze(1).expand_as(same_bh)}, 1);
+}
+
 }  // namespace
 
 Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
@@ -37,7 +56,12 @@ at::Tensor Heads::known(const at::Tensor& state_bd, const at::Tensor& known_bxh,
   const at::Tensor none_b = at::asinh(-demand.loc_b / demand.scale_b);
   const at::Tensor unit_b = at::asinh(demand.scale_b.reciprocal());
   const at::Tensor levels_b2h = at::stack({none_b, unit_b}, 1).unsqueeze(2).expand({windows, 2, steps});
-  const at::Tensor inputs_bzh = known_bxh.defined() ? at::cat({known_bxh, levels_b2h}, 1) : levels_b2h;
+  std::vector<at::Tensor> parts = {levels_b2h};
+  if (known_bxh.defined()) parts.insert(parts.begin(), known_bxh);
+  if (config_.recent_seasons() > 0) {
+    parts.push_back(recent_means(demand, config_.model.season, config_.recent_seasons(), steps));
+  }
+  const at::Tensor inputs_bzh = at::cat(parts, 1);
   const at::Tensor inputs = inputs_bzh.transpose(1, 2).reshape({windows * steps, inputs_bzh.size(1)});
   const at::Tensor from_inputs_bhk = at::mm(inputs, known_input_.t()).view({windows, steps, -1});
   const at::Tensor from_state_b1k = at::mm(state_bd, known_state_.t()).unsqueeze(1);

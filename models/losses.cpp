@@ -18,7 +18,9 @@ LossSums loss_sums(const Forecast& forecast, const at::Tensor& target_bh, const 
                    const DemandModelConfig& config) {
   const LossConfig& loss = config.model.loss;
   const at::Tensor valid_bh = target_bh.isnan().logical_not();
-  const at::Tensor weight_bh = valid_bh.to(target_bh.scalar_type()) * weight_b.unsqueeze(1);
+  const at::Tensor importance_b =
+      loss.scale_power == 0.0 ? weight_b : weight_b * forecast.scale_b.pow(loss.scale_power);
+  const at::Tensor weight_bh = valid_bh.to(target_bh.scalar_type()) * importance_b.unsqueeze(1);
   const at::Tensor scaled_bh = (target_bh - forecast.loc_b.unsqueeze(1)) / forecast.scale_b.unsqueeze(1);
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
   // weight.

@@ -17,6 +17,7 @@ namespace {
 
 // Interval lengths that are recalibrated, in steps: one, and whole weeks of a daily corpus.
 constexpr int kLongestStride = 7;
+constexpr std::int64_t kMostWindows = 8192;
 
 // One validation window: its forecast [horizon, levels] and what happened [horizon].
 struct JudgedWindow {
@@ -38,9 +39,19 @@ JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues&
   return judged;
 }
 
-std::vector<JudgedWindow> forecast_validation(const TrainedRun& run, const DataPlan& plan) {
-  data::EvaluationReader reader(run.recipe.data.corpus, run.features, plan.validation, run.recipe.backtest.batch);
-  ModelForecaster forecaster("validation", *run.model, run.features);
+// Windows after the training cut-off, as late as the data goes: the later ones are as far from training as the forecasts
+// to come, so their errors tell of drift, too.
+std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::CorpusInfo& info) {
+  const std::int64_t train_end = info.axis.step_at_or_before(*run.recipe.data.train_until);
+  const std::int64_t horizon = run.features.horizon;
+  const std::int64_t first = train_end + (info.demand_end - train_end) % horizon;
+  return choose_windows(mix(static_cast<std::uint64_t>(run.recipe.run.seed), key_of("dependence")), info.series, first,
+                        info.demand_end, horizon, kMostWindows);
+}
+
+std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const std::vector<data::Window>& unseen) {
+  data::EvaluationReader reader(run.recipe.data.corpus, run.features, unseen, run.recipe.backtest.batch);
+  ModelForecaster forecaster("unseen windows", *run.model, run.features);
   std::vector<JudgedWindow> windows;
   data::Batch batch;
   eval::ForecastValues values;
@@ -98,14 +109,14 @@ scorer::Recalibration fit_recalibration(std::vector<JudgedWindow>& windows, cons
 }  // namespace
 
 DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus) {
-  const DataPlan plan = make_plan(run.recipe, corpus);
+  const std::vector<data::Window> unseen = unseen_windows(run, corpus.info());
   const std::vector<double>& levels = run.model->config().model.quantiles;
   DemandDependence dependence;
   scorer::Correlation correlation = scorer::Correlation::identity(static_cast<int>(run.features.horizon));
-  if (plan.validation.empty()) {
-    log::warn("the run has no validation windows - steps are taken as independent, so sums of demand look too certain");
+  if (unseen.empty()) {
+    log::warn("there is no demand after the training cut-off - steps are taken as independent, so sums of demand look too certain");
   } else {
-    std::vector<JudgedWindow> windows = forecast_validation(run, plan);
+    std::vector<JudgedWindow> windows = forecast_windows(run, unseen);
     dependence.windows = static_cast<std::int64_t>(windows.size());
     correlation = estimate_correlation(windows, levels, run.features.horizon);
     dependence.parameters.recalibration = fit_recalibration(windows, levels, correlation);

@@ -1,4 +1,4 @@
-// How forecast errors of the horizon's steps move together, estimated on validation windows: what the distribution of
+// How forecast errors of the horizon's steps move together, estimated on windows that training has not seen: what the distribution of
 // summed demand needs beside the quantiles of single steps.
 #pragma once
 
@@ -10,12 +10,12 @@ namespace shelfcast::trainer {
 
 struct DemandDependence {
   scorer::CopulaParameters parameters;
-  std::int64_t windows = 0;  // validation windows with any observed target
+  std::int64_t windows = 0;  // unseen windows it was estimated on
 };
 
-// Forecasts the run's validation windows, turns each observed step into its place in the forecast distribution
+// Forecasts windows after the training cut-off, up to the last day of demand, turns each observed step into its place in the forecast distribution
 // (randomised PIT), estimates the correlation of their normal scores, and then fits, for sums over 1, 7, 14, ... steps,
-// how often the summed forecasts held what they promised (scorer::Recalibration). Without validation windows steps are
+// how often the summed forecasts held what they promised (scorer::Recalibration). Without such windows steps are
 // taken as independent and a warning says so.
 DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus);
 

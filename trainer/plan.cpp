@@ -41,24 +41,24 @@ void check_room(const Recipe& recipe, const data::CorpusInfo& info, const DataPl
       "shorten data.horizon, backtest.origins or backtest.stride, or set data.train_until");
 }
 
-std::vector<data::Window> choose_validation(const Recipe& recipe, const data::CorpusInfo& info, const DataPlan& plan) {
-  const std::int64_t origins = std::max<std::int64_t>(0, (plan.validate_end - plan.train_end) / recipe.data.horizon);
-  const std::int64_t all = origins * info.series;
+}  // namespace
+
+std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first, std::int64_t end,
+                                         std::int64_t horizon, std::int64_t count) {
+  const std::int64_t origins = std::max<std::int64_t>(0, (end - first) / horizon);
+  const std::int64_t all = origins * series;
   std::vector<data::Window> windows;
   if (all == 0) return windows;
-  const KeyedPermutation order(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")),
-                               static_cast<std::uint64_t>(all));
-  for (std::int64_t i = 0; i < std::min(all, recipe.train.validate_windows); ++i) {
+  const KeyedPermutation order(key, static_cast<std::uint64_t>(all));
+  for (std::int64_t i = 0; i < std::min(all, count); ++i) {
     const auto chosen = static_cast<std::int64_t>(order(static_cast<std::uint64_t>(i)));
-    windows.push_back({chosen / origins, plan.train_end + chosen % origins * recipe.data.horizon});
+    windows.push_back({chosen / origins, first + chosen % origins * horizon});
   }
   std::sort(windows.begin(), windows.end(), [](const data::Window& a, const data::Window& b) {
     return std::pair(a.series, a.origin) < std::pair(b.series, b.origin);
   });
   return windows;
 }
-
-}  // namespace
 
 DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   const data::CorpusInfo& info = corpus.info();
@@ -71,7 +71,8 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
                       .superblock = recipe.data.superblock};
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
-  plan.validation = choose_validation(recipe, info, plan);
+  plan.validation = choose_windows(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")), info.series,
+                                   plan.train_end, plan.validate_end, recipe.data.horizon, recipe.train.validate_windows);
   return plan;
 }
 

@@ -23,6 +23,11 @@ struct DataPlan {
 // ends training. Throws Error(input) when no training window fits, naming the lengths.
 DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus);
 
+// At most `count` windows, drawn by `key` and sorted, of all series with origins `first`, `first` + horizon, ... whose
+// horizons end by `end`.
+std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first, std::int64_t end,
+                                         std::int64_t horizon, std::int64_t count);
+
 // The recipe with the plan's dates written out, so that a corpus that grows later does not move a run's cut-offs.
 Recipe with_dates(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus);
 

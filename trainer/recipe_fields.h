@@ -45,6 +45,7 @@ void visit(Visitor& v, models::LossConfig& c) {
   v("quantile", c.quantile);
   v("mean", c.mean);
   v.choice("mean_loss", c.mean_loss, {"mse", "mae"});
+  v("scale_power", c.scale_power);
 }
 
 template <typename Visitor>
@@ -59,6 +60,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("static_width", c.static_width);
   v("code_width", c.code_width);
   v("known_hidden", c.known_hidden);
+  v("season", c.season);
   v("scale_floor", c.scale_floor);
 }
 
@@ -118,8 +120,10 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("batch", c.batch);
   v("season", c.season);
   v("window", c.window);
+  v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
   v("bootstrap", c.bootstrap);
+  v("fans", c.fans);
 }
 
 template <typename Visitor>

@@ -36,6 +36,28 @@ Norm instance_norm(const float* context, std::int64_t steps, double scale_floor)
   return {static_cast<float>(loc), scale == 0.0F ? 1e-5F : scale};
 }
 
+// Means of what was observed, in the window's scale; 0 where nothing was.
+struct RecentMeans {
+  std::vector<float> same_step;  // [season]
+  float all = 0.0F, last_season = 0.0F;
+};
+
+// Over the `seasons` seasons that end before `end`.
+RecentMeans recent_means(const float* end, std::int64_t season, std::int64_t seasons, Norm norm) {
+  const auto mean = [&](std::int64_t first, std::int64_t stride) {
+    float sum = 0.0F;
+    int observed = 0;
+    for (const float* x = end - first; x < end; x += stride)
+      if (!std::isnan(*x)) sum += (*x - norm.loc) / norm.scale, ++observed;
+    return observed == 0 ? 0.0F : sum / static_cast<float>(observed);
+  };
+  RecentMeans means;
+  for (std::int64_t step = 0; step < season; ++step) means.same_step.push_back(mean(seasons * season - step, season));
+  means.all = mean(seasons * season, 1);
+  means.last_season = mean(season, 1);
+  return means;
+}
+
 // [outputs, a + b] from [outputs, a] beside [outputs, b].
 std::vector<float> beside(const std::vector<float>& left, const std::vector<float>& right, std::int64_t outputs) {
   const std::int64_t a = std::ssize(left) / outputs, b = std::ssize(right) / outputs;
@@ -301,7 +323,11 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
   const std::int64_t horizon = config_.horizon, hidden = config_.known_hidden, inputs_width = known_input_.inputs;
   const std::int64_t count = std::ssize(series);
   float* z = reserve(scratch.known, count * horizon * inputs_width);
-  for (std::int64_t b = 0; b < count; ++b)
+  RecentMeans recent;
+  for (std::int64_t b = 0; b < count; ++b) {
+    if (config_.recent_seasons() > 0)
+      recent = recent_means(inputs.context.row(series[b]) + config_.context, config_.season, config_.recent_seasons(),
+                            {scratch.loc[b], scratch.scale[b]});
     for (std::int64_t h = 0; h < horizon; ++h) {
       const std::int64_t step = config_.context + h;
       for (const Rows<float>& column : inputs.known) *z++ = column.row(series[b])[step];
@@ -311,7 +337,12 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
       }
       *z++ = std::asinh(-scratch.loc[b] / scratch.scale[b]);
       *z++ = std::asinh(1.0F / scratch.scale[b]);
+      if (recent.same_step.empty()) continue;
+      *z++ = recent.same_step[static_cast<std::size_t>(h % config_.season)];
+      *z++ = recent.all;
+      *z++ = recent.last_season;
     }
+  }
   float* state = reserve(scratch.known_state, count * hidden);
   float* g = reserve(scratch.known_hidden, count * horizon * hidden);
   ops_.dense(known_state_, scratch.state.data(), config_.tower.d_model, count, state, hidden, Write::store);

@@ -88,8 +88,14 @@ std::int64_t ModelConfig::patch_columns() const {
          code_width * static_cast<std::int64_t>(past_cardinalities.size() + known_cardinalities.size());
 }
 
+std::int64_t ModelConfig::recent_seasons() const {
+  constexpr std::int64_t kMost = 4;
+  return season == 0 ? 0 : std::min(kMost, std::min(context, tower.context_length) / season);
+}
+
 std::int64_t ModelConfig::known_inputs() const {
-  return known_numeric + code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2;
+  return known_numeric + code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2 +
+         (recent_seasons() > 0 ? 3 : 0);
 }
 
 ModelConfig read_model_config(const std::filesystem::path& path) {
@@ -106,6 +112,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.static_width = model.count("static_width", 1);
   config.code_width = model.count("code_width", 1);
   config.known_hidden = model.count("known_hidden", 1);
+  config.season = model.count("season", 0);
   config.scale_floor = model.get<double>("scale_floor");
   config.context = fields.count("context", 1);
   config.horizon = fields.count("horizon", 1);

@@ -21,6 +21,7 @@ struct ModelConfig {
   std::vector<double> quantiles;  // levels forecast, ascending
   bool mean_head = true;
   std::int64_t static_width = 0, code_width = 0, known_hidden = 0;
+  std::int64_t season = 0;
   double scale_floor = 0.0;
   std::int64_t context = 0, horizon = 0;
   std::int64_t past_numeric = 0, known_numeric = 0;
@@ -29,6 +30,7 @@ struct ModelConfig {
   // Columns beside demand in the patch embedding, and inputs of the known-covariate head.
   std::int64_t patch_columns() const;
   std::int64_t known_inputs() const;
+  std::int64_t recent_seasons() const;  // whole seasons the known head's recent means are taken over
 };
 
 // Reads and checks model.json. Throws Error(data) naming the file and the field.

@@ -27,6 +27,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
   m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width, m.model.known_hidden = c.known_hidden;
+  m.model.season = c.season;
   m.context = c.context, m.horizon = c.horizon;
   m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;
   m.past_cardinalities = c.past_cardinalities, m.known_cardinalities = c.known_cardinalities;

@@ -105,6 +105,7 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"static_width", c.static_width},
             {"code_width", c.code_width},
             {"known_hidden", c.known_hidden},
+            {"season", c.season},
             {"scale_floor", c.scale_floor}}},
           {"context", c.context},
           {"horizon", c.horizon},
@@ -124,6 +125,7 @@ ModelConfig small_config() {
   c.static_width = 3;
   c.code_width = 2;
   c.known_hidden = 7;
+  c.season = 5;
   c.context = 22;
   c.horizon = 6;
   c.past_numeric = 1;

@@ -1,6 +1,7 @@
 // docs/model.md as plain loops in double: slow, obviously right, and sharing nothing with scorer/forward.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "tests/scorer/random_model.h"
 
@@ -234,6 +235,19 @@ class Reference {
     return out;
   }
 
+  // Mean scaled demand of those of the last `span` steps that are observed and chosen, counted from the first of them.
+  double recent_mean(std::int64_t span, const std::function<bool(std::int64_t)>& chosen) const {
+    double sum = 0.0;
+    int count = 0;
+    for (std::int64_t i = 0; i < span; ++i) {
+      const float demand = in_.context.row(b_)[c_.context - span + i];
+      if (!chosen(i) || std::isnan(demand)) continue;
+      sum += (demand - loc_) / scale_;
+      ++count;
+    }
+    return count == 0 ? 0.0 : sum / count;
+  }
+
   Vec known(const Vec& d, std::int64_t h) const {
     Vec z;
     for (const auto& column : in_.known) z.push_back(column.row(b_)[c_.context + h]);
@@ -243,6 +257,12 @@ class Reference {
                       ".weight")[in_.known_codes[g].row(b_)[c_.context + h] * c_.code_width + i]);
     z.push_back(std::asinh(-loc_ / scale_));
     z.push_back(std::asinh(1.0 / scale_));
+    if (c_.recent_seasons() > 0) {
+      const std::int64_t span = c_.recent_seasons() * c_.season;
+      z.push_back(recent_mean(span, [&](std::int64_t i) { return i % c_.season == h % c_.season; }));
+      z.push_back(recent_mean(span, [](std::int64_t) { return true; }));
+      z.push_back(recent_mean(c_.season, [](std::int64_t) { return true; }));
+    }
     Vec g = plus(linear("heads.known.state", d), linear("heads.known.input", z));
     for (std::int64_t i = 0; i < c_.known_hidden; ++i) g[i] += w("heads.known.step_bias")[h * c_.known_hidden + i];
     return linear("heads.known.output", relu(g));

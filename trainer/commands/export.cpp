@@ -17,7 +17,7 @@ void run(const Options& options) {
                       "leave mpirun out");
   const TrainedRun trained = open_run(options.run);
   const ExportResult result = export_bundle(trained, options.out);
-  log::all("{}: step {} of {}, {} series, dependence between steps from {} validation windows", options.out, trained.step,
+  log::all("{}: step {} of {}, {} series, dependence between steps from {} unseen windows", options.out, trained.step,
            trained.name(), result.series, result.copula_windows);
 }
 
