@@ -1,8 +1,8 @@
-// Series per second of the scorer's forward and of LibTorch's, same weights and inputs, one thread each, taking turns.
-// bench_scorer [SECONDS per measurement]
-#include <torch/types.h>
+// Series per second of the scorer's forward and of LibTorch's, same weights and inputs, one thread each,
+// taking turns. bench_scorer [SECONDS per measurement]
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,8 +41,8 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-void compare(const models::DemandModel& torch_model, const scorer::DemandModel& own, std::vector<float>& context,
-             std::int64_t batch, double seconds) {
+void compare(const models::DemandModel& torch_model, const scorer::DemandModel& own,
+             std::vector<float>& context, std::int64_t batch, double seconds) {
   models::ModelInputs torch_inputs;
   torch_inputs.context_bt = at::from_blob(context.data(), {batch, kContext});
   scorer::ModelInputs inputs;
@@ -72,8 +72,10 @@ void compare(const models::DemandModel& torch_model, const scorer::DemandModel& 
     own_rates.push_back(rate(batch, seconds, run_own));
     ratios.push_back(own_rates.back() / torch_rates.back());
   }
-  fmt::print("{:9} batch {:2}: scorer {:6.1f} series/s, LibTorch {:6.1f}, ratio {:.2f}; furthest {:.1e} of the scale\n",
-             to_string(scorer::best_isa()), batch, median(own_rates), median(torch_rates), median(ratios), worst);
+  fmt::print(
+      "{:9} batch {:2}: scorer {:6.1f} series/s, LibTorch {:6.1f}, ratio {:.2f}; furthest {:.1e} of the "
+      "scale\n",
+      to_string(scorer::best_isa()), batch, median(own_rates), median(torch_rates), median(ratios), worst);
 }
 
 }  // namespace

@@ -159,7 +159,8 @@ void make_groups_above(hid_t file, const std::string& name) {
     if (H5Lexists(file, group.c_str(), H5P_DEFAULT) > 0) continue;
     const Hdf5Handle creation = properties(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(creation.id(), false);
-    const Hdf5Handle made(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT), Closes::group);
+    const Hdf5Handle made(H5Gcreate2(file, group.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT),
+                          Closes::group);
   }
 }
 

@@ -84,20 +84,22 @@ void read_patching(const json& j, BoltConfig& c) {
 }
 
 json model_to_json(const ModelConfig& m) {
-  return {
-      {"tower", m.tower},
-      {"patch", m.patch},
-      {"weights", m.weights},
-      {"quantiles", m.quantiles},
-      {"mean_head", m.mean_head},
-      {"loss",
-       {{"quantile", m.loss.quantile}, {"mean", m.loss.mean}, {"mean_loss", to_string(m.loss.mean_loss)}, {"scale_power", m.loss.scale_power}}},
-      {"dropout", m.dropout},
-      {"static_width", m.static_width},
-      {"code_width", m.code_width},
-      {"known_hidden", m.known_hidden},
-      {"season", m.season},
-      {"scale_floor", m.scale_floor}};
+  return {{"tower", m.tower},
+          {"patch", m.patch},
+          {"weights", m.weights},
+          {"quantiles", m.quantiles},
+          {"mean_head", m.mean_head},
+          {"loss",
+           {{"quantile", m.loss.quantile},
+            {"mean", m.loss.mean},
+            {"mean_loss", to_string(m.loss.mean_loss)},
+            {"scale_power", m.loss.scale_power}}},
+          {"dropout", m.dropout},
+          {"static_width", m.static_width},
+          {"code_width", m.code_width},
+          {"known_hidden", m.known_hidden},
+          {"season", m.season},
+          {"scale_floor", m.scale_floor}};
 }
 
 ModelConfig model_from_json(const json& j) {
@@ -193,7 +195,8 @@ void ModelConfig::validate() const {
   require_positive(static_width, "model.static_width");
   require_positive(code_width, "model.code_width");
   require_positive(known_hidden, "model.known_hidden");
-  if (season < 0) throw input_error("model.season is negative", fmt::format("it is {}", season), "0 = no season");
+  if (season < 0)
+    throw input_error("model.season is negative", fmt::format("it is {}", season), "0 = no season");
   if (!(loss.scale_power >= 0.0)) throw input_error("model.loss.scale_power is negative");
   if (!(scale_floor >= 0.0)) throw input_error("model.scale_floor is negative");
   if (!(loss.quantile >= 0.0) || !(loss.mean >= 0.0)) throw input_error("a weight of model.loss is negative");

@@ -32,8 +32,8 @@ struct LossConfig {
   double quantile = 1.0;  // pinball, mean over quantiles
   double mean = 1.0;      // on the mean head
   enum class MeanLoss { mse, mae } mean_loss = MeanLoss::mse;
-  // A window weighs its scale to this power: 0 = all series alike, 1 = nearer to errors in units of demand, where large
-  // sellers count more.
+  // A window weighs its scale to this power: 0 = all series alike, 1 = nearer to errors in units of demand,
+  // where large sellers count more.
   double scale_power = 0.0;
 };
 
@@ -49,7 +49,7 @@ struct ModelConfig {
   std::int64_t static_width = 16;  // width of one static's embedding
   std::int64_t code_width = 4;     // width of one categorical covariate's embedding
   std::int64_t known_hidden = 64;  // hidden width of the known-covariate head
-  std::int64_t season = 0;               // steps of a season whose recent means the known head sees; 0 = none
+  std::int64_t season = 0;         // steps of a season whose recent means the known head sees; 0 = none
   double scale_floor = 0.0;  // smallest divisor of the instance norm in units of demand; 0 = as published
   void validate() const;
 };
@@ -65,7 +65,7 @@ struct DemandModelConfig {
   std::vector<std::int64_t> static_cardinalities;
 
   std::int64_t patch_columns() const;      // X: columns beside demand in a patch
-  std::int64_t recent_seasons() const;      // whole seasons of the context that recent means are taken over
+  std::int64_t recent_seasons() const;     // whole seasons of the context that recent means are taken over
   std::int64_t known_head_inputs() const;  // Z: inputs of one step of the known-covariate head
   std::int64_t median_index() const;       // of model.quantiles: the level nearest to 0.5
   // For each of model.quantiles its row among tower.quantiles.

@@ -15,9 +15,10 @@ at::Tensor observed_mean(const at::Tensor& scaled, const at::Tensor& mask, at::I
   return (scaled * mask).sum(dim) / mask.sum(dim).clamp_min(1.0);
 }
 
-// What the last seasons say of each step: the mean of the same step of the season, of all of them, and of the last
-// season alone, in the window's scale: [b, 3, h].
-at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int64_t seasons, std::int64_t steps) {
+// What the last seasons say of each step: the mean of the same step of the season, of all of them, and of the
+// last season alone, in the window's scale: [b, 3, h].
+at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int64_t seasons,
+                        std::int64_t steps) {
   const std::int64_t length = season * seasons, from = demand.scaled_bt.size(1) - length;
   const at::Tensor tail_bns = demand.scaled_bt.narrow(1, from, length).view({-1, seasons, season});
   const at::Tensor mask_bns =
@@ -25,8 +26,10 @@ at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int6
   const at::Tensor step_h = at::arange(steps, demand.scaled_bt.options().dtype(at::kLong)).remainder(season);
   const at::Tensor same_bh = observed_mean(tail_bns, mask_bns, {1}).index_select(1, step_h);
   const at::Tensor all_b = observed_mean(tail_bns, mask_bns, {1, 2});
-  const at::Tensor last_b = observed_mean(tail_bns.select(1, seasons - 1), mask_bns.select(1, seasons - 1), {1});
-  return at::stack({same_bh, all_b.unsqueeze(1).expand_as(same_bh), last_b.unsqueeze(1).expand_as(same_bh)}, 1);
+  const at::Tensor last_b =
+      observed_mean(tail_bns.select(1, seasons - 1), mask_bns.select(1, seasons - 1), {1});
+  return at::stack({same_bh, all_b.unsqueeze(1).expand_as(same_bh), last_b.unsqueeze(1).expand_as(same_bh)},
+                   1);
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ auto reading(const fs::path& path, Read read) {
 Json read_description(const fs::path& folder) {
   const fs::path path = folder / files::kDescription;
   if (!fs::is_directory(folder))
-    throw input_error("there is no bundle " + folder.string(), {}, "make one with: shelfcast export RUN --out FOLDER");
+    throw input_error("there is no bundle " + folder.string(), {},
+                      "make one with: shelfcast export RUN --out FOLDER");
   if (!fs::exists(path))
     throw input_error(folder.string() + " is not a bundle", "it has no bundle.json",
                       "make one with: shelfcast export RUN --out FOLDER");
@@ -92,7 +93,8 @@ BundleInfo read_info(const fs::path& path, const Json& json) {
 const StoredTensor& tensor(const SafetensorsFile& file, const std::string& name, DType dtype,
                            const std::vector<std::int64_t>& shape) {
   const StoredTensor& stored = file.at(name);
-  if (stored.dtype != dtype || stored.shape != shape) damaged(file.path(), "holds " + name + " in another shape");
+  if (stored.dtype != dtype || stored.shape != shape)
+    damaged(file.path(), "holds " + name + " in another shape");
   return stored;
 }
 
@@ -168,8 +170,10 @@ void Bundle::read_inputs() {
   inputs_.context = rows<float>(*arrays_, "context", n, past);
   inputs_.past = columns<float>(*arrays_, "past", config.past_numeric, n, past);
   inputs_.known = columns<float>(*arrays_, "known", config.known_numeric, n, span);
-  inputs_.past_codes = columns<std::int32_t>(*arrays_, "past_codes", std::ssize(config.past_cardinalities), n, past);
-  inputs_.known_codes = columns<std::int32_t>(*arrays_, "known_codes", std::ssize(config.known_cardinalities), n, span);
+  inputs_.past_codes =
+      columns<std::int32_t>(*arrays_, "past_codes", std::ssize(config.past_cardinalities), n, past);
+  inputs_.known_codes =
+      columns<std::int32_t>(*arrays_, "known_codes", std::ssize(config.known_cardinalities), n, span);
   if (!config.static_cardinalities.empty())
     inputs_.statics = rows<std::int32_t>(*arrays_, "statics", n, std::ssize(config.static_cardinalities));
   check_codes(inputs_, config);
@@ -178,8 +182,10 @@ void Bundle::read_inputs() {
 void Bundle::read_copula() {
   const SafetensorsFile file(folder_ / files::kCopula);
   copula_.correlation.size = static_cast<int>(info_.horizon);
-  copula_.correlation.values = copy<double>(tensor(file, "correlation", DType::f64, {info_.horizon, info_.horizon}));
-  const std::int64_t levels = std::ssize(Recalibration::kLevels), lengths = file.at("recalibration_days").elements();
+  copula_.correlation.values =
+      copy<double>(tensor(file, "correlation", DType::f64, {info_.horizon, info_.horizon}));
+  const std::int64_t levels = std::ssize(Recalibration::kLevels),
+                     lengths = file.at("recalibration_days").elements();
   const auto days = copy<std::int32_t>(tensor(file, "recalibration_days", DType::i32, {lengths}));
   const auto values = copy<double>(tensor(file, "recalibration", DType::f64, {lengths, levels}));
   for (std::int64_t i = 0; i < lengths; ++i)
@@ -199,19 +205,22 @@ void Bundle::read_golden() {
 
 void Bundle::check_golden() const {
   const Forecasts got = forecast(*model_, inputs_, golden_.series, 1);
-  const auto check = [&](const std::vector<float>& values, const std::vector<float>& expected, const char* what) {
+  const auto check = [&](const std::vector<float>& values, const std::vector<float>& expected,
+                         const char* what) {
     const std::size_t width = values.size() / golden_.series.size();
     for (std::size_t i = 0; i < values.size(); ++i) {
       const std::size_t g = i / width;
-      const double difference = std::abs(static_cast<double>(values[i]) - expected[i]), scale = got.scale_b[g];
+      const double difference = std::abs(static_cast<double>(values[i]) - expected[i]),
+                   scale = got.scale_b[g];
       // Not a number differs, too.
       if (!(difference <= golden_tolerance(scale, expected[i])))
-        throw data_error(fmt::format("the bundle {} forecasts something else here than where it was exported",
-                                     folder_.string()),
-                         fmt::format("{} of series \"{}\", step {}: {} instead of {}, {:.2g} of the series' scale {:.4g}",
-                                     what, names_.series[golden_.series[g]], i % info_.horizon + 1, values[i],
-                                     expected[i], difference / scale, scale),
-                         "export the bundle again; if it stays, report it with the output of lscpu");
+        throw data_error(
+            fmt::format("the bundle {} forecasts something else here than where it was exported",
+                        folder_.string()),
+            fmt::format("{} of series \"{}\", step {}: {} instead of {}, {:.2g} of the series' scale {:.4g}",
+                        what, names_.series[golden_.series[g]], i % info_.horizon + 1, values[i], expected[i],
+                        difference / scale, scale),
+            "export the bundle again; if it stays, report it with the output of lscpu");
     }
   };
   check(got.quantiles_bqh, golden_.quantiles_gqh, "a quantile");

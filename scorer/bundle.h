@@ -15,8 +15,8 @@
 
 namespace shelfcast::scorer {
 
-// Names of the series, in the order of all arrays. `store` and `item` hold one name per series, or nothing where the
-// corpus has no such level.
+// Names of the series, in the order of all arrays. `store` and `item` hold one name per series, or nothing
+// where the corpus has no such level.
 struct SeriesNames {
   std::vector<std::string> series, store, item;
 };
@@ -45,12 +45,13 @@ struct BundleInfo {
 // What opening a bundle checks besides the files themselves.
 enum class GoldenCheck { run, skip };
 
-// A bundle opened for reading. Opening checks every file against its digest and the forecasts of the golden cases
-// against LibTorch's, so that a damaged file or a CPU that computes something else never makes an order. Throws
-// Error(data) naming the file, or the series and the difference. Immutable afterwards.
+// A bundle opened for reading. Opening checks every file against its digest and the forecasts of the golden
+// cases against LibTorch's, so that a damaged file or a CPU that computes something else never makes an
+// order. Throws Error(data) naming the file, or the series and the difference. Immutable afterwards.
 class Bundle {
  public:
-  explicit Bundle(const std::filesystem::path& folder, Isa isa = best_isa(), GoldenCheck golden = GoldenCheck::run);
+  explicit Bundle(const std::filesystem::path& folder, Isa isa = best_isa(),
+                  GoldenCheck golden = GoldenCheck::run);
 
   const BundleInfo& info() const { return info_; }
   const SeriesNames& names() const { return names_; }

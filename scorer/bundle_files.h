@@ -15,10 +15,14 @@ constexpr const char* kCopula = "copula.safetensors";
 constexpr const char* kGolden = "golden.safetensors";
 
 // Every file whose digest bundle.json holds.
-constexpr std::array kDigested = {"model/model.json",         "model/tower/config.json",
-                                  "model/tower/model.safetensors", "model/fusion.safetensors",
-                                  kFeatures,                  kNames,
-                                  kArrays,                    kCopula,
+constexpr std::array kDigested = {"model/model.json",
+                                  "model/tower/config.json",
+                                  "model/tower/model.safetensors",
+                                  "model/fusion.safetensors",
+                                  kFeatures,
+                                  kNames,
+                                  kArrays,
+                                  kCopula,
                                   kGolden};
 
 }  // namespace shelfcast::scorer::files

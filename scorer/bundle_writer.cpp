@@ -14,7 +14,9 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 void require(bool condition, const std::string& what) {
-  if (!condition) throw input_error("the bundle's " + what + " do not fit the model", {}, "this is for the exporter to fix");
+  if (!condition)
+    throw input_error("the bundle's " + what + " do not fit the model", {},
+                      "this is for the exporter to fix");
 }
 
 void check_contents(const BundleContents& c, const ModelConfig& m) {
@@ -29,7 +31,8 @@ void check_contents(const BundleContents& c, const ModelConfig& m) {
   require(std::ssize(c.past_codes_bct) == n * std::ssize(m.past_cardinalities) * m.context, "past codes");
   require(std::ssize(c.known_codes_bcu) == n * std::ssize(m.known_cardinalities) * span, "known codes");
   require(std::ssize(c.statics_bs) == n * std::ssize(m.static_cardinalities), "statics");
-  require(c.copula.correlation.size == m.horizon && std::ssize(c.copula.correlation.values) == m.horizon * m.horizon,
+  require(c.copula.correlation.size == m.horizon &&
+              std::ssize(c.copula.correlation.values) == m.horizon * m.horizon,
           "correlations");
   require(golden > 0, "golden cases");
   require(std::ssize(c.golden.quantiles_gqh) == golden * levels * m.horizon, "golden quantiles");
@@ -49,8 +52,8 @@ TensorToStore to_store(std::string name, std::vector<std::int64_t> shape, std::s
   return {std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)};
 }
 
-// Tensors cut out of an array [series, count, width], one a column; a column that is the same for all series is kept
-// once. Owns the copies that the tensors point to.
+// Tensors cut out of an array [series, count, width], one a column; a column that is the same for all series
+// is kept once. Owns the copies that the tensors point to.
 template <typename T>
 class Columns {
  public:
@@ -65,7 +68,8 @@ class Columns {
       const bool shared = all_rows_equal(column, series, width);
       if (shared) column.resize(static_cast<std::size_t>(width));
       copies_.push_back(std::move(column));
-      tensors_.push_back(to_store<T>(fmt::format("{}.{}", name, i), {shared ? 1 : series, width}, copies_.back()));
+      tensors_.push_back(
+          to_store<T>(fmt::format("{}.{}", name, i), {shared ? 1 : series, width}, copies_.back()));
     }
   }
   const std::vector<TensorToStore>& tensors() const { return tensors_; }
@@ -76,7 +80,8 @@ class Columns {
       if (!std::equal(column.begin(), column.begin() + width, column.begin() + b * width)) return false;
     return true;
   }
-  std::vector<std::vector<T>> copies_;  // moving the outer vector's elements keeps their numbers where they are
+  std::vector<std::vector<T>>
+      copies_;  // moving the outer vector's elements keeps their numbers where they are
   std::vector<TensorToStore> tensors_;
 };
 
@@ -120,7 +125,8 @@ void write_golden(const fs::path& path, const GoldenCases& golden, const ModelCo
 void copy_model(const fs::path& from, const fs::path& to) {
   std::error_code failed;
   fs::create_directories(to / "tower", failed);
-  for (const char* name : {"model.json", "tower/config.json", "tower/model.safetensors", "fusion.safetensors"})
+  for (const char* name :
+       {"model.json", "tower/config.json", "tower/model.safetensors", "fusion.safetensors"})
     if (!failed) fs::copy_file(from / name, to / name, failed);
   if (failed) throw io_error("cannot copy the model " + from.string() + " into the bundle", failed.value());
 }
@@ -129,7 +135,8 @@ std::string names_json(const SeriesNames& names) {
   try {
     return Json{{"series", names.series}, {"store", names.store}, {"item", names.item}}.dump();
   } catch (const Json::exception& error) {
-    throw input_error("a name of a series, store or item is not UTF-8", error.what(), "convert the corpus' source");
+    throw input_error("a name of a series, store or item is not UTF-8", error.what(),
+                      "convert the corpus' source");
   }
 }
 

@@ -10,8 +10,9 @@
 
 namespace shelfcast::scorer {
 
-// What an export brings. Arrays are those of data::Batch for one window per series whose origin is the step after the
-// last day: b series, t context steps, u context then horizon steps, n numeric columns, c categorical columns, s statics.
+// What an export brings. Arrays are those of data::Batch for one window per series whose origin is the step
+// after the last day: b series, t context steps, u context then horizon steps, n numeric columns, c
+// categorical columns, s statics.
 struct BundleContents {
   std::string name, created_by;
   Date first_day{};
@@ -25,9 +26,9 @@ struct BundleContents {
   GoldenCases golden;
 };
 
-// Writes the bundle beside `folder`, opens it as a reader would (golden cases included) and puts it in place. Throws
-// Error(input) when `folder` exists or arrays do not fit the model, Error(data) when the scorer does not reproduce
-// the golden cases, Error(io). Leaves nothing half-written behind.
+// Writes the bundle beside `folder`, opens it as a reader would (golden cases included) and puts it in place.
+// Throws Error(input) when `folder` exists or arrays do not fit the model, Error(data) when the scorer does
+// not reproduce the golden cases, Error(io). Leaves nothing half-written behind.
 void write_bundle(const std::filesystem::path& folder, const BundleContents& contents);
 
 }  // namespace shelfcast::scorer

@@ -9,10 +9,12 @@
 namespace shelfcast::scorer {
 namespace {
 
-// The bytes of the UTF-8 character that starts at `at`, or 0 when there is none (overlong forms and surrogates
-// included).
+// The bytes of the UTF-8 character that starts at `at`, or 0 when there is none (overlong forms and
+// surrogates included).
 std::size_t utf8_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U; };
+  const auto byte = [&](std::size_t i) {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+  };
   const unsigned first = byte(0);
   const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
   if (first < 0x80) return 1;
@@ -59,7 +61,8 @@ class Parser {
     std::int64_t line = 1;
     for (std::size_t i = 0; i < text_.size();) {
       const std::size_t length = utf8_length(text_, i);
-      if (length == 0 || text_[i] == '\0') fail(line, "this is not UTF-8 text", "save the table as CSV in UTF-8");
+      if (length == 0 || text_[i] == '\0')
+        fail(line, "this is not UTF-8 text", "save the table as CSV in UTF-8");
       if (text_[i] == '\n') ++line;
       i += length;
     }
@@ -120,17 +123,22 @@ CsvTable read_csv(const std::filesystem::path& path) {
   Parser parser(path, text);
   CsvTable table;
   CsvRow row;
-  if (!parser.next(row)) throw input_error(path.string() + " is empty", {}, "its first line names the columns");
+  if (!parser.next(row))
+    throw input_error(path.string() + " is empty", {}, "its first line names the columns");
   for (const std::string& name : row.cells) table.header.push_back(trimmed(name));
   if (table.header.size() == 1)
     for (const char separator : {';', '\t'})
       if (table.header[0].find(separator) != std::string::npos)
-        parser.fail(row.line, separator == ';' ? "the columns are separated by semicolons" : "the columns are separated by tabs",
+        parser.fail(row.line,
+                    separator == ';' ? "the columns are separated by semicolons"
+                                     : "the columns are separated by tabs",
                     "save the table with commas");
   while (parser.next(row)) {
     if (row.cells.size() != table.header.size())
-      parser.fail(row.line, fmt::format("{} cells, but the header names {} columns", row.cells.size(), table.header.size()),
-                  "quote cells that hold a comma");
+      parser.fail(
+          row.line,
+          fmt::format("{} cells, but the header names {} columns", row.cells.size(), table.header.size()),
+          "quote cells that hold a comma");
     table.rows.push_back(row);
   }
   return table;

@@ -1,5 +1,5 @@
-// A small, strict reader of CSV files (RFC 4180): quotes, line breaks inside them, UTF-8 with or without a byte order
-// mark, LF or CRLF.
+// A small, strict reader of CSV files (RFC 4180): quotes, line breaks inside them, UTF-8 with or without a
+// byte order mark, LF or CRLF.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct CsvTable {
   std::vector<CsvRow> rows;  // as many cells as the header has; empty lines are left out
 };
 
-// Throws Error(io), or Error(input) naming file and line: no header, a row with another number of cells, a quote that is
-// never closed, bytes that are not UTF-8, another separator than the comma.
+// Throws Error(io), or Error(input) naming file and line: no header, a row with another number of cells, a
+// quote that is never closed, bytes that are not UTF-8, another separator than the comma.
 CsvTable read_csv(const std::filesystem::path& path);
 
 // One cell for writing: quoted when it has to be.

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::int64_t kBlock = 32;  // series a thread takes at a time
 
-void check_column(const Rows<std::int32_t>& column, std::int64_t series, std::int64_t length, std::int64_t cardinality,
-                  const std::string& name) {
+void check_column(const Rows<std::int32_t>& column, std::int64_t series, std::int64_t length,
+                  std::int64_t cardinality, const std::string& name) {
   for (std::int64_t b = 0; b < (column.stride == 0 ? 1 : series); ++b)
     for (std::int64_t t = 0; t < length; ++t)
       if (const std::int32_t code = column.row(b)[t]; code < 0 || code >= cardinality)
@@ -24,8 +24,9 @@ void check_column(const Rows<std::int32_t>& column, std::int64_t series, std::in
 }
 
 // Rows [first, first + count) of `out`.
-void forecast_block(const DemandModel& model, const ModelInputs& inputs, const std::vector<std::int64_t>& which,
-                    std::int64_t first, std::int64_t count, ForwardScratch& scratch, Forecasts& out) {
+void forecast_block(const DemandModel& model, const ModelInputs& inputs,
+                    const std::vector<std::int64_t>& which, std::int64_t first, std::int64_t count,
+                    ForwardScratch& scratch, Forecasts& out) {
   std::vector<std::int64_t> series(static_cast<std::size_t>(count));
   if (which.empty()) {
     std::iota(series.begin(), series.end(), first);
@@ -33,14 +34,15 @@ void forecast_block(const DemandModel& model, const ModelInputs& inputs, const s
     std::copy_n(which.begin() + first, count, series.begin());
   }
   model.forecast(inputs, series, scratch,
-                 {out.quantiles_bqh.data() + first * out.levels * out.horizon, out.mean_bh.data() + first * out.horizon,
-                  out.scale_b.data() + first});
+                 {out.quantiles_bqh.data() + first * out.levels * out.horizon,
+                  out.mean_bh.data() + first * out.horizon, out.scale_b.data() + first});
 }
 
 // Threads take blocks until none is left or one of them fails.
 class Work {
  public:
-  Work(const DemandModel& model, const ModelInputs& inputs, const std::vector<std::int64_t>& which, Forecasts& out)
+  Work(const DemandModel& model, const ModelInputs& inputs, const std::vector<std::int64_t>& which,
+       Forecasts& out)
       : model_(model), inputs_(inputs), which_(which), out_(out) {}
 
   // Takes blocks; `each` is called after every block of this thread.
@@ -80,18 +82,20 @@ void check_codes(const ModelInputs& inputs, const ModelConfig& config) {
     check_column(inputs.past_codes[c], inputs.series, config.context, config.past_cardinalities[c],
                  fmt::format("past categorical column {}", c));
   for (std::size_t c = 0; c < inputs.known_codes.size(); ++c)
-    check_column(inputs.known_codes[c], inputs.series, config.context + config.horizon, config.known_cardinalities[c],
-                 fmt::format("known categorical column {}", c));
+    check_column(inputs.known_codes[c], inputs.series, config.context + config.horizon,
+                 config.known_cardinalities[c], fmt::format("known categorical column {}", c));
   for (std::size_t s = 0; s < config.static_cardinalities.size(); ++s)
     for (std::int64_t b = 0; b < inputs.series; ++b)
-      if (const std::int32_t code = inputs.statics.row(b)[s]; code < 0 || code >= config.static_cardinalities[s])
+      if (const std::int32_t code = inputs.statics.row(b)[s];
+          code < 0 || code >= config.static_cardinalities[s])
         throw data_error(fmt::format("static {} of series {} has code {}", s, b, code),
                          fmt::format("the model knows 0 to {}", config.static_cardinalities[s] - 1),
                          "export the bundle again");
 }
 
-Forecasts forecast(const DemandModel& model, const ModelInputs& inputs, const std::vector<std::int64_t>& which,
-                   int threads, const std::function<void(std::int64_t)>& progress) {
+Forecasts forecast(const DemandModel& model, const ModelInputs& inputs,
+                   const std::vector<std::int64_t>& which, int threads,
+                   const std::function<void(std::int64_t)>& progress) {
   Forecasts out;
   out.series = which.empty() ? inputs.series : std::ssize(which);
   out.levels = std::ssize(model.config().quantiles);

@@ -20,10 +20,11 @@ struct Forecasts {
 // Throws Error(data) naming the first column, series and step whose code the model has no embedding for.
 void check_codes(const ModelInputs& inputs, const ModelConfig& config);
 
-// Forecasts series `which` of `inputs` (all of them when empty), in that order, on `threads` threads. The numbers do
-// not depend on `threads`, bit for bit. `inputs` passed check_codes(). `progress` (may be empty) is called from the
-// calling thread with the number of series done.
-Forecasts forecast(const DemandModel& model, const ModelInputs& inputs, const std::vector<std::int64_t>& which,
-                   int threads, const std::function<void(std::int64_t)>& progress = {});
+// Forecasts series `which` of `inputs` (all of them when empty), in that order, on `threads` threads. The
+// numbers do not depend on `threads`, bit for bit. `inputs` passed check_codes(). `progress` (may be empty)
+// is called from the calling thread with the number of series done.
+Forecasts forecast(const DemandModel& model, const ModelInputs& inputs,
+                   const std::vector<std::int64_t>& which, int threads,
+                   const std::function<void(std::int64_t)>& progress = {});
 
 }  // namespace shelfcast::scorer

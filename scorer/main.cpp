@@ -24,9 +24,10 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("bundle", options.bundle, "folder made by shelfcast export")->required();
-  app.add_option("--stock", options.stock,
-                 "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
-                 "review_period, service_level, price, unit_cost, shortage_cost, holding_cost, moq, pack_size");
+  app.add_option(
+      "--stock", options.stock,
+      "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
+      "review_period, service_level, price, unit_cost, shortage_cost, holding_cost, moq, pack_size");
   app.add_option("--out", options.out, "orders as CSV");
   app.add_option("--forecast", options.forecast, "also write the forecasts of the table's series as CSV");
   app.add_option("--template", options.stock_template, "write a stock table to fill in, and stop");
@@ -34,12 +35,16 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--service-level", options.defaults.service_level,
                  "probability of no stock-out until the next delivery, where the table says nothing")
       ->capture_default_str();
-  app.add_option("--lead-time", options.defaults.lead_time, "steps from order to delivery, where the table says nothing")
+  app.add_option("--lead-time", options.defaults.lead_time,
+                 "steps from order to delivery, where the table says nothing")
       ->capture_default_str();
-  app.add_option("--review", options.defaults.review_period, "steps between orders, where the table says nothing")
+  app.add_option("--review", options.defaults.review_period,
+                 "steps between orders, where the table says nothing")
       ->capture_default_str();
-  app.add_option("--moq", options.defaults.moq, "smallest order, where the table says nothing")->capture_default_str();
-  app.add_option("--pack-size", options.defaults.pack_size, "orders are multiples of it, where the table says nothing")
+  app.add_option("--moq", options.defaults.moq, "smallest order, where the table says nothing")
+      ->capture_default_str();
+  app.add_option("--pack-size", options.defaults.pack_size,
+                 "orders are multiples of it, where the table says nothing")
       ->capture_default_str();
   app.add_option("--threads", options.threads, "threads")->capture_default_str();
 }
@@ -63,16 +68,17 @@ void print_summary(const Options& options, const Bundle& bundle, const StockTabl
   }
   fmt::print("orders: {}\n", options.out);
   if (!options.forecast.empty()) fmt::print("forecasts: {}\n", options.forecast);
-  fmt::print("{:.0f} series/s on {} thread{}, {}\n", static_cast<double>(orders.size()) / seconds, options.threads,
-             options.threads == 1 ? "" : "s", to_string(best_isa()));
+  fmt::print("{:.0f} series/s on {} thread{}, {}\n", static_cast<double>(orders.size()) / seconds,
+             options.threads, options.threads == 1 ? "" : "s", to_string(best_isa()));
 }
 
 void score(Options& options) {
   if (options.threads < 1 || options.threads > 1024)
     throw input_error(fmt::format("--threads is {}", options.threads), {}, "give a number from 1 to 1024");
   if (options.stock_template.empty() && (options.stock.empty() || options.out.empty()))
-    throw input_error(options.stock.empty() ? "--stock is missing" : "--out is missing", {},
-                      "say: shelfcast-score BUNDLE --stock stock.csv --out orders.csv, or --template stock.csv");
+    throw input_error(
+        options.stock.empty() ? "--stock is missing" : "--out is missing", {},
+        "say: shelfcast-score BUNDLE --stock stock.csv --out orders.csv, or --template stock.csv");
   options.defaults.policy = parse_policy(options.policy);
   const Bundle bundle(options.bundle);
   if (!options.stock_template.empty()) {
@@ -80,7 +86,8 @@ void score(Options& options) {
     fmt::print("a stock table of {} series to fill in: {}\n", bundle.info().series, options.stock_template);
     return;
   }
-  const StockTable table = read_stock_table(options.stock, bundle.names(), bundle.info().horizon, options.defaults);
+  const StockTable table =
+      read_stock_table(options.stock, bundle.names(), bundle.info().horizon, options.defaults);
   std::vector<std::int64_t> which;
   for (const StockRow& row : table.rows) which.push_back(row.series);
   const auto start = std::chrono::steady_clock::now();

@@ -58,14 +58,16 @@ std::string number(double value) {
 
 }  // namespace
 
-std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts, int threads) {
+std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts,
+                               int threads) {
   SHELFCAST_ASSERT(forecasts.series == std::ssize(table.rows));
   const LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, order_path_options(),
                               bundle.copula().recalibration);
   std::vector<Order> orders(table.rows.size());
   for_each_row(orders.size(), threads, [&](std::size_t i) {
     const StockRow& row = table.rows[i];
-    orders[i] = decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_days()));
+    orders[i] =
+        decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_days()));
   });
   return orders;
 }
@@ -77,19 +79,21 @@ void write_orders(const std::filesystem::path& path, const SeriesNames& names, c
   for (std::size_t i = 0; i < orders.size(); ++i) {
     const std::int64_t series = table.rows[i].series;
     const Order& order = orders[i];
-    const auto name = [&](const std::vector<std::string>& list) { return list.empty() ? "" : csv_cell(list[series]); };
-    fmt::format_to(std::back_inserter(text), "{},{},{},{},{},{},{},{},{},{}\n", csv_cell(names.series[series]),
-                   name(names.store), name(names.item), number(order.forecast), number(order.safety_stock),
-                   number(order.on_hand), number(order.on_order), number(order.level), number(order.order),
-                   csv_cell(order.reason));
+    const auto name = [&](const std::vector<std::string>& list) {
+      return list.empty() ? "" : csv_cell(list[series]);
+    };
+    fmt::format_to(std::back_inserter(text), "{},{},{},{},{},{},{},{},{},{}\n",
+                   csv_cell(names.series[series]), name(names.store), name(names.item),
+                   number(order.forecast), number(order.safety_stock), number(order.on_hand),
+                   number(order.on_order), number(order.level), number(order.order), csv_cell(order.reason));
     if (text.size() > 1 << 20) file.write(text), text.clear();
   }
   file.write(text);
   file.commit();
 }
 
-void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, const std::vector<std::int64_t>& which,
-                     const Forecasts& forecasts) {
+void write_forecasts(const std::filesystem::path& path, const Bundle& bundle,
+                     const std::vector<std::int64_t>& which, const Forecasts& forecasts) {
   AtomicFile file(path);
   const TimeAxis axis{bundle.info().first_day, bundle.info().frequency};
   std::string text = "series,date,mean";
@@ -102,7 +106,8 @@ void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, co
       fmt::format_to(std::back_inserter(text), "{},{},{:.6g}", name, format_date(axis.date_of(h)),
                      forecasts.mean_bh[b * horizon + h]);
       for (std::int64_t q = 0; q < levels; ++q)
-        fmt::format_to(std::back_inserter(text), ",{:.6g}", forecasts.quantiles_bqh[(b * levels + q) * horizon + h]);
+        fmt::format_to(std::back_inserter(text), ",{:.6g}",
+                       forecasts.quantiles_bqh[(b * levels + q) * horizon + h]);
       text += '\n';
     }
     if (text.size() > 1 << 20) file.write(text), text.clear();

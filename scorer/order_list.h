@@ -10,17 +10,18 @@
 
 namespace shelfcast::scorer {
 
-// One order per row of `table`; row i of `forecasts` is that of table row i. On `threads` threads; the orders do not
-// depend on how many.
-std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts, int threads);
+// One order per row of `table`; row i of `forecasts` is that of table row i. On `threads` threads; the orders
+// do not depend on how many.
+std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts,
+                               int threads);
 
 // series, store, item, forecast, safety_stock, on_hand, on_order, level, order, reason. Atomic.
 void write_orders(const std::filesystem::path& path, const SeriesNames& names, const StockTable& table,
                   const std::vector<Order>& orders);
 
-// series, date, mean and one column a quantile level; one row a series and step. Row i of `forecasts` is series
-// `which[i]`. Atomic.
-void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, const std::vector<std::int64_t>& which,
-                     const Forecasts& forecasts);
+// series, date, mean and one column a quantile level; one row a series and step. Row i of `forecasts` is
+// series `which[i]`. Atomic.
+void write_forecasts(const std::filesystem::path& path, const Bundle& bundle,
+                     const std::vector<std::int64_t>& which, const Forecasts& forecasts);
 
 }  // namespace shelfcast::scorer

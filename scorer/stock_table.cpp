@@ -17,8 +17,8 @@ namespace {
 
 const std::vector<std::string>& known_columns() {
   static const std::vector<std::string> kNames = {
-      "series",        "store", "item",  "on_hand",      "on_order",      "lead_time", "review_period",
-      "service_level", "price", "moq",   "unit_cost",    "holding_cost",  "shortage_cost", "pack_size"};
+      "series",        "store", "item", "on_hand",   "on_order",     "lead_time",     "review_period",
+      "service_level", "price", "moq",  "unit_cost", "holding_cost", "shortage_cost", "pack_size"};
   return kNames;
 }
 
@@ -51,8 +51,9 @@ class Reader {
              fmt::format("its first row is line {}", first->second), "keep one row a series");
     }
     if (stock.rows.empty())
-      throw input_error(path_.string() + " has no rows", {},
-                        "write one row a series; shelfcast-score BUNDLE --template FILE makes a table to fill in");
+      throw input_error(
+          path_.string() + " has no rows", {},
+          "write one row a series; shelfcast-score BUNDLE --template FILE makes a table to fill in");
     return stock;
   }
 
@@ -83,9 +84,10 @@ class Reader {
   }
 
   [[noreturn]] void missing(const std::string& name) const {
-    throw input_error(fmt::format("{} has no column \"{}\"", path_.string(), name),
-                      fmt::format("its columns are {}", fmt::join(table_.header, ", ")),
-                      name == "series" ? "name each row's series, or its store and item" : "units on the shelf");
+    throw input_error(
+        fmt::format("{} has no column \"{}\"", path_.string(), name),
+        fmt::format("its columns are {}", fmt::join(table_.header, ", ")),
+        name == "series" ? "name each row's series, or its store and item" : "units on the shelf");
   }
 
   void index_series() {
@@ -127,7 +129,8 @@ class Reader {
     double value = 0.0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failed != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
-      fail(row, fmt::format("{} is \"{}\", which is not a number", name, text), {}, "write numbers like 12 or 12.5");
+      fail(row, fmt::format("{} is \"{}\", which is not a number", name, text), {},
+           "write numbers like 12 or 12.5");
     return value;
   }
   double at_least(double smallest, const CsvRow& row, const std::string& name, double otherwise) const {
@@ -154,7 +157,8 @@ class Reader {
     if (!(costs.underage > 0.0))
       fail(row, fmt::format("a missing unit costs {}, so nothing would ever be ordered", costs.underage), {},
            "a price above unit_cost or a positive shortage_cost");
-    if (!(costs.overage > 0.0)) fail(row, fmt::format("an unsold unit costs {}, which must be above 0", costs.overage));
+    if (!(costs.overage > 0.0))
+      fail(row, fmt::format("an unsold unit costs {}, which must be above 0", costs.overage));
     return costs;
   }
 
@@ -169,14 +173,16 @@ class Reader {
   StockPosition read_position(const CsvRow& cells, const std::string& series) const {
     StockPosition position;
     position.row = fmt::format("{}:{} ({})", path_.string(), cells.line, series);
-    if (!number(cells, "on_hand")) fail(cells, "on_hand is empty", {}, "write 0 when nothing is on the shelf");
+    if (!number(cells, "on_hand"))
+      fail(cells, "on_hand is empty", {}, "write 0 when nothing is on the shelf");
     position.on_hand = at_least(0.0, cells, "on_hand", 0.0);
     position.on_order = at_least(0.0, cells, "on_order", 0.0);
     position.lead_days = whole(0, cells, "lead_time", defaults_.lead_time);
     position.review_days = whole(1, cells, "review_period", defaults_.review_period);
     if (position.protection_days() > horizon_)
-      fail(cells, fmt::format("lead time {} and review period {} make {} steps", position.lead_days,
-                              position.review_days, position.protection_days()),
+      fail(cells,
+           fmt::format("lead time {} and review period {} make {} steps", position.lead_days,
+                       position.review_days, position.protection_days()),
            fmt::format("the bundle forecasts {}", horizon_), "shorten them or train with a longer horizon");
     position.minimum_order = at_least(0.0, cells, "moq", defaults_.moq);
     position.pack = at_least(0.0, cells, "pack_size", defaults_.pack_size);
@@ -187,7 +193,8 @@ class Reader {
   PolicyConfig read_policy(const CsvRow& cells) const {
     PolicyConfig policy{defaults_.policy, std::nullopt, costs(cells)};
     const auto level = number(cells, "service_level");
-    if (level && policy.costs) fail(cells, "both a service level and costs are given", {}, "leave one of them empty");
+    if (level && policy.costs)
+      fail(cells, "both a service level and costs are given", {}, "leave one of them empty");
     if (policy.costs) return policy;
     if (policy.policy == Policy::newsvendor)
       fail(cells, "the newsvendor policy has no costs", "it weighs a unit short against a unit over",
@@ -218,7 +225,8 @@ StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames
   return Reader(path, names, horizon, defaults).read();
 }
 
-void write_stock_template(const std::filesystem::path& path, const SeriesNames& names, const StockDefaults& defaults) {
+void write_stock_template(const std::filesystem::path& path, const SeriesNames& names,
+                          const StockDefaults& defaults) {
   std::string text = "series,on_hand,on_order,lead_time,review_period,service_level,moq,pack_size\n";
   for (const std::string& name : names.series)
     text += fmt::format("{},0,0,{},{},{},{},{}\n", csv_cell(name), defaults.lead_time, defaults.review_period,

@@ -30,15 +30,16 @@ struct StockTable {
   std::vector<std::string> ignored_columns;
 };
 
-// Reads a table with the columns `series` (or `store` and `item`) and `on_hand`, and optionally `on_order`, `lead_time`,
-// `review_period`, `service_level`, `unit_cost`, `price`, `holding_cost`, `shortage_cost`, `moq`, `pack_size`; empty cells
-// take the default. With costs a missing unit costs `shortage_cost`, else price - unit_cost; an unsold one `holding_cost`,
-// else unit_cost.
-// Throws Error(input) naming file, line and remedy.
+// Reads a table with the columns `series` (or `store` and `item`) and `on_hand`, and optionally `on_order`,
+// `lead_time`, `review_period`, `service_level`, `unit_cost`, `price`, `holding_cost`, `shortage_cost`,
+// `moq`, `pack_size`; empty cells take the default. With costs a missing unit costs `shortage_cost`, else
+// price - unit_cost; an unsold one `holding_cost`, else unit_cost. Throws Error(input) naming file, line and
+// remedy.
 StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                             const StockDefaults& defaults);
 
 // A table with one row a series to fill in. Atomic.
-void write_stock_template(const std::filesystem::path& path, const SeriesNames& names, const StockDefaults& defaults);
+void write_stock_template(const std::filesystem::path& path, const SeriesNames& names,
+                          const StockDefaults& defaults);
 
 }  // namespace shelfcast::scorer

@@ -28,7 +28,8 @@ std::span<const std::byte> bytes_of(const at::Tensor& flat, const parallel::Flat
 void write_moments(const fs::path& path, const parallel::FlatBuffers& buffers, const AdamW& optimizer) {
   std::vector<TensorToStore> tensors;
   for (const parallel::FlatRange& range : buffers.ranges()) {
-    tensors.push_back({range.name + ".first_moment", DType::f32, range.shape, bytes_of(optimizer.first_moment(), range)});
+    tensors.push_back(
+        {range.name + ".first_moment", DType::f32, range.shape, bytes_of(optimizer.first_moment(), range)});
     tensors.push_back(
         {range.name + ".second_moment", DType::f32, range.shape, bytes_of(optimizer.second_moment(), range)});
   }
@@ -60,8 +61,10 @@ std::string damage_of_file(const fs::path& path, const std::string& name, const 
   const std::uintmax_t size = fs::file_size(path, failed);
   if (failed) return name + " is missing";
   if (size != expected.at("bytes").get<std::uintmax_t>())
-    return fmt::format("{} has {} bytes instead of {}", name, size, expected.at("bytes").get<std::uintmax_t>());
-  if (digest_file(path) != expected.at("digest").get<std::string>()) return name + " does not match its checksum";
+    return fmt::format("{} has {} bytes instead of {}", name, size,
+                       expected.at("bytes").get<std::uintmax_t>());
+  if (digest_file(path) != expected.at("digest").get<std::string>())
+    return name + " does not match its checksum";
   return "";
 }
 
@@ -73,8 +76,9 @@ json read_json(const fs::path& path) {
 
 }  // namespace
 
-void Checkpoints::save(const models::DemandModel& model, const parallel::FlatBuffers& buffers, const AdamW& optimizer,
-                       const TrainState& state, const std::string& recipe_yaml, const json& conditions) const {
+void Checkpoints::save(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
+                       const AdamW& optimizer, const TrainState& state, const std::string& recipe_yaml,
+                       const json& conditions) const {
   const fs::path target = path_of(state.step);
   // A damaged folder of this very step may be in the way after a resume from an older one.
   if (fs::exists(target)) fs::remove_all(target);
@@ -83,7 +87,8 @@ void Checkpoints::save(const models::DemandModel& model, const parallel::FlatBuf
   write_moments(folder.staging() / kOptimizer, buffers, optimizer);
   write_file_atomically(folder.staging() / kState, state_to_json(state, conditions).dump(2) + "\n");
   write_file_atomically(folder.staging() / "recipe.yaml", recipe_yaml);
-  const json manifest = {{"format", "shelfcast-checkpoint"}, {"format_version", 1}, {"files", describe_files(folder.staging())}};
+  const json manifest = {
+      {"format", "shelfcast-checkpoint"}, {"format_version", 1}, {"files", describe_files(folder.staging())}};
   write_file_atomically(folder.staging() / kManifest, manifest.dump(2) + "\n");
   folder.commit();
 }
@@ -95,7 +100,8 @@ std::vector<std::int64_t> Checkpoints::steps() const {
     const std::string name = entry.path().filename().string();
     std::int64_t step = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-    if (error == std::errc() && end == name.data() + name.size() && entry.is_directory()) steps.push_back(step);
+    if (error == std::errc() && end == name.data() + name.size() && entry.is_directory())
+      steps.push_back(step);
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -122,8 +128,9 @@ std::optional<std::int64_t> Checkpoints::newest_valid() const {
   for (auto step = all.rbegin(); step != all.rend(); ++step) {
     const std::string what = damage(*step);
     if (what.empty()) return *step;
-    log::warn(fmt::format("checkpoint {} is damaged ({}) - skipping it, the work since the one before it is lost",
-                          path_of(*step).string(), what));
+    log::warn(
+        fmt::format("checkpoint {} is damaged ({}) - skipping it, the work since the one before it is lost",
+                    path_of(*step).string(), what));
   }
   return std::nullopt;
 }
@@ -135,8 +142,8 @@ std::optional<std::int64_t> Checkpoints::best_valid() const {
   if (best < 0 || best == *newest) return newest;
   const std::string what = damage(best);
   if (what.empty()) return best;
-  log::warn(fmt::format("the best checkpoint {} is damaged ({}) - using {} instead", path_of(best).string(), what,
-                        path_of(*newest).string()));
+  log::warn(fmt::format("the best checkpoint {} is damaged ({}) - using {} instead", path_of(best).string(),
+                        what, path_of(*newest).string()));
   return newest;
 }
 
@@ -150,9 +157,12 @@ TrainState Checkpoints::read_state(std::int64_t step) const {
   return result;
 }
 
-json Checkpoints::read_conditions(std::int64_t step) const { return read_json(path_of(step) / kState).at("conditions"); }
+json Checkpoints::read_conditions(std::int64_t step) const {
+  return read_json(path_of(step) / kState).at("conditions");
+}
 
-void Checkpoints::read_optimizer(std::int64_t step, const parallel::FlatBuffers& buffers, AdamW& optimizer) const {
+void Checkpoints::read_optimizer(std::int64_t step, const parallel::FlatBuffers& buffers,
+                                 AdamW& optimizer) const {
   const SafetensorsFile file(path_of(step) / kOptimizer);
   const auto copy = [&](const parallel::FlatRange& range, const char* suffix, const at::Tensor& flat) {
     const StoredTensor& stored = file.at(range.name + suffix);

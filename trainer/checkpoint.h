@@ -20,14 +20,15 @@ struct TrainState {
   std::int64_t validations_without_best = 0;
 };
 
-// checkpoints/<step>/: tower/ (published form), fusion.safetensors, model.json, optimizer-00001-of-00001.safetensors,
-// state.json, recipe.yaml, manifest.json (bytes and digest of every file). Called on rank 0.
+// checkpoints/<step>/: tower/ (published form), fusion.safetensors, model.json,
+// optimizer-00001-of-00001.safetensors, state.json, recipe.yaml, manifest.json (bytes and digest of every
+// file). Called on rank 0.
 class Checkpoints {
  public:
   explicit Checkpoints(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Writes beside and renames. `conditions`: what bits depend on (ranks, threads, buckets, build, CPU), stored in
-  // state.json. Throws Error(io) (full disk), leaving the older checkpoints as they were.
+  // Writes beside and renames. `conditions`: what bits depend on (ranks, threads, buckets, build, CPU),
+  // stored in state.json. Throws Error(io) (full disk), leaving the older checkpoints as they were.
   void save(const models::DemandModel& model, const parallel::FlatBuffers& buffers, const AdamW& optimizer,
             const TrainState& state, const std::string& recipe_yaml, const nlohmann::json& conditions) const;
 
@@ -37,7 +38,8 @@ class Checkpoints {
 
   // "" when every file of the checkpoint is what its manifest says, else what is wrong with which file.
   std::string damage(std::int64_t step) const;
-  // The newest whole checkpoint; damaged newer ones are named in a warning and skipped. nullopt when there is none.
+  // The newest whole checkpoint; damaged newer ones are named in a warning and skipped. nullopt when there is
+  // none.
   std::optional<std::int64_t> newest_valid() const;
   // The best whole checkpoint by the newest state; falls back to the newest. nullopt when there is none.
   std::optional<std::int64_t> best_valid() const;

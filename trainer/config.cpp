@@ -24,7 +24,8 @@ void OptimizerConfig::validate() const {
                       "use adamw, the only one this version has");
   if (!(lr > 0)) throw input_error("train.optimizer.lr must be positive", fmt::format("it is {}", lr));
   if (!(weight_decay >= 0))
-    throw input_error("train.optimizer.weight_decay must not be negative", fmt::format("it is {}", weight_decay));
+    throw input_error("train.optimizer.weight_decay must not be negative",
+                      fmt::format("it is {}", weight_decay));
   for (const double beta : {beta1, beta2})
     if (!(beta >= 0 && beta < 1))
       throw input_error("train.optimizer.beta1 and beta2 must be in [0, 1)", fmt::format("one is {}", beta));

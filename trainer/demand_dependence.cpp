@@ -29,24 +29,27 @@ JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues&
                            std::int64_t horizon) {
   const auto levels = static_cast<std::int64_t>(values.levels.size());
   const data::Window& window = batch.window_b[static_cast<std::size_t>(row)];
-  JudgedWindow judged{{}, {}, RandomStream(mix(mix(key_of("pit"), static_cast<std::uint64_t>(window.series)),
-                                               static_cast<std::uint64_t>(window.origin)))};
+  JudgedWindow judged{{},
+                      {},
+                      RandomStream(mix(mix(key_of("pit"), static_cast<std::uint64_t>(window.series)),
+                                       static_cast<std::uint64_t>(window.origin)))};
   for (std::int64_t step = 0; step < horizon; ++step) {
     judged.target_h.push_back(batch.target_bh[static_cast<std::size_t>(row * horizon + step)]);
     for (std::int64_t q = 0; q < levels; ++q)
-      judged.quantiles_hq.push_back(values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * horizon + step)]);
+      judged.quantiles_hq.push_back(
+          values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * horizon + step)]);
   }
   return judged;
 }
 
-// Windows after the training cut-off, as late as the data goes: the later ones are as far from training as the forecasts
-// to come, so their errors tell of drift, too.
+// Windows after the training cut-off, as late as the data goes: the later ones are as far from training as
+// the forecasts to come, so their errors tell of drift, too.
 std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::CorpusInfo& info) {
   const std::int64_t train_end = info.axis.step_at_or_before(*run.recipe.data.train_until);
   const std::int64_t horizon = run.features.horizon;
   const std::int64_t first = train_end + (info.demand_end - train_end) % horizon;
-  return choose_windows(mix(static_cast<std::uint64_t>(run.recipe.run.seed), key_of("dependence")), info.series, first,
-                        info.demand_end, horizon, kMostWindows);
+  return choose_windows(mix(static_cast<std::uint64_t>(run.recipe.run.seed), key_of("dependence")),
+                        info.series, first, info.demand_end, horizon, kMostWindows);
 }
 
 std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const std::vector<data::Window>& unseen) {
@@ -65,14 +68,15 @@ std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const std::vec
   return windows;
 }
 
-scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows, const std::vector<double>& levels,
-                                         std::int64_t horizon) {
+scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
+                                         const std::vector<double>& levels, std::int64_t horizon) {
   scorer::CopulaEstimator estimator(static_cast<int>(horizon));
   for (JudgedWindow& window : windows) {
     std::vector<double> pits;
     for (std::size_t step = 0; step < window.target_h.size(); ++step) {
       const double draw = window.draws.uniform();
-      const scorer::Marginal marginal(levels, std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size()));
+      const scorer::Marginal marginal(
+          levels, std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size()));
       const float target = window.target_h[step];
       pits.push_back(std::isnan(target)
                          ? std::numeric_limits<double>::quiet_NaN()
@@ -84,13 +88,15 @@ scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows, con
 }
 
 // PITs of the realised sums over `days` steps; windows with a missing step among them say nothing.
-std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand, int days) {
+std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand,
+                             int days) {
   std::vector<double> pits;
   for (JudgedWindow& window : windows) {
     double sum = 0;
     for (int step = 0; step < days; ++step) sum += window.target_h[static_cast<std::size_t>(step)];
     const double draw = window.draws.uniform();
-    if (!std::isnan(sum)) pits.push_back(demand.over(window.quantiles_hq, days).pit(sum, draw, scorer::DemandKind::counts));
+    if (!std::isnan(sum))
+      pits.push_back(demand.over(window.quantiles_hq, days).pit(sum, draw, scorer::DemandKind::counts));
   }
   return pits;
 }
@@ -114,7 +120,9 @@ DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& 
   DemandDependence dependence;
   scorer::Correlation correlation = scorer::Correlation::identity(static_cast<int>(run.features.horizon));
   if (unseen.empty()) {
-    log::warn("there is no demand after the training cut-off - steps are taken as independent, so sums of demand look too certain");
+    log::warn(
+        "there is no demand after the training cut-off - steps are taken as independent, so sums of demand "
+        "look too certain");
   } else {
     std::vector<JudgedWindow> windows = forecast_windows(run, unseen);
     dependence.windows = static_cast<std::int64_t>(windows.size());

@@ -1,5 +1,5 @@
-// How forecast errors of the horizon's steps move together, estimated on windows that training has not seen: what the distribution of
-// summed demand needs beside the quantiles of single steps.
+// How forecast errors of the horizon's steps move together, estimated on windows that training has not seen:
+// what the distribution of summed demand needs beside the quantiles of single steps.
 #pragma once
 
 #include "data/corpus.h"
@@ -13,10 +13,10 @@ struct DemandDependence {
   std::int64_t windows = 0;  // unseen windows it was estimated on
 };
 
-// Forecasts windows after the training cut-off, up to the last day of demand, turns each observed step into its place in the forecast distribution
-// (randomised PIT), estimates the correlation of their normal scores, and then fits, for sums over 1, 7, 14, ... steps,
-// how often the summed forecasts held what they promised (scorer::Recalibration). Without such windows steps are
-// taken as independent and a warning says so.
+// Forecasts windows after the training cut-off, up to the last day of demand, turns each observed step into
+// its place in the forecast distribution (randomised PIT), estimates the correlation of their normal scores,
+// and then fits, for sums over 1, 7, 14, ... steps, how often the summed forecasts held what they promised
+// (scorer::Recalibration). Without such windows steps are taken as independent and a warning says so.
 DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus);
 
 }  // namespace shelfcast::trainer

@@ -25,12 +25,14 @@ struct LastContexts {
 template <typename T>
 void append(std::vector<T>& all, const std::vector<T>& batch, std::int64_t rows, std::int64_t of) {
   const std::size_t each = batch.size() / static_cast<std::size_t>(of);
-  all.insert(all.end(), batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(each * static_cast<std::size_t>(rows)));
+  all.insert(all.end(), batch.begin(),
+             batch.begin() + static_cast<std::ptrdiff_t>(each * static_cast<std::size_t>(rows)));
 }
 
 // Windows of this batch that are not padding; padding rows stand at the end.
 std::int64_t real_rows(const data::Batch& batch) {
-  return std::count_if(batch.window_b.begin(), batch.window_b.end(), [](const data::Window& w) { return w.series >= 0; });
+  return std::count_if(batch.window_b.begin(), batch.window_b.end(),
+                       [](const data::Window& w) { return w.series >= 0; });
 }
 
 LastContexts read_last_contexts(const TrainedRun& run, const data::CorpusInfo& info) {
@@ -59,7 +61,8 @@ scorer::SeriesNames read_names(const data::Corpus& corpus) {
     if (name.empty()) return;
     const std::size_t index = corpus.info().static_index(name);
     for (const std::int32_t code : corpus.static_codes(index))
-      values.push_back(code < 0 ? "" : corpus.info().statics[index].vocabulary[static_cast<std::size_t>(code)]);
+      values.push_back(code < 0 ? ""
+                                : corpus.info().statics[index].vocabulary[static_cast<std::size_t>(code)]);
   };
   level(corpus.info().store_level, names.store);
   level(corpus.info().item_level, names.item);

@@ -9,12 +9,13 @@ namespace shelfcast::trainer {
 
 struct ExportResult {
   std::int64_t series = 0;
-  std::int64_t copula_windows = 0;  // windows after the training cut-off that the dependence between steps was estimated on
+  std::int64_t copula_windows =
+      0;  // windows after the training cut-off that the dependence between steps was estimated on
 };
 
-// Writes the bundle `out`: weights, columns, the last context of every series, the dependence of forecast errors between
-// steps (estimated on windows after the training cut-off), golden cases. Throws Error(input) when `out` exists, Error(data) when the
-// scorer does not reproduce the model's forecasts.
+// Writes the bundle `out`: weights, columns, the last context of every series, the dependence of forecast
+// errors between steps (estimated on windows after the training cut-off), golden cases. Throws Error(input)
+// when `out` exists, Error(data) when the scorer does not reproduce the model's forecasts.
 ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& out);
 
 }  // namespace shelfcast::trainer

@@ -36,14 +36,16 @@ std::string cell_text(const data::SalesTable::Column& column, float value) {
 
 // The feature of the model that a covariate feeds; nullptr when the name is the mask of censored demand.
 const data::FeatureColumn* find_feature(const data::FeatureSpec& spec, const std::string& name) {
-  for (const auto* columns : {&spec.past_numeric, &spec.past_categorical, &spec.known_numeric, &spec.known_categorical})
+  for (const auto* columns :
+       {&spec.past_numeric, &spec.past_categorical, &spec.known_numeric, &spec.known_categorical})
     for (const data::FeatureColumn& column : *columns)
       if (column.name == name) return &column;
   return nullptr;
 }
 
 // The table's column in the codes of the model's vocabulary (numbers stay numbers).
-std::vector<float> in_model_terms(const data::SalesTable::Column& column, const data::FeatureColumn* feature) {
+std::vector<float> in_model_terms(const data::SalesTable::Column& column,
+                                  const data::FeatureColumn* feature) {
   if (feature == nullptr || feature->kind == data::Kind::numeric) return column.values;
   const auto codes = index_of(feature->vocabulary);
   std::vector<float> values;
@@ -75,9 +77,12 @@ void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, F
 }
 
 // The first cell of a series that says something, as text.
-std::string first_cell(const data::SalesTable& table, const data::SalesTable::Column& column, std::size_t series) {
+std::string first_cell(const data::SalesTable& table, const data::SalesTable::Column& column,
+                       std::size_t series) {
   for (std::int64_t step = 0; step < table.steps; ++step) {
-    std::string text = cell_text(column, column.values[series * static_cast<std::size_t>(table.steps) + static_cast<std::size_t>(step)]);
+    std::string text = cell_text(
+        column,
+        column.values[series * static_cast<std::size_t>(table.steps) + static_cast<std::size_t>(step)]);
     if (!text.empty()) return text;
   }
   return "";
@@ -88,7 +93,8 @@ std::vector<std::string> static_texts(const data::SalesTable& table, const std::
                                       const data::Corpus* corpus) {
   std::vector<std::string> texts(table.series.size());
   if (const data::SalesTable::Column* column = find_column(table, name)) {
-    for (std::size_t series = 0; series < texts.size(); ++series) texts[series] = first_cell(table, *column, series);
+    for (std::size_t series = 0; series < texts.size(); ++series)
+      texts[series] = first_cell(table, *column, series);
     return texts;
   }
   if (corpus == nullptr) return texts;
@@ -126,8 +132,8 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-void append_rows(const data::SalesTable& table, const data::Batch& batch, std::int64_t model_horizon, std::int64_t horizon,
-                 const eval::ForecastValues& values, std::string& csv) {
+void append_rows(const data::SalesTable& table, const data::Batch& batch, std::int64_t model_horizon,
+                 std::int64_t horizon, const eval::ForecastValues& values, std::string& csv) {
   const auto levels = static_cast<std::int64_t>(values.levels.size());
   for (std::int64_t row = 0; row < batch.windows; ++row) {
     const std::int64_t series = batch.window_b[static_cast<std::size_t>(row)].series;
@@ -136,7 +142,9 @@ void append_rows(const data::SalesTable& table, const data::Batch& batch, std::i
       csv += fmt::format("{},{},{:.6g}", name, format_date(table.axis.date_of(table.demand_end + step)),
                          values.mean_bh[static_cast<std::size_t>(row * model_horizon + step)]);
       for (std::int64_t q = 0; q < levels; ++q)
-        csv += fmt::format(",{:.6g}", values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * model_horizon + step)]);
+        csv += fmt::format(
+            ",{:.6g}",
+            values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * model_horizon + step)]);
       csv += '\n';
     }
   }
@@ -144,7 +152,8 @@ void append_rows(const data::SalesTable& table, const data::Batch& batch, std::i
 
 }  // namespace
 
-ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus) {
+ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec,
+                             const data::Corpus* corpus) {
   ForecastRequest request;
   request.block.series = static_cast<std::int64_t>(table.series.size());
   request.block.steps = table.steps;
@@ -154,8 +163,8 @@ ForecastRequest make_request(const data::SalesTable& table, const data::FeatureS
   return request;
 }
 
-std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request, const data::FeatureSpec& spec,
-                         std::int64_t horizon, eval::Forecaster& forecaster) {
+std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request,
+                         const data::FeatureSpec& spec, std::int64_t horizon, eval::Forecaster& forecaster) {
   const data::WindowAssembler assembler(spec, table.axis, request.statics);
   std::string csv;
   data::Batch batch;

@@ -14,15 +14,17 @@ namespace shelfcast::trainer {
 struct ForecastRequest {
   data::PanelBlock block;
   std::vector<std::vector<std::int32_t>> statics;  // [static][series], model codes
-  std::vector<std::string> missing_columns;        // of the model, absent from the table: treated as missing values
-  std::int64_t unknown_series = 0;                 // series with a static the model has not seen: its bucket "unknown"
+  std::vector<std::string> missing_columns;  // of the model, absent from the table: treated as missing values
+  std::int64_t unknown_series = 0;  // series with a static the model has not seen: its bucket "unknown"
 };
 
 // Statics come from columns of the table named like them, else from the corpus' series of the same name.
-ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus);
+ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec,
+                             const data::Corpus* corpus);
 
-// CSV text "series,date,mean,q0.1,...": `horizon` rows a series, the first on the step after the table's last value.
-std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request, const data::FeatureSpec& spec,
-                         std::int64_t horizon, eval::Forecaster& forecaster);
+// CSV text "series,date,mean,q0.1,...": `horizon` rows a series, the first on the step after the table's last
+// value.
+std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request,
+                         const data::FeatureSpec& spec, std::int64_t horizon, eval::Forecaster& forecaster);
 
 }  // namespace shelfcast::trainer

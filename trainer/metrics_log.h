@@ -7,13 +7,14 @@
 
 namespace shelfcast::trainer {
 
-// Keys of a training line: step, epoch, loss (mean over the steps since the last line), learning_rate, gradient_norm,
-// windows_per_second (all ranks), load_seconds, compute_seconds, wait_seconds (rank 0, since the last line),
-// memory_bytes, time (Unix seconds). Keys of a validation line: step, validation_loss, best_step, time.
+// Keys of a training line: step, epoch, loss (mean over the steps since the last line), learning_rate,
+// gradient_norm, windows_per_second (all ranks), load_seconds, compute_seconds, wait_seconds (rank 0, since
+// the last line), memory_bytes, time (Unix seconds). Keys of a validation line: step, validation_loss,
+// best_step, time.
 class MetricsLog {
  public:
-  // Opens for appending. Lines of steps after `step` (written by a run that died before its next checkpoint) are
-  // dropped first, so that the log of a resumed run reads as if it had never stopped. Throws Error(io).
+  // Opens for appending. Lines of steps after `step` (written by a run that died before its next checkpoint)
+  // are dropped first, so that the log of a resumed run reads as if it had never stopped. Throws Error(io).
   MetricsLog(const std::filesystem::path& path, std::int64_t step);
 
   // Writes one line and flushes it. Throws Error(io) naming the file (a full disk).

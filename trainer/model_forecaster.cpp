@@ -17,10 +17,12 @@ void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
 // The 0.5 quantile [b, h] by linear interpolation between the trained levels around it.
 at::Tensor median_of(const at::Tensor& quantiles_bqh, const std::vector<double>& levels) {
   const auto upper = std::lower_bound(levels.begin(), levels.end(), 0.5);
-  const auto index = std::min<std::int64_t>(upper - levels.begin(), static_cast<std::int64_t>(levels.size()) - 1);
+  const auto index =
+      std::min<std::int64_t>(upper - levels.begin(), static_cast<std::int64_t>(levels.size()) - 1);
   const at::Tensor above = quantiles_bqh.select(1, index);
   if (index == 0 || levels[static_cast<std::size_t>(index)] <= 0.5) return above;
-  const double low = levels[static_cast<std::size_t>(index - 1)], high = levels[static_cast<std::size_t>(index)];
+  const double low = levels[static_cast<std::size_t>(index - 1)],
+               high = levels[static_cast<std::size_t>(index)];
   return at::lerp(quantiles_bqh.select(1, index - 1), above, (0.5 - low) / (high - low));
 }
 

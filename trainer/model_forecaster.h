@@ -7,8 +7,8 @@
 
 namespace shelfcast::trainer {
 
-// Quantiles in units of demand, never below 0 and never crossing; the median is the 0.5 quantile (interpolated when
-// 0.5 is not a trained level); the mean is the mean head's, or the median without one.
+// Quantiles in units of demand, never below 0 and never crossing; the median is the 0.5 quantile
+// (interpolated when 0.5 is not a trained level); the mean is the mean head's, or the median without one.
 class ModelForecaster : public eval::Forecaster {
  public:
   ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec);

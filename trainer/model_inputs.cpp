@@ -1,6 +1,5 @@
 #include "trainer/model_inputs.h"
 
-
 namespace shelfcast::trainer {
 namespace {
 

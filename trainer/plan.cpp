@@ -31,20 +31,20 @@ void resolve_dates(const Recipe& recipe, const data::CorpusInfo& info, DataPlan&
 
 void check_room(const Recipe& recipe, const data::CorpusInfo& info, const DataPlan& plan) {
   if (plan.train_space.origins() >= 1) return;
-  throw input_error(
-      fmt::format("no training window fits: {} steps are left for training, but data.min_context {} and data.horizon {} "
-                  "need {}",
-                  std::max<std::int64_t>(plan.train_end, 0), recipe.data.min_context, recipe.data.horizon,
-                  recipe.data.min_context + recipe.data.horizon),
-      fmt::format("demand covers {} steps from {}, backtest and validation take the rest", info.demand_end,
-                  format_date(info.axis.start)),
-      "shorten data.horizon, backtest.origins or backtest.stride, or set data.train_until");
+  throw input_error(fmt::format("no training window fits: {} steps are left for training, but "
+                                "data.min_context {} and data.horizon {} "
+                                "need {}",
+                                std::max<std::int64_t>(plan.train_end, 0), recipe.data.min_context,
+                                recipe.data.horizon, recipe.data.min_context + recipe.data.horizon),
+                    fmt::format("demand covers {} steps from {}, backtest and validation take the rest",
+                                info.demand_end, format_date(info.axis.start)),
+                    "shorten data.horizon, backtest.origins or backtest.stride, or set data.train_until");
 }
 
 }  // namespace
 
-std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first, std::int64_t end,
-                                         std::int64_t horizon, std::int64_t count) {
+std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first,
+                                         std::int64_t end, std::int64_t horizon, std::int64_t count) {
   const std::int64_t origins = std::max<std::int64_t>(0, (end - first) / horizon);
   const std::int64_t all = origins * series;
   std::vector<data::Window> windows;
@@ -71,8 +71,9 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
                       .superblock = recipe.data.superblock};
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
-  plan.validation = choose_windows(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")), info.series,
-                                   plan.train_end, plan.validate_end, recipe.data.horizon, recipe.train.validate_windows);
+  plan.validation =
+      choose_windows(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")), info.series,
+                     plan.train_end, plan.validate_end, recipe.data.horizon, recipe.train.validate_windows);
   return plan;
 }
 

@@ -10,8 +10,8 @@
 
 namespace shelfcast::trainer {
 
-// Steps of the corpus' time axis: [0, train_end) is trained on, [train_end, validate_end) validates, what comes after is
-// never seen by training.
+// Steps of the corpus' time axis: [0, train_end) is trained on, [train_end, validate_end) validates, what
+// comes after is never seen by training.
 struct DataPlan {
   data::FeatureSpec features;  // scalers fitted on [0, train_end)
   std::int64_t train_end = 0, validate_end = 0;
@@ -19,16 +19,17 @@ struct DataPlan {
   std::vector<data::Window> validation;  // sorted by (series, origin); at most train.validate_windows
 };
 
-// Resolves the dates of the recipe; without them the first backtest origin ends validation and one horizon before it
-// ends training. Throws Error(input) when no training window fits, naming the lengths.
+// Resolves the dates of the recipe; without them the first backtest origin ends validation and one horizon
+// before it ends training. Throws Error(input) when no training window fits, naming the lengths.
 DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus);
 
-// At most `count` windows, drawn by `key` and sorted, of all series with origins `first`, `first` + horizon, ... whose
-// horizons end by `end`.
-std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first, std::int64_t end,
-                                         std::int64_t horizon, std::int64_t count);
+// At most `count` windows, drawn by `key` and sorted, of all series with origins `first`, `first` + horizon,
+// ... whose horizons end by `end`.
+std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first,
+                                         std::int64_t end, std::int64_t horizon, std::int64_t count);
 
-// The recipe with the plan's dates written out, so that a corpus that grows later does not move a run's cut-offs.
+// The recipe with the plan's dates written out, so that a corpus that grows later does not move a run's
+// cut-offs.
 Recipe with_dates(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus);
 
 }  // namespace shelfcast::trainer

@@ -32,7 +32,9 @@ bool convert(const YAML::Node& node, std::string& value) {
   if (node.IsNull()) return value.clear(), true;
   return node.IsScalar() && (value = node.Scalar(), true);
 }
-bool convert(const YAML::Node& node, std::int64_t& value) { return YAML::convert<std::int64_t>::decode(node, value); }
+bool convert(const YAML::Node& node, std::int64_t& value) {
+  return YAML::convert<std::int64_t>::decode(node, value);
+}
 bool convert(const YAML::Node& node, double& value) { return YAML::convert<double>::decode(node, value); }
 bool convert(const YAML::Node& node, bool& value) { return YAML::convert<bool>::decode(node, value); }
 bool convert(const YAML::Node& node, std::optional<Date>& value) {
@@ -46,7 +48,8 @@ bool convert(const YAML::Node& node, std::chrono::milliseconds& value) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const std::string unit(end, text.data() + text.size());
-  const std::map<std::string, double> units = {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}};
+  const std::map<std::string, double> units = {
+      {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}};
   if (error != std::errc() || number <= 0 || units.count(unit) == 0) return false;
   value = std::chrono::milliseconds(static_cast<std::int64_t>(number * units.at(unit)));
   return true;
@@ -79,7 +82,8 @@ class BlockReader {
   BlockReader(const YAML::Node& node, std::string path, const Origin& origin)
       : node_(node), path_(std::move(path)), origin_(origin) {
     if (!node_.IsNull() && !node_.IsMap())
-      throw input_error(fmt::format("{}: {} must be a block of keys", origin_.of(path_, node_.Mark()), name()));
+      throw input_error(
+          fmt::format("{}: {} must be a block of keys", origin_.of(path_, node_.Mark()), name()));
     check_duplicates();
   }
 
@@ -136,17 +140,20 @@ class BlockReader {
     for (const auto& entry : node_) {
       const std::string key = entry.first.Scalar();
       if (std::find(seen.begin(), seen.end(), key) != seen.end())
-        throw input_error(fmt::format("{}: key \"{}\" stands twice", origin_.of(path_of(key), entry.first.Mark()),
-                                      path_of(key)),
+        throw input_error(fmt::format("{}: key \"{}\" stands twice",
+                                      origin_.of(path_of(key), entry.first.Mark()), path_of(key)),
                           "", "keep one of them");
       seen.push_back(key);
     }
   }
 
   [[noreturn]] void fail(const char* key, const YAML::Node& node, const std::string& wanted) const {
-    const std::string found = node.IsScalar() ? "\"" + node.Scalar() + "\"" : node.IsMap() ? "a block" : "a list";
-    throw input_error(fmt::format("{}: {} must be {}", origin_.of(path_of(key), node.Mark()), path_of(key), wanted),
-                      "it is " + found);
+    const std::string found = node.IsScalar() ? "\"" + node.Scalar() + "\""
+                              : node.IsMap()  ? "a block"
+                                              : "a list";
+    throw input_error(
+        fmt::format("{}: {} must be {}", origin_.of(path_of(key), node.Mark()), path_of(key), wanted),
+        "it is " + found);
   }
 
   YAML::Node node_;
@@ -217,7 +224,8 @@ void set_path(YAML::Node root, const std::string& path, const YAML::Node& value)
   }
   if (!root[key].IsDefined() || root[key].IsNull()) root[key] = YAML::Node(YAML::NodeType::Map);
   if (!root[key].IsMap())
-    throw input_error(fmt::format("--set {}: \"{}\" is a value, not a block", path, key), "", "name a key inside a block");
+    throw input_error(fmt::format("--set {}: \"{}\" is a value, not a block", path, key), "",
+                      "name a key inside a block");
   set_path(root[key], path.substr(dot + 1), value);
 }
 
@@ -242,14 +250,17 @@ void Recipe::validate() const {
   parallel.validate();
   backtest.validate();
   if (backtest.horizon > data.horizon)
-    throw input_error(fmt::format("backtest.horizon {} is longer than data.horizon {}", backtest.horizon, data.horizon),
-                      "the model forecasts data.horizon steps", "lower the one or raise the other");
+    throw input_error(
+        fmt::format("backtest.horizon {} is longer than data.horizon {}", backtest.horizon, data.horizon),
+        "the model forecasts data.horizon steps", "lower the one or raise the other");
   if (train.micro_batch > train.batch)
-    throw input_error(fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch),
-                      "", "micro-batches cut a batch into equal forwards");
+    throw input_error(
+        fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",
+        "micro-batches cut a batch into equal forwards");
 }
 
-Recipe parse_recipe(const std::string& yaml, const std::string& origin, const std::vector<std::string>& overrides) {
+Recipe parse_recipe(const std::string& yaml, const std::string& origin,
+                    const std::vector<std::string>& overrides) {
   Origin where{origin, {}};
   YAML::Node root = load_yaml(yaml, origin);
   if (root.IsNull()) root = YAML::Node(YAML::NodeType::Map);
@@ -261,7 +272,8 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin, const st
   visit(reader, recipe);
   reader.finish();
   if (recipe.data.corpus.empty())
-    throw input_error(fmt::format("{}: data.corpus is missing", origin), "every key has a default but this one",
+    throw input_error(fmt::format("{}: data.corpus is missing", origin),
+                      "every key has a default but this one",
                       "name the corpus folder, e.g. data: {corpus: m5.corpus}");
   recipe.validate();
   return recipe;

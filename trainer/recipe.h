@@ -25,13 +25,14 @@ struct Recipe {
   void validate() const;
 };
 
-// Reads a recipe, applies overrides of the form "train.steps=100" in order, and validates. Every key has a default but
-// data.corpus and run.dir (default: runs/<file name>). Throws Error(input) "file:line: ..." for an unknown key (with the
-// nearest name), a wrong type, a duplicate key or broken YAML.
+// Reads a recipe, applies overrides of the form "train.steps=100" in order, and validates. Every key has a
+// default but data.corpus and run.dir (default: runs/<file name>). Throws Error(input) "file:line: ..." for
+// an unknown key (with the nearest name), a wrong type, a duplicate key or broken YAML.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
 // The same from text; `origin` stands for the file in messages.
-Recipe parse_recipe(const std::string& yaml, const std::string& origin, const std::vector<std::string>& overrides);
+Recipe parse_recipe(const std::string& yaml, const std::string& origin,
+                    const std::vector<std::string>& overrides);
 
 // The resolved recipe: every key with its value, readable by parse_recipe.
 std::string to_yaml(const Recipe& recipe);

@@ -21,7 +21,9 @@ std::string first_difference(const std::string& stored, const std::string& now) 
   std::string line_a, line_b, block;
   while (std::getline(a, line_a) && std::getline(b, line_b)) {
     if (line_a == line_b) continue;
-    const auto trim = [](const std::string& s) { return s.substr(std::min(s.find_first_not_of(' '), s.size())); };
+    const auto trim = [](const std::string& s) {
+      return s.substr(std::min(s.find_first_not_of(' '), s.size()));
+    };
     return fmt::format("{} in the run, {} now", trim(line_a), trim(line_b));
   }
   return "";
@@ -29,7 +31,9 @@ std::string first_difference(const std::string& stored, const std::string& now) 
 
 }  // namespace
 
-std::filesystem::path RunFolder::log(int rank) const { return path_ / "log" / fmt::format("rank-{}.jsonl", rank); }
+std::filesystem::path RunFolder::log(int rank) const {
+  return path_ / "log" / fmt::format("rank-{}.jsonl", rank);
+}
 
 bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
   if (exists()) {
@@ -38,7 +42,8 @@ bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
                         "add --resume to go on with it, or choose another folder with --set run.dir=...");
     const std::string difference = first_difference(comparable(stored_recipe()), comparable(wanted));
     if (!difference.empty())
-      throw input_error(fmt::format("the recipe is not the one that {} was started with", path_.string()), difference,
+      throw input_error(fmt::format("the recipe is not the one that {} was started with", path_.string()),
+                        difference,
                         "resume with the stored recipe.yaml, or start a new run in another folder");
     return true;
   }

@@ -28,9 +28,10 @@ class RunFolder {
   std::filesystem::path log(int rank) const;
   bool exists() const { return std::filesystem::exists(recipe()); }
 
-  // Makes the folder for a new run or checks that the stored recipe is this one. Returns whether the run goes on.
-  // Throws Error(input) for an existing folder without resume, a resume of nothing, or a recipe that differs in what
-  // results depend on (the first differing key is named). On one rank; the others wait for it.
+  // Makes the folder for a new run or checks that the stored recipe is this one. Returns whether the run goes
+  // on. Throws Error(input) for an existing folder without resume, a resume of nothing, or a recipe that
+  // differs in what results depend on (the first differing key is named). On one rank; the others wait for
+  // it.
   bool prepare(const Recipe& wanted, Resume resume) const;
 
   // The stored recipe of a finished or interrupted run. Throws Error(input) when this is not a run folder.

@@ -13,7 +13,8 @@ void ScheduleConfig::validate() const {
   if (std::find(names.begin(), names.end(), name) == names.end())
     throw input_error(fmt::format("train.schedule.name: unknown schedule \"{}\"", name), "",
                       "use constant, linear or cosine");
-  if (warmup < 0) throw input_error("train.schedule.warmup must not be negative", fmt::format("it is {}", warmup));
+  if (warmup < 0)
+    throw input_error("train.schedule.warmup must not be negative", fmt::format("it is {}", warmup));
 }
 
 double schedule_factor(const ScheduleConfig& config, std::int64_t step, std::int64_t steps) {

@@ -3,8 +3,8 @@
 
 namespace shelfcast::trainer {
 
-// While one lives, SIGUSR1, SIGTERM and SIGINT ask for a stop instead of ending the process; a second SIGINT ends it.
-// One at a time, on the main thread.
+// While one lives, SIGUSR1, SIGTERM and SIGINT ask for a stop instead of ending the process; a second SIGINT
+// ends it. One at a time, on the main thread.
 class StopSignal {
  public:
   StopSignal();

@@ -22,8 +22,8 @@ TrainedRun open_run(const std::filesystem::path& folder) {
   const Checkpoints checkpoints(run.folder.checkpoints());
   const std::optional<std::int64_t> step = checkpoints.best_valid();
   if (!step)
-    throw data_error(fmt::format("{} has no whole checkpoint", folder.string()), "the run was stopped before its first",
-                     "go on with `shelfcast train RECIPE --resume`");
+    throw data_error(fmt::format("{} has no whole checkpoint", folder.string()),
+                     "the run was stopped before its first", "go on with `shelfcast train RECIPE --resume`");
   run.step = *step;
   const nlohmann::json features = nlohmann::json::parse(read_file(run.folder.features()), nullptr, false);
   if (features.is_discarded())

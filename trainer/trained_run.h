@@ -24,8 +24,8 @@ struct TrainedRun {
   std::string name() const;
 };
 
-// Opens the best whole checkpoint of a run folder. Throws Error(input) when this is not a run folder, Error(data) when no
-// checkpoint is whole.
+// Opens the best whole checkpoint of a run folder. Throws Error(input) when this is not a run folder,
+// Error(data) when no checkpoint is whole.
 TrainedRun open_run(const std::filesystem::path& folder);
 
 }  // namespace shelfcast::trainer

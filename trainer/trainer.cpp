@@ -26,7 +26,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Rank 0's number to everyone.
 std::int64_t share(std::int64_t value, parallel::Communicator& communicator, std::string_view label) {
@@ -41,14 +43,15 @@ void check_ranks(const Recipe& recipe, const DataPlan& plan, int ranks) {
                       "every rank needs at least one", "use fewer ranks or a larger corpus");
   if (recipe.train.batch < ranks)
     throw input_error(fmt::format("train.batch {} is smaller than the {} ranks", recipe.train.batch, ranks),
-                      "every rank needs at least one window of each batch", "raise train.batch or use fewer ranks");
+                      "every rank needs at least one window of each batch",
+                      "raise train.batch or use fewer ranks");
 }
 
 // What one optimizer step did, summed over ranks.
 struct StepSums {
-  double loss = 0;   // mean over valid targets
-  double norm = 0;   // of the gradient before clipping
-  double valid = 0;  // valid targets
+  double loss = 0;    // mean over valid targets
+  double norm = 0;    // of the gradient before clipping
+  double valid = 0;   // valid targets
   bool stop = false;  // some rank was asked to stop
 };
 
@@ -98,8 +101,8 @@ class Run {
   std::string note_;
 };
 
-Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, parallel::Communicator& communicator,
-         bool goes_on)
+Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
+         parallel::Communicator& communicator, bool goes_on)
     : recipe_(recipe),
       options_(options),
       communicator_(communicator),
@@ -131,7 +134,8 @@ std::int64_t Run::resume_step(bool goes_on) const {
 
 std::unique_ptr<models::DemandModel> Run::make_model() const {
   if (resume_step_ >= 0)
-    return std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints_.path_of(resume_step_)));
+    return std::make_unique<models::DemandModel>(
+        models::DemandModel::load(checkpoints_.path_of(resume_step_)));
   return std::make_unique<models::DemandModel>(make_model_config(recipe_.model, plan_.features),
                                                static_cast<std::uint64_t>(recipe_.run.seed));
 }
@@ -149,7 +153,8 @@ void Run::restore() {
   saved_step_ = resume_step_;
   checkpoints_.read_optimizer(resume_step_, buffers_, optimizer_);
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
-  const nlohmann::json then = checkpoints_.read_conditions(resume_step_), now = bit_conditions(recipe_, communicator_);
+  const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
+                       now = bit_conditions(recipe_, communicator_);
   for (const auto& [name, value] : now.items())
     if (then.value(name, nlohmann::json()) != value && communicator_.rank() == 0)
       log::warn("{} was {} and is {} now - the run goes on, equal to rounding, not to the bit", name,
@@ -176,8 +181,8 @@ double Run::accumulate_micro_batches(double& valid) {
     const auto started = Clock::now();
     const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
     const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
-    const models::LossSums sums = models::loss_sums(forecast, make_targets(batch, plan_.features), make_weights(batch),
-                                                    model_->config());
+    const models::LossSums sums = models::loss_sums(forecast, make_targets(batch, plan_.features),
+                                                    make_weights(batch), model_->config());
     if (micro + 1 == loader_->micro_batches()) sync_.arm();
     sums.loss.backward();
     loss += sums.loss.item<double>();
@@ -193,17 +198,22 @@ StepSums Run::step() {
   sync_.finish();
   std::array<double, 3> totals = {loss, valid, signal_.requested() ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
-  StepSums sums{.loss = totals[1] > 0 ? totals[0] / totals[1] : 0, .norm = 0, .valid = totals[1], .stop = totals[2] > 0};
+  StepSums sums{.loss = totals[1] > 0 ? totals[0] / totals[1] : 0,
+                .norm = 0,
+                .valid = totals[1],
+                .stop = totals[2] > 0};
   if (!std::isfinite(sums.loss))
-    throw data_error(fmt::format("the loss of step {} is not finite", state_.step + 1),
-                     fmt::format("loss {}", sums.loss),
-                     "lower train.optimizer.lr, set train.clip, or set model.scale_floor for sparse demand; the last "
-                     "checkpoint is untouched");
-  // Without a single observed target there is no gradient; decaying the weights alone would be training on nothing.
+    throw data_error(
+        fmt::format("the loss of step {} is not finite", state_.step + 1), fmt::format("loss {}", sums.loss),
+        "lower train.optimizer.lr, set train.clip, or set model.scale_floor for sparse demand; the last "
+        "checkpoint is untouched");
+  // Without a single observed target there is no gradient; decaying the weights alone would be training on
+  // nothing.
   if (sums.valid > 0) {
     const double scale = 1.0 / sums.valid;
     sums.norm = buffers_.gradient_norm() * scale;
-    const double clip = recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
+    const double clip =
+        recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
     const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
     optimizer_.step(recipe_.train.optimizer.lr * factor, scale * clip);
   } else {
@@ -219,12 +229,14 @@ void Run::log_step(const StepSums& sums) {
   if (state_.step % recipe_.train.log_every != 0 && state_.step != recipe_.train.steps) return;
   const double elapsed = seconds_since(logged_at_);
   const double speed = static_cast<double>(steps_since_ * recipe_.train.batch) / elapsed;
-  note_ = fmt::format("loss {:.4f}  {:.0f} windows/s", loss_since_ / static_cast<double>(steps_since_), speed);
+  note_ =
+      fmt::format("loss {:.4f}  {:.0f} windows/s", loss_since_ / static_cast<double>(steps_since_), speed);
   if (metrics_)
     metrics_->write(
         {{"step", state_.step},
-         {"epoch", static_cast<double>(state_.step) / static_cast<double>(data::Loader::steps_per_epoch(
-                       data::Sampler(0, plan_.train_space), recipe_.train.batch))},
+         {"epoch",
+          static_cast<double>(state_.step) / static_cast<double>(data::Loader::steps_per_epoch(
+                                                 data::Sampler(0, plan_.train_space), recipe_.train.batch))},
          {"loss", loss_since_ / static_cast<double>(steps_since_)},
          {"learning_rate", recipe_.train.optimizer.lr *
                                schedule_factor(recipe_.train.schedule, state_.step - 1, recipe_.train.steps)},
@@ -234,7 +246,8 @@ void Run::log_step(const StepSums& sums) {
          {"compute_seconds", compute_since_},
          {"wait_seconds", sync_.waited_seconds() - wait_before_},
          {"memory_bytes", memory_use().resident_bytes},
-         {"time", std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}});
+         {"time",
+          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}});
   logged_at_ = Clock::now();
   loss_since_ = compute_since_ = 0;
   load_before_ = loader_->waited_seconds();
@@ -267,7 +280,8 @@ void Run::save() {
   saved_step_ = state_.step;
   if (communicator_.rank() != 0) return;
   const auto started = Clock::now();
-  checkpoints_.save(*model_, buffers_, optimizer_, state_, to_yaml(recipe_), bit_conditions(recipe_, communicator_));
+  checkpoints_.save(*model_, buffers_, optimizer_, state_, to_yaml(recipe_),
+                    bit_conditions(recipe_, communicator_));
   checkpoints_.retain(state_.best_step, recipe_.train.keep_last);
   logged_at_ += Clock::now() - started;
 }
@@ -292,8 +306,10 @@ TrainResult Run::loop() {
     const bool last = state_.step == recipe_.train.steps;
     if (state_.step % recipe_.train.validate_every == 0 || last) validate();
     left = leaves(sums, ending);
-    if (left || last || state_.step % recipe_.train.checkpoint_every == 0 || state_.best_step == state_.step) save();
-    progress.update(state_.step, note_ + (state_.best_step < 0 ? "" : fmt::format("  best {:.4f}", state_.best_metric)));
+    if (left || last || state_.step % recipe_.train.checkpoint_every == 0 || state_.best_step == state_.step)
+      save();
+    progress.update(state_.step,
+                    note_ + (state_.best_step < 0 ? "" : fmt::format("  best {:.4f}", state_.best_metric)));
   }
   progress.finish();
   communicator_.barrier("end of training");

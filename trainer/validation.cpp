@@ -9,7 +9,8 @@ namespace shelfcast::trainer {
 
 Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan, std::int64_t batch)
     : spec_(plan.features), windows_(static_cast<std::int64_t>(plan.validation.size())) {
-  if (windows_ > 0) reader_ = std::make_unique<data::EvaluationReader>(corpus, plan.features, plan.validation, batch);
+  if (windows_ > 0)
+    reader_ = std::make_unique<data::EvaluationReader>(corpus, plan.features, plan.validation, batch);
 }
 
 Validation::~Validation() = default;
@@ -17,7 +18,8 @@ Validation::~Validation() = default;
 double Validation::loss(const models::DemandModel& model, parallel::Communicator& communicator) {
   const at::NoGradGuard no_grad;
   const std::int64_t batches = reader_->batches();
-  std::vector<double> sums(static_cast<std::size_t>(2 * batches), 0.0);  // loss and valid targets of each batch
+  std::vector<double> sums(static_cast<std::size_t>(2 * batches),
+                           0.0);  // loss and valid targets of each batch
   for (std::int64_t k = communicator.rank(); k < batches; k += communicator.size()) {
     reader_->read(k, batch_);
     const models::Forecast forecast = model.forward(make_inputs(batch_, spec_), nullptr);

@@ -1,4 +1,5 @@
-// The validation loss: the training loss on windows training never sees, the same number for any number of ranks.
+// The validation loss: the training loss on windows training never sees, the same number for any number of
+// ranks.
 #pragma once
 
 #include <memory>
@@ -17,8 +18,8 @@ class Validation {
   ~Validation();
 
   bool empty() const { return windows_ == 0; }
-  // Mean loss over valid targets. Sums are kept per batch and added in batch order, so ranks do not matter. Collective.
-  // Throws Error(data) when no validation target is observed.
+  // Mean loss over valid targets. Sums are kept per batch and added in batch order, so ranks do not matter.
+  // Collective. Throws Error(data) when no validation target is observed.
   double loss(const models::DemandModel& model, parallel::Communicator& communicator);
 
  private:

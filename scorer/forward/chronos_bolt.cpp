@@ -28,20 +28,23 @@ std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::i
   const std::int64_t half = buckets / 2, exact = half / 2;
   const std::int64_t sign = distance > 0 ? half : 0, size = std::abs(distance);
   if (size < exact) return sign + size;
-  const float steps = std::log(static_cast<float>(size) / static_cast<float>(exact)) /
-                      static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact))) *
-                      static_cast<float>(half - exact);
+  const float steps =
+      std::log(static_cast<float>(size) / static_cast<float>(exact)) /
+      static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact))) *
+      static_cast<float>(half - exact);
   return sign + std::min(half - 1, exact + static_cast<std::int64_t>(steps));
 }
 
 ChronosBolt::ChronosBolt(const ModelConfig& config, const Ops& ops, Weights& weights)
     : config_(config.tower), ops_(ops), inner_(config_.num_heads * config_.d_kv) {
   const std::int64_t steps = std::min(config.context, config_.context_length);
-  reach_ = (steps + config_.patch - 1) / config_.patch;  // with REG the last position; without it one to spare
+  reach_ =
+      (steps + config_.patch - 1) / config_.patch;  // with REG the last position; without it one to spare
   read_position_bias(weights);
   unattended_mask_.assign(static_cast<std::size_t>(reach_ + 1), std::numeric_limits<float>::lowest());
   for (std::int64_t i = 0; i < config_.num_layers; ++i) encoder_.push_back(read_encoder_layer(weights, i));
-  for (std::int64_t i = 0; i < config_.num_decoder_layers; ++i) decoder_.push_back(read_decoder_layer(weights, i));
+  for (std::int64_t i = 0; i < config_.num_decoder_layers; ++i)
+    decoder_.push_back(read_decoder_layer(weights, i));
   weights.ignore("decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
   encoder_norm_ = to_floats(weights.take("encoder.final_layer_norm.weight", {config_.d_model}));
   decoder_norm_ = to_floats(weights.take("decoder.final_layer_norm.weight", {config_.d_model}));
@@ -117,7 +120,8 @@ void ChronosBolt::start_decoder(const std::vector<float>& first_token) {
   start_queries_.assign(scratch.query.begin(), scratch.query.begin() + config_.num_heads * config_.d_model);
 }
 
-void ChronosBolt::feed_forward(const FeedForward& layer, std::int64_t rows, float* x, TowerScratch& scratch) const {
+void ChronosBolt::feed_forward(const FeedForward& layer, std::int64_t rows, float* x,
+                               TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model, inside = config_.d_ff;
   float* normed = reserve(scratch.normed, rows * width);
   float* hidden = reserve(scratch.hidden, rows * inside);
@@ -133,7 +137,8 @@ void ChronosBolt::encode(TokenBatch& tokens, TowerScratch& scratch) const {
   float* attended = reserve(scratch.attended, rows * inner_);
   float* room = reserve(scratch.scores, attention_scratch(reach_ + 1, config_.d_kv));
   for (const EncoderLayer& layer : encoder_) {
-    ops_.rms_norm(tokens.x.data(), layer.norm.data(), static_cast<float>(config_.epsilon), rows, width, normed);
+    ops_.rms_norm(tokens.x.data(), layer.norm.data(), static_cast<float>(config_.epsilon), rows, width,
+                  normed);
     ops_.dense(layer.qkv, normed, width, rows, qkv, 3 * inner_, Write::store);
     for (const TokenBatch::Span& span : tokens.series)
       ops_.self_attention({span.tokens, config_.num_heads, config_.d_kv, qkv + span.first_row * 3 * inner_,
@@ -147,10 +152,12 @@ void ChronosBolt::encode(TokenBatch& tokens, TowerScratch& scratch) const {
                 tokens.x.data());
 }
 
-void ChronosBolt::self_attend(const DecoderLayer& layer, std::int64_t rows, float* y, TowerScratch& scratch) const {
+void ChronosBolt::self_attend(const DecoderLayer& layer, std::int64_t rows, float* y,
+                              TowerScratch& scratch) const {
   float* normed = reserve(scratch.normed, rows * config_.d_model);
   float* values = reserve(scratch.attended, rows * inner_);
-  ops_.rms_norm(y, layer.self_norm.data(), static_cast<float>(config_.epsilon), rows, config_.d_model, normed);
+  ops_.rms_norm(y, layer.self_norm.data(), static_cast<float>(config_.epsilon), rows, config_.d_model,
+                normed);
   ops_.dense(layer.self_v, normed, config_.d_model, rows, values, inner_, Write::store);
   ops_.dense(layer.self_o, values, inner_, rows, y, config_.d_model, Write::add);
 }
@@ -164,7 +171,8 @@ void ChronosBolt::make_queries(const DecoderLayer& layer, std::int64_t rows, con
   ops_.rms_norm(y, layer.cross_norm.data(), static_cast<float>(config_.epsilon), rows, width, normed);
   ops_.dense(layer.q, normed, width, rows, q, inner_, Write::store);
   for (std::int64_t h = 0; h < heads; ++h)
-    ops_.dense(layer.key[h], q + h * config_.d_kv, inner_, rows, queries + h * width, heads * width, Write::store);
+    ops_.dense(layer.key[h], q + h * config_.d_kv, inner_, rows, queries + h * width, heads * width,
+               Write::store);
 }
 
 void ChronosBolt::cross_attend(const DecoderLayer& layer, const TokenBatch& tokens, const float* queries,
@@ -175,9 +183,9 @@ void ChronosBolt::cross_attend(const DecoderLayer& layer, const TokenBatch& toke
   float* attended = reserve(scratch.attended, count * inner_);
   for (std::int64_t b = 0; b < count; ++b) {
     const TokenBatch::Span& span = tokens.series[b];
-    ops_.pooled_attention({span.tokens, heads, width, queries + b * query_stride,
-                           tokens.x.data() + span.first_row * width,
-                           span.unattended ? unattended_mask_.data() : nullptr, scores, pooled + b * heads * width});
+    ops_.pooled_attention(
+        {span.tokens, heads, width, queries + b * query_stride, tokens.x.data() + span.first_row * width,
+         span.unattended ? unattended_mask_.data() : nullptr, scores, pooled + b * heads * width});
   }
   for (std::int64_t h = 0; h < heads; ++h)
     ops_.dense(layer.value[h], pooled + h * width, heads * width, count, attended + h * config_.d_kv, inner_,

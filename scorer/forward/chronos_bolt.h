@@ -10,12 +10,13 @@
 
 namespace shelfcast::scorer {
 
-// Tokens of several series, one series after the other. Patches without any observation are left out: nothing attends
-// to them, so they never reach a forecast, and young series cost less.
+// Tokens of several series, one series after the other. Patches without any observation are left out: nothing
+// attends to them, so they never reach a forecast, and young series cost less.
 struct TokenBatch {
   struct Span {
     std::int64_t first_row = 0, tokens = 0;
-    bool unattended = false;  // no token is attended (all missing and no REG): attention is then uniform over all
+    bool unattended =
+        false;  // no token is attended (all missing and no REG): attention is then uniform over all
   };
   std::vector<Span> series;
   std::vector<std::int32_t> position;  // [rows], ascending within a series
@@ -70,19 +71,21 @@ class ChronosBolt {
   // y += Wo Wv norm(y): self-attention over one token.
   void self_attend(const DecoderLayer& layer, std::int64_t rows, float* y, TowerScratch& scratch) const;
   // scratch.query = Wk^T q of each head, [rows, heads, d_model].
-  void make_queries(const DecoderLayer& layer, std::int64_t rows, const float* y, TowerScratch& scratch) const;
+  void make_queries(const DecoderLayer& layer, std::int64_t rows, const float* y,
+                    TowerScratch& scratch) const;
   void cross_attend(const DecoderLayer& layer, const TokenBatch& tokens, const float* queries,
                     std::int64_t query_stride, float* y, TowerScratch& scratch) const;
 
   TowerConfig config_;
   const Ops& ops_;
   std::int64_t inner_, reach_;
-  Floats bias_;            // [heads, 2 * reach + 1]
-  Floats unattended_mask_; // [reach + 1]
+  Floats bias_;             // [heads, 2 * reach + 1]
+  Floats unattended_mask_;  // [reach + 1]
   std::vector<EncoderLayer> encoder_;
   Floats encoder_norm_, decoder_norm_;
   std::vector<DecoderLayer> decoder_;
-  // The decoder starts alike for every series: its token after the first self-attention, and the first queries.
+  // The decoder starts alike for every series: its token after the first self-attention, and the first
+  // queries.
   Floats start_, start_queries_;
   std::vector<float> reg_;
 };

@@ -52,14 +52,16 @@ RecentMeans recent_means(const float* end, std::int64_t season, std::int64_t sea
     return observed == 0 ? 0.0F : sum / static_cast<float>(observed);
   };
   RecentMeans means;
-  for (std::int64_t step = 0; step < season; ++step) means.same_step.push_back(mean(seasons * season - step, season));
+  for (std::int64_t step = 0; step < season; ++step)
+    means.same_step.push_back(mean(seasons * season - step, season));
   means.all = mean(seasons * season, 1);
   means.last_season = mean(season, 1);
   return means;
 }
 
 // [outputs, a + b] from [outputs, a] beside [outputs, b].
-std::vector<float> beside(const std::vector<float>& left, const std::vector<float>& right, std::int64_t outputs) {
+std::vector<float> beside(const std::vector<float>& left, const std::vector<float>& right,
+                          std::int64_t outputs) {
   const std::int64_t a = std::ssize(left) / outputs, b = std::ssize(right) / outputs;
   std::vector<float> both(static_cast<std::size_t>(outputs * (a + b)));
   for (std::int64_t o = 0; o < outputs; ++o) {
@@ -69,10 +71,10 @@ std::vector<float> beside(const std::vector<float>& left, const std::vector<floa
   return both;
 }
 
-
 // The rows of a [Qt * Ht, width] head that belong to `levels` and the first `horizon` steps.
-std::vector<float> head_rows(const std::vector<float>& all, std::int64_t width, const std::vector<std::int64_t>& levels,
-                             std::int64_t tower_horizon, std::int64_t horizon) {
+std::vector<float> head_rows(const std::vector<float>& all, std::int64_t width,
+                             const std::vector<std::int64_t>& levels, std::int64_t tower_horizon,
+                             std::int64_t horizon) {
   std::vector<float> rows;
   rows.reserve(static_cast<std::size_t>(std::ssize(levels) * horizon * width));
   for (const std::int64_t level : levels) {
@@ -89,8 +91,8 @@ std::vector<std::int64_t> tower_levels(const ModelConfig& config) {
     const auto found =
         std::find_if(known.begin(), known.end(), [&](double k) { return std::abs(k - level) < kSameLevel; });
     if (found == known.end())
-      throw data_error(fmt::format("model.json asks for quantile {}", level), "the tower does not forecast it",
-                       "export the bundle again");
+      throw data_error(fmt::format("model.json asks for quantile {}", level),
+                       "the tower does not forecast it", "export the bundle again");
     rows.push_back(found - known.begin());
   }
   return rows;
@@ -104,7 +106,8 @@ std::int64_t median_index(const std::vector<double>& levels) {
 }
 
 std::vector<std::vector<float>> read_embeddings(Weights& weights, const std::string& name,
-                                                const std::vector<std::int64_t>& cardinalities, std::int64_t width) {
+                                                const std::vector<std::int64_t>& cardinalities,
+                                                std::int64_t width) {
   std::vector<std::vector<float>> tables;
   for (std::size_t i = 0; i < cardinalities.size(); ++i)
     tables.push_back(weights.take(fmt::format("{}.{}.weight", name, i), {cardinalities[i], width}));
@@ -131,10 +134,12 @@ DemandModel::DemandModel(const std::filesystem::path& folder, const Ops& ops)
 }
 
 void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
-  const std::int64_t width = config_.tower.d_model, hidden = config_.tower.d_ff, pair = 2 * config_.tower.patch;
+  const std::int64_t width = config_.tower.d_model, hidden = config_.tower.d_ff,
+                     pair = 2 * config_.tower.patch;
   const std::int64_t columns = config_.patch_columns() * config_.tower.patch;
   past_codes_ = read_embeddings(fusion, "fusion.past_code", config_.past_cardinalities, config_.code_width);
-  known_codes_ = read_embeddings(fusion, "fusion.known_code", config_.known_cardinalities, config_.code_width);
+  known_codes_ =
+      read_embeddings(fusion, "fusion.known_code", config_.known_cardinalities, config_.code_width);
   std::vector<float> hidden_columns, residual_columns;
   if (columns > 0) {
     hidden_columns = fusion.take("fusion.patch.hidden.weight", {hidden, columns});
@@ -145,32 +150,37 @@ void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
   patch_hidden_ = pack(ops_, first, hidden, patch_width_, tower.take(name + "hidden_layer.bias", {hidden}));
   patch_output_ = pack(ops_, tower.take(name + "output_layer.weight", {width, hidden}), width, hidden,
                        tower.take(name + "output_layer.bias", {width}));
-  const auto second = beside(tower.take(name + "residual_layer.weight", {width, pair}), residual_columns, width);
-  patch_residual_ = pack(ops_, second, width, patch_width_, tower.take(name + "residual_layer.bias", {width}));
+  const auto second =
+      beside(tower.take(name + "residual_layer.weight", {width, pair}), residual_columns, width);
+  patch_residual_ =
+      pack(ops_, second, width, patch_width_, tower.take(name + "residual_layer.bias", {width}));
 }
 
 void DemandModel::read_statics(Weights& fusion) {
   statics_ = read_embeddings(fusion, "fusion.static", config_.static_cardinalities, config_.static_width);
   if (statics_.empty()) return;
-  const std::int64_t inputs = config_.static_width * std::ssize(statics_), outputs = 2 * config_.tower.d_model;
+  const std::int64_t inputs = config_.static_width * std::ssize(statics_),
+                     outputs = 2 * config_.tower.d_model;
   static_shift_ = pack(ops_, fusion.take("fusion.static.shift.weight", {outputs, inputs}), outputs, inputs,
                        fusion.take("fusion.static.shift.bias", {outputs}));
 }
 
 void DemandModel::read_heads(Weights& tower, Weights& fusion) {
   const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff, horizon = config_.horizon;
-  const std::int64_t reach = config_.tower.prediction_length, all = std::ssize(config_.tower.quantiles) * reach;
+  const std::int64_t reach = config_.tower.prediction_length,
+                     all = std::ssize(config_.tower.quantiles) * reach;
   const auto levels = tower_levels(config_);
   const std::int64_t rows = std::ssize(levels) * horizon;
   const std::string name = "output_patch_embedding.";
   const auto part = [&](const std::string& tensor, std::int64_t inputs) {
-    return head_rows(tower.take(name + tensor, inputs == 1 ? std::vector{all} : std::vector{all, inputs}), inputs,
-                     levels, reach, horizon);
+    return head_rows(tower.take(name + tensor, inputs == 1 ? std::vector{all} : std::vector{all, inputs}),
+                     inputs, levels, reach, horizon);
   };
   output_hidden_ = pack(ops_, tower.take(name + "hidden_layer.weight", {inside, width}), inside, width,
                         tower.take(name + "hidden_layer.bias", {inside}));
   output_ = pack(ops_, part("output_layer.weight", inside), rows, inside, part("output_layer.bias", 1));
-  output_residual_ = pack(ops_, part("residual_layer.weight", width), rows, width, part("residual_layer.bias", 1));
+  output_residual_ =
+      pack(ops_, part("residual_layer.weight", width), rows, width, part("residual_layer.bias", 1));
 
   const std::int64_t hidden = config_.known_hidden, inputs = config_.known_inputs();
   const std::int64_t results = std::ssize(levels) + (config_.mean_head ? 1 : 0);
@@ -184,8 +194,8 @@ void DemandModel::read_heads(Weights& tower, Weights& fusion) {
                  fusion.take("heads.mean.bias", {horizon}));
 }
 
-void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch,
-                           const ForecastRows& out) const {
+void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                           ForwardScratch& scratch, const ForecastRows& out) const {
   const std::int64_t horizon = config_.horizon, per_series = std::ssize(config_.quantiles) * horizon;
   for (std::int64_t done = 0; done < std::ssize(series);) {
     TokenBatch& tokens = scratch.tokens;
@@ -194,20 +204,23 @@ void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64
     scratch.loc.clear();
     scratch.scale.clear();
     std::int64_t count = 0;
-    for (; done + count < std::ssize(series) && (count == 0 || tokens.rows() + patches_ < kRowsTogether); ++count)
+    for (; done + count < std::ssize(series) && (count == 0 || tokens.rows() + patches_ < kRowsTogether);
+         ++count)
       make_patches(inputs, series[done + count], scratch);
     const auto together = series.subspan(done, count);
     embed(inputs, together, scratch);
     tower_->encode(tokens, scratch.tower);
     tower_->decode(tokens, scratch.tower, scratch.state);
     heads(inputs, together, scratch);
-    to_demand(count, scratch, {out.quantiles + done * per_series, out.mean + done * horizon, out.scale + done});
+    to_demand(count, scratch,
+              {out.quantiles + done * per_series, out.mean + done * horizon, out.scale + done});
     done += count;
   }
 }
 
 // Appends one series: its norm, and an input row for each attended patch and for REG.
-void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const {
+void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
+                               ForwardScratch& scratch) const {
   const float* context = inputs.context.row(series) + skipped_;
   const std::int64_t patch = config_.tower.patch, padding = patches_ * patch - context_;
   const Norm norm = instance_norm(context, context_, config_.scale_floor);
@@ -230,12 +243,14 @@ void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series, F
   tokens.series.push_back(span);
   float* rows = reserve(scratch.patch, tokens.rows() * patch_width_) + span.first_row * patch_width_;
   for (std::int64_t i = 0; i < span.tokens; ++i)
-    fill_patch(inputs, series, tokens.position[span.first_row + i], norm.loc, norm.scale, rows + i * patch_width_);
+    fill_patch(inputs, series, tokens.position[span.first_row + i], norm.loc, norm.scale,
+               rows + i * patch_width_);
 }
 
-// One input row: normalised demand, observed flags, then every other column; zeros for REG and before the first step.
-void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
-                             float* row) const {
+// One input row: normalised demand, observed flags, then every other column; zeros for REG and before the
+// first step.
+void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc,
+                             float scale, float* row) const {
   std::fill_n(row, patch_width_, 0.0F);
   if (patch == patches_) return;
   const std::int64_t steps = config_.tower.patch, width = config_.code_width;
@@ -281,7 +296,7 @@ void DemandModel::embed(const ModelInputs& inputs, std::span<const std::int64_t>
 }
 
 void DemandModel::shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,
-                        ForwardScratch& scratch) const {
+                               ForwardScratch& scratch) const {
   const std::int64_t width = config_.tower.d_model, part = config_.static_width;
   const std::int64_t count = std::ssize(series), inputs_width = part * std::ssize(statics_);
   float* embedded = reserve(scratch.hidden, count * inputs_width);
@@ -319,15 +334,16 @@ void DemandModel::heads(const ModelInputs& inputs, std::span<const std::int64_t>
 
 // scratch.known_out = [count, H, R].
 void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int64_t> series,
-                        ForwardScratch& scratch) const {
-  const std::int64_t horizon = config_.horizon, hidden = config_.known_hidden, inputs_width = known_input_.inputs;
+                             ForwardScratch& scratch) const {
+  const std::int64_t horizon = config_.horizon, hidden = config_.known_hidden,
+                     inputs_width = known_input_.inputs;
   const std::int64_t count = std::ssize(series);
   float* z = reserve(scratch.known, count * horizon * inputs_width);
   RecentMeans recent;
   for (std::int64_t b = 0; b < count; ++b) {
     if (config_.recent_seasons() > 0)
-      recent = recent_means(inputs.context.row(series[b]) + config_.context, config_.season, config_.recent_seasons(),
-                            {scratch.loc[b], scratch.scale[b]});
+      recent = recent_means(inputs.context.row(series[b]) + config_.context, config_.season,
+                            config_.recent_seasons(), {scratch.loc[b], scratch.scale[b]});
     for (std::int64_t h = 0; h < horizon; ++h) {
       const std::int64_t step = config_.context + h;
       for (const Rows<float>& column : inputs.known) *z++ = column.row(series[b])[step];
@@ -350,11 +366,12 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
   for (std::int64_t row = 0; row < count * horizon; ++row)
     for (std::int64_t k = 0; k < hidden; ++k) {
       float& value = g[row * hidden + k];
-      value = std::max(0.0F, value + state[row / horizon * hidden + k] +
-                                 known_step_bias_[row % horizon * hidden + k]);
+      value = std::max(
+          0.0F, value + state[row / horizon * hidden + k] + known_step_bias_[row % horizon * hidden + k]);
     }
   ops_.dense(known_output_, g, hidden, count * horizon,
-             reserve(scratch.known_out, count * horizon * known_output_.outputs), known_output_.outputs, Write::store);
+             reserve(scratch.known_out, count * horizon * known_output_.outputs), known_output_.outputs,
+             Write::store);
 }
 
 void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const {

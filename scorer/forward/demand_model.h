@@ -25,10 +25,10 @@ struct Rows {
 // What the forecasts of `series` series are made from; T = config.context, U = context then horizon steps.
 struct ModelInputs {
   std::int64_t series = 0;
-  Rows<float> context;                        // [T], NaN = not observed
-  std::vector<Rows<float>> past, known;       // per column: [T], [U]
+  Rows<float> context;                                      // [T], NaN = not observed
+  std::vector<Rows<float>> past, known;                     // per column: [T], [U]
   std::vector<Rows<std::int32_t>> past_codes, known_codes;  // per column: [T], [U]
-  Rows<std::int32_t> statics;                 // [statics]
+  Rows<std::int32_t> statics;                               // [statics]
 };
 
 // Where forecasts go, in units of demand; rows of the series asked for, in order.
@@ -46,8 +46,8 @@ struct ForwardScratch {
   Floats patch, hidden, shift, state, tower_quantiles, known, known_hidden, known_state, known_out, mean;
 };
 
-// Immutable after construction; any number of threads, each with its own scratch. Results of a series do not depend on
-// the series it is computed with, bit for bit.
+// Immutable after construction; any number of threads, each with its own scratch. Results of a series do not
+// depend on the series it is computed with, bit for bit.
 class DemandModel {
  public:
   // Reads model.json, tower/model.safetensors and fusion.safetensors from `folder`. Throws Error(data).
@@ -68,8 +68,10 @@ class DemandModel {
   void fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
                   float* row) const;
   void embed(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
-  void shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
-  void known_head(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
+  void shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                    ForwardScratch& scratch) const;
+  void known_head(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                  ForwardScratch& scratch) const;
   void heads(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
   void to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const;
 

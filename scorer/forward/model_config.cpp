@@ -43,7 +43,8 @@ class Fields {
   }
   std::vector<double> levels(const std::string& name) const {
     const auto values = get<std::vector<double>>(name);
-    if (values.empty() || !std::is_sorted(values.begin(), values.end())) fail(prefix_ + name, "is not ascending");
+    if (values.empty() || !std::is_sorted(values.begin(), values.end()))
+      fail(prefix_ + name, "is not ascending");
     for (const double value : values)
       if (!(value > 0.0 && value < 1.0)) fail(prefix_ + name, "holds a level outside 0..1");
     return values;
@@ -55,7 +56,8 @@ class Fields {
 
  private:
   [[noreturn]] void fail(const std::string& field, const std::string& why) const {
-    throw data_error("field \"" + field + "\" of " + path_.string() + " " + why, {}, "export the bundle again");
+    throw data_error("field \"" + field + "\" of " + path_.string() + " " + why, {},
+                     "export the bundle again");
   }
   const Json& object_;
   std::filesystem::path path_;
@@ -103,7 +105,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   if (json.is_discarded()) throw data_error(path.string() + " is not JSON", {}, "export the bundle again");
   const Fields fields(json, path, "");
   if (fields.get<std::int64_t>("format") != 1)
-    throw data_error(path.string() + " has a format this program does not know", {}, "update shelfcast-score");
+    throw data_error(path.string() + " has a format this program does not know", {},
+                     "update shelfcast-score");
   ModelConfig config;
   config.tower = read_tower(fields.inside("tower"));
   const Fields model = fields.inside("model");
@@ -122,7 +125,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.known_cardinalities = fields.cardinalities("known_cardinalities");
   config.static_cardinalities = fields.cardinalities("static_cardinalities");
   if (config.horizon > config.tower.prediction_length)
-    throw data_error("the horizon in " + path.string() + " is longer than the tower's", {}, "export the bundle again");
+    throw data_error("the horizon in " + path.string() + " is longer than the tower's", {},
+                     "export the bundle again");
   return config;
 }
 

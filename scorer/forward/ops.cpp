@@ -1,7 +1,8 @@
-// The arithmetic itself. This file is compiled once per instruction set into a namespace of its own (SHELFCAST_ISA),
-// with Eigen's namespace renamed as well (see CMakeLists.txt): the linker must never merge an inline function compiled
-// for AVX-512 with the one the other objects use. For the same reason nothing here instantiates templates of the
-// standard library that could end up as shared symbols; tests/scorer looks at the symbols.
+// The arithmetic itself. This file is compiled once per instruction set into a namespace of its own
+// (SHELFCAST_ISA), with Eigen's namespace renamed as well (see CMakeLists.txt): the linker must never merge
+// an inline function compiled for AVX-512 with the one the other objects use. For the same reason nothing
+// here instantiates templates of the standard library that could end up as shared symbols; tests/scorer looks
+// at the symbols.
 #include "scorer/forward/ops.h"
 
 #include <Eigen/Core>
@@ -63,10 +64,11 @@ inline void write_panel(float* to, Vector low, Vector high, std::int64_t columns
   }
 }
 
-// kRows rows of x by kPanels panels. Each sum runs over the inputs in order, whatever the tile's shape, so a row's
-// result does not depend on the rows around it.
+// kRows rows of x by kPanels panels. Each sum runs over the inputs in order, whatever the tile's shape, so a
+// row's result does not depend on the rows around it.
 template <int kRows, int kPanels>
-inline __attribute__((always_inline)) void tile(const Product& product, std::int64_t row, std::int64_t panel) {
+inline __attribute__((always_inline)) void tile(const Product& product, std::int64_t row,
+                                                std::int64_t panel) {
   // Every loop over the sums is unrolled: only then do they live in registers.
   Vector sums[kRows][2 * kPanels];
 #pragma GCC unroll 12
@@ -97,8 +99,8 @@ inline __attribute__((always_inline)) void tile(const Product& product, std::int
     const Vector high = product.bias != nullptr ? load(product.bias + first + kLanes) : Vector{};
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r)
-      write_panel(product.y + (row + r) * product.y_stride + first, sums[r][2 * p] + low, sums[r][2 * p + 1] + high,
-                  product.outputs - first, product.write);
+      write_panel(product.y + (row + r) * product.y_stride + first, sums[r][2 * p] + low,
+                  sums[r][2 * p + 1] + high, product.outputs - first, product.write);
   }
 }
 
@@ -152,7 +154,8 @@ float dot(const float* a, const float* b, std::int64_t size) {
   return sum;
 }
 
-void rms_norm(const float* x, const float* gain, float epsilon, std::int64_t rows, std::int64_t width, float* y) {
+void rms_norm(const float* x, const float* gain, float epsilon, std::int64_t rows, std::int64_t width,
+              float* y) {
   const Row gains(gain, width);
   for (std::int64_t r = 0; r < rows; ++r) {
     const float mean_square = dot(x + r * width, x + r * width, width) / static_cast<float>(width);
@@ -168,8 +171,8 @@ void softmax(float* scores, std::int64_t count) {
   row *= 1.0F / row.sum();
 }
 
-// Adds the relative position bias of one head to one query's scores: a stretch of its table where the keys are
-// consecutive.
+// Adds the relative position bias of one head to one query's scores: a stretch of its table where the keys
+// are consecutive.
 void add_position_bias(const SelfAttention& a, const float* table, std::int64_t query, float* scores) {
   const float* bias = table + a.reach - a.position[query];
   if (a.position[a.tokens - 1] - a.position[0] == a.tokens - 1) {
@@ -180,7 +183,8 @@ void add_position_bias(const SelfAttention& a, const float* table, std::int64_t 
   if (a.mask != nullptr) MutableRow(scores, a.tokens) += Row(a.mask, a.tokens);
 }
 
-// K of one head as panels of tokens (keys[panel][i][token]); columns after the last token keep what was there.
+// K of one head as panels of tokens (keys[panel][i][token]); columns after the last token keep what was
+// there.
 void pack_keys(const float* k, std::int64_t stride, const SelfAttention& a, float* keys) {
   for (std::int64_t t = 0; t < a.tokens; ++t) {
     float* column = keys + t / kPanel * kPanel * a.width + t % kPanel;
@@ -203,7 +207,8 @@ void self_attention(const SelfAttention& a) {
   float* scores = a.scratch;
   float* keys = scores + a.tokens * padded;
   float* values = keys + padded * a.width;
-  // Columns that fill up the last panels are computed and dropped; they must only be numbers that cost nothing.
+  // Columns that fill up the last panels are computed and dropped; they must only be numbers that cost
+  // nothing.
   MutableRow(keys, padded * a.width + a.tokens * whole_panels(a.width)).setZero();
   for (std::int64_t h = 0; h < a.heads; ++h) {
     const float* q = a.qkv + h * a.width;
@@ -214,7 +219,8 @@ void self_attention(const SelfAttention& a) {
       add_position_bias(a, a.bias + h * (2 * a.reach + 1), t, scores + t * padded);
       softmax(scores + t * padded, a.tokens);
     }
-    multiply({scores, padded, values, a.tokens, a.width, nullptr, a.out + h * a.width, inner, Write::store}, a.tokens);
+    multiply({scores, padded, values, a.tokens, a.width, nullptr, a.out + h * a.width, inner, Write::store},
+             a.tokens);
   }
 }
 

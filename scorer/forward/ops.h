@@ -9,7 +9,8 @@
 
 namespace shelfcast::scorer {
 
-// Instruction sets the arithmetic is compiled for: the psABI's levels of x86-64. On other machines only `baseline`.
+// Instruction sets the arithmetic is compiled for: the psABI's levels of x86-64. On other machines only
+// `baseline`.
 enum class Isa { baseline, avx2, avx512 };
 
 // "baseline", "avx2", "avx512".
@@ -36,9 +37,9 @@ using Floats = std::vector<float, CacheLineAllocator<float>>;
 // What a dense layer does with its result.
 enum class Write { store, relu, add };
 
-// A dense layer's weights as the kernels read them: panels[p][input][column] with `ops.panel` columns each, the last
-// panel filled up with zeros. Packing once at load is why these products outrun a general library, which repacks the
-// weights at every call.
+// A dense layer's weights as the kernels read them: panels[p][input][column] with `ops.panel` columns each,
+// the last panel filled up with zeros. Packing once at load is why these products outrun a general library,
+// which repacks the weights at every call.
 struct DenseLayer {
   std::int64_t inputs = 0, outputs = 0;
   Floats panels;
@@ -47,7 +48,8 @@ struct DenseLayer {
 
 // Rounds up to whole panels of the widest instruction set.
 constexpr std::int64_t whole_panels(std::int64_t columns) { return (columns + 31) / 32 * 32; }
-// Floats of scratch that self-attention over `tokens` with heads of `width` needs: scores, and K and V in panels.
+// Floats of scratch that self-attention over `tokens` with heads of `width` needs: scores, and K and V in
+// panels.
 constexpr std::int64_t attention_scratch(std::int64_t tokens, std::int64_t width) {
   return tokens * whole_panels(tokens) + whole_panels(tokens) * width + tokens * whole_panels(width);
 }
@@ -55,17 +57,17 @@ constexpr std::int64_t attention_scratch(std::int64_t tokens, std::int64_t width
 // Self-attention of one series: `tokens` rows of q, k, v side by side, q of head h at columns h*width.
 struct SelfAttention {
   std::int64_t tokens = 0, heads = 0, width = 0;
-  const float* qkv = nullptr;                // [tokens, 3 * heads * width]
-  const std::int32_t* position = nullptr;    // [tokens], ascending: where the token stood in the whole sequence
-  const float* bias = nullptr;               // [heads, 2 * reach + 1], of key position - query position + reach
+  const float* qkv = nullptr;              // [tokens, 3 * heads * width]
+  const std::int32_t* position = nullptr;  // [tokens], ascending: where the token stood in the whole sequence
+  const float* bias = nullptr;             // [heads, 2 * reach + 1], of key position - query position + reach
   std::int64_t reach = 0;
-  const float* mask = nullptr;               // [tokens], added to a key's scores; null = every key is attended
-  float* scratch = nullptr;                  // attention_scratch(tokens, width) floats, on a cache line
-  float* out = nullptr;                      // [tokens, heads * width]
+  const float* mask = nullptr;  // [tokens], added to a key's scores; null = every key is attended
+  float* scratch = nullptr;     // attention_scratch(tokens, width) floats, on a cache line
+  float* out = nullptr;         // [tokens, heads * width]
 };
 
-// Attention of one query per head over the rows of one series, in the rows' own space: out_h = sum_r p_hr x_r with
-// p_h = softmax_r(query_h . x_r + mask_r).
+// Attention of one query per head over the rows of one series, in the rows' own space: out_h = sum_r p_hr x_r
+// with p_h = softmax_r(query_h . x_r + mask_r).
 struct PooledAttention {
   std::int64_t tokens = 0, heads = 0, width = 0;
   const float* query = nullptr;  // [heads, width]
@@ -75,8 +77,8 @@ struct PooledAttention {
   float* out = nullptr;          // [heads, width]
 };
 
-// One instruction set's code. Every result row depends on its own input rows only, bit for bit: how series are split
-// into batches and threads never shows.
+// One instruction set's code. Every result row depends on its own input rows only, bit for bit: how series
+// are split into batches and threads never shows.
 struct Ops {
   Isa isa = Isa::baseline;
   std::int64_t panel = 0;  // columns of one packed panel

@@ -11,7 +11,8 @@ std::vector<float> Weights::take(const std::string& name, const std::vector<std:
   if (tensor.shape != shape)
     throw data_error(fmt::format("tensor {} of {} has shape [{}]", name, file_.path().string(),
                                  fmt::join(tensor.shape, ", ")),
-                     fmt::format("model.json asks for [{}]", fmt::join(shape, ", ")), "export the bundle again");
+                     fmt::format("model.json asks for [{}]", fmt::join(shape, ", ")),
+                     "export the bundle again");
   taken_.insert(name);
   return tensor.to_float();
 }
@@ -19,8 +20,9 @@ std::vector<float> Weights::take(const std::string& name, const std::vector<std:
 void Weights::check_all_taken() const {
   for (const auto& [name, tensor] : file_.tensors())
     if (!taken_.contains(name))
-      throw data_error(fmt::format("tensor {} of {} belongs to another kind of model", name, file_.path().string()), {},
-                       "update shelfcast-score, or export the bundle again");
+      throw data_error(
+          fmt::format("tensor {} of {} belongs to another kind of model", name, file_.path().string()), {},
+          "update shelfcast-score, or export the bundle again");
 }
 
 }  // namespace shelfcast::scorer

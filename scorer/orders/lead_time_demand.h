@@ -46,7 +46,9 @@ struct PathOptions {
 };
 
 // What orders are made with. The recalibration of a bundle is fitted to sums drawn this way.
-inline PathOptions order_path_options() { return {.paths = 1024, .seed = 17, .rounding = PathOptions::Rounding::units}; }
+inline PathOptions order_path_options() {
+  return {.paths = 1024, .seed = 17, .rounding = PathOptions::Rounding::units};
+}
 
 // Draws the paths once and uses them for every series, so that series are compared under the same luck and a
 // series costs a table look-up per path and day. On every day the paths' probabilities are exactly (k + 1/2)

@@ -76,12 +76,14 @@ std::vector<float> to_rows(const Recalibration& recalibration) {
 Recalibration from_rows(std::span<const float> rows) {
   constexpr std::size_t kRow = 1 + Recalibration::kLevels.size();
   if (rows.size() % kRow != 0)
-    throw data_error("the recalibration of a bundle is damaged", fmt::format("{} numbers are no rows of {}", rows.size(), kRow),
+    throw data_error("the recalibration of a bundle is damaged",
+                     fmt::format("{} numbers are no rows of {}", rows.size(), kRow),
                      "export the bundle again");
   Recalibration recalibration;
   for (std::size_t first = 0; first < rows.size(); first += kRow)
-    recalibration.set(static_cast<int>(rows[first]), std::vector<double>(rows.begin() + static_cast<std::ptrdiff_t>(first) + 1,
-                                                                          rows.begin() + static_cast<std::ptrdiff_t>(first + kRow)));
+    recalibration.set(static_cast<int>(rows[first]),
+                      std::vector<double>(rows.begin() + static_cast<std::ptrdiff_t>(first) + 1,
+                                          rows.begin() + static_cast<std::ptrdiff_t>(first + kRow)));
   return recalibration;
 }
 

@@ -102,10 +102,12 @@ TEST(Bundle, refuses_golden_cases_it_does_not_reproduce_naming_series_and_differ
   EXPECT_EQ(refusal_with_golden([](BundleContents& c) { c.golden.mean_gh[7] += 1e-6F; }), "");
   const std::string mean = refusal_with_golden([](BundleContents& c) { c.golden.mean_gh[7] += 0.5F; });
   expect_in("the mean of series \"店B/item \"\"5\"\"\", step 2", mean);
-  const std::string quantile = refusal_with_golden([](BundleContents& c) { c.golden.quantiles_gqh[3] -= 0.1F; });
+  const std::string quantile =
+      refusal_with_golden([](BundleContents& c) { c.golden.quantiles_gqh[3] -= 0.1F; });
   expect_in("a quantile of series", quantile);
   expect_in("step 4", quantile);
-  const std::string missing = refusal_with_golden([](BundleContents& c) { c.golden.mean_gh[0] = std::nanf(""); });
+  const std::string missing =
+      refusal_with_golden([](BundleContents& c) { c.golden.mean_gh[0] = std::nanf(""); });
   expect_in("the mean of series", missing);
 }
 

@@ -36,7 +36,8 @@ const std::vector<Case> kCases = {
     {"inner_wider_than_model", [](ModelConfig& c) { c.tower.num_heads = 4, c.tower.d_kv = 8; }},
     {"inner_equal_to_model", [](ModelConfig& c) { c.tower.num_heads = 3, c.tower.d_kv = 4; }},
     {"widths_of_whole_panels", [](ModelConfig& c) { c.tower.d_model = 64, c.tower.d_ff = 128; }},
-    {"patch_16_of_long_context", [](ModelConfig& c) { c.tower.patch = 16, c.context = c.tower.context_length = 200; }},
+    {"patch_16_of_long_context",
+     [](ModelConfig& c) { c.tower.patch = 16, c.context = c.tower.context_length = 200; }},
     {"context_shorter_than_a_patch", [](ModelConfig& c) { c.tower.patch = 16, c.context = 3; }},
     {"context_cut_to_the_towers", [](ModelConfig& c) { c.tower.context_length = 12; }},
     {"one_step_each", [](ModelConfig& c) { c.context = 1, c.horizon = 1; }},
@@ -46,8 +47,12 @@ const std::vector<Case> kCases = {
        c.tower.quantiles = {0.05, 0.1, 0.25, 0.5, 0.9, 0.95};
        c.tower.prediction_length = 9;
      }},
-    {"few_buckets", [](ModelConfig& c) { c.tower.buckets = 8, c.tower.max_distance = 10, c.tower.patch = 1; }},
-    {"two_levels_around_the_median", [](ModelConfig& c) { c.quantiles = c.tower.quantiles = {0.4, 0.6}; }},
+    {"few_buckets",
+     [](ModelConfig& c) { c.tower.buckets = 8, c.tower.max_distance = 10, c.tower.patch = 1; }},
+    {"two_levels_around_the_median",
+     [](ModelConfig& c) {
+       c.quantiles = c.tower.quantiles = {0.4, 0.6};
+     }},
 };
 
 class Forward : public ::testing::TestWithParam<Case> {};
@@ -66,20 +71,25 @@ TEST_P(Forward, equals_plain_loops_in_double) {
     for (std::int64_t b = 0; b < 7; ++b) {
       const ReferenceForecast want = reference_forecast(random, inputs.view, b);
       const std::size_t cells = want.quantiles_qh.size(), steps = want.mean_h.size();
-      // 1e-4 of the scale is the promise; float32 alone also cannot hold more than its own digits of the level.
-      const auto near = [&](double g, double w) { return std::abs(g - w) <= 2e-5 * want.scale + 3e-6 * std::abs(w); };
+      // 1e-4 of the scale is the promise; float32 alone also cannot hold more than its own digits of the
+      // level.
+      const auto near = [&](double g, double w) {
+        return std::abs(g - w) <= 2e-5 * want.scale + 3e-6 * std::abs(w);
+      };
       EXPECT_NEAR(got.scale_b[b], want.scale, 1e-6 * want.scale);
       for (std::size_t i = 0; i < cells; ++i)
         EXPECT_TRUE(near(got.quantiles_bqh[b * cells + i], want.quantiles_qh[i]))
             << "series " << b << " cell " << i << ": " << got.quantiles_bqh[b * cells + i] << " is not "
             << want.quantiles_qh[i];
       for (std::size_t h = 0; h < steps; ++h)
-        EXPECT_TRUE(near(got.mean_bh[b * steps + h], want.mean_h[h])) << "series " << b << " mean of step " << h;
+        EXPECT_TRUE(near(got.mean_bh[b * steps + h], want.mean_h[h]))
+            << "series " << b << " mean of step " << h;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Forward, ::testing::ValuesIn(kCases), [](const auto& i) { return i.param.name; });
+INSTANTIATE_TEST_SUITE_P(Models, Forward, ::testing::ValuesIn(kCases),
+                         [](const auto& i) { return i.param.name; });
 
 TEST(Forecaster, gives_the_same_bits_for_any_threads_and_neighbours) {
   const ModelConfig config = small_config();
@@ -94,8 +104,8 @@ TEST(Forecaster, gives_the_same_bits_for_any_threads_and_neighbours) {
     const Forecasts alone = forecast(model, inputs.view, {149, 0, 77}, 2);
     const std::size_t cells = one.quantiles_bqh.size() / 150;
     for (const auto& [row, series] : {std::pair{0, 149}, {1, 0}, {2, 77}})
-      EXPECT_EQ(std::memcmp(alone.quantiles_bqh.data() + row * cells, one.quantiles_bqh.data() + series * cells,
-                            cells * sizeof(float)),
+      EXPECT_EQ(std::memcmp(alone.quantiles_bqh.data() + row * cells,
+                            one.quantiles_bqh.data() + series * cells, cells * sizeof(float)),
                 0);
   }
 }
@@ -109,7 +119,8 @@ TEST(Forecaster, names_a_code_the_model_has_no_embedding_for) {
     check_codes(inputs.view, config);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("known categorical column 0 of series 0 holds code 17"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("known categorical column 0 of series 0 holds code 17"),
+              std::string::npos)
         << error.what();
   }
 }
@@ -129,7 +140,8 @@ TEST(Model, refuses_missing_surplus_and_misshapen_tensors_by_name) {
   const ScratchFolder folder;
   const auto without = random.tensors.extract("heads.known.step_bias");
   random.save(folder.path());
-  EXPECT_NE(refusal(folder.path()).find("heads.known.step_bias"), std::string::npos) << refusal(folder.path());
+  EXPECT_NE(refusal(folder.path()).find("heads.known.step_bias"), std::string::npos)
+      << refusal(folder.path());
   random = RandomModel(small_config());
   random.tensors["tower.encoder.surplus"] = {1.0F};
   random.shapes["tower.encoder.surplus"] = {1};
@@ -152,11 +164,12 @@ TEST(Model, refuses_a_description_without_a_field_by_name) {
 
 TEST(RelativeBucket, has_the_values_of_the_published_model) {
   // model-facts: T5's bidirectional buckets with 32 buckets and distance 128.
-  const std::vector<std::pair<int, int>> kKnown = {{-200, 15}, {-91, 15}, {-90, 14}, {-64, 14}, {-46, 13}, {-45, 12},
-                                                   {-23, 11},  {-16, 10}, {-12, 9},  {-8, 8},   {-7, 7},   {0, 0},
-                                                   {1, 17},    {8, 24},   {11, 24},  {12, 25},  {16, 26},  {23, 27},
-                                                   {45, 28},   {46, 29},  {64, 30},  {90, 30},  {91, 31},  {200, 31}};
-  for (const auto& [distance, bucket] : kKnown) EXPECT_EQ(relative_bucket(distance, 32, 128), bucket) << distance;
+  const std::vector<std::pair<int, int>> kKnown = {
+      {-200, 15}, {-91, 15}, {-90, 14}, {-64, 14}, {-46, 13}, {-45, 12}, {-23, 11}, {-16, 10},
+      {-12, 9},   {-8, 8},   {-7, 7},   {0, 0},    {1, 17},   {8, 24},   {11, 24},  {12, 25},
+      {16, 26},   {23, 27},  {45, 28},  {46, 29},  {64, 30},  {90, 30},  {91, 31},  {200, 31}};
+  for (const auto& [distance, bucket] : kKnown)
+    EXPECT_EQ(relative_bucket(distance, 32, 128), bucket) << distance;
 }
 
 }  // namespace

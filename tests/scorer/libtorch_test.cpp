@@ -20,13 +20,15 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   const TowerConfig& t = c.tower;
   m.tower.d_model = t.d_model, m.tower.d_kv = t.d_kv, m.tower.d_ff = t.d_ff, m.tower.num_heads = t.num_heads;
   m.tower.num_layers = t.num_layers, m.tower.num_decoder_layers = t.num_decoder_layers;
-  m.tower.relative_attention_num_buckets = t.buckets, m.tower.relative_attention_max_distance = t.max_distance;
+  m.tower.relative_attention_num_buckets = t.buckets,
+  m.tower.relative_attention_max_distance = t.max_distance;
   m.tower.layer_norm_epsilon = t.epsilon;
   m.tower.context_length = t.context_length, m.tower.prediction_length = t.prediction_length;
   m.tower.input_patch_size = m.tower.input_patch_stride = m.model.patch = t.patch;
   m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
   m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
-  m.model.static_width = c.static_width, m.model.code_width = c.code_width, m.model.known_hidden = c.known_hidden;
+  m.model.static_width = c.static_width, m.model.code_width = c.code_width,
+  m.model.known_hidden = c.known_hidden;
   m.model.season = c.season;
   m.context = c.context, m.horizon = c.horizon;
   m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;

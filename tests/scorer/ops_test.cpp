@@ -27,7 +27,8 @@ TEST_P(OpsTest, dense_layers_equal_double_loops_for_all_shapes) {
   for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 29})
     for (const std::int64_t outputs : {1, 7, 16, 31, 32, 33, 130})
       for (const std::int64_t inputs : {1, 5, 64}) {
-        const auto x = normals(rows * (inputs + 3), 1), w = normals(outputs * inputs, 2), bias = normals(outputs, 3);
+        const auto x = normals(rows * (inputs + 3), 1), w = normals(outputs * inputs, 2),
+                   bias = normals(outputs, 3);
         const DenseLayer layer = pack(ops(), w, outputs, inputs, bias);
         const std::int64_t stride = outputs + 2;  // neighbours must stay as they are
         for (const Write write : {Write::store, Write::relu, Write::add}) {
@@ -69,7 +70,8 @@ TEST_P(OpsTest, norm_divides_by_the_root_mean_square) {
     ops().rms_norm(x.data(), gain.data(), 1e-6F, 3, width, y.data());
     for (std::int64_t r = 0; r < 3; ++r) {
       double square = 0.0;
-      for (std::int64_t i = 0; i < width; ++i) square += std::pow(x[r * width + i], 2) / static_cast<double>(width);
+      for (std::int64_t i = 0; i < width; ++i)
+        square += std::pow(x[r * width + i], 2) / static_cast<double>(width);
       for (std::int64_t i = 0; i < width; ++i)
         ASSERT_NEAR(y[r * width + i], gain[i] * x[r * width + i] / std::sqrt(square + 1e-6), 1e-5);
     }
@@ -91,7 +93,8 @@ void check_self_attention(const Ops& ops, const std::vector<std::int32_t>& posit
       double sum = 0.0;
       for (std::int64_t r = 0; r < tokens; ++r) {
         for (std::int64_t i = 0; i < width; ++i)
-          p[r] += static_cast<double>(qkv[t * 3 * inner + h * width + i]) * qkv[r * 3 * inner + inner + h * width + i];
+          p[r] += static_cast<double>(qkv[t * 3 * inner + h * width + i]) *
+                  qkv[r * 3 * inner + inner + h * width + i];
         p[r] += bias[h * (2 * reach + 1) + position[r] - position[t] + reach];
         p[r] = masked ? 1.0 : std::exp(p[r]);
         sum += p[r];

@@ -46,12 +46,13 @@ TEST(Program, links_none_of_the_trainers_libraries) {
   EXPECT_LT(fs::file_size(program()), 10'000'000U);
 }
 
-// Code for one instruction set must not be what other objects call: shared symbols of the three objects have names
-// of their own.
+// Code for one instruction set must not be what other objects call: shared symbols of the three objects have
+// names of their own.
 TEST(Program, keeps_the_inline_code_of_each_instruction_set_apart) {
   const Ended nm = run("nm --demangle " + program());
   if (nm.status != 0) GTEST_SKIP() << "no nm here";
-  for (std::size_t start = 0, end; (end = nm.output.find('\n', start)) != std::string::npos; start = end + 1) {
+  for (std::size_t start = 0, end; (end = nm.output.find('\n', start)) != std::string::npos;
+       start = end + 1) {
     const std::string line = nm.output.substr(start, end - start);
     EXPECT_EQ(line.find(" Eigen::"), std::string::npos) << line;
   }
@@ -60,12 +61,13 @@ TEST(Program, keeps_the_inline_code_of_each_instruction_set_apart) {
 TEST(Program, writes_one_order_per_row_with_its_reason) {
   const RandomBundle bundle;
   ASSERT_EQ(score(bundle, "--template stock.csv --lead-time 2 --review 3").status, 0);
-  const Ended result = score(bundle, "--stock stock.csv --out orders.csv --forecast forecast.csv --threads 2");
+  const Ended result =
+      score(bundle, "--stock stock.csv --out orders.csv --forecast forecast.csv --threads 2");
   ASSERT_EQ(result.status, 0) << result.output;
   EXPECT_NE(result.output.find("of 9 series need an order"), std::string::npos) << result.output;
   const CsvTable orders = read_csv(bundle.scratch() / "orders.csv");
-  EXPECT_EQ(orders.header, (std::vector<std::string>{"series", "store", "item", "forecast", "safety_stock", "on_hand",
-                                                     "on_order", "level", "order", "reason"}));
+  EXPECT_EQ(orders.header, (std::vector<std::string>{"series", "store", "item", "forecast", "safety_stock",
+                                                     "on_hand", "on_order", "level", "order", "reason"}));
   ASSERT_EQ(orders.rows.size(), 9U);
   for (std::size_t i = 0; i < 9; ++i) {
     const auto& cells = orders.rows[i].cells;
@@ -83,11 +85,14 @@ TEST(Program, writes_one_order_per_row_with_its_reason) {
 
 TEST(Program, gives_the_same_orders_for_any_threads_and_any_order_of_rows) {
   const RandomBundle bundle;
-  std::ofstream(bundle.scratch() / "a.csv") << "store,item,on_hand,lead_time,review_period\n店A,item 2,1,1,2\n店B,item 3,4,2,3\n";
-  std::ofstream(bundle.scratch() / "b.csv") << "store,item,on_hand,lead_time,review_period\n店B,item 3,4,2,3\n店A,item 2,1,1,2\n";
+  std::ofstream(bundle.scratch() / "a.csv")
+      << "store,item,on_hand,lead_time,review_period\n店A,item 2,1,1,2\n店B,item 3,4,2,3\n";
+  std::ofstream(bundle.scratch() / "b.csv")
+      << "store,item,on_hand,lead_time,review_period\n店B,item 3,4,2,3\n店A,item 2,1,1,2\n";
   ASSERT_EQ(score(bundle, "--stock a.csv --out a-orders.csv --threads 1").status, 0);
   ASSERT_EQ(score(bundle, "--stock b.csv --out b-orders.csv --threads 3").status, 0);
-  const CsvTable a = read_csv(bundle.scratch() / "a-orders.csv"), b = read_csv(bundle.scratch() / "b-orders.csv");
+  const CsvTable a = read_csv(bundle.scratch() / "a-orders.csv"),
+                 b = read_csv(bundle.scratch() / "b-orders.csv");
   EXPECT_EQ(a.rows[0].cells, b.rows[1].cells);
   EXPECT_EQ(a.rows[1].cells, b.rows[0].cells);
 }

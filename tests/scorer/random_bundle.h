@@ -8,8 +8,8 @@
 
 namespace shelfcast::scorer::testing {
 
-// 9 series of small_config() in stores "店A" and "店B", items "item 0" ... with a quote and a comma among the names, first day
-// 2026-03-02, daily; the second categorical column is the same for all series.
+// 9 series of small_config() in stores "店A" and "店B", items "item 0" ... with a quote and a comma among the
+// names, first day 2026-03-02, daily; the second categorical column is the same for all series.
 class RandomBundle {
  public:
   // `change` may alter the contents before they are written.

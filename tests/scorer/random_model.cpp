@@ -164,7 +164,8 @@ void RandomModel::save(const std::filesystem::path& folder) const {
   for (const auto& [name, values] : tensors) {
     const bool in_tower = name.starts_with("tower.");
     (in_tower ? tower : fusion)
-        .push_back({in_tower ? name.substr(6) : name, DType::f32, shapes.at(name), std::as_bytes(std::span(values))});
+        .push_back({in_tower ? name.substr(6) : name, DType::f32, shapes.at(name),
+                    std::as_bytes(std::span(values))});
   }
   write_safetensors(folder / "tower" / "model.safetensors", tower);
   write_safetensors(folder / "fusion.safetensors", fusion);
@@ -179,7 +180,8 @@ RandomInputs::RandomInputs(const ModelConfig& c, std::int64_t series, std::uint6
   for (std::int64_t b = 0; b < series; ++b)
     for (std::int64_t t = 0; t < c.context; ++t) {
       const double level = 20.0 + 5.0 * static_cast<double>(b % 7);
-      float value = static_cast<float>(std::round(level + 8.0 * std::sin(0.9 * static_cast<double>(t)) + 3.0 * random.normal()));
+      float value = static_cast<float>(
+          std::round(level + 8.0 * std::sin(0.9 * static_cast<double>(t)) + 3.0 * random.normal()));
       const bool gap = b == 3 && t >= 2 * c.tower.patch && t < 5 * c.tower.patch;
       if (b == 0 || gap || (b == 2 && t < c.context - c.tower.patch - 1) || (b > 3 && random.uniform() < 0.1))
         value = kMissing;
@@ -207,9 +209,11 @@ RandomInputs::RandomInputs(const ModelConfig& c, std::int64_t series, std::uint6
   view.context = {context.data(), c.context};
   for (std::int64_t i = 0; i < c.past_numeric; ++i)
     view.past.push_back({past.data() + i * c.context, c.past_numeric * c.context});
-  for (std::int64_t i = 0; i < c.known_numeric; ++i) view.known.push_back({known.data() + i * span, c.known_numeric * span});
+  for (std::int64_t i = 0; i < c.known_numeric; ++i)
+    view.known.push_back({known.data() + i * span, c.known_numeric * span});
   for (std::int64_t i = 0; i < std::ssize(c.past_cardinalities); ++i)
-    view.past_codes.push_back({past_codes.data() + i * c.context, std::ssize(c.past_cardinalities) * c.context});
+    view.past_codes.push_back(
+        {past_codes.data() + i * c.context, std::ssize(c.past_cardinalities) * c.context});
   for (std::int64_t i = 0; i < std::ssize(c.known_cardinalities); ++i)
     view.known_codes.push_back({known_codes.data() + i * span, std::ssize(c.known_cardinalities) * span});
   view.statics = {statics.data(), std::ssize(c.static_cardinalities)};

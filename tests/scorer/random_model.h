@@ -1,5 +1,5 @@
-// Small demand models with random weights, their files, their inputs, and the plainest possible forward: double loops
-// written from docs/model.md alone.
+// Small demand models with random weights, their files, their inputs, and the plainest possible forward:
+// double loops written from docs/model.md alone.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ struct RandomModel {
 // horizon 6, all kinds of columns.
 ModelConfig small_config();
 
-// Inputs with demand like sales; series 0 is all missing, series 1 constant, series 2 begins late, series 3 has a gap of
-// two patches, the others have single holes.
+// Inputs with demand like sales; series 0 is all missing, series 1 constant, series 2 begins late, series 3
+// has a gap of two patches, the others have single holes.
 struct RandomInputs {
   std::vector<float> context, past, known;
   std::vector<std::int32_t> past_codes, known_codes, statics;
@@ -42,7 +42,8 @@ struct ReferenceForecast {
 };
 
 // One series, in double.
-ReferenceForecast reference_forecast(const RandomModel& model, const ModelInputs& inputs, std::int64_t series);
+ReferenceForecast reference_forecast(const RandomModel& model, const ModelInputs& inputs,
+                                     std::int64_t series);
 
 // A fresh folder below the system's temporary folder, removed with the object.
 class ScratchFolder {

@@ -76,7 +76,8 @@ class Reference {
   Mat columns() const {
     Mat all;
     for (const auto* group : {&in_.past, &in_.known})
-      for (const auto& column : *group) all.emplace_back(column.row(b_) + cut_, column.row(b_) + cut_ + length_);
+      for (const auto& column : *group)
+        all.emplace_back(column.row(b_) + cut_, column.row(b_) + cut_ + length_);
     const auto embed = [&](const auto& group, const std::string& name) {
       for (std::size_t g = 0; g < group.size(); ++g)
         for (std::int64_t i = 0; i < c_.code_width; ++i) {
@@ -97,7 +98,8 @@ class Reference {
     const Mat others = columns();
     const float* demand = in_.context.row(b_) + cut_;
     for (std::int64_t j = 0; j < n; ++j) {
-      Vec v(static_cast<std::size_t>(2 * patch), 0.0), u(others.size() * static_cast<std::size_t>(patch), 0.0);
+      Vec v(static_cast<std::size_t>(2 * patch), 0.0),
+          u(others.size() * static_cast<std::size_t>(patch), 0.0);
       bool any = false;
       for (std::int64_t p = 0; p < patch; ++p) {
         const std::int64_t step = j * patch + p - padding;
@@ -133,8 +135,10 @@ class Reference {
       for (std::int64_t d = 0; d < t_.d_model; ++d) token[d] += shift_[d];
   }
 
-  // Attention of one query over rows, before the output projection; masks as -FLT_MAX would: no key attended = uniform.
-  Vec attend(const Vec& q, const Mat& k, const Mat& v, std::int64_t query, const std::vector<float>* bias) const {
+  // Attention of one query over rows, before the output projection; masks as -FLT_MAX would: no key attended
+  // = uniform.
+  Vec attend(const Vec& q, const Mat& k, const Mat& v, std::int64_t query,
+             const std::vector<float>* bias) const {
     const std::int64_t heads = t_.num_heads, width = t_.d_kv;
     const bool any = std::find(attended_.begin(), attended_.end(), true) != attended_.end();
     Vec out(static_cast<std::size_t>(heads * width), 0.0);
@@ -160,8 +164,9 @@ class Reference {
   std::int64_t bucket(std::int64_t d) const {
     const std::int64_t half = t_.buckets / 2, exact = half / 2, size = std::abs(d);
     if (size < exact) return (d > 0 ? half : 0) + size;
-    const float ratio = std::log(static_cast<float>(size) / static_cast<float>(exact)) /
-                        static_cast<float>(std::log(static_cast<double>(t_.max_distance) / static_cast<double>(exact)));
+    const float ratio =
+        std::log(static_cast<float>(size) / static_cast<float>(exact)) /
+        static_cast<float>(std::log(static_cast<double>(t_.max_distance) / static_cast<double>(exact)));
     const auto steps = static_cast<std::int64_t>(ratio * static_cast<float>(half - exact));
     return (d > 0 ? half : 0) + std::min(half - 1, exact + steps);
   }
@@ -182,7 +187,8 @@ class Reference {
         v.push_back(linear(layer + "0.SelfAttention.v", a));
       }
       for (std::size_t r = 0; r < x_.size(); ++r) {
-        x_[r] = plus(x_[r], linear(layer + "0.SelfAttention.o", attend(q[r], k, v, static_cast<std::int64_t>(r), &bias)));
+        x_[r] = plus(x_[r], linear(layer + "0.SelfAttention.o",
+                                   attend(q[r], k, v, static_cast<std::int64_t>(r), &bias)));
         x_[r] = feed(x_[r], layer + "1.");
       }
     }
@@ -235,7 +241,8 @@ class Reference {
     return out;
   }
 
-  // Mean scaled demand of those of the last `span` steps that are observed and chosen, counted from the first of them.
+  // Mean scaled demand of those of the last `span` steps that are observed and chosen, counted from the first
+  // of them.
   double recent_mean(std::int64_t span, const std::function<bool(std::int64_t)>& chosen) const {
     double sum = 0.0;
     int count = 0;
@@ -264,7 +271,8 @@ class Reference {
       z.push_back(recent_mean(c_.season, [](std::int64_t) { return true; }));
     }
     Vec g = plus(linear("heads.known.state", d), linear("heads.known.input", z));
-    for (std::int64_t i = 0; i < c_.known_hidden; ++i) g[i] += w("heads.known.step_bias")[h * c_.known_hidden + i];
+    for (std::int64_t i = 0; i < c_.known_hidden; ++i)
+      g[i] += w("heads.known.step_bias")[h * c_.known_hidden + i];
     return linear("heads.known.output", relu(g));
   }
 
@@ -281,7 +289,8 @@ class Reference {
 
 }  // namespace
 
-ReferenceForecast reference_forecast(const RandomModel& model, const ModelInputs& inputs, std::int64_t series) {
+ReferenceForecast reference_forecast(const RandomModel& model, const ModelInputs& inputs,
+                                     std::int64_t series) {
   return Reference(model, inputs, series).run();
 }
 

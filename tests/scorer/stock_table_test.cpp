@@ -35,7 +35,8 @@ class StockTableTest : public ::testing::Test {
 
   ScratchFolder folder_;
   std::filesystem::path path_ = folder_.path() / "stock.csv";
-  SeriesNames names_{{"north-milk", "north-bread", "south-牛奶"}, {"north", "north", "south"}, {"milk", "bread", "牛奶"}};
+  SeriesNames names_{
+      {"north-milk", "north-bread", "south-牛奶"}, {"north", "north", "south"}, {"milk", "bread", "牛奶"}};
   StockDefaults defaults_;
 };
 
@@ -55,7 +56,9 @@ TEST_F(StockTableTest, fills_empty_cells_and_absent_columns_with_the_defaults) {
 }
 
 TEST_F(StockTableTest, reads_quotes_byte_order_mark_crlf_and_unicode) {
-  const StockTable table = read("\xEF\xBB\xBFstore,item,\"on_hand\",note\r\nsouth,\"牛奶\",3,\"a, \"\"b\"\"\nc\"\r\n\r\nnorth,milk,4,x");
+  const StockTable table = read(
+      "\xEF\xBB\xBFstore,item,\"on_hand\",note\r\nsouth,\"牛奶\",3,\"a, "
+      "\"\"b\"\"\nc\"\r\n\r\nnorth,milk,4,x");
   ASSERT_EQ(table.rows.size(), 2U);
   EXPECT_EQ(table.rows[0].series, 2);
   EXPECT_EQ(table.rows[1].series, 0);
@@ -72,7 +75,8 @@ TEST_F(StockTableTest, makes_the_critical_ratio_of_costs) {
 }
 
 TEST_F(StockTableTest, names_missing_and_misspelt_columns) {
-  expect_refusal("series,onhand\nnorth-milk,1\n", {"there is no column \"onhand\"", "did you mean \"on_hand\"?"});
+  expect_refusal("series,onhand\nnorth-milk,1\n",
+                 {"there is no column \"onhand\"", "did you mean \"on_hand\"?"});
   expect_refusal("series,weight\nnorth-milk,1\n", {"has no column \"on_hand\"", "series, weight"});
   expect_refusal("store,on_hand\nnorth,1\n", {"has no column \"series\""});
   expect_refusal("series,on_hand,on_hand\nnorth-milk,1,2\n", {"\"on_hand\" is there twice"});
@@ -92,7 +96,8 @@ TEST_F(StockTableTest, names_the_line_of_bad_numbers) {
 }
 
 TEST_F(StockTableTest, names_unknown_and_repeated_series) {
-  expect_refusal("series,on_hand\nnorth-mlik,1\n", {"no series \"north-mlik\"", "did you mean \"north-milk\"?"});
+  expect_refusal("series,on_hand\nnorth-mlik,1\n",
+                 {"no series \"north-mlik\"", "did you mean \"north-milk\"?"});
   expect_refusal("store,item,on_hand\nnorth,bred,1\n", {"no item \"bred\" in store \"north\"", "\"bread\""});
   expect_refusal("store,item,on_hand\nnorht,bread,1\n", {"\"norht\"", "did you mean \"north\"?"});
   expect_refusal("series,on_hand\nnorth-milk,1\n\nnorth-milk,2\n", {"stock.csv:4", "second time", "line 2"});

@@ -1,7 +1,8 @@
-// Do the intervals of summed demand hold what they promise? Compares the bundle's distributions of demand over the next
-// 1, 7 and 21 days with the uncensored truth of a synthetic corpus, and fails when a central 50, 80 or 95 % interval
-// covers more than five points too few or too many. Demand is counts, so places within jumps are drawn (randomised PIT):
-// otherwise an interval that must contain 0 would cover too much by its nature.
+// Do the intervals of summed demand hold what they promise? Compares the bundle's distributions of demand
+// over the next 1, 7 and 21 days with the uncensored truth of a synthetic corpus, and fails when a central
+// 50, 80 or 95 % interval covers more than five points too few or too many. Demand is counts, so places
+// within jumps are drawn (randomised PIT): otherwise an interval that must contain 0 would cover too much by
+// its nature.
 //
 //   interval_coverage CORPUS BUNDLE
 #include <fmt/format.h>
@@ -31,7 +32,8 @@ std::vector<float> by_step(const scorer::Forecasts& all, std::int64_t series) {
   std::vector<float> quantiles_hq;
   for (std::int64_t h = 0; h < all.horizon; ++h)
     for (std::int64_t q = 0; q < all.levels; ++q)
-      quantiles_hq.push_back(all.quantiles_bqh[static_cast<std::size_t>((series * all.levels + q) * all.horizon + h)]);
+      quantiles_hq.push_back(
+          all.quantiles_bqh[static_cast<std::size_t>((series * all.levels + q) * all.horizon + h)]);
   return quantiles_hq;
 }
 
@@ -42,9 +44,11 @@ std::vector<double> sum_pits(const scorer::LeadTimeDemand& demand, const scorer:
   RandomStream draws(mix(key_of("coverage"), static_cast<std::uint64_t>(days)));
   for (std::int64_t series = 0; series < forecasts.series; ++series) {
     double sum = 0;
-    for (int day = 0; day < days; ++day) sum += truth[static_cast<std::size_t>(series * forecasts.horizon + day)];
+    for (int day = 0; day < days; ++day)
+      sum += truth[static_cast<std::size_t>(series * forecasts.horizon + day)];
     if (!std::isnan(sum))
-      pits.push_back(demand.over(by_step(forecasts, series), days).pit(sum, draws.uniform(), scorer::DemandKind::counts));
+      pits.push_back(demand.over(by_step(forecasts, series), days)
+                         .pit(sum, draws.uniform(), scorer::DemandKind::counts));
   }
   return pits;
 }
@@ -77,10 +81,11 @@ int main(int argc, char** argv) {
   const scorer::Bundle bundle(argv[2]);
   const std::vector<float> truth = read_future_truth(corpus, bundle.info().horizon);
   const scorer::Forecasts forecasts = scorer::forecast(bundle.model(), bundle.inputs(), {}, 2);
-  const scorer::LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, scorer::order_path_options(),
-                                      bundle.copula().recalibration);
+  const scorer::LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation,
+                                      scorer::order_path_options(), bundle.copula().recalibration);
   double worst = 0;
-  for (const int days : {1, 7, 21}) worst = std::max(worst, judge(sum_pits(demand, forecasts, truth, days), days));
+  for (const int days : {1, 7, 21})
+    worst = std::max(worst, judge(sum_pits(demand, forecasts, truth, days), days));
   std::printf("largest deviation: %.1f points\n", worst);
   return worst <= 5.0 ? 0 : 1;
 }

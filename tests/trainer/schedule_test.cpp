@@ -9,7 +9,8 @@ namespace {
 
 TEST(Schedule, warms_up_linearly_and_never_starts_at_zero) {
   const ScheduleConfig config{"cosine", 9};
-  for (int step = 0; step < 9; ++step) EXPECT_DOUBLE_EQ(schedule_factor(config, step, 100), (step + 1) / 10.0);
+  for (int step = 0; step < 9; ++step)
+    EXPECT_DOUBLE_EQ(schedule_factor(config, step, 100), (step + 1) / 10.0);
   EXPECT_DOUBLE_EQ(schedule_factor(config, 9, 100), 1.0);
 }
 

@@ -1,4 +1,5 @@
-// A small corpus with a weekly pattern, a promotion that doubles demand and gaps, made in a folder of its own.
+// A small corpus with a weekly pattern, a promotion that doubles demand and gaps, made in a folder of its
+// own.
 #pragma once
 
 #include <cmath>
@@ -25,7 +26,8 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
   info.covariates = {{"promo", data::Role::known, data::Kind::numeric, "series", {}},
                      {"event", data::Role::known, data::Kind::categorical, "all", {"节日", "fair"}},
                      {"visits", data::Role::past, data::Kind::numeric, "series", {}}};
-  info.statics = {{"store", data::Kind::categorical, {"Köln", "上海"}}, {"category", data::Kind::categorical, {"food", "toys"}}};
+  info.statics = {{"store", data::Kind::categorical, {"Köln", "上海"}},
+                  {"category", data::Kind::categorical, {"food", "toys"}}};
   info.store_level = "store";
   info.category_level = "category";
   data::SeriesTable table;
@@ -45,10 +47,12 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
     for (std::int64_t t = 0; t < options.steps; ++t) {
       promo.push_back(random.uniform() < 0.1 ? 1.0F : 0.0F);
       visits.push_back(static_cast<float>(100 + random.normal()));
-      const double mean = (2.0 + static_cast<double>(i)) * (1.0 + 0.5 * std::sin(2 * M_PI * static_cast<double>(t) / 7)) *
+      const double mean = (2.0 + static_cast<double>(i)) *
+                          (1.0 + 0.5 * std::sin(2 * M_PI * static_cast<double>(t) / 7)) *
                           (promo.back() > 0 ? 2.0 : 1.0);
       const bool missing = (options.all_missing_series && i == 1) || random.uniform() < 0.05;
-      demand.push_back(missing ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(random.poisson(mean)));
+      demand.push_back(missing ? std::numeric_limits<float>::quiet_NaN()
+                               : static_cast<float>(random.poisson(mean)));
     }
   writer.append(options.series, demand, std::vector<std::vector<float>>{promo, visits});
   writer.finish();

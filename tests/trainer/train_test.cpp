@@ -36,8 +36,10 @@ class Training : public testing::Test {
     return parse_recipe(
         "data: {context: 28, horizon: 7, known: [promo, event], past: [visits], calendar: [weekday],"
         " static: [store, category], chunk_series: 4, superblock: 2}\n"
-        "model: {tower: bolt-nano, patch: 7, dropout: 0.1, scale_floor: 0.5, heads: {quantiles: [0.1, 0.5, 0.9]}}\n"
-        "train: {steps: 30, batch: 24, micro_batch: 12, validate_every: 10, checkpoint_every: 10, log_every: 5,"
+        "model: {tower: bolt-nano, patch: 7, dropout: 0.1, scale_floor: 0.5, heads: {quantiles: [0.1, 0.5, "
+        "0.9]}}\n"
+        "train: {steps: 30, batch: 24, micro_batch: 12, validate_every: 10, checkpoint_every: 10, log_every: "
+        "5,"
         " optimizer: {lr: 3.0e-3}, schedule: {warmup: 5}}\n"
         "backtest: {origins: 2, stride: 7, horizon: 7, batch: 16}\n",
         "test.yaml", all);
@@ -94,7 +96,8 @@ TEST_F(Training, learns_and_leaves_a_complete_run_folder) {
   const TrainResult result = train_alone(recipe("run", {"train.steps=60"}));
   EXPECT_EQ(result.ending, Ending::finished);
   EXPECT_EQ(result.step, 60);
-  for (const char* name : {"recipe.yaml", "environment.json", "features.json", "metrics.jsonl", "log/rank-0.jsonl"})
+  for (const char* name :
+       {"recipe.yaml", "environment.json", "features.json", "metrics.jsonl", "log/rank-0.jsonl"})
     EXPECT_TRUE(fs::exists(folder_ / "run" / name)) << name;
   double first = 0, last = 0;
   for (const nlohmann::json& line : read_lines(folder_ / "run" / "metrics.jsonl"))
@@ -125,7 +128,8 @@ TEST_F(Training, does_not_depend_on_ranks_or_micro_batches_beyond_rounding) {
   for (const auto& [ranks, micro_batch] : std::vector<std::pair<int, int>>{{1, 5}, {2, 12}, {3, 4}}) {
     const std::string run = fmt::format("ranks-{}-{}", ranks, micro_batch);
     const Recipe split = recipe(run, {fmt::format("train.micro_batch={}", micro_batch)});
-    parallel::run_ranks_as_threads(ranks, [&](parallel::Communicator& communicator) { train(split, {}, communicator); });
+    parallel::run_ranks_as_threads(
+        ranks, [&](parallel::Communicator& communicator) { train(split, {}, communicator); });
     // Adam divides by the root of the second moment: rounding of tiny gradients is amplified.
     EXPECT_LT(relative_distance(expected, weights(run)), 2e-3) << run;
   }
@@ -133,12 +137,16 @@ TEST_F(Training, does_not_depend_on_ranks_or_micro_batches_beyond_rounding) {
 
 TEST_F(Training, never_overwrites_a_run_and_never_resumes_another_recipe) {
   train_alone(recipe("run", {"train.steps=2"}));
-  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"train.steps=2"})); }).find("--resume"), std::string::npos);
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"train.steps=2"})); }).find("--resume"),
+            std::string::npos);
   const std::string message = message_of([&] {
-    train_alone(recipe("run", {"train.steps=2", "train.optimizer.lr=0.5"}), {.resume = Resume::required, .stop_after = {}});
+    train_alone(recipe("run", {"train.steps=2", "train.optimizer.lr=0.5"}),
+                {.resume = Resume::required, .stop_after = {}});
   });
   EXPECT_NE(message.find("lr: 0.003 in the run, lr: 0.5 now"), std::string::npos) << message;
-  EXPECT_NE(message_of([&] { train_alone(recipe("none"), {.resume = Resume::required, .stop_after = {}}); }).find("no run"),
+  EXPECT_NE(message_of([&] {
+              train_alone(recipe("none"), {.resume = Resume::required, .stop_after = {}});
+            }).find("no run"),
             std::string::npos);
 }
 
@@ -186,8 +194,8 @@ TEST_F(Training, keeps_the_best_and_the_last_checkpoints) {
 }
 
 TEST_F(Training, stops_early_when_validation_no_longer_improves) {
-  const Recipe wild = recipe("run", {"train.optimizer.lr=3", "train.clip=0", "train.validate_every=1", "train.early_stop=2",
-                                     "train.steps=200", "train.schedule.warmup=0"});
+  const Recipe wild = recipe("run", {"train.optimizer.lr=3", "train.clip=0", "train.validate_every=1",
+                                     "train.early_stop=2", "train.steps=200", "train.schedule.warmup=0"});
   const TrainResult result = train_alone(wild);
   EXPECT_EQ(result.ending, Ending::stopped_early);
   EXPECT_LT(result.step, 200);
@@ -195,10 +203,14 @@ TEST_F(Training, stops_early_when_validation_no_longer_improves) {
 }
 
 TEST_F(Training, refuses_what_cannot_be_trained_and_leaves_no_folder) {
-  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.horizon=200", "backtest.horizon=7"})); }).find("no training window"),
+  EXPECT_NE(message_of([&] {
+              train_alone(recipe("run", {"data.horizon=200", "backtest.horizon=7"}));
+            }).find("no training window"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[promotion]"})); }).find("promo"), std::string::npos);
-  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[visits]"})); }).find("visits"), std::string::npos);
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[promotion]"})); }).find("promo"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[visits]"})); }).find("visits"),
+            std::string::npos);
   EXPECT_NE(message_of([&] {
               parallel::run_ranks_as_threads(3, [&](parallel::Communicator& communicator) {
                 train(recipe("run", {"train.batch=2", "train.micro_batch=2"}), {}, communicator);

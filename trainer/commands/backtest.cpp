@@ -39,21 +39,23 @@ std::string verdicts(const eval::BacktestResult& result) {
   std::string text;
   for (const eval::Comparison& c : result.comparisons)
     if (c.difference && c.low && c.high)
-      text += fmt::format("{} than {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series)\n",
-                          to_string(c.verdict), c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high,
-                          c.series);
+      text += fmt::format(
+          "{} than {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series)\n",
+          to_string(c.verdict), c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high,
+          c.series);
   return text;
 }
 
 eval::ReportMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus) {
   eval::ReportMetadata metadata;
   metadata.title = run.name();
-  metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)},
-                    {"corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest())},
-                    {"trained until", run.recipe.data.train_until ? format_date(*run.recipe.data.train_until) : ""},
-                    {"validated until", run.recipe.data.validate_until ? format_date(*run.recipe.data.validate_until) : ""},
-                    {"seed", std::to_string(run.recipe.run.seed)},
-                    {"build", build_id()}};
+  metadata.facts = {
+      {"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)},
+      {"corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest())},
+      {"trained until", run.recipe.data.train_until ? format_date(*run.recipe.data.train_until) : ""},
+      {"validated until", run.recipe.data.validate_until ? format_date(*run.recipe.data.validate_until) : ""},
+      {"seed", std::to_string(run.recipe.run.seed)},
+      {"build", build_id()}};
   return metadata;
 }
 
@@ -62,26 +64,30 @@ void run(const Options& options, parallel::Launch& launch) {
   // Overrides shape the backtest; what the model was trained on stays what it was.
   const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
   const ParallelConfig& parallel = trained.recipe.parallel;
-  const auto world = launch.world(parallel::parse_backend(parallel.backend), {parallel.start_deadline, parallel.step_deadline});
+  const auto world = launch.world(parallel::parse_backend(parallel.backend),
+                                  {parallel.start_deadline, parallel.step_deadline});
   const data::Corpus corpus(trained.recipe.data.corpus);
   const DataPlan plan = make_plan(trained.recipe, corpus);
   ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
-  const eval::BacktestResult result = eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster},
-                                                         plan.validate_end, *world);
+  const eval::BacktestResult result =
+      eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster}, plan.validate_end, *world);
   if (world->rank() != 0) return;
   eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
-  log::all(table(result) + verdicts(result) + "report: " + (trained.folder.backtest() / "report.html").string());
+  log::all(table(result) + verdicts(result) +
+           "report: " + (trained.folder.backtest() / "report.html").string());
 }
 
 }  // namespace
 
 void add_backtest(CLI::App& app, Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("backtest", "Judge a run on rolling origins (under mpirun: on all ranks)");
+  CLI::App* command =
+      app.add_subcommand("backtest", "Judge a run on rolling origins (under mpirun: on all ranks)");
   command->add_option("run", options->run, "Run folder")->required();
   command->add_option("--set", options->overrides, "Override a key of the backtest: --set backtest.origins=5")
       ->allow_extra_args(false);
-  command->callback([options, &program] { program.run = [options, &program] { run(*options, program.launch); }; });
+  command->callback(
+      [options, &program] { program.run = [options, &program] { run(*options, program.launch); }; });
 }
 
 }  // namespace shelfcast::trainer

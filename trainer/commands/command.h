@@ -8,8 +8,8 @@
 
 namespace shelfcast::trainer {
 
-// What the chosen subcommand needs from main, and where it leaves its work: options are parsed first, then main calls
-// `run` under the one handler that prints errors and stops all ranks.
+// What the chosen subcommand needs from main, and where it leaves its work: options are parsed first, then
+// main calls `run` under the one handler that prints errors and stops all ranks.
 struct Program {
   parallel::Launch& launch;
   std::function<void()> run;

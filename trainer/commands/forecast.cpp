@@ -16,8 +16,8 @@ struct Options {
 
 void warn_of_gaps(const ForecastRequest& request, const std::string& file) {
   if (!request.missing_columns.empty())
-    log::warn("{} has no column {} - the model reads it as missing, add the column for better forecasts", file,
-              fmt::join(request.missing_columns, ", "));
+    log::warn("{} has no column {} - the model reads it as missing, add the column for better forecasts",
+              file, fmt::join(request.missing_columns, ", "));
   if (request.unknown_series > 0)
     log::warn("{} of the series have facts the model has not seen - they share its bucket for unknown ones",
               request.unknown_series);
@@ -32,7 +32,8 @@ void run(const Options& options) {
                       fmt::format("ask for at most {} steps, or train with a longer data.horizon", longest));
   const data::SalesTable table = data::read_sales_table(options.sales, trained.features.frequency);
   std::unique_ptr<data::Corpus> corpus;
-  if (std::filesystem::exists(trained.recipe.data.corpus)) corpus = std::make_unique<data::Corpus>(trained.recipe.data.corpus);
+  if (std::filesystem::exists(trained.recipe.data.corpus))
+    corpus = std::make_unique<data::Corpus>(trained.recipe.data.corpus);
   const ForecastRequest request = make_request(table, trained.features, corpus.get());
   warn_of_gaps(request, options.sales);
   ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
@@ -45,11 +46,15 @@ void run(const Options& options) {
 
 void add_forecast(CLI::App& app, Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("forecast", "Forecast a table of recent sales with a run's best model");
+  CLI::App* command =
+      app.add_subcommand("forecast", "Forecast a table of recent sales with a run's best model");
   command->add_option("run", options->run, "Run folder")->required();
-  command->add_option("--sales", options->sales, "CSV: long (series,date,value[,covariates]) or wide (one column a date)")
+  command
+      ->add_option("--sales", options->sales,
+                   "CSV: long (series,date,value[,covariates]) or wide (one column a date)")
       ->required();
-  command->add_option("--horizon", options->horizon, "Steps to forecast (default: the model's)")->check(CLI::PositiveNumber);
+  command->add_option("--horizon", options->horizon, "Steps to forecast (default: the model's)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--out", options->out, "CSV to write: series,date,mean,q0.1,...")->required();
   command->callback([options, &program] { program.run = [options] { run(*options); }; });
 }

@@ -52,14 +52,18 @@ void run(const Options& options, Resume resume, parallel::Launch& launch) {
 
 void add_train(CLI::App& app, Program& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("train", "Train a demand model as a recipe says (under mpirun or srun: on all ranks)");
+  CLI::App* command = app.add_subcommand(
+      "train", "Train a demand model as a recipe says (under mpirun or srun: on all ranks)");
   command->add_option("recipe", options->recipe, "Recipe file (YAML)")->required();
   command->add_option("--set", options->overrides, "Override a key: --set train.steps=100 (may be repeated)")
       ->allow_extra_args(false);
-  command->add_option("--resume", options->resume, "Go on with the run; `--resume auto` starts when there is none")
+  command
+      ->add_option("--resume", options->resume,
+                   "Go on with the run; `--resume auto` starts when there is none")
       ->expected(0, 1)
       ->check(CLI::IsMember({"auto"}));
-  command->add_option("--stop-after", options->stop_after, "Save and leave after this step, as a signal would")
+  command
+      ->add_option("--stop-after", options->stop_after, "Save and leave after this step, as a signal would")
       ->check(CLI::PositiveNumber);
   command->add_flag("--print-recipe", options->print_recipe, "Print the resolved recipe and leave");
   command->callback([options, command, &program] {
