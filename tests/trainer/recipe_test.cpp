@@ -33,19 +33,24 @@ TEST(Recipe, needs_nothing_but_a_corpus) {
 }
 
 TEST(Recipe, names_file_line_and_nearest_key_for_an_unknown_key) {
-  expect_parts(message_of("data:\n  corpus: x\n  horizonn: 28\n"), {"r.yaml:3", "data.horizonn", "data.horizon\""});
+  expect_parts(message_of("data:\n  corpus: x\n  horizonn: 28\n"),
+               {"r.yaml:3", "data.horizonn", "data.horizon\""});
   expect_parts(message_of("data: {corpus: x}\ntrian: {steps: 3}\n"), {"r.yaml:2", "trian", "\"train\""});
-  expect_parts(message_of("data: {corpus: x}\ntrain:\n  optimizer:\n    lrr: 1\n"), {"r.yaml:4", "train.optimizer.lr\""});
+  expect_parts(message_of("data: {corpus: x}\ntrain:\n  optimizer:\n    lrr: 1\n"),
+               {"r.yaml:4", "train.optimizer.lr\""});
   expect_parts(message_of("data: {corpus: x, zzzzzzzz: 1}\n"), {"r.yaml:1", "zzzzzzzz", "context"});
 }
 
 TEST(Recipe, names_file_line_and_wanted_type_for_a_wrong_type) {
-  expect_parts(message_of("data: {corpus: x}\ntrain:\n  steps: many\n"), {"r.yaml:3", "train.steps", "whole number", "many"});
+  expect_parts(message_of("data: {corpus: x}\ntrain:\n  steps: many\n"),
+               {"r.yaml:3", "train.steps", "whole number", "many"});
   expect_parts(message_of("data: {corpus: x, known: price}\n"), {"data.known", "list"});
   expect_parts(message_of("data: {corpus: x, train_until: 2016-02-30}\n"), {"data.train_until", "date"});
-  expect_parts(message_of("data: {corpus: x}\nparallel: {step_deadline: 5}\n"), {"parallel.step_deadline", "duration"});
+  expect_parts(message_of("data: {corpus: x}\nparallel: {step_deadline: 5}\n"),
+               {"parallel.step_deadline", "duration"});
   expect_parts(message_of("data: {corpus: x}\ntrain: 5\n"), {"r.yaml:2", "\"train\"", "block"});
-  expect_parts(message_of("data: {corpus: x}\nmodel: {loss: {mean_loss: huberr}}\n"), {"model.loss.mean_loss", "mse, mae"});
+  expect_parts(message_of("data: {corpus: x}\nmodel: {loss: {mean_loss: huberr}}\n"),
+               {"model.loss.mean_loss", "mse, mae"});
 }
 
 TEST(Recipe, refuses_duplicates_and_broken_yaml_with_the_line) {
@@ -54,7 +59,8 @@ TEST(Recipe, refuses_duplicates_and_broken_yaml_with_the_line) {
 }
 
 TEST(Recipe, overrides_win_and_name_themselves_in_errors) {
-  const Recipe recipe = parse_recipe(kMinimal, "r.yaml", {"train.steps=7", "data.known=[price, promo]", "run.dir=runs/z"});
+  const Recipe recipe =
+      parse_recipe(kMinimal, "r.yaml", {"train.steps=7", "data.known=[price, promo]", "run.dir=runs/z"});
   EXPECT_EQ(recipe.train.steps, 7);
   EXPECT_EQ(recipe.data.known, (std::vector<std::string>{"price", "promo"}));
   EXPECT_EQ(recipe.run.dir, "runs/z");
@@ -72,6 +78,8 @@ TEST(Recipe, survives_being_written_and_read_again) {
   recipe.model.mean_head = false;
   recipe.model.loss.mean_loss = models::LossConfig::MeanLoss::mae;
   recipe.parallel.step_deadline = std::chrono::minutes(2);
+  recipe.backtest.seasonal_gaps = eval::SeasonalGaps::last_value;
+  recipe.backtest.fans = 3;
   const std::string text = to_yaml(recipe);
   const Recipe again = parse_recipe(text, "again.yaml", {});
   EXPECT_EQ(to_yaml(again), text);
@@ -81,11 +89,28 @@ TEST(Recipe, survives_being_written_and_read_again) {
   EXPECT_EQ(again.train.optimizer.lr, recipe.train.optimizer.lr);
   EXPECT_FALSE(again.model.mean_head);
   EXPECT_EQ(again.parallel.step_deadline, recipe.parallel.step_deadline);
+  EXPECT_EQ(again.backtest.seasonal_gaps, recipe.backtest.seasonal_gaps);
+  EXPECT_EQ(again.backtest.fans, recipe.backtest.fans);
+}
+
+TEST(Recipe, says_what_the_seasonal_baseline_does_at_gaps_and_how_many_forecasts_are_plotted) {
+  const Recipe recipe =
+      parse_recipe("data: {corpus: x}\nbacktest: {seasonal_gaps: last_value, fans: 0}\n", "r.yaml", {});
+  EXPECT_EQ(recipe.backtest.seasonal_gaps, eval::SeasonalGaps::last_value);
+  EXPECT_EQ(recipe.backtest.fans, 0);
+  const Recipe plain = parse_recipe(kMinimal, "r.yaml", {});
+  EXPECT_EQ(plain.backtest.seasonal_gaps, eval::SeasonalGaps::last_season);
+  EXPECT_EQ(plain.backtest.fans, eval::BacktestConfig{}.fans);
+  expect_parts(message_of("data: {corpus: x}\nbacktest: {seasonal_gaps: first}\n"),
+               {"r.yaml:2", "backtest.seasonal_gaps", "last_season, last_value"});
+  expect_parts(message_of("data: {corpus: x}\nbacktest: {fans: -1}\n"), {"fans", "at least 0"});
 }
 
 TEST(Recipe, checks_what_only_holds_between_blocks) {
-  expect_parts(message_of("data: {corpus: x, horizon: 7}\nbacktest: {horizon: 28}\n"), {"backtest.horizon", "data.horizon"});
-  expect_parts(message_of("data: {corpus: x}\ntrain: {batch: 8, micro_batch: 64}\n"), {"train.micro_batch", "train.batch"});
+  expect_parts(message_of("data: {corpus: x, horizon: 7}\nbacktest: {horizon: 28}\n"),
+               {"backtest.horizon", "data.horizon"});
+  expect_parts(message_of("data: {corpus: x}\ntrain: {batch: 8, micro_batch: 64}\n"),
+               {"train.micro_batch", "train.batch"});
   expect_parts(message_of("data: {corpus: x}\ntrain: {keep_last: 1}\n"), {"train.keep_last", "at least 2"});
 }
 
