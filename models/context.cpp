@@ -63,10 +63,11 @@ at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch) {
       .reshape({padded.size(0), patches, padded.size(1) * patch});
 }
 
-Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& make) : config_(config) {
+Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& make)
+    : config_(config),
+      past_tables_(tables("fusion.past_code", config.past_cardinalities, config.model.code_width, make)),
+      known_tables_(tables("fusion.known_code", config.known_cardinalities, config.model.code_width, make)) {
   const bool zero = start == Start::at_pretrained;
-  past_tables_ = tables("fusion.past_code", config.past_cardinalities, config.model.code_width, make);
-  known_tables_ = tables("fusion.known_code", config.known_cardinalities, config.model.code_width, make);
   const std::int64_t inputs = config.patch_columns() * config.tower.input_patch_size,
                      d = config.tower.d_model;
   if (inputs > 0) {

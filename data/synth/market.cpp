@@ -270,10 +270,11 @@ void Market::trade_day(Trader& trader, const Trader* partner, std::int64_t step,
 }
 
 void Market::trade(const Path& one, const Path* other, MarketBlock& block) const {
-  Trader first(one), second(other != nullptr ? *other : one);
   const bool pair = other != nullptr;
+  const Path& two = pair ? *other : one;
+  Trader first(one), second(two);
   for (std::int64_t step = 0; step < config_.steps(); ++step) {
-    const bool first_open = one.alive(step), second_open = pair && other->alive(step);
+    const bool first_open = one.alive(step), second_open = pair && two.alive(step);
     if (first_open) first.on_shelf = first.shelf.open(step);
     if (second_open) second.on_shelf = second.shelf.open(step);
     if (first_open) trade_day(first, pair ? &second : nullptr, step, block);

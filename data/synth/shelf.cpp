@@ -11,7 +11,7 @@ constexpr double kForgetting = 1.0 / 30;  // weight of a new day in the planner'
 
 }  // namespace
 
-Shelf::Shelf(ShelfPolicy policy, std::span<const double> profile_sums, std::int64_t first_step)
+Shelf::Shelf(const ShelfPolicy& policy, std::span<const double> profile_sums, std::int64_t first_step)
     : policy_(policy), sums_(profile_sums), arriving_(kRing, 0.0), level_(policy.start_level) {
   stock_ = std::ceil(order_level(first_step) / policy_.pack) * policy_.pack;
 }

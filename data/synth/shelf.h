@@ -24,7 +24,7 @@ class Shelf {
  public:
   // `profile_sums[t]`: sum of the known day factors before step t, one more than there are steps; must
   // outlive the shelf.
-  Shelf(ShelfPolicy policy, std::span<const double> profile_sums, std::int64_t first_step);
+  Shelf(const ShelfPolicy& policy, std::span<const double> profile_sums, std::int64_t first_step);
 
   struct Day {
     double sold = 0.0, stock = 0.0;

@@ -53,13 +53,12 @@ std::string escape_html(const std::string& text) {
   return safe;
 }
 
-Svg::Svg(double width, double height, const std::string& title, const std::string& description) {
-  body_ = fmt::format(
-      "<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\" preserveAspectRatio=\"xMinYMin "
-      "meet\">"
-      "<desc>{}</desc>\n",
-      width, height, escape_html(title), escape_html(description));
-}
+Svg::Svg(double width, double height, const std::string& title, const std::string& description)
+    : body_(fmt::format(
+          "<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\" preserveAspectRatio=\"xMinYMin "
+          "meet\">"
+          "<desc>{}</desc>\n",
+          width, height, escape_html(title), escape_html(description))) {}
 
 void Svg::finish_shape(const std::string& element, const std::string& tip) {
   if (tip.empty())

@@ -14,7 +14,6 @@ constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 // Two windows, three levels, two steps.
 struct Setting {
   Setting() {
-    config = testing::small_config();
     config.model.quantiles = {0.1, 0.5, 0.9};
     config.model.loss = {0.7, 0.4, LossConfig::MeanLoss::mse};
     at::manual_seed(1);
@@ -46,7 +45,7 @@ struct Setting {
     }
     return sum;
   }
-  DemandModelConfig config;
+  DemandModelConfig config = testing::small_config();
   Forecast forecast;
   at::Tensor target;
 };

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -17,12 +18,13 @@ std::vector<std::vector<double>> autoregressive(int windows, int horizon, double
   std::vector<std::vector<double>> all;
   RandomStream draw(seed);
   for (int w = 0; w < windows; ++w) {
-    std::vector<double>& pits = all.emplace_back();
+    std::vector<double> pits;
     double score = draw.normal();
     for (int h = 0; h < horizon; ++h) {
       pits.push_back(normal_cdf(score));
       score = phi * score + std::sqrt(1.0 - phi * phi) * draw.normal();
     }
+    all.push_back(std::move(pits));
   }
   return all;
 }
