@@ -1,5 +1,6 @@
 #include "trainer/demand_dependence.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -19,7 +20,7 @@ namespace {
 constexpr int kLongestStride = 7;
 constexpr std::int64_t kMostWindows = 8192;
 
-// One validation window: its forecast [horizon, levels] and what happened [horizon].
+// One unseen window: its forecast [horizon, levels] and what happened [horizon].
 struct JudgedWindow {
   std::vector<float> quantiles_hq, target_h;
   RandomStream draws;
@@ -42,6 +43,25 @@ JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues&
   return judged;
 }
 
+// A demand that is at least `sales`, drawn from what the forecast says of demand that large.
+float draw_censored(const scorer::Marginal& marginal, float sales, double draw) {
+  constexpr double kFarthest = 0.999;  // the tail beyond is extrapolated
+  const double below = std::min(kFarthest, marginal.cdf(sales - 0.5));
+  const double demand = marginal.quantile(std::max(1e-6, below + draw * (kFarthest - below)));
+  return std::max(sales, static_cast<float>(std::round(demand)));
+}
+
+// Puts demand where a stock-out cut sales: what was sold is the least it can have been. Left out, the days of high demand
+// would be missing from the sums.
+void impute_censored(JudgedWindow& window, const float* sales_h, const std::vector<double>& levels) {
+  for (std::size_t step = 0; step < window.target_h.size(); ++step) {
+    const double draw = window.draws.uniform();
+    if (!std::isnan(window.target_h[step]) || std::isnan(sales_h[step])) continue;
+    const std::span<const float> quantiles = std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size());
+    window.target_h[step] = draw_censored(scorer::Marginal(levels, quantiles), sales_h[step], draw);
+  }
+}
+
 // Windows after the training cut-off, as late as the data goes: the later ones are as far from training as
 // the forecasts to come, so their errors tell of drift, too.
 std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::CorpusInfo& info) {
@@ -54,16 +74,23 @@ std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::Corp
 
 std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const std::vector<data::Window>& unseen) {
   data::EvaluationReader reader(run.recipe.data.corpus, run.features, unseen, run.recipe.backtest.batch);
+  // The same windows with the sales of censored steps, which the model's own columns leave out.
+  data::FeatureSpec uncut = run.features;
+  uncut.censored.clear();
+  data::EvaluationReader sales_reader(run.recipe.data.corpus, uncut, unseen, run.recipe.backtest.batch);
   ModelForecaster forecaster("unseen windows", *run.model, run.features);
   std::vector<JudgedWindow> windows;
-  data::Batch batch;
+  data::Batch batch, sales;
   eval::ForecastValues values;
   for (std::int64_t k = 0; k < reader.batches(); ++k) {
     reader.read(k, batch);
+    sales_reader.read(k, sales);
     forecaster.forecast(batch, values);
-    for (std::int64_t row = 0; row < batch.windows; ++row)
-      if (batch.window_b[static_cast<std::size_t>(row)].series >= 0)
-        windows.push_back(judged_window(batch, values, row, run.features.horizon));
+    for (std::int64_t row = 0; row < batch.windows; ++row) {
+      if (batch.window_b[static_cast<std::size_t>(row)].series < 0) continue;
+      windows.push_back(judged_window(batch, values, row, run.features.horizon));
+      impute_censored(windows.back(), sales.target_bh.data() + row * run.features.horizon, values.levels);
+    }
   }
   return windows;
 }
@@ -87,16 +114,28 @@ scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
   return scorer::positive_definite(estimator.estimate());
 }
 
-// PITs of the realised sums over `days` steps; windows with a missing step among them say nothing.
-std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand,
-                             int days) {
+// PITs of the realised sums over the observed ones of the first `days` steps, against the distribution of the sum of the
+// same steps. Leaving out every window with a missing step would not do: where stock-outs censor demand, the windows
+// without one are those with low demand.
+std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand, int days) {
   std::vector<double> pits;
   for (JudgedWindow& window : windows) {
+    const std::size_t levels = window.quantiles_hq.size() / window.target_h.size();
+    std::vector<float> quantiles_hq = window.quantiles_hq;
     double sum = 0;
-    for (int step = 0; step < days; ++step) sum += window.target_h[static_cast<std::size_t>(step)];
+    int observed = 0;
+    for (std::size_t step = 0; step < static_cast<std::size_t>(days); ++step) {
+      if (std::isnan(window.target_h[step])) {
+        std::fill_n(quantiles_hq.begin() + static_cast<std::ptrdiff_t>(step * levels), levels, 0.0F);
+        continue;
+      }
+      sum += window.target_h[step];
+      ++observed;
+    }
     const double draw = window.draws.uniform();
-    if (!std::isnan(sum))
-      pits.push_back(demand.over(window.quantiles_hq, days).pit(sum, draw, scorer::DemandKind::counts));
+    if (2 * observed > days) {
+      pits.push_back(demand.over(quantiles_hq, days).pit(sum, draw, scorer::DemandKind::counts));
+    }
   }
   return pits;
 }

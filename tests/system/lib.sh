@@ -1,7 +1,6 @@
 # Shared by the system tests: where the programs are, a scratch folder, and what a failure looks like.
 set -euo pipefail
 bin=${SHELFCAST_BIN:?set to the folder of the programs}
-recipes=$(cd "$(dirname "$0")/../../recipes" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"

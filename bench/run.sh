@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs the benchmarks that need nothing but this tree; peers in Python are run by hand (README.md says how).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+echo "== loader"
+build/bin/bench_loader "$folder/loader" 4000000
+echo "== scorer against LibTorch, one thread"
+build/bin/bench_scorer 1
+if [[ -d demo/demo.corpus && -d demo/bundle ]]; then
+  echo "== intervals of summed demand against the truth of the demo's corpus"
+  build/bin/bench_interval_coverage demo/demo.corpus demo/bundle || true
+else
+  echo "== intervals of summed demand: run make demo first"
+fi
