@@ -51,13 +51,14 @@ float draw_censored(const scorer::Marginal& marginal, float sales, double draw) 
   return std::max(sales, static_cast<float>(std::round(demand)));
 }
 
-// Puts demand where a stock-out cut sales: what was sold is the least it can have been. Left out, the days of high demand
-// would be missing from the sums.
+// Puts demand where a stock-out cut sales: what was sold is the least it can have been. Left out, the days of
+// high demand would be missing from the sums.
 void impute_censored(JudgedWindow& window, const float* sales_h, const std::vector<double>& levels) {
   for (std::size_t step = 0; step < window.target_h.size(); ++step) {
     const double draw = window.draws.uniform();
     if (!std::isnan(window.target_h[step]) || std::isnan(sales_h[step])) continue;
-    const std::span<const float> quantiles = std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size());
+    const std::span<const float> quantiles =
+        std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size());
     window.target_h[step] = draw_censored(scorer::Marginal(levels, quantiles), sales_h[step], draw);
   }
 }
@@ -114,10 +115,11 @@ scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
   return scorer::positive_definite(estimator.estimate());
 }
 
-// PITs of the realised sums over the observed ones of the first `days` steps, against the distribution of the sum of the
-// same steps. Leaving out every window with a missing step would not do: where stock-outs censor demand, the windows
-// without one are those with low demand.
-std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand, int days) {
+// PITs of the realised sums over the observed ones of the first `days` steps, against the distribution of the
+// sum of the same steps. Leaving out every window with a missing step would not do: where stock-outs censor
+// demand, the windows without one are those with low demand.
+std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand,
+                             int days) {
   std::vector<double> pits;
   for (JudgedWindow& window : windows) {
     const std::size_t levels = window.quantiles_hq.size() / window.target_h.size();
