@@ -91,7 +91,9 @@ void expect_equal_forecasts(const ModelConfig& config, std::int64_t series) {
     const DemandModel model(folder.path() / "model", ops_for(isa));
     const Forecasts got = forecast(model, inputs.view, {}, 1);
     EXPECT_LT(worst(got.quantiles_bqh, quantiles, scale), 1.0);
-    if (config.mean_head) EXPECT_LT(worst(got.mean_bh, want.demand_mean_bh(0.0).detach(), scale), 1.0);
+    if (config.mean_head) {
+      EXPECT_LT(worst(got.mean_bh, want.demand_mean_bh(0.0).detach(), scale), 1.0);
+    }
   }
 }
 
