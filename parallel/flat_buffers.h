@@ -1,5 +1,5 @@
-// All trainable parameters and their gradients as views into two flat buffers, so that a bucket is a slice, clipping is
-// one norm and the optimizer one pass.
+// All trainable parameters and their gradients as views into two flat buffers, so that a bucket is a slice,
+// clipping is one norm and the optimizer one pass.
 #pragma once
 
 #include <torch/types.h>
@@ -26,8 +26,9 @@ struct FlatRange {
   bool decay = true;
 };
 
-// Moves the parameters in (values kept) in the reverse of the order given, each 64-byte aligned; padding is zero.
-// From then on backward() accumulates into gradients(). The model's tensors stay valid: they become views.
+// Moves the parameters in (values kept) in the reverse of the order given, each 64-byte aligned; padding is
+// zero. From then on backward() accumulates into gradients(). The model's tensors stay valid: they become
+// views.
 class FlatBuffers {
  public:
   explicit FlatBuffers(const std::vector<FlatParameter>& parameters);
@@ -39,7 +40,8 @@ class FlatBuffers {
   // The parameter that stands at ranges()[i].
   const std::vector<at::Tensor>& tensors() const { return tensors_; }
   void zero_gradients();
-  // Euclidean norm of the gradients, summed in double in an order that does not depend on the number of threads.
+  // Euclidean norm of the gradients, summed in double in an order that does not depend on the number of
+  // threads.
   double gradient_norm() const;
 
  private:

@@ -8,9 +8,9 @@
 
 namespace shelfcast::parallel {
 
-// Cuts the flat gradients into buckets of about `bucket_bytes` and starts each bucket's all-reduce as soon as the
-// gradients in it are ready, in the same fixed order on every rank. With one rank it does nothing.
-// All members are collective; one thread.
+// Cuts the flat gradients into buckets of about `bucket_bytes` and starts each bucket's all-reduce as soon as
+// the gradients in it are ready, in the same fixed order on every rank. With one rank it does nothing. All
+// members are collective; one thread.
 class GradientSync {
  public:
   GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes);
@@ -20,8 +20,8 @@ class GradientSync {
 
   // Call before the backward of the step's last micro-batch: from now on hooks start transfers.
   void arm();
-  // Call after that backward: starts the buckets whose hooks never fired, waits for all. The gradients are then the
-  // sums over ranks, the same bits on each.
+  // Call after that backward: starts the buckets whose hooks never fired, waits for all. The gradients are
+  // then the sums over ranks, the same bits on each.
   void finish();
   // Seconds spent waiting in finish() since construction.
   double waited_seconds() const;

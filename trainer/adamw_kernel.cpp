@@ -4,8 +4,8 @@
 
 namespace shelfcast::trainer {
 
-void adamw_update(const AdamWFactors& factors, std::int64_t count, float* values, float* gradients, float* first_moment,
-                  float* second_moment) {
+void adamw_update(const AdamWFactors& factors, std::int64_t count, float* values, float* gradients,
+                  float* first_moment, float* second_moment) {
   const AdamWFactors f = factors;
   const float new1 = 1.0F - f.beta1, new2 = 1.0F - f.beta2;
 #pragma omp simd

@@ -7,16 +7,16 @@ namespace shelfcast::trainer {
 
 // What one update multiplies by; the same for all elements of a range.
 struct AdamWFactors {
-  float gradient = 1.0F;         // gradients are multiplied by this first
+  float gradient = 1.0F;  // gradients are multiplied by this first
   float beta1 = 0.9F, beta2 = 0.999F;
-  float keep = 1.0F;             // 1 - lr * weight decay
-  float step = 1e-3F;            // lr / (1 - beta1^t)
-  float root = 1.0F;             // 1 / sqrt(1 - beta2^t)
+  float keep = 1.0F;   // 1 - lr * weight decay
+  float step = 1e-3F;  // lr / (1 - beta1^t)
+  float root = 1.0F;   // 1 / sqrt(1 - beta2^t)
   float eps = 1e-8F;
 };
 
 // Updates values and moments of `count` elements in place and clears their gradients.
-void adamw_update(const AdamWFactors& factors, std::int64_t count, float* values, float* gradients, float* first_moment,
-                  float* second_moment);
+void adamw_update(const AdamWFactors& factors, std::int64_t count, float* values, float* gradients,
+                  float* first_moment, float* second_moment);
 
 }  // namespace shelfcast::trainer

@@ -44,18 +44,19 @@ void AdamW::step(double lr, double gradient_scale) {
   float* gradients = buffers_.gradients().mutable_data_ptr<float>();
   float* first = first_moment_.mutable_data_ptr<float>();
   float* second = second_moment_.mutable_data_ptr<float>();
-  models::parallel_for(static_cast<std::int64_t>(pieces_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Piece& piece = pieces_[static_cast<std::size_t>(i)];
-      const parallel::FlatRange& range = buffers_.ranges()[piece.range];
-      const double rate = lr * range.lr_scale;
-      AdamWFactors factors = common;
-      factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
-      factors.step = static_cast<float>(rate / correction);
-      const std::int64_t at = piece.offset;
-      adamw_update(factors, piece.elements, values + at, gradients + at, first + at, second + at);
-    }
-  });
+  models::parallel_for(
+      static_cast<std::int64_t>(pieces_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const Piece& piece = pieces_[static_cast<std::size_t>(i)];
+          const parallel::FlatRange& range = buffers_.ranges()[piece.range];
+          const double rate = lr * range.lr_scale;
+          AdamWFactors factors = common;
+          factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
+          factors.step = static_cast<float>(rate / correction);
+          const std::int64_t at = piece.offset;
+          adamw_update(factors, piece.elements, values + at, gradients + at, first + at, second + at);
+        }
+      });
 }
 
 }  // namespace shelfcast::trainer

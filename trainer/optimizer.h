@@ -10,14 +10,14 @@
 
 namespace shelfcast::trainer {
 
-// AdamW (Loshchilov and Hutter, 2019) in one pass over the flat buffers: scales the gradient, updates moments and values
-// and clears the gradient for the next step.
+// AdamW (Loshchilov and Hutter, 2019) in one pass over the flat buffers: scales the gradient, updates moments
+// and values and clears the gradient for the next step.
 class AdamW {
  public:
   AdamW(const OptimizerConfig& config, parallel::FlatBuffers& buffers);
 
-  // One update at learning rate `lr`. Every gradient is first multiplied by `gradient_scale` (1 / global weight of valid
-  // targets, times the clip factor).
+  // One update at learning rate `lr`. Every gradient is first multiplied by `gradient_scale` (1 / global
+  // weight of valid targets, times the clip factor).
   void step(double lr, double gradient_scale);
 
   // Moments, flat as the buffers: what a checkpoint stores. Writable for resume.

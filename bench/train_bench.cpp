@@ -1,0 +1,116 @@
+// Whole training steps of the tiny Chronos-Bolt size: loader, forward, loss, backward, norm, AdamW.
+// bench_train FOLDER: makes FOLDER/train_bench.corpus when it is not there, then answers each line "STEPS" on
+// stdin with the seconds those took. bench/python/train_bolt_peer.py drives it in turns with the reference
+// package.
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+#include <string>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/corpus_writer.h"
+#include "data/loader.h"
+#include "parallel/flat_buffers.h"
+#include "trainer/model_inputs.h"
+#include "trainer/optimizer.h"
+
+namespace {
+
+using namespace shelfcast;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kSeries = 2'000, kSteps = 1'000, kContext = 512, kHorizon = 64, kBatch = 32;
+
+void make_corpus(const std::filesystem::path& path) {
+  data::CorpusInfo info;
+  info.axis.start = *parse_date("2011-01-29");
+  info.steps = kSteps;
+  data::SeriesTable table;
+  for (std::int64_t i = 0; i < kSeries; ++i) table.names.push_back("series " + std::to_string(i));
+  data::CorpusWriter writer(path, info, table);
+  RandomStream random(1);
+  std::vector<float> row(kSteps);
+  for (std::int64_t i = 0; i < kSeries; ++i) {
+    for (float& value : row) value = static_cast<float>(random.poisson(4.0));
+    writer.append(1, row, {});
+  }
+  writer.finish();
+}
+
+data::FeatureSpec demand_alone() {
+  data::FeatureSpec spec;
+  spec.context = kContext;
+  spec.horizon = kHorizon;
+  return spec;
+}
+
+class Training {
+ public:
+  explicit Training(const std::filesystem::path& corpus)
+      : spec_(demand_alone()),
+        model_(trainer::make_model_config(models::ModelConfig{}, spec_), 1),
+        buffers_(flat(model_)),
+        optimizer_({}, buffers_),
+        loader_(corpus, spec_, data::Sampler(7, {kSeries, kContext, kSteps - kHorizon, 64, 8}),
+                {.global_batch = kBatch, .micro_batch = kBatch, .last_step = 1'000'000}) {}
+
+  void step() {
+    auto& batch = const_cast<data::Batch&>(loader_.next());  // from_blob wants a mutable pointer
+    const models::DropoutKeys keys{1, number_++, batch.sample_b};
+    const models::LossSums sums =
+        models::loss_sums(model_.forward(trainer::make_inputs(batch, spec_), &keys),
+                          trainer::make_targets(batch, spec_), trainer::make_weights(batch), model_.config());
+    sums.loss.backward();
+    const double norm = buffers_.gradient_norm() / sums.valid_targets;
+    optimizer_.step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / sums.valid_targets);
+  }
+
+ private:
+  static std::vector<parallel::FlatParameter> flat(const models::DemandModel& model) {
+    std::vector<parallel::FlatParameter> result;
+    for (const models::Parameter& parameter : model.parameters()) {
+      result.push_back({parameter.name, parameter.tensor, 1.0, parameter.decay});
+    }
+    return result;
+  }
+
+  data::FeatureSpec spec_;
+  models::DemandModel model_;
+  parallel::FlatBuffers buffers_;
+  trainer::AdamW optimizer_;
+  data::Loader loader_;
+  std::int64_t number_ = 0;
+};
+
+void run(const std::filesystem::path& folder) {
+  at::set_num_threads(2);
+  const auto corpus = folder / "train_bench.corpus";
+  if (!std::filesystem::exists(corpus)) make_corpus(corpus);
+  Training training(corpus);
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    const auto began = Clock::now();
+    for (int left = std::stoi(line); left > 0; --left) training.step();
+    fmt::print("{}\n", std::chrono::duration<double>(Clock::now() - began).count());
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    fmt::print(stderr, "usage: bench_train FOLDER, then numbers of steps on stdin\n");
+    return 2;
+  }
+  try {
+    run(argv[1]);
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,120 @@
+#include "trainer/optimizer.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace shelfcast::trainer {
+namespace {
+
+// The update of Loshchilov and Hutter, Algorithm 2, on one number in double.
+struct Reference {
+  double value, first = 0, second = 0;
+  int steps = 0;
+  void step(const OptimizerConfig& c, double lr, double decay, double gradient) {
+    ++steps;
+    first = c.beta1 * first + (1 - c.beta1) * gradient;
+    second = c.beta2 * second + (1 - c.beta2) * gradient * gradient;
+    const double unbiased = first / (1 - std::pow(c.beta1, steps));
+    const double root = std::sqrt(second / (1 - std::pow(c.beta2, steps)));
+    value = value - lr * decay * value - lr * unbiased / (root + c.eps);
+  }
+};
+
+struct Setting {
+  Setting() {
+    at::manual_seed(1);
+    a = at::randn({40'000}).set_requires_grad(true);  // several pieces
+    b = at::randn({7}).set_requires_grad(true);
+  }
+  parallel::FlatBuffers buffers() const {
+    return parallel::FlatBuffers({{"a", a, 1.0, true}, {"b", b, 0.25, false}});
+  }
+  at::Tensor a, b;
+};
+
+TEST(AdamW, equals_the_formula_in_double_with_scaled_gradients_rates_and_decay_by_range) {
+  const Setting setting;
+  parallel::FlatBuffers buffers = setting.buffers();
+  OptimizerConfig config;
+  config.weight_decay = 0.1;
+  config.beta2 = 0.95;
+  AdamW optimizer(config, buffers);
+  std::vector<Reference> reference;
+  for (const at::Tensor& tensor : {setting.a, setting.b}) {
+    for (std::int64_t i = 0; i < tensor.numel(); i += tensor.numel() - 1) {
+      reference.push_back({tensor.view(-1)[i].item<double>()});
+    }
+  }
+  for (int step = 0; step < 20; ++step) {
+    const double lr = 1e-2 / (1 + step);
+    buffers.gradients().copy_(at::randn({buffers.elements()}));
+    std::size_t next = 0;
+    for (const at::Tensor& tensor : {setting.a, setting.b}) {
+      const bool is_a = tensor.is_same(setting.a);
+      for (std::int64_t i = 0; i < tensor.numel(); i += tensor.numel() - 1) {
+        const double gradient = tensor.grad().view(-1)[i].item<double>() * 0.5;
+        reference[next++].step(config, lr * (is_a ? 1.0 : 0.25), is_a ? 0.1 : 0.0, gradient);
+      }
+    }
+    optimizer.step(lr, 0.5);
+    EXPECT_EQ(buffers.gradients().abs().max().item<float>(), 0.0F) << "gradients are not cleared";
+  }
+  std::size_t next = 0;
+  for (const at::Tensor& tensor : {setting.a, setting.b}) {
+    for (std::int64_t i = 0; i < tensor.numel(); i += tensor.numel() - 1) {
+      EXPECT_NEAR(tensor.view(-1)[i].item<double>(), reference[next++].value, 2e-6);
+    }
+  }
+  EXPECT_EQ(optimizer.steps(), 20);
+}
+
+TEST(AdamW, goes_on_to_the_bit_from_stored_moments) {
+  const auto gradient = [](std::int64_t elements, int step) {
+    return at::sin(at::arange(elements, at::kFloat) * static_cast<double>(step + 1));
+  };
+  const Setting straight, stopped;
+  parallel::FlatBuffers one = straight.buffers(), two = stopped.buffers();
+  AdamW whole({}, one);
+  AdamW before({}, two);
+  for (int step = 0; step < 6; ++step) {
+    one.gradients().copy_(gradient(one.elements(), step));
+    whole.step(1e-2, 1.0);
+  }
+  for (int step = 0; step < 3; ++step) {
+    two.gradients().copy_(gradient(two.elements(), step));
+    before.step(1e-2, 1.0);
+  }
+  AdamW after({}, two);
+  after.first_moment().copy_(before.first_moment());
+  after.second_moment().copy_(before.second_moment());
+  after.set_steps(before.steps());
+  for (int step = 3; step < 6; ++step) {
+    two.gradients().copy_(gradient(two.elements(), step));
+    after.step(1e-2, 1.0);
+  }
+  EXPECT_TRUE(at::equal(one.values(), two.values()));
+}
+
+TEST(AdamW, gives_the_same_bits_for_any_number_of_threads) {
+  const int before = at::get_num_threads();
+  std::vector<at::Tensor> results;
+  for (const int threads : {1, 3}) {
+    at::set_num_threads(threads);
+    const Setting setting;
+    parallel::FlatBuffers buffers = setting.buffers();
+    AdamW optimizer({}, buffers);
+    for (int step = 0; step < 3; ++step) {
+      buffers.gradients().copy_(at::cos(at::arange(buffers.elements(), at::kFloat)));
+      optimizer.step(1e-2, 1.0);
+    }
+    results.push_back(buffers.values().clone());
+  }
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(results[0], results[1]));
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer
