@@ -55,7 +55,7 @@ refused "absent.csv" -- ingest absent.csv
 
 # A full disk: a small tmpfs where that can be mounted.
 if ((EUID == 0)) && mkdir full && mount -t tmpfs -o size=1m tmpfs full 2>/dev/null; then
-  trap 'umount "$scratch/full" 2>/dev/null; rm -rf "$scratch"' EXIT
+  trap 'umount "$scratch/full" 2>/dev/null || true; rm -rf "$scratch"' EXIT
   refused "space" -- "$bin/shelfcast" synth --stores 10 --items 100 --days 400 --out full/s.corpus
   [[ -z $(ls full) ]] || fail "a full disk was left with $(ls full)"
   refused "space" -- "$bin/shelfcast" train a.yaml --set run.dir=full/run --set model.tower=bolt-tiny
