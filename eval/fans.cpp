@@ -101,6 +101,7 @@ std::vector<Fan> forecast_fans(const std::filesystem::path& corpus, const data::
                                const std::vector<std::string>& series_names) {
   if (choices.empty()) return {};
   std::vector<data::Window> windows;
+  windows.reserve(choices.size());
   for (const FanChoice& choice : choices) windows.push_back({choice.series, origin});
   data::EvaluationReader reader(corpus, spec, windows, std::ssize(windows));
   data::Batch batch;

@@ -47,7 +47,9 @@ torch_header() {
   # The flags of any file that includes LibTorch, as the build has them.
   command=$(grep -m1 -E '"command": .*libtorch|"command": .*/torch/include' $build/compile_commands.json |
     grep -oE -- '-(idirafter +[^ ]+|std=[^ ]+|O[0-3]|g1?|fPIC|D_[A-Z_]+)( |")' | tr -d '"' | tr '\n' ' ')
-  printf '#include <torch/types.h>\n#include <torch/csrc/autograd/custom_function.h>\n' >$build/torch.h
+  # Written once: clang refuses a precompiled header whose source is younger.
+  [[ -f $build/torch.h ]] ||
+    printf '#include <torch/types.h>\n#include <torch/csrc/autograd/custom_function.h>\n' >$build/torch.h
   local wanted
   wanted=$(clang-tidy --version | sha256sum)$command
   if [[ ! -f $build/torch.pch || $(cat $build/torch.pch.flags 2>/dev/null) != "$wanted" ]]; then

@@ -44,7 +44,7 @@ std::shared_ptr<arrow::io::InputStream> open_stream(const fs::path& file) {
   static const auto gzip = arrow::util::Codec::Create(arrow::Compression::GZIP).ValueOrDie();
   static const auto zstd = arrow::util::Codec::Create(arrow::Compression::ZSTD).ValueOrDie();
   auto* codec = kind == arrow::Compression::GZIP ? gzip.get() : zstd.get();
-  return value_or_throw(arrow::io::CompressedInputStream::Make(codec, std::move(stream)), file);
+  return value_or_throw(arrow::io::CompressedInputStream::Make(codec, stream), file);
 }
 
 // The first line of a CSV, without a byte order mark.

@@ -214,6 +214,7 @@ Sales read_sales(const std::vector<fs::path>& files) {
   }
   std::vector<ColumnRequest> requests;
   for (const char* level : kLevelColumns) requests.push_back({level});
+  requests.reserve(requests.size() + sales.day_names.size());
   for (const std::string& day : sales.day_names) requests.push_back({day, ColumnType::number});
   TableReader reader(files, requests);
   TableBatch batch;

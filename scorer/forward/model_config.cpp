@@ -36,13 +36,13 @@ class Fields {
     return value;
   }
   std::vector<std::int64_t> cardinalities(const std::string& name) const {
-    const auto values = get<std::vector<std::int64_t>>(name);
+    auto values = get<std::vector<std::int64_t>>(name);
     for (const std::int64_t value : values)
       if (value < 1 || value > (std::int64_t{1} << 31)) fail(prefix_ + name, "is out of range");
     return values;
   }
   std::vector<double> levels(const std::string& name) const {
-    const auto values = get<std::vector<double>>(name);
+    auto values = get<std::vector<double>>(name);
     if (values.empty() || !std::is_sorted(values.begin(), values.end()))
       fail(prefix_ + name, "is not ascending");
     for (const double value : values)

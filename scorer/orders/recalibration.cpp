@@ -39,6 +39,7 @@ void Recalibration::fit(int days, std::vector<double> pits) {
   std::sort(pits.begin(), pits.end());
   const auto n = static_cast<double>(pits.size());
   std::vector<double> values;
+  values.reserve(kLevels.size());
   for (const double level : kLevels)
     values.push_back((n * quantile_of(pits, level) + kIdentityWeight * level) / (n + kIdentityWeight));
   set(days, std::move(values));
