@@ -261,7 +261,7 @@ WindowAssembler make_assembler(const FeatureSpec& spec, const Corpus& corpus) {
     const auto table = recoding(info.statics[index].vocabulary, column.vocabulary);
     statics.emplace_back();
     for (const std::int32_t code : corpus.static_codes(index))
-      statics.back().push_back(table[static_cast<std::size_t>(code + 1)]);
+      statics.back().push_back(table[static_cast<std::size_t>(std::int64_t{code} + 1)]);
   }
   WindowAssembler assembler(spec, info.axis, std::move(statics));
   const auto recode = [&](std::vector<WindowAssembler::Source>& sources,

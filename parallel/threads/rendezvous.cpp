@@ -55,7 +55,7 @@ std::shared_ptr<Rendezvous::Table> Rendezvous::arrive(int rank, std::uint64_t se
                                                       std::string_view label) {
   std::unique_lock lock(run_->mutex_);
   if (run_->culprit_) throw failure_locked(rank, label);
-  const std::shared_ptr<Table> table = table_locked(rank, sequence, meeting, label);
+  std::shared_ptr<Table> table = table_locked(rank, sequence, meeting, label);
   table->contributions[static_cast<std::size_t>(rank)] = contribution;
   table->arrived[static_cast<std::size_t>(rank)] = true;
   if (std::all_of(table->arrived.begin(), table->arrived.end(), [](bool there) { return there; })) {
