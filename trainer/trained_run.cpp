@@ -18,6 +18,11 @@ std::string TrainedRun::name() const {
 TrainedRun open_run(const std::filesystem::path& folder) {
   TrainedRun run{.folder = RunFolder(folder), .recipe = {}, .features = {}, .step = 0, .model = nullptr};
   run.recipe = run.folder.stored_recipe();
+  if (!run.recipe.data.train_until || !run.recipe.data.validate_until) {
+    throw data_error(fmt::format("{} does not say until when it trained", run.folder.recipe().string()),
+                     "train_until and validate_until are written when a run starts",
+                     "restore the file from a checkpoint's recipe.yaml");
+  }
   at::set_num_threads(static_cast<int>(run.recipe.train.threads));
   const Checkpoints checkpoints(run.folder.checkpoints());
   const std::optional<std::int64_t> step = checkpoints.best_valid();

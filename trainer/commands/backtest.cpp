@@ -7,7 +7,6 @@
 #include "trainer/commands/command.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
-#include "trainer/plan.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -67,10 +66,11 @@ void run(const Options& options, parallel::Launch& launch) {
   const auto world = launch.world(parallel::parse_backend(parallel.backend),
                                   {parallel.start_deadline, parallel.step_deadline});
   const data::Corpus corpus(trained.recipe.data.corpus);
-  const DataPlan plan = make_plan(trained.recipe, corpus);
+  // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
+  const std::int64_t validate_end = corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until);
   ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
   const eval::BacktestResult result =
-      eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster}, plan.validate_end, *world);
+      eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster}, validate_end, *world);
   if (world->rank() != 0) return;
   eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
   log::all(table(result) + verdicts(result) +
