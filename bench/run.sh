@@ -9,9 +9,3 @@ echo "== loader"
 build/bin/bench_loader "$folder/loader" 4000000
 echo "== scorer against LibTorch, one thread"
 build/bin/bench_scorer 1
-if [[ -d demo/demo.corpus && -d demo/bundle ]]; then
-  echo "== intervals of summed demand against the truth of the demo's corpus"
-  build/bin/bench_interval_coverage demo/demo.corpus demo/bundle || true
-else
-  echo "== intervals of summed demand: run make demo first"
-fi

@@ -1,14 +1,30 @@
 # How the project's own targets are made: one library a folder, programs, tests.
 
-# One object file compiled with every precompiled header's flags; targets that include LibTorch reuse its header.
+# Two precompiled headers, each carried by an object file of its own and reused by every target: one with what nearly
+# all sources include, one with LibTorch beside it.
+set(common_headers <algorithm> <chrono> <cmath> <filesystem> <fmt/format.h> <fmt/ranges.h> <functional> <map> <memory>
+  <nlohmann/json.hpp> <optional> <span> <string> <string_view> <unordered_map> <vector>)
+file(WRITE ${CMAKE_BINARY_DIR}/generated/pch.cpp "// Carries the common precompiled header.\n")
 file(WRITE ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp "// Carries the precompiled header of LibTorch.\n")
+add_library(shelfcast_pch OBJECT ${CMAKE_BINARY_DIR}/generated/pch.cpp)
+target_link_libraries(shelfcast_pch PRIVATE shelfcast_settings fmt::fmt nlohmann_json::nlohmann_json)
+target_precompile_headers(shelfcast_pch PRIVATE ${common_headers})
 add_library(shelfcast_torch_pch OBJECT ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp)
-target_link_libraries(shelfcast_torch_pch PRIVATE shelfcast_settings shelfcast_torch_libraries)
-target_precompile_headers(shelfcast_torch_pch PRIVATE <torch/types.h> <torch/csrc/autograd/custom_function.h>)
+target_link_libraries(shelfcast_torch_pch PRIVATE shelfcast_settings shelfcast_torch_libraries fmt::fmt
+  nlohmann_json::nlohmann_json)
+target_precompile_headers(shelfcast_torch_pch PRIVATE ${common_headers} <torch/types.h>
+  <torch/csrc/autograd/custom_function.h>)
+
+function(shelfcast_use_common_headers target)
+  target_link_libraries(${target} PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
+  if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+    target_precompile_headers(${target} REUSE_FROM shelfcast_pch)
+  endif()
+endfunction()
 
 # A target that includes LibTorch headers in its own sources.
 function(shelfcast_use_torch target)
-  target_link_libraries(${target} PUBLIC shelfcast_torch_libraries)
+  target_link_libraries(${target} PUBLIC shelfcast_torch_libraries PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
   if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
     target_precompile_headers(${target} REUSE_FROM shelfcast_torch_pch)
   endif()
@@ -29,6 +45,8 @@ function(shelfcast_add_library name)
     target_link_libraries(${target} PRIVATE shelfcast_settings ${arg_PRIVATE_LIBS} PUBLIC ${arg_LIBS})
     if(arg_TORCH)
       shelfcast_use_torch(${target})
+    else()
+      shelfcast_use_common_headers(${target})
     endif()
   else()
     add_library(${target} INTERFACE)
@@ -49,7 +67,11 @@ function(shelfcast_add_program name)
     shelfcast_use_torch(${name})
   endif()
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/shelfcast")
-  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION bin)
+  set(folder bin)
+  if(name MATCHES "-engine$")
+    set(folder libexec)
+  endif()
+  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION ${folder})
 endfunction()
 
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
@@ -85,6 +107,8 @@ function(shelfcast_add_test name)
     SHELFCAST_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SHELFCAST_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   if(arg_TORCH)
     shelfcast_use_torch(${program})
+  else()
+    shelfcast_use_common_headers(${program})
   endif()
   foreach(needed IN LISTS arg_NEEDS)
     if(TARGET ${needed})

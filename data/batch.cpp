@@ -100,6 +100,7 @@ void Batch::resize(const FeatureSpec& spec, std::int64_t count) {
   known_codes_bcu.resize(b * spec.known_categorical.size() * (t + h));
   statics_bs.resize(b * spec.statics.size());
   target_bh.resize(b * h);
+  bound_bh.resize(spec.censored.empty() ? 0 : b * h);
   weight_b.resize(b);
   for (std::int64_t row = 0; row < count; ++row) pad(spec, row);
 }
@@ -112,6 +113,7 @@ void Batch::pad(const FeatureSpec& spec, std::int64_t row) {
   weight_b[index] = 0.0F;
   fill_row(context_bt, row, t, kMissing);
   fill_row(target_bh, row, h, kMissing);
+  if (!bound_bh.empty()) fill_row(bound_bh, row, h, kMissing);
   fill_row(past_bnt, row, spec.past_numeric.size() * t, 0.0F);
   fill_row(past_codes_bct, row, spec.past_categorical.size() * t, std::int32_t{0});
   fill_row(known_bnu, row, spec.known_numeric.size() * (t + h), 0.0F);
@@ -166,7 +168,7 @@ float WindowAssembler::calendar_at(const Source& source, std::int64_t step) cons
 }
 
 void WindowAssembler::fill_demand(const PanelBlock& block, std::int64_t series, std::int64_t first,
-                                  std::int64_t count, float* to) const {
+                                  std::int64_t count, float* to, float* bound) const {
   const float* row = block.demand.data() + (series - block.first_series) * block.steps;
   const Overlap part = overlap(block, row, first, count);
   std::fill_n(to, part.begin, kMissing);
@@ -174,8 +176,12 @@ void WindowAssembler::fill_demand(const PanelBlock& block, std::int64_t series, 
   std::fill_n(to + part.end, count - part.end, kMissing);
   if (censored_ < 0) return;
   const Overlap cut = overlap(block, column_row(block, censored_, series), first, count);
-  for (std::int64_t i = cut.begin; i < cut.end; ++i)
-    to[i] = cut.from[i - cut.begin] > 0.5F ? kMissing : to[i];
+  if (bound != nullptr) std::fill_n(bound, count, kMissing);
+  for (std::int64_t i = cut.begin; i < cut.end; ++i) {
+    const bool is_cut = cut.from[i - cut.begin] > 0.5F;
+    if (bound != nullptr) bound[i] = is_cut ? to[i] : kMissing;
+    to[i] = is_cut ? kMissing : to[i];
+  }
 }
 
 void WindowAssembler::fill_numbers(const Source& source, const PanelBlock& block, std::int64_t series,
@@ -224,7 +230,8 @@ void WindowAssembler::assemble(const PanelBlock& block, Window window, std::int6
   batch.sample_b[index] = sample;
   batch.weight_b[index] = 1.0F;
   fill_demand(block, window.series, first, t, batch.context_bt.data() + row * t);
-  fill_demand(block, window.series, window.origin, h, batch.target_bh.data() + row * h);
+  fill_demand(block, window.series, window.origin, h, batch.target_bh.data() + row * h,
+              batch.bound_bh.empty() ? nullptr : batch.bound_bh.data() + row * h);
   const auto numbers = [&](const std::vector<Source>& sources, std::int64_t count, std::vector<float>& to) {
     float* place = to.data() + row * static_cast<std::int64_t>(sources.size()) * count;
     for (const Source& source : sources) {

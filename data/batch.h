@@ -28,6 +28,8 @@ struct Batch {
   std::vector<std::int32_t> known_codes_bcu;
   std::vector<std::int32_t> statics_bs;
   std::vector<float> target_bh;  // NaN = not observed (or beyond the corpus' end)
+  std::vector<float> bound_bh;   // sales where a stock-out cut them (the target is NaN), else NaN; empty
+                                 // without spec.censored
   std::vector<float> weight_b;   // 1, or 0 for padding
 
   // Sizes every array for `count` windows of `spec`; a padding row is NaN demand, zero covariates, weight 0.
@@ -72,8 +74,10 @@ class WindowAssembler {
   Source make_source(const FeatureColumn& column);
   std::vector<Source> make_sources(const std::vector<FeatureColumn>& columns);
   int column_index(const std::string& name);
+  // Sales that a stock-out cut are not demand: they become NaN in `to` and, where `bound` is given, stand
+  // there.
   void fill_demand(const PanelBlock& block, std::int64_t series, std::int64_t first, std::int64_t count,
-                   float* to) const;
+                   float* to, float* bound = nullptr) const;
   // `context`: how many of the `count` steps are context (a log ratio is centred on them).
   void fill_numbers(const Source& source, const PanelBlock& block, std::int64_t series, std::int64_t first,
                     std::int64_t count, std::int64_t context, float* to) const;

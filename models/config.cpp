@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -11,8 +12,6 @@
 namespace shelfcast::models {
 
 namespace {
-
-using nlohmann::json;
 
 constexpr double kSameLevel = 1e-6;  // levels closer than this are one level
 
@@ -34,102 +33,6 @@ void require_levels(const std::vector<double>& levels, const std::string& field)
       throw input_error(fmt::format("{} holds {}", field, levels[i]),
                         "levels lie between 0 and 1 and ascend");
     }
-  }
-}
-
-const char* to_string(LossConfig::MeanLoss loss) { return loss == LossConfig::MeanLoss::mse ? "mse" : "mae"; }
-
-json bolt_to_json(const BoltConfig& c) {
-  return {{"d_model", c.d_model},
-          {"d_kv", c.d_kv},
-          {"d_ff", c.d_ff},
-          {"num_layers", c.num_layers},
-          {"num_decoder_layers", c.num_decoder_layers},
-          {"num_heads", c.num_heads},
-          {"relative_attention_num_buckets", c.relative_attention_num_buckets},
-          {"relative_attention_max_distance", c.relative_attention_max_distance},
-          {"dropout_rate", c.dropout_rate},
-          {"layer_norm_epsilon", c.layer_norm_epsilon},
-          {"initializer_factor", c.initializer_factor},
-          {"context_length", c.context_length},
-          {"prediction_length", c.prediction_length},
-          {"input_patch_size", c.input_patch_size},
-          {"input_patch_stride", c.input_patch_stride},
-          {"quantiles", c.quantiles},
-          {"use_reg_token", c.use_reg_token}};
-}
-
-// What both forms of a tower's description have in common; `j` holds the keys of the T5 part.
-void read_t5(const json& j, BoltConfig& c) {
-  j.at("d_model").get_to(c.d_model);
-  j.at("d_kv").get_to(c.d_kv);
-  j.at("d_ff").get_to(c.d_ff);
-  j.at("num_layers").get_to(c.num_layers);
-  c.num_decoder_layers = j.value("num_decoder_layers", c.num_layers);
-  j.at("num_heads").get_to(c.num_heads);
-  c.relative_attention_num_buckets = j.value("relative_attention_num_buckets", std::int64_t{32});
-  c.relative_attention_max_distance = j.value("relative_attention_max_distance", std::int64_t{128});
-  c.dropout_rate = j.value("dropout_rate", 0.1);
-  c.layer_norm_epsilon = j.value("layer_norm_epsilon", 1e-6);
-  c.initializer_factor = j.value("initializer_factor", 1.0);
-}
-
-void read_patching(const json& j, BoltConfig& c) {
-  j.at("context_length").get_to(c.context_length);
-  j.at("prediction_length").get_to(c.prediction_length);
-  j.at("input_patch_size").get_to(c.input_patch_size);
-  j.at("input_patch_stride").get_to(c.input_patch_stride);
-  j.at("quantiles").get_to(c.quantiles);
-  c.use_reg_token = j.value("use_reg_token", false);
-}
-
-json model_to_json(const ModelConfig& m) {
-  return {{"tower", m.tower},
-          {"patch", m.patch},
-          {"weights", m.weights},
-          {"quantiles", m.quantiles},
-          {"mean_head", m.mean_head},
-          {"loss",
-           {{"quantile", m.loss.quantile},
-            {"mean", m.loss.mean},
-            {"mean_loss", to_string(m.loss.mean_loss)},
-            {"scale_power", m.loss.scale_power}}},
-          {"dropout", m.dropout},
-          {"static_width", m.static_width},
-          {"code_width", m.code_width},
-          {"known_hidden", m.known_hidden},
-          {"season", m.season},
-          {"scale_floor", m.scale_floor}};
-}
-
-ModelConfig model_from_json(const json& j) {
-  ModelConfig m;
-  j.at("tower").get_to(m.tower);
-  j.at("patch").get_to(m.patch);
-  j.at("weights").get_to(m.weights);
-  j.at("quantiles").get_to(m.quantiles);
-  j.at("mean_head").get_to(m.mean_head);
-  const json& loss = j.at("loss");
-  loss.at("quantile").get_to(m.loss.quantile);
-  loss.at("mean").get_to(m.loss.mean);
-  m.loss.mean_loss = loss.at("mean_loss") == "mae" ? LossConfig::MeanLoss::mae : LossConfig::MeanLoss::mse;
-  loss.at("scale_power").get_to(m.loss.scale_power);
-  j.at("dropout").get_to(m.dropout);
-  j.at("static_width").get_to(m.static_width);
-  j.at("code_width").get_to(m.code_width);
-  j.at("known_hidden").get_to(m.known_hidden);
-  j.at("season").get_to(m.season);
-  j.at("scale_floor").get_to(m.scale_floor);
-  return m;
-}
-
-// Runs `read` and turns the JSON library's exceptions into ours.
-template <typename Read>
-auto reading(const char* what, Read read) {
-  try {
-    return read();
-  } catch (const json::exception& error) {
-    throw data_error(fmt::format("{} cannot be read", what), error.what());
   }
 }
 
@@ -275,8 +178,9 @@ BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_
     return tower;
   }
   const auto path = std::filesystem::path(model.weights) / "config.json";
-  BoltConfig tower =
-      bolt_config_from_published_json(reading(path.c_str(), [&] { return json::parse(read_file(path)); }));
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) throw data_error(path.string() + " is not JSON", "it is damaged or foreign");
+  BoltConfig tower = bolt_config_from_published_json(json);
   tower.dropout_rate = model.dropout;
   if (tower.prediction_length < horizon) {
     throw input_error(
@@ -285,87 +189,6 @@ BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_
         "shorten the horizon or train from scratch");
   }
   return tower;
-}
-
-json to_json(const DemandModelConfig& config) {
-  return {{"format", 1},
-          {"tower", bolt_to_json(config.tower)},
-          {"model", model_to_json(config.model)},
-          {"context", config.context},
-          {"horizon", config.horizon},
-          {"past_numeric", config.past_numeric},
-          {"known_numeric", config.known_numeric},
-          {"past_cardinalities", config.past_cardinalities},
-          {"known_cardinalities", config.known_cardinalities},
-          {"static_cardinalities", config.static_cardinalities}};
-}
-
-DemandModelConfig demand_model_config_from_json(const json& j) {
-  return reading("model.json", [&j] {
-    if (j.at("format") != 1) {
-      throw data_error(fmt::format("model.json has format {}", j.at("format").dump()),
-                       "this program reads format 1");
-    }
-    DemandModelConfig config;
-    read_t5(j.at("tower"), config.tower);
-    read_patching(j.at("tower"), config.tower);
-    config.model = model_from_json(j.at("model"));
-    j.at("context").get_to(config.context);
-    j.at("horizon").get_to(config.horizon);
-    j.at("past_numeric").get_to(config.past_numeric);
-    j.at("known_numeric").get_to(config.known_numeric);
-    j.at("past_cardinalities").get_to(config.past_cardinalities);
-    j.at("known_cardinalities").get_to(config.known_cardinalities);
-    j.at("static_cardinalities").get_to(config.static_cardinalities);
-    config.validate();
-    return config;
-  });
-}
-
-json to_published_json(const BoltConfig& c) {
-  json j = bolt_to_json(c);
-  json chronos;
-  for (const char* key : {"context_length", "prediction_length", "input_patch_size", "input_patch_stride",
-                          "quantiles", "use_reg_token"}) {
-    chronos[key] = j[key];
-    j.erase(key);
-  }
-  j["chronos_config"] = std::move(chronos);
-  j["chronos_pipeline_class"] = "ChronosBoltPipeline";
-  j["architectures"] = json::array({"ChronosBoltModelForForecasting"});
-  j["model_type"] = "t5";
-  j["is_encoder_decoder"] = true;
-  j["dense_act_fn"] = "relu";
-  j["feed_forward_proj"] = "relu";
-  j["is_gated_act"] = false;
-  j["vocab_size"] = c.use_reg_token ? 2 : 1;
-  j["pad_token_id"] = 0;
-  j["decoder_start_token_id"] = 0;
-  j["eos_token_id"] = 1;
-  j["reg_token_id"] = 1;
-  j["n_positions"] = 512;
-  j["use_cache"] = true;
-  j["torch_dtype"] = "float32";
-  return j;
-}
-
-BoltConfig bolt_config_from_published_json(const json& j) {
-  return reading("config.json", [&j] {
-    if (!j.contains("chronos_config")) {
-      throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
-                       "point model.weights to a published Chronos-Bolt directory");
-    }
-    const std::string activation = j.value("feed_forward_proj", j.value("dense_act_fn", std::string("relu")));
-    if (activation != "relu" || j.value("is_gated_act", false)) {
-      throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", activation),
-                       "only \"relu\" is known");
-    }
-    BoltConfig config;
-    read_t5(j, config);
-    read_patching(j.at("chronos_config"), config);
-    config.validate();
-    return config;
-  });
 }
 
 }  // namespace shelfcast::models

@@ -35,6 +35,8 @@ struct LossConfig {
   // A window weighs its scale to this power: 0 = all series alike, 1 = nearer to errors in units of demand,
   // where large sellers count more.
   double scale_power = 0.0;
+  // Sales that a stock-out cut: a bound that demand was above, or nothing at all.
+  enum class Censored { bound, mask } censored = Censored::bound;
 };
 
 // Recipe block `model` (without weights) and how it meets the data.

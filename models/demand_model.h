@@ -59,10 +59,16 @@ struct LossSums {
   double valid_targets = 0;  // weight: number of valid (window, step) targets
 };
 
-// `target_bh` in units of demand with NaN = not observed; `weight_b` 0 for padding rows.
+// What forecasts are compared with, in units of demand.
+struct Targets {
+  at::Tensor demand_bh;  // NaN = not observed
+  at::Tensor weight_b;   // 0 for padding rows
+  at::Tensor bound_bh;   // sales that a stock-out cut (demand was above them), else NaN; may be undefined
+};
+
 // Per valid target: quantile weight * mean over q of 2 * pinball + mean weight * (squared or absolute error),
-// both in the normalised scale.
-LossSums loss_sums(const Forecast& forecast, const at::Tensor& target_bh, const at::Tensor& weight_b,
-                   const DemandModelConfig& config);
+// both in the normalised scale. A cut step is valid, too, unless loss.censored is mask: its loss is the mean
+// over demands that the forecast itself holds possible above the bound (models/censored.h).
+LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);
 
 }  // namespace shelfcast::models

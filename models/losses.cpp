@@ -1,41 +1,65 @@
+#include "models/censored.h"
 #include "models/demand_model.h"
 
 namespace shelfcast::models {
 
 namespace {
 
-// Mean over levels of twice the pinball loss: [b, h].
-at::Tensor pinball(const at::Tensor& forecast_bqh, const at::Tensor& y_bh,
-                   const std::vector<double>& levels) {
-  const at::Tensor level_q1 = at::tensor(levels, forecast_bqh.options()).unsqueeze(1);
-  const at::Tensor error_bqh = y_bh.unsqueeze(1) - forecast_bqh;
-  return 2.0 * at::maximum(level_q1 * error_bqh, (level_q1 - 1.0) * error_bqh).mean(1);
+// Mean over levels of twice the pinball loss, [n, k], for forecasts [n, q] of k targets each.
+at::Tensor pinball(const at::Tensor& forecast_nq, const at::Tensor& y_nk, const std::vector<double>& levels) {
+  const at::Tensor level_q1 = at::tensor(levels, forecast_nq.options()).unsqueeze(1);
+  const at::Tensor error_nqk = y_nk.unsqueeze(1) - forecast_nq.unsqueeze(2);
+  return 2.0 * at::maximum(level_q1 * error_nqk, (level_q1 - 1.0) * error_nqk).mean(1);
+}
+
+// Loss of `forecast_nq` and `mean_n` (maybe undefined) on k equally likely targets, [n].
+at::Tensor target_loss(const at::Tensor& forecast_nq, const at::Tensor& mean_n, const at::Tensor& y_nk,
+                       const ModelConfig& model) {
+  at::Tensor total_nk = at::zeros_like(y_nk);
+  if (model.loss.quantile > 0.0)
+    total_nk = total_nk + model.loss.quantile * pinball(forecast_nq, y_nk, model.quantiles);
+  if (model.loss.mean > 0.0 && mean_n.defined()) {
+    const at::Tensor error_nk = y_nk - mean_n.unsqueeze(1);
+    const bool squared = model.loss.mean_loss == LossConfig::MeanLoss::mse;
+    total_nk = total_nk + model.loss.mean * (squared ? error_nk.square() : error_nk.abs());
+  }
+  return total_nk.mean(1);
 }
 
 }  // namespace
 
-LossSums loss_sums(const Forecast& forecast, const at::Tensor& target_bh, const at::Tensor& weight_b,
-                   const DemandModelConfig& config) {
+LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config) {
   const LossConfig& loss = config.model.loss;
-  const at::Tensor valid_bh = target_bh.isnan().logical_not();
+  const std::int64_t levels = forecast.quantiles_bqh.size(1);
   const at::Tensor importance_b =
-      loss.scale_power == 0.0 ? weight_b : weight_b * forecast.scale_b.pow(loss.scale_power);
-  const at::Tensor weight_bh = valid_bh.to(target_bh.scalar_type()) * importance_b.unsqueeze(1);
-  const at::Tensor scaled_bh = (target_bh - forecast.loc_b.unsqueeze(1)) / forecast.scale_b.unsqueeze(1);
+      loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
+  const auto scaled = [&](const at::Tensor& demand_bh) {
+    return ((demand_bh - forecast.loc_b.unsqueeze(1)) / forecast.scale_b.unsqueeze(1)).flatten();
+  };
+  // Every cell (window, step) is a row from here on.
+  const at::Tensor forecast_nq = forecast.quantiles_bqh.transpose(1, 2).reshape({-1, levels});
+  const at::Tensor mean_n = forecast.mean_bh.defined() ? forecast.mean_bh.flatten() : forecast.mean_bh;
+  const at::Tensor weight_n = importance_b.unsqueeze(1).expand_as(targets.demand_bh).flatten();
+
+  const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
+  const at::Tensor valid_weight_n = valid_n.to(weight_n.scalar_type()) * weight_n;
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
   // weight.
-  const at::Tensor y_bh = at::where(valid_bh, scaled_bh, at::zeros({}, scaled_bh.options()));
+  const at::Tensor y_n = at::where(valid_n, scaled(targets.demand_bh), at::zeros({}, weight_n.options()));
+  LossSums sums{(target_loss(forecast_nq, mean_n, y_n.unsqueeze(1), config.model) * valid_weight_n).sum(),
+                valid_weight_n.sum(at::kDouble).item<double>()};
 
-  at::Tensor total_bh = at::zeros_like(y_bh);
-  if (loss.quantile > 0.0) {
-    total_bh = total_bh + loss.quantile * pinball(forecast.quantiles_bqh, y_bh, config.model.quantiles);
-  }
-  if (loss.mean > 0.0 && forecast.mean_bh.defined()) {
-    const at::Tensor error = y_bh - forecast.mean_bh;
-    total_bh =
-        total_bh + loss.mean * (loss.mean_loss == LossConfig::MeanLoss::mse ? error.square() : error.abs());
-  }
-  return {(total_bh * weight_bh).sum(), weight_bh.sum(at::kDouble).item<double>()};
+  if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
+  const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
+  if (cut.numel() == 0) return sums;
+  const at::Tensor cut_forecast = forecast_nq.index_select(0, cut),
+                   cut_weight = weight_n.index_select(0, cut);
+  const at::Tensor y_nk =
+      demands_above(cut_forecast, config.model.quantiles, scaled(targets.bound_bh).index_select(0, cut));
+  const at::Tensor cut_mean = mean_n.defined() ? mean_n.index_select(0, cut) : mean_n;
+  sums.loss = sums.loss + (target_loss(cut_forecast, cut_mean, y_nk, config.model) * cut_weight).sum();
+  sums.valid_targets += cut_weight.sum(at::kDouble).item<double>();
+  return sums;
 }
 
 at::Tensor Forecast::demand_quantiles_bqh(double floor) const {

@@ -8,8 +8,10 @@
 #include "base/random.h"
 #include "data/loader.h"
 #include "scorer/orders/copula.h"
+#include "scorer/orders/hidden_scores.h"
 #include "scorer/orders/lead_time_demand.h"
 #include "scorer/orders/marginal.h"
+#include "scorer/orders/normal.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/plan.h"
 
@@ -19,11 +21,20 @@ namespace {
 // Interval lengths that are recalibrated, in steps: one, and whole weeks of a daily corpus.
 constexpr int kLongestStride = 7;
 constexpr std::int64_t kMostWindows = 8192;
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
-// One unseen window: its forecast [horizon, levels] and what happened [horizon].
+// One unseen window: its forecast [horizon, levels], what happened and the places of that in the forecast's
+// distributions [horizon].
 struct JudgedWindow {
-  std::vector<float> quantiles_hq, target_h;
+  std::vector<float> quantiles_hq;
+  std::vector<float> target_h;  // NaN = not seen
+  std::vector<float> bound_h;   // sales that a stock-out cut, NaN elsewhere
+  std::vector<double> score_h;  // normal scores of the places; NaN = not seen
   RandomStream draws;
+
+  scorer::Marginal marginal(std::size_t step, const std::vector<double>& levels) const {
+    return {levels, std::span(quantiles_hq).subspan(step * levels.size(), levels.size())};
+  }
 };
 
 JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues& values, std::int64_t row,
@@ -32,35 +43,26 @@ JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues&
   const data::Window& window = batch.window_b[static_cast<std::size_t>(row)];
   JudgedWindow judged{{},
                       {},
+                      {},
+                      {},
                       RandomStream(mix(mix(key_of("pit"), static_cast<std::uint64_t>(window.series)),
                                        static_cast<std::uint64_t>(window.origin)))};
   for (std::int64_t step = 0; step < horizon; ++step) {
-    judged.target_h.push_back(batch.target_bh[static_cast<std::size_t>(row * horizon + step)]);
+    const auto cell = static_cast<std::size_t>(row * horizon + step);
+    judged.target_h.push_back(batch.target_bh[cell]);
+    judged.bound_h.push_back(batch.bound_bh.empty() ? kMissing : batch.bound_bh[cell]);
     for (std::int64_t q = 0; q < levels; ++q)
       judged.quantiles_hq.push_back(
           values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * horizon + step)]);
+    const double draw = judged.draws.uniform();
+    const float target = judged.target_h.back();
+    judged.score_h.push_back(std::isnan(target)
+                                 ? kMissing
+                                 : scorer::normal_quantile(scorer::randomised_pit(
+                                       judged.marginal(static_cast<std::size_t>(step), values.levels), target,
+                                       draw, scorer::DemandKind::counts)));
   }
   return judged;
-}
-
-// A demand that is at least `sales`, drawn from what the forecast says of demand that large.
-float draw_censored(const scorer::Marginal& marginal, float sales, double draw) {
-  constexpr double kFarthest = 0.999;  // the tail beyond is extrapolated
-  const double below = std::min(kFarthest, marginal.cdf(sales - 0.5));
-  const double demand = marginal.quantile(std::max(1e-6, below + draw * (kFarthest - below)));
-  return std::max(sales, static_cast<float>(std::round(demand)));
-}
-
-// Puts demand where a stock-out cut sales: what was sold is the least it can have been. Left out, the days of
-// high demand would be missing from the sums.
-void impute_censored(JudgedWindow& window, const float* sales_h, const std::vector<double>& levels) {
-  for (std::size_t step = 0; step < window.target_h.size(); ++step) {
-    const double draw = window.draws.uniform();
-    if (!std::isnan(window.target_h[step]) || std::isnan(sales_h[step])) continue;
-    const std::span<const float> quantiles =
-        std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size());
-    window.target_h[step] = draw_censored(scorer::Marginal(levels, quantiles), sales_h[step], draw);
-  }
 }
 
 // Windows after the training cut-off, as late as the data goes: the later ones are as far from training as
@@ -75,44 +77,72 @@ std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::Corp
 
 std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const std::vector<data::Window>& unseen) {
   data::EvaluationReader reader(run.recipe.data.corpus, run.features, unseen, run.recipe.backtest.batch);
-  // The same windows with the sales of censored steps, which the model's own columns leave out.
-  data::FeatureSpec uncut = run.features;
-  uncut.censored.clear();
-  data::EvaluationReader sales_reader(run.recipe.data.corpus, uncut, unseen, run.recipe.backtest.batch);
   ModelForecaster forecaster("unseen windows", *run.model, run.features);
   std::vector<JudgedWindow> windows;
-  data::Batch batch, sales;
+  data::Batch batch;
   eval::ForecastValues values;
   for (std::int64_t k = 0; k < reader.batches(); ++k) {
     reader.read(k, batch);
-    sales_reader.read(k, sales);
     forecaster.forecast(batch, values);
     for (std::int64_t row = 0; row < batch.windows; ++row) {
       if (batch.window_b[static_cast<std::size_t>(row)].series < 0) continue;
       windows.push_back(judged_window(batch, values, row, run.features.horizon));
-      impute_censored(windows.back(), sales.target_bh.data() + row * run.features.horizon, values.levels);
     }
   }
   return windows;
 }
 
+scorer::Correlation correlation_of(const std::vector<std::vector<double>>& scores, std::int64_t horizon) {
+  scorer::CopulaEstimator estimator(static_cast<int>(horizon));
+  for (const std::vector<double>& score_h : scores) estimator.add_scores(score_h);
+  return scorer::positive_definite(estimator.estimate());
+}
+
+// Puts demand where a stock-out cut sales, in `target_h` and in the scores returned: above what was sold, and
+// as high as the other days of the window say, because shelves are emptied where demand is higher than
+// expected. Left out, the days of high demand would be missing from the sums.
+std::vector<double> draw_hidden_demand(JudgedWindow& window, const std::vector<double>& levels,
+                                       const scorer::HiddenScores& hidden) {
+  constexpr double kHighestPlace = 0.999;  // the tail beyond is extrapolated
+  std::vector<double> score_h = window.score_h;
+  const auto cut = [&](std::size_t step) { return !std::isnan(window.bound_h[step]); };
+  std::vector<double> lower_h(score_h.size(), -std::numeric_limits<double>::infinity());
+  bool any = false;
+  for (std::size_t step = 0; step < score_h.size(); ++step) {
+    if (!cut(step)) continue;
+    any = true;
+    const double below = window.marginal(step, levels).cdf(window.bound_h[step] + 0.5);
+    lower_h[step] = scorer::normal_quantile(std::clamp(below, 1e-6, kHighestPlace));
+  }
+  if (!any) return score_h;
+  hidden.draw(score_h, lower_h, window.draws);
+  for (std::size_t step = 0; step < score_h.size(); ++step) {
+    if (!cut(step)) {
+      score_h[step] = window.score_h[step];  // what was not even cut stays unseen
+      continue;
+    }
+    const double place = std::min(kHighestPlace, scorer::normal_cdf(score_h[step]));
+    const double demand = std::round(window.marginal(step, levels).quantile(place));
+    window.target_h[step] = std::max(window.bound_h[step] + 1.0F, static_cast<float>(demand));
+  }
+  return score_h;
+}
+
+// The correlation of the steps' scores, and hidden demand drawn by it: each needs the other, so they take
+// turns.
 scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
                                          const std::vector<double>& levels, std::int64_t horizon) {
-  scorer::CopulaEstimator estimator(static_cast<int>(horizon));
-  for (JudgedWindow& window : windows) {
-    std::vector<double> pits;
-    for (std::size_t step = 0; step < window.target_h.size(); ++step) {
-      const double draw = window.draws.uniform();
-      const scorer::Marginal marginal(
-          levels, std::span(window.quantiles_hq).subspan(step * levels.size(), levels.size()));
-      const float target = window.target_h[step];
-      pits.push_back(std::isnan(target)
-                         ? std::numeric_limits<double>::quiet_NaN()
-                         : scorer::randomised_pit(marginal, target, draw, scorer::DemandKind::counts));
-    }
-    estimator.add(pits);
+  constexpr int kTurns = 4;
+  std::vector<std::vector<double>> scores;
+  for (const JudgedWindow& window : windows) scores.push_back(window.score_h);
+  scorer::Correlation correlation = correlation_of(scores, horizon);
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const scorer::HiddenScores hidden(correlation);
+    for (std::size_t w = 0; w < windows.size(); ++w)
+      scores[w] = draw_hidden_demand(windows[w], levels, hidden);
+    correlation = correlation_of(scores, horizon);
   }
-  return scorer::positive_definite(estimator.estimate());
+  return correlation;
 }
 
 // PITs of the realised sums over the observed ones of the first `days` steps, against the distribution of the
@@ -142,12 +172,17 @@ std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::L
   return pits;
 }
 
+// The unseen windows share a few weeks, so all series may have missed them to the same side: a miss whose
+// size will come again, its sign perhaps not. Each place therefore counts on both sides: intervals get as
+// wide as they have to be, and their middle stays the model's.
 scorer::Recalibration fit_recalibration(std::vector<JudgedWindow>& windows, const std::vector<double>& levels,
                                         const scorer::Correlation& correlation) {
   const scorer::LeadTimeDemand demand(levels, correlation, scorer::order_path_options());
   scorer::Recalibration recalibration;
   for (int days = 1; days <= correlation.size; days += days == 1 ? kLongestStride - 1 : kLongestStride) {
     std::vector<double> pits = sum_pits(windows, demand, days);
+    const std::size_t windows_seen = pits.size();
+    for (std::size_t i = 0; i < windows_seen; ++i) pits.push_back(1.0 - pits[i]);
     if (!pits.empty()) recalibration.fit(days, std::move(pits));
   }
   return recalibration;

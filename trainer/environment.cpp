@@ -9,10 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/dates.h"
-
-#ifndef SHELFCAST_BUILD_ID
-#define SHELFCAST_BUILD_ID "unknown"
-#endif
+#include "trainer/command_line.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -37,8 +34,6 @@ std::string host_name() {
 }
 
 }  // namespace
-
-std::string build_id() { return fmt::format("{} (gcc {})", SHELFCAST_BUILD_ID, __VERSION__); }
 
 nlohmann::json describe_environment(const parallel::Communicator& communicator) {
   return {{"build", build_id()},

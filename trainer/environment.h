@@ -9,9 +9,6 @@
 
 namespace shelfcast::trainer {
 
-// Version and commit this program was built from, and the compiler.
-std::string build_id();
-
 // Host, CPU, cores, memory, build, library versions, ranks: environment.json.
 nlohmann::json describe_environment(const parallel::Communicator& communicator);
 

@@ -7,6 +7,7 @@
 #include "data/loader.h"
 #include "scorer/bundle_writer.h"
 #include "trainer/checkpoint.h"
+#include "trainer/command_line.h"
 #include "trainer/demand_dependence.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"

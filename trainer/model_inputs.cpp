@@ -30,11 +30,14 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
   return inputs;
 }
 
-at::Tensor make_targets(data::Batch& batch, const data::FeatureSpec& spec) {
-  return view(batch.target_bh, {batch.windows, spec.horizon}, at::kFloat);
+models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec) {
+  models::Targets targets;
+  targets.demand_bh = view(batch.target_bh, {batch.windows, spec.horizon}, at::kFloat);
+  targets.weight_b = view(batch.weight_b, {batch.windows}, at::kFloat);
+  if (!batch.bound_bh.empty())
+    targets.bound_bh = view(batch.bound_bh, {batch.windows, spec.horizon}, at::kFloat);
+  return targets;
 }
-
-at::Tensor make_weights(data::Batch& batch) { return view(batch.weight_b, {batch.windows}, at::kFloat); }
 
 models::DemandModelConfig make_model_config(const models::ModelConfig& model, const data::FeatureSpec& spec) {
   models::DemandModelConfig config;

@@ -8,8 +8,7 @@ namespace shelfcast::trainer {
 
 // Views, not copies: the batch must outlive every use of the tensors (autograd included).
 models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec);
-at::Tensor make_targets(data::Batch& batch, const data::FeatureSpec& spec);  // [b, horizon]
-at::Tensor make_weights(data::Batch& batch);                                 // [b]
+models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec);
 
 // The model's shapes from a recipe block and the resolved columns.
 models::DemandModelConfig make_model_config(const models::ModelConfig& model, const data::FeatureSpec& spec);

@@ -46,6 +46,7 @@ void visit(Visitor& v, models::LossConfig& c) {
   v("mean", c.mean);
   v.choice("mean_loss", c.mean_loss, {"mse", "mae"});
   v("scale_power", c.scale_power);
+  v.choice("censored", c.censored, {"bound", "mask"});
 }
 
 template <typename Visitor>

@@ -4,15 +4,10 @@
 #include <filesystem>
 #include <string>
 
+#include "trainer/command_line.h"  // Resume
 #include "trainer/recipe.h"
 
 namespace shelfcast::trainer {
-
-enum class Resume {
-  never,      // start; an existing folder is an error
-  required,   // go on; a missing run is an error
-  automatic,  // go on where there is a run, else start
-};
 
 class RunFolder {
  public:

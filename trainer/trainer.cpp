@@ -181,8 +181,8 @@ double Run::accumulate_micro_batches(double& valid) {
     const auto started = Clock::now();
     const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
     const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
-    const models::LossSums sums = models::loss_sums(forecast, make_targets(batch, plan_.features),
-                                                    make_weights(batch), model_->config());
+    const models::LossSums sums =
+        models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());
     if (micro + 1 == loader_->micro_batches()) sync_.arm();
     sums.loss.backward();
     loss += sums.loss.item<double>();

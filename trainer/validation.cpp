@@ -24,7 +24,7 @@ double Validation::loss(const models::DemandModel& model, parallel::Communicator
     reader_->read(k, batch_);
     const models::Forecast forecast = model.forward(make_inputs(batch_, spec_), nullptr);
     const models::LossSums batch_sums =
-        models::loss_sums(forecast, make_targets(batch_, spec_), make_weights(batch_), model.config());
+        models::loss_sums(forecast, make_targets(batch_, spec_), model.config());
     sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
     sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
   }

@@ -42,6 +42,11 @@ void CopulaEstimator::add(std::span<const double> pits) {
   SHELFCAST_ASSERT(pits.size() == at(horizon_));
   std::vector<double> scores;
   for (const double pit : pits) scores.push_back(std::isnan(pit) ? pit : normal_quantile(pit));
+  add_scores(scores);
+}
+
+void CopulaEstimator::add_scores(std::span<const double> scores) {
+  SHELFCAST_ASSERT(scores.size() == at(horizon_));
   auto pair = pairs_.begin();
   for (std::size_t i = 0; i < scores.size(); ++i)
     for (std::size_t j = i; j < scores.size(); ++j, ++pair) {

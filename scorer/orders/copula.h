@@ -30,6 +30,8 @@ class CopulaEstimator {
 
   // [horizon] PITs in (0, 1) of one window (see randomised_pit), NaN = not observed.
   void add(std::span<const double> pits);
+  // The same for normal scores.
+  void add_scores(std::span<const double> scores);
   void add(const CopulaEstimator& other);
 
   // Correlation of normal scores over the pairs seen, drawn towards the mean of its diagonals (steps equally

@@ -125,6 +125,10 @@ TEST_F(BatchTest, censored_steps_are_not_observed_in_context_and_target) {
     const float value = i < kContext ? batch.context_bt[static_cast<std::size_t>(kContext + i)]
                                      : batch.target_bh[static_cast<std::size_t>(kHorizon + i - kContext)];
     EXPECT_TRUE(same(value, cut_at(s, step) == 1.0F ? kNaN : demand_at(s, step))) << i;
+    if (i < kContext) continue;
+    EXPECT_TRUE(same(batch.bound_bh[static_cast<std::size_t>(kHorizon + i - kContext)],
+                     cut_at(s, step) == 1.0F ? demand_at(s, step) : kNaN))
+        << i;
   }
 }
 

@@ -39,7 +39,7 @@ class Folder {
 at::Tensor loss_of(const DemandModel& model, const ModelInputs& inputs, const DropoutKeys* keys) {
   const std::int64_t windows = inputs.context_bt.size(0), steps = model.config().horizon;
   const at::Tensor target = at::linspace(0, 8, windows * steps).view({windows, steps});
-  return loss_sums(model.forward(inputs, keys), target, at::ones({windows}), model.config()).loss;
+  return loss_sums(model.forward(inputs, keys), {target, at::ones({windows}), {}}, model.config()).loss;
 }
 
 std::map<std::string, at::Tensor> gradients(const DemandModel& model, const at::Tensor& loss) {
@@ -185,8 +185,8 @@ TEST(DemandModel, gradients_of_micro_batches_add_up_to_those_of_the_whole_batch)
   const auto loss = [&](std::int64_t first, std::int64_t count) {
     DropoutKeys keys{17, 3, {}};
     for (std::int64_t i = first; i < first + count; ++i) keys.sample_b.push_back(100 + i);
-    return loss_sums(model.forward(rows_of(inputs, first, count), &keys), target.narrow(0, first, count),
-                     ones.narrow(0, first, count), config)
+    return loss_sums(model.forward(rows_of(inputs, first, count), &keys),
+                     {target.narrow(0, first, count), ones.narrow(0, first, count), {}}, config)
         .loss;
   };
   const auto whole = gradients(model, loss(0, 6));

@@ -15,7 +15,8 @@ constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 struct Setting {
   Setting() {
     config.model.quantiles = {0.1, 0.5, 0.9};
-    config.model.loss = {0.7, 0.4, LossConfig::MeanLoss::mse};
+    config.model.loss.quantile = 0.7;
+    config.model.loss.mean = 0.4;
     at::manual_seed(1);
     forecast.quantiles_bqh = at::randn({2, 3, 2}).set_requires_grad(true);
     forecast.mean_bh = at::randn({2, 2}).set_requires_grad(true);
@@ -52,17 +53,17 @@ struct Setting {
 
 TEST(LossSums, equal_the_definition_over_observed_targets) {
   Setting s;
-  const LossSums sums = loss_sums(s.forecast, s.target, at::ones({2}), s.config);
+  const LossSums sums = loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config);
   EXPECT_NEAR(sums.loss.item<double>(), s.expected({1, 1}, true), 1e-5);
   EXPECT_EQ(sums.valid_targets, 3.0);
   s.config.model.loss.mean_loss = LossConfig::MeanLoss::mae;
-  EXPECT_NEAR(loss_sums(s.forecast, s.target, at::ones({2}), s.config).loss.item<double>(),
+  EXPECT_NEAR(loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config).loss.item<double>(),
               s.expected({1, 1}, false), 1e-5);
 }
 
 TEST(LossSums, padding_windows_count_nothing) {
   Setting s;
-  const LossSums sums = loss_sums(s.forecast, s.target, at::tensor({1.0F, 0.0F}), s.config);
+  const LossSums sums = loss_sums(s.forecast, {s.target, at::tensor({1.0F, 0.0F}), {}}, s.config);
   EXPECT_NEAR(sums.loss.item<double>(), s.expected({1, 0}, true), 1e-5);
   EXPECT_EQ(sums.valid_targets, 1.0);
   sums.loss.backward();
@@ -72,7 +73,7 @@ TEST(LossSums, padding_windows_count_nothing) {
 TEST(LossSums, missing_targets_send_no_gradient_and_no_nan) {
   Setting s;
   s.target.fill_(kMissing);
-  const LossSums sums = loss_sums(s.forecast, s.target, at::ones({2}), s.config);
+  const LossSums sums = loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config);
   sums.loss.backward();
   EXPECT_EQ(sums.loss.item<float>(), 0.0F);
   EXPECT_EQ(sums.valid_targets, 0.0);
@@ -83,10 +84,11 @@ TEST(LossSums, missing_targets_send_no_gradient_and_no_nan) {
 TEST(LossSums, a_head_with_weight_zero_is_left_out) {
   Setting s;
   s.config.model.loss.mean = 0.0;
-  EXPECT_NEAR(loss_sums(s.forecast, s.target, at::ones({2}), s.config).loss.item<double>(),
+  EXPECT_NEAR(loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config).loss.item<double>(),
               s.expected({1, 1}, true), 1e-5);
-  s.config.model.loss = {0.0, 1.0, LossConfig::MeanLoss::mse};
-  EXPECT_NEAR(loss_sums(s.forecast, s.target, at::ones({2}), s.config).loss.item<double>(),
+  s.config.model.loss.quantile = 0.0;
+  s.config.model.loss.mean = 1.0;
+  EXPECT_NEAR(loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config).loss.item<double>(),
               s.expected({1, 1}, true), 1e-5);
 }
 

@@ -4,18 +4,13 @@
 
 #include "base/log.h"
 #include "eval/backtest.h"
-#include "trainer/commands/command.h"
+#include "trainer/commands/commands.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
 namespace {
-
-struct Options {
-  std::string run;
-  std::vector<std::string> overrides;
-};
 
 // model  MAE  MSE ... n, one line a forecaster.
 std::string table(const eval::BacktestResult& result) {
@@ -58,7 +53,9 @@ eval::ReportMetadata metadata_of(const TrainedRun& run, const data::Corpus& corp
   return metadata;
 }
 
-void run(const Options& options, parallel::Launch& launch) {
+}  // namespace
+
+void run(const BacktestCommand& options, parallel::Launch& launch) {
   TrainedRun trained = open_run(options.run);
   // Overrides shape the backtest; what the model was trained on stays what it was.
   const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
@@ -75,19 +72,6 @@ void run(const Options& options, parallel::Launch& launch) {
   eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
   log::all(table(result) + verdicts(result) +
            "report: " + (trained.folder.backtest() / "report.html").string());
-}
-
-}  // namespace
-
-void add_backtest(CLI::App& app, Program& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("backtest", "Judge a run on rolling origins (under mpirun: on all ranks)");
-  command->add_option("run", options->run, "Run folder")->required();
-  command->add_option("--set", options->overrides, "Override a key of the backtest: --set backtest.origins=5")
-      ->allow_extra_args(false);
-  command->callback(
-      [options, &program] { program.run = [options, &program] { run(*options, program.launch); }; });
 }
 
 }  // namespace shelfcast::trainer

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,7 @@
 #include "base/log.h"
 #include "parallel/gpu/gpu_loader.h"
 #include "parallel/mpi/mpi_version.h"
-#include "trainer/commands/command.h"
+#include "trainer/commands/commands.h"
 #include "trainer/machine.h"
 
 namespace shelfcast::trainer {
@@ -31,11 +30,6 @@ struct Finding {
   State state;
   std::string topic, text;
   std::string advice;  // what to do; "" when nothing
-};
-
-struct Options {
-  std::string folder = ".";
-  bool as_rank = false;
 };
 
 std::string gibibytes(std::int64_t bytes) {
@@ -178,7 +172,9 @@ void run_as_rank(parallel::Launch& launch) {
   if (world->rank() == 0) fmt::print("ranks: {}\n", ranks[0]);
 }
 
-void run(const Options& options, parallel::Launch& launch) {
+}  // namespace
+
+void run(const DoctorCommand& options, parallel::Launch& launch) {
   if (options.as_rank || log::identity().size > 1) return run_as_rank(launch);
   int problems = 0;
   const auto report = [&](const Finding& finding) {
@@ -196,19 +192,6 @@ void run(const Options& options, parallel::Launch& launch) {
   if (problems > 0)
     throw input_error(fmt::format("{} of the checks failed", problems), "they are marked !! above",
                       "each says what to do");
-}
-
-}  // namespace
-
-void add_doctor(CLI::App& app, Program& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("doctor", "Say what this machine has, what is missing, and what to do about it");
-  command->add_option("--folder", options->folder, "Where runs and corpora would lie: check its file locks")
-      ->capture_default_str();
-  command->add_flag("--as-rank", options->as_rank)->group("");
-  command->callback(
-      [options, &program] { program.run = [options, &program] { run(*options, program.launch); }; });
 }
 
 }  // namespace shelfcast::trainer

@@ -2,17 +2,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "trainer/commands/command.h"
+#include "trainer/commands/commands.h"
 #include "trainer/forecast_table.h"
 #include "trainer/model_forecaster.h"
 
 namespace shelfcast::trainer {
 namespace {
-
-struct Options {
-  std::string run, sales, out;
-  std::int64_t horizon = 0;
-};
 
 void warn_of_gaps(const ForecastRequest& request, const std::string& file) {
   if (!request.missing_columns.empty())
@@ -23,7 +18,9 @@ void warn_of_gaps(const ForecastRequest& request, const std::string& file) {
               request.unknown_series);
 }
 
-void run(const Options& options) {
+}  // namespace
+
+void run(const ForecastCommand& options, parallel::Launch&) {
   const TrainedRun trained = open_run(options.run);
   const std::int64_t longest = trained.features.horizon;
   const std::int64_t horizon = options.horizon == 0 ? longest : options.horizon;
@@ -40,23 +37,6 @@ void run(const Options& options) {
   write_file_atomically(options.out, forecast_csv(table, request, trained.features, horizon, forecaster));
   log::all("{}: {} steps for {} series from {}", options.out, horizon, table.series.size(),
            format_date(table.axis.date_of(table.demand_end)));
-}
-
-}  // namespace
-
-void add_forecast(CLI::App& app, Program& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("forecast", "Forecast a table of recent sales with a run's best model");
-  command->add_option("run", options->run, "Run folder")->required();
-  command
-      ->add_option("--sales", options->sales,
-                   "CSV: long (series,date,value[,covariates]) or wide (one column a date)")
-      ->required();
-  command->add_option("--horizon", options->horizon, "Steps to forecast (default: the model's)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--out", options->out, "CSV to write: series,date,mean,q0.1,...")->required();
-  command->callback([options, &program] { program.run = [options] { run(*options); }; });
 }
 
 }  // namespace shelfcast::trainer

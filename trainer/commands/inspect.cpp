@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,7 +9,7 @@
 #include "base/progress.h"
 #include "data/corpus.h"
 #include "data/manifest.h"
-#include "trainer/commands/command.h"
+#include "trainer/commands/commands.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -20,11 +19,6 @@ using data::CorpusInfo;
 using data::Kind;
 
 enum class Verify { no, yes };
-
-struct InspectOptions {
-  std::string corpus;
-  bool verify = false;
-};
 
 constexpr std::int64_t kBlockSeries = 256;  // series read at a time
 constexpr std::size_t kWordsShown = 6;      // words of a vocabulary that are shown
@@ -172,26 +166,17 @@ void print_files(const Corpus& corpus, Verify verify) {
   table(verify == Verify::yes ? "files (every byte matches its digest)" : "files", rows);
 }
 
-void run_inspect(const std::string& path, Verify verify) {
+}  // namespace
+
+void run(const InspectCommand& options, parallel::Launch&) {
   if (log::identity().rank != 0) return;
-  const Corpus corpus(path);
+  const Corpus corpus(options.corpus);
+  const Verify verify = options.verify ? Verify::yes : Verify::no;
   if (verify == Verify::yes) corpus.verify();
   print_overview(corpus);
   print_columns(corpus);
   print_texts(corpus);
   print_files(corpus, verify);
-}
-
-}  // namespace
-
-void add_inspect(CLI::App& app, Program& program) {
-  auto options = std::make_shared<InspectOptions>();
-  CLI::App* inspect = app.add_subcommand("inspect", "tell what a corpus holds");
-  inspect->add_option("corpus", options->corpus, "folder, such as demo.corpus")->required();
-  inspect->add_flag("--verify", options->verify, "also compare every file with its digest");
-  inspect->callback([options, &program] {
-    program.run = [options] { run_inspect(options->corpus, options->verify ? Verify::yes : Verify::no); };
-  });
 }
 
 }  // namespace shelfcast::trainer

@@ -4,7 +4,7 @@
 // within jumps are drawn (randomised PIT): otherwise an interval that must contain 0 would cover too much by
 // its nature.
 //
-//   bench_interval_coverage CORPUS BUNDLE
+//   interval_coverage CORPUS BUNDLE
 #include <fmt/format.h>
 
 #include <cmath>
@@ -74,7 +74,7 @@ double judge(const std::vector<double>& pits, int days) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fputs("usage: bench_interval_coverage CORPUS BUNDLE\n", stderr);
+    std::fputs("usage: interval_coverage CORPUS BUNDLE\n", stderr);
     return 2;
   }
   const data::Corpus corpus(argv[1]);

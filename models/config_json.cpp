@@ -1,0 +1,197 @@
+// model.json and config.json: each key stands once, for the writer and the reader alike.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "models/config.h"
+
+namespace shelfcast::models {
+
+namespace {
+
+using nlohmann::json;
+
+struct Writer {
+  json& j;
+  template <typename T>
+  void operator()(const char* key, const T& value) {
+    j[key] = value;
+  }
+  template <typename T>
+  void operator()(const char* key, const T& value, const T&) {
+    j[key] = value;
+  }
+};
+
+struct Reader {
+  const json& j;
+  template <typename T>
+  void operator()(const char* key, T& value) {
+    j.at(key).get_to(value);
+  }
+  // A key that older or foreign files may leave out.
+  template <typename T>
+  void operator()(const char* key, T& value, const T& otherwise) {
+    value = otherwise;
+    if (const auto found = j.find(key); found != j.end()) found->get_to(value);
+  }
+};
+
+// What both forms of a tower's description keep in their T5 part.
+template <typename Visitor, typename Config>
+void visit_t5(Visitor v, Config& c) {
+  v("d_model", c.d_model);
+  v("d_kv", c.d_kv);
+  v("d_ff", c.d_ff);
+  v("num_layers", c.num_layers);
+  v("num_decoder_layers", c.num_decoder_layers, c.num_layers);
+  v("num_heads", c.num_heads);
+  v("relative_attention_num_buckets", c.relative_attention_num_buckets, std::int64_t{32});
+  v("relative_attention_max_distance", c.relative_attention_max_distance, std::int64_t{128});
+  v("dropout_rate", c.dropout_rate, 0.1);
+  v("layer_norm_epsilon", c.layer_norm_epsilon, 1e-6);
+  v("initializer_factor", c.initializer_factor, 1.0);
+}
+
+template <typename Visitor, typename Config>
+void visit_patching(Visitor v, Config& c) {
+  v("context_length", c.context_length);
+  v("prediction_length", c.prediction_length);
+  v("input_patch_size", c.input_patch_size);
+  v("input_patch_stride", c.input_patch_stride);
+  v("quantiles", c.quantiles);
+  v("use_reg_token", c.use_reg_token, false);
+}
+
+template <typename Visitor, typename Config>
+void visit_model(Visitor v, Config& c) {
+  v("tower", c.tower);
+  v("patch", c.patch);
+  v("weights", c.weights);
+  v("quantiles", c.quantiles);
+  v("mean_head", c.mean_head);
+  v("dropout", c.dropout);
+  v("static_width", c.static_width);
+  v("code_width", c.code_width);
+  v("known_hidden", c.known_hidden);
+  v("season", c.season);
+  v("scale_floor", c.scale_floor);
+}
+
+template <typename Visitor, typename Config>
+void visit_columns(Visitor v, Config& c) {
+  v("context", c.context);
+  v("horizon", c.horizon);
+  v("past_numeric", c.past_numeric);
+  v("known_numeric", c.known_numeric);
+  v("past_cardinalities", c.past_cardinalities);
+  v("known_cardinalities", c.known_cardinalities);
+  v("static_cardinalities", c.static_cardinalities);
+}
+
+using MeanLoss = LossConfig::MeanLoss;
+using Censored = LossConfig::Censored;
+
+json loss_to_json(const LossConfig& loss) {
+  json j;
+  j["quantile"] = loss.quantile;
+  j["mean"] = loss.mean;
+  j["mean_loss"] = loss.mean_loss == MeanLoss::mse ? "mse" : "mae";
+  j["scale_power"] = loss.scale_power;
+  j["censored"] = loss.censored == Censored::bound ? "bound" : "mask";
+  return j;
+}
+
+LossConfig loss_from_json(const json& j) {
+  LossConfig loss;
+  j.at("quantile").get_to(loss.quantile);
+  j.at("mean").get_to(loss.mean);
+  loss.mean_loss = j.at("mean_loss") == "mae" ? MeanLoss::mae : MeanLoss::mse;
+  j.at("scale_power").get_to(loss.scale_power);
+  loss.censored = j.at("censored") == "mask" ? Censored::mask : Censored::bound;
+  return loss;
+}
+
+// Runs `read` and turns the JSON library's exceptions into ours.
+template <typename Read>
+auto reading(const char* what, Read read) {
+  try {
+    return read();
+  } catch (const json::exception& error) {
+    throw data_error(fmt::format("{} cannot be read", what), error.what());
+  }
+}
+
+}  // namespace
+
+json to_json(const DemandModelConfig& config) {
+  json j;
+  j["format"] = 1;
+  visit_t5(Writer{j["tower"]}, config.tower);
+  visit_patching(Writer{j["tower"]}, config.tower);
+  visit_model(Writer{j["model"]}, config.model);
+  j["model"]["loss"] = loss_to_json(config.model.loss);
+  visit_columns(Writer{j}, config);
+  return j;
+}
+
+DemandModelConfig demand_model_config_from_json(const json& j) {
+  return reading("model.json", [&j] {
+    if (j.at("format") != 1) {
+      throw data_error(fmt::format("model.json has format {}", j.at("format").dump()),
+                       "this program reads format 1");
+    }
+    DemandModelConfig config;
+    visit_t5(Reader{j.at("tower")}, config.tower);
+    visit_patching(Reader{j.at("tower")}, config.tower);
+    visit_model(Reader{j.at("model")}, config.model);
+    config.model.loss = loss_from_json(j.at("model").at("loss"));
+    visit_columns(Reader{j}, config);
+    config.validate();
+    return config;
+  });
+}
+
+json to_published_json(const BoltConfig& c) {
+  json j;
+  visit_t5(Writer{j}, c);
+  visit_patching(Writer{j["chronos_config"]}, c);
+  j["chronos_pipeline_class"] = "ChronosBoltPipeline";
+  j["architectures"] = json::array({"ChronosBoltModelForForecasting"});
+  j["model_type"] = "t5";
+  j["is_encoder_decoder"] = true;
+  j["dense_act_fn"] = "relu";
+  j["feed_forward_proj"] = "relu";
+  j["is_gated_act"] = false;
+  j["vocab_size"] = c.use_reg_token ? 2 : 1;
+  j["pad_token_id"] = 0;
+  j["decoder_start_token_id"] = 0;
+  j["eos_token_id"] = 1;
+  j["reg_token_id"] = 1;
+  j["n_positions"] = 512;
+  j["use_cache"] = true;
+  j["torch_dtype"] = "float32";
+  return j;
+}
+
+BoltConfig bolt_config_from_published_json(const json& j) {
+  return reading("config.json", [&j] {
+    if (!j.contains("chronos_config")) {
+      throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
+                       "point model.weights to a published Chronos-Bolt directory");
+    }
+    const std::string activation = j.value("feed_forward_proj", j.value("dense_act_fn", std::string("relu")));
+    if (activation != "relu" || j.value("is_gated_act", false)) {
+      throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", activation),
+                       "only \"relu\" is known");
+    }
+    BoltConfig config;
+    visit_t5(Reader{j}, config);
+    visit_patching(Reader{j.at("chronos_config")}, config);
+    config.validate();
+    return config;
+  });
+}
+
+}  // namespace shelfcast::models

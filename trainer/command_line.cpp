@@ -1,0 +1,144 @@
+#include "trainer/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/dates.h"
+
+#ifndef SHELFCAST_BUILD_ID
+#define SHELFCAST_BUILD_ID "unknown"
+#endif
+
+namespace shelfcast::trainer {
+namespace {
+
+constexpr const char* kAbout =
+    "Shelfcast trains and judges one large retail demand model on many GPUs and turns its forecasts into "
+    "orders.\n"
+    "First steps: shelfcast synth, shelfcast train, shelfcast backtest, shelfcast export, shelfcast-score.";
+
+// A subcommand whose options fill `command`; the one that was named leaves it in `chosen`.
+template <typename Filled>
+std::pair<CLI::App*, std::shared_ptr<Filled>> add(CLI::App& app, Command& chosen, const char* name,
+                                                  const char* about) {
+  auto command = std::make_shared<Filled>();
+  CLI::App* sub = app.add_subcommand(name, about);
+  sub->callback([command, &chosen] { chosen = *command; });
+  return {sub, command};
+}
+
+void add_synth(CLI::App& app, Command& chosen) {
+  const auto [synth, command] =
+      add<SynthCommand>(app, chosen, "synth", "Make a synthetic corpus whose truth is known");
+  data::MarketConfig& market = command->market;
+  command->start = format_date(market.start);
+  synth->add_option("--stores", market.stores, "Number of stores")->capture_default_str();
+  synth->add_option("--items", market.items, "Number of items, each sold in every store")
+      ->capture_default_str();
+  synth->add_option("--days", market.days, "Days with observed demand")->capture_default_str();
+  synth->add_option("--future", market.future, "Days after them with known covariates (and hidden truth)")
+      ->capture_default_str();
+  synth->add_option("--start", command->start, "First day")->capture_default_str();
+  synth->add_option("--seed", market.seed, "The same seed makes the same corpus, byte for byte")
+      ->capture_default_str();
+  synth->add_option("--out", command->out, "Folder to make, such as demo.corpus")->required();
+}
+
+void add_ingest(CLI::App& app, Command& chosen) {
+  const auto [ingest, command] =
+      add<IngestCommand>(app, chosen, "ingest", "Read tables (CSV, CSV.gz, CSV.zst, Parquet) into a corpus");
+  ingest->add_option("--format", command->format, "What the tables are: m5, rossmann, or long with --map")
+      ->required();
+  ingest->add_option("--from", command->from, "Folder or file to read")->required();
+  ingest->add_option("--out", command->out, "Corpus folder to make (must not exist)")->required();
+  ingest->add_option("--map", command->map, "What the columns of a long table are (YAML; docs/ingest.md)");
+  ingest->add_option("--frequency", command->frequency,
+                     "Sum daily values up: W (weeks ending on Sunday) or M");
+  ingest->add_option("--series-limit", command->series_limit, "Keep only the first N series")
+      ->check(CLI::PositiveNumber);
+}
+
+void add_inspect(CLI::App& app, Command& chosen) {
+  const auto [inspect, command] = add<InspectCommand>(app, chosen, "inspect", "Tell what a corpus holds");
+  inspect->add_option("corpus", command->corpus, "Folder, such as demo.corpus")->required();
+  inspect->add_flag("--verify", command->verify, "Also compare every file with its digest");
+}
+
+void add_train(CLI::App& app, Command& chosen) {
+  const auto [train, command] = add<TrainCommand>(
+      app, chosen, "train", "Train a demand model as a recipe says (under mpirun or srun: on all ranks)");
+  train->add_option("recipe", command->recipe, "Recipe file (YAML)")->required();
+  train->add_option("--set", command->overrides, "Override a key: --set train.steps=100 (may be repeated)")
+      ->allow_extra_args(false);
+  const auto resume = std::make_shared<std::string>();
+  train->add_option("--resume", *resume, "Go on with the run; `--resume auto` starts when there is none")
+      ->expected(0, 1)
+      ->check(CLI::IsMember({"auto"}));
+  train->add_option("--stop-after", command->stop_after, "Save and leave after this step, as a signal would")
+      ->check(CLI::PositiveNumber);
+  train->add_flag("--print-recipe", command->print_recipe, "Print the resolved recipe and leave");
+  train->callback([&chosen, command = command, train = train, resume] {
+    if (train->count("--resume") > 0)
+      command->resume = *resume == "auto" ? Resume::automatic : Resume::required;
+    chosen = *command;
+  });
+}
+
+void add_forecast(CLI::App& app, Command& chosen) {
+  const auto [forecast, command] = add<ForecastCommand>(
+      app, chosen, "forecast", "Forecast a table of recent sales with a run's best model");
+  forecast->add_option("run", command->run, "Run folder")->required();
+  forecast
+      ->add_option("--sales", command->sales,
+                   "CSV: long (series,date,value[,covariates]) or wide (one column a date)")
+      ->required();
+  forecast->add_option("--horizon", command->horizon, "Steps to forecast (default: the model's)")
+      ->check(CLI::PositiveNumber);
+  forecast->add_option("--out", command->out, "CSV to write: series,date,mean,q0.1,...")->required();
+}
+
+void add_backtest(CLI::App& app, Command& chosen) {
+  const auto [backtest, command] = add<BacktestCommand>(
+      app, chosen, "backtest", "Judge a run on rolling origins (under mpirun: on all ranks)");
+  backtest->add_option("run", command->run, "Run folder")->required();
+  backtest
+      ->add_option("--set", command->overrides, "Override a key of the backtest: --set backtest.origins=5")
+      ->allow_extra_args(false);
+}
+
+void add_export(CLI::App& app, Command& chosen) {
+  const auto [bundle, command] =
+      add<ExportCommand>(app, chosen, "export", "Write a run's best model as a bundle for shelfcast-score");
+  bundle->add_option("run", command->run, "Run folder")->required();
+  bundle->add_option("--out", command->out, "Bundle folder to write")->required();
+}
+
+void add_doctor(CLI::App& app, Command& chosen) {
+  const auto [doctor, command] = add<DoctorCommand>(
+      app, chosen, "doctor", "Say what this machine has, what is missing, and what to do about it");
+  doctor->add_option("--folder", command->folder, "Where runs and corpora would lie: check its file locks")
+      ->capture_default_str();
+  doctor->add_flag("--as-rank", command->as_rank)->group("");
+}
+
+}  // namespace
+
+std::string build_id() { return SHELFCAST_BUILD_ID " (gcc " __VERSION__ ")"; }
+
+std::variant<Command, int> parse_command_line(int argc, char** argv) {
+  Command chosen;
+  CLI::App app(kAbout, "shelfcast");
+  app.set_version_flag("--version", "shelfcast " + build_id());
+  app.require_subcommand(1);
+  for (const auto add_command :
+       {add_synth, add_ingest, add_inspect, add_train, add_forecast, add_backtest, add_export, add_doctor})
+    add_command(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return chosen;
+}
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,72 @@
+// The command line of `shelfcast`: what each subcommand was asked to do, as plain structs. Knows neither
+// LibTorch nor MPI, so that help and mistakes are answered at once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "data/synth/market.h"
+
+namespace shelfcast::trainer {
+
+enum class Resume {
+  never,      // start; an existing folder is an error
+  required,   // go on; a missing run is an error
+  automatic,  // go on where there is a run, else start
+};
+
+struct SynthCommand {
+  data::MarketConfig market;
+  std::string start, out;
+};
+
+struct IngestCommand {
+  std::string format, from, out, map, frequency;
+  std::int64_t series_limit = 0;  // 0 = all
+};
+
+struct InspectCommand {
+  std::string corpus;
+  bool verify = false;
+};
+
+struct TrainCommand {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  Resume resume = Resume::never;
+  std::int64_t stop_after = 0;  // 0 = not before the end
+  bool print_recipe = false;
+};
+
+struct ForecastCommand {
+  std::string run, sales, out;
+  std::int64_t horizon = 0;  // 0 = the model's
+};
+
+struct BacktestCommand {
+  std::string run;
+  std::vector<std::string> overrides;
+};
+
+struct ExportCommand {
+  std::string run, out;
+};
+
+struct DoctorCommand {
+  std::string folder = ".";
+  bool as_rank = false;
+};
+
+using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, ForecastCommand,
+                             BacktestCommand, ExportCommand, DoctorCommand>;
+
+// Version and commit this program was built from, and the compiler.
+std::string build_id();
+
+// The command, or, when there is nothing to run, the exit code: 0 after help or version, 2 after a mistake;
+// both have been printed.
+std::variant<Command, int> parse_command_line(int argc, char** argv);
+
+}  // namespace shelfcast::trainer

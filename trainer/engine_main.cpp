@@ -1,0 +1,38 @@
+// The program behind `shelfcast`: runs the command of the line. One handler prints errors and stops every
+// rank.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "trainer/commands/commands.h"
+
+namespace {
+
+using namespace shelfcast;
+
+// Exit codes: 0 done, 1 failed (message on stderr), 2 wrong command line.
+int fail(const parallel::Launch& launch, const std::string& message) {
+  // The same mistake is usually met by every rank: rank 0 speaks first, and its abort silences the others.
+  if (log::identity().rank != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  log::error(message);
+  launch.abort_ranks();
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto line = trainer::parse_command_line(argc, argv);
+  if (const int* exit_code = std::get_if<int>(&line)) return *exit_code;
+  parallel::Launch launch(&argc, &argv);
+  try {
+    std::visit([&](const auto& command) { trainer::run(command, launch); }, std::get<trainer::Command>(line));
+    return 0;
+  } catch (const std::exception& error) {
+    return fail(launch, error.what());
+  }
+}
