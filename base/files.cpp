@@ -66,8 +66,8 @@ std::size_t read_some(const Descriptor& file, char* to, std::size_t size, const 
 std::pair<int, fs::path> create_beside(const fs::path& path) {
   for (int attempt = 0; attempt < 1000; ++attempt) {
     fs::path name = path;
-    name += ".partial-" + std::to_string(::getpid());
-    if (attempt > 0) name += "-" + std::to_string(attempt);
+    name += fmt::format(".partial-{}", ::getpid());
+    if (attempt > 0) name += fmt::format("-{}", attempt);
     const int number = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (number >= 0) return {number, name};
     if (errno != EEXIST) throw io_error("cannot write " + path.string(), errno);

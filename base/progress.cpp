@@ -39,7 +39,7 @@ std::string plural(const std::string& unit) {
 
 std::string bar(double share) {
   const int filled = std::clamp(static_cast<int>(share * kBarWidth), 0, kBarWidth);
-  return "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] ";
+  return fmt::format("[{}{}] ", std::string(filled, '#'), std::string(kBarWidth - filled, '.'));
 }
 
 // To stderr in one write, so that other ranks' lines do not come in between.

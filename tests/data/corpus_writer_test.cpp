@@ -22,7 +22,7 @@ CorpusInfo bare_info(std::int64_t steps) {
 
 SeriesTable bare_table(std::int64_t series) {
   SeriesTable table;
-  for (std::int64_t i = 0; i < series; ++i) table.names.push_back("s" + std::to_string(i));
+  for (std::int64_t i = 0; i < series; ++i) table.names.push_back(fmt::format("s{}", i));
   return table;
 }
 
