@@ -109,7 +109,7 @@ LossConfig loss_from_json(const json& j) {
   j.at("mean").get_to(loss.mean);
   loss.mean_loss = j.at("mean_loss") == "mae" ? MeanLoss::mae : MeanLoss::mse;
   j.at("scale_power").get_to(loss.scale_power);
-  loss.censored = j.at("censored") == "mask" ? Censored::mask : Censored::bound;
+  loss.censored = j.value("censored", std::string("mask")) == "mask" ? Censored::mask : Censored::bound;
   return loss;
 }
 

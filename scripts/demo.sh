@@ -37,6 +37,17 @@ say "5/5  orders"
 $bin/shelfcast-score demo/bundle --template demo/stock.csv
 $bin/shelfcast-score demo/bundle --stock demo/stock.csv --out demo/orders.csv
 
+say "The results (all series, three origins)"
+awk -F, '$2 == "overall" && $4 ~ /^(mae|mse|bias|wape|mase)$/ {
+    if (!($1 in row)) order[++models] = $1
+    row[$1] = row[$1] sprintf("%12.4f", $5); n[$1] = $6
+    if (models == 1) head = head sprintf("%12s", toupper($4))
+  }
+  END {
+    printf "%-20s%s%12s\n", "", head, "n"
+    for (i = 1; i <= models; ++i) printf "%-20s%s%12d\n", order[i], row[order[i]], n[order[i]]
+  }' $run/backtest/metrics.csv
+
 say "The first orders"
 head -n 6 demo/orders.csv | column -s, -t | cut -c1-160
 

@@ -14,8 +14,9 @@ struct DemandDependence {
 };
 
 // Forecasts windows after the training cut-off, up to the last day of demand, turns each observed step into
-// its place in the forecast distribution (randomised PIT), estimates the correlation of their normal scores,
-// and then fits, for sums over 1, 7, 14, ... steps, how often the summed forecasts held what they promised
+// its place in the forecast distribution (randomised PIT), estimates the correlation of their normal scores -
+// demand that stock-outs hid is drawn above what was sold, given the other steps -, and then fits, for sums
+// over 1, 7, 14, ... steps, how wide the summed forecasts must be to hold what they promise
 // (scorer::Recalibration). Without such windows steps are taken as independent and a warning says so.
 DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus);
 

@@ -1,5 +1,6 @@
 #include "data/corpus_writer.h"
 
+#include <fmt/format.h>
 #include <sys/mount.h>
 
 #include "base/memory.h"

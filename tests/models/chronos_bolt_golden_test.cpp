@@ -91,8 +91,8 @@ TEST_P(ChronosBoltGolden, loss_and_every_gradient_equal_the_reference) {
   const at::Tensor context = stored(file, "context").index_select(0, rows);
   const at::Tensor target = stored(file, "target").index_select(0, rows);
   const DemandModel model = model_of(folder(), context.size(1));
-  const LossSums sums =
-      loss_sums(model.forward(inputs_of(context), nullptr), {target, at::ones({rows.size(0)}), {}}, model.config());
+  const LossSums sums = loss_sums(model.forward(inputs_of(context), nullptr),
+                                  {target, at::ones({rows.size(0)}), {}}, model.config());
   const at::Tensor loss =
       sums.loss / static_cast<double>(rows.size(0));  // the published loss: mean over windows
   EXPECT_NEAR(loss.item<double>() / stored(file, "loss").item<double>(), 1.0, 1e-5);

@@ -53,6 +53,46 @@ refused "empty" -- ingest empty.csv
 refused "absent.csv" -- ingest absent.csv
 [[ ! -e t.corpus ]] || fail "a refused ingest left a corpus"
 
+# One window of training data cannot feed two ranks.
+{
+  echo "series,date,value"
+  for ((day = 0; day < 70; ++day)); do echo "a,$(date -u -d "2023-01-01 +$day days" +%F),$((day % 7))"; done
+} >one.csv
+"$bin/shelfcast" ingest --format long --map map.yaml --from one.csv --out one.corpus
+refused "2 ranks for 1 training windows" -- ranks 2 "$bin/shelfcast" train a.yaml --set run.dir=runs/one \
+  --set data.corpus=one.corpus --set data.min_context=14
+[[ ! -e runs/one ]] || fail "a refused training left a run folder"
+
+# Series without any demand, with constant demand and shorter than a patch go the whole way; no forecast is NaN.
+{
+  echo "series,date,value"
+  for ((day = 0; day < 90; ++day)); do
+    date=$(date -u -d "2023-01-01 +$day days" +%F)
+    for series in north south east west; do echo "$series,$date,$(((day * 7 + ${#series}) % 11))"; done
+    echo "Größe 小店,$date,5"
+    echo "nothing,$date,"
+    ((day < 86)) || echo "young,$date,$day"
+  done
+} >odd.csv
+"$bin/shelfcast" ingest --format long --map map.yaml --from odd.csv --out odd.corpus
+"$bin/shelfcast" inspect odd.corpus >odd.txt
+"$bin/shelfcast" train a.yaml --set run.dir=runs/odd --set data.corpus=odd.corpus
+"$bin/shelfcast" backtest runs/odd >/dev/null
+"$bin/shelfcast" forecast runs/odd --sales odd.csv --horizon 14 --out odd-forecast.csv
+"$bin/shelfcast" export runs/odd --out odd-bundle
+"$bin/shelfcast-score" odd-bundle --template odd-stock.csv
+"$bin/shelfcast-score" odd-bundle --stock odd-stock.csv --out odd-orders.csv
+[[ $(wc -l <odd-orders.csv) == 8 ]] || fail "odd-orders.csv has $(wc -l <odd-orders.csv) lines"
+for file in odd-forecast.csv odd-orders.csv; do
+  grep -q "^Größe 小店," $file || fail "$file has lost a name"
+  ! grep -iwE "nan|inf" $file || fail "$file holds numbers that are none"
+done
+
+# A stock that cannot be.
+sed '2s/,0,/,-3,/' odd-stock.csv >negative.csv
+refused "negative.csv:2" "-3" -- "$bin/shelfcast-score" odd-bundle --stock negative.csv --out negative-orders.csv
+[[ ! -e negative-orders.csv ]] || fail "refused orders left a file"
+
 # A full disk: a small tmpfs where that can be mounted.
 if ((EUID == 0)) && mkdir full && mount -t tmpfs -o size=1m tmpfs full 2>/dev/null; then
   trap 'umount "$scratch/full" 2>/dev/null || true; rm -rf "$scratch"' EXIT
