@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct World {
   int size = 1;
   std::function<void(const RankBody& body, Deadlines deadlines)> run;
 };
+
+// Names in the list of tests; without it they would hold addresses that differ from run to run.
+inline void PrintTo(const World& world, std::ostream* out) { *out << world.name; }
 
 // Each test program says what it can make.
 std::vector<World> worlds_under_test();
