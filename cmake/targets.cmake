@@ -58,20 +58,21 @@ function(shelfcast_add_library name)
   add_library(shelfcast::${name} ALIAS ${target})
 endfunction()
 
-# shelfcast_add_program(NAME [TORCH] SOURCES main.cpp ... LIBS ...): a program in bin/.
+# shelfcast_add_program(NAME [TORCH] [FOLDER libexec] SOURCES main.cpp ... LIBS ...): a program in bin/, or in FOLDER, of
+# the build and of an installation alike.
 function(shelfcast_add_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "" "SOURCES;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "FOLDER" "SOURCES;LIBS")
+  if(NOT arg_FOLDER)
+    set(arg_FOLDER bin)
+  endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE shelfcast_settings ${arg_LIBS})
   if(arg_TORCH)
     shelfcast_use_torch(${name})
   endif()
-  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/shelfcast")
-  set(folder bin)
-  if(name MATCHES "-engine$")
-    set(folder libexec)
-  endif()
-  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION ${folder})
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/shelfcast"
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${arg_FOLDER})
+  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION ${arg_FOLDER})
 endfunction()
 
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
