@@ -108,6 +108,18 @@ int rename_to_free_name(const fs::path& from, const fs::path& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
+// Puts `from` under the name of the folder `to`, which is removed. Returns errno or 0.
+int swap_and_remove(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    fs::remove_all(from, failed);
+    return failed.value();
+  }
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  fs::remove_all(to, failed);
+  return failed ? failed.value() : rename_to_free_name(from, to);
+}
+
 std::string to_text(XXH128_hash_t hash) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
@@ -186,20 +198,26 @@ AtomicFolder::~AtomicFolder() {
 
 void AtomicFolder::commit() {
   SHELFCAST_ASSERT(!committed_);
+  put_folder_in_place(staging_, path_);
+  committed_ = true;
+}
+
+void put_folder_in_place(const fs::path& staging, const fs::path& path, Existing existing) {
   std::error_code listing;
-  for (auto entry = fs::recursive_directory_iterator(staging_, listing);
+  for (auto entry = fs::recursive_directory_iterator(staging, listing);
        !listing && entry != fs::recursive_directory_iterator(); entry.increment(listing)) {
     if (entry->is_symlink()) continue;
     if (const int failed = flush_to_disk(entry->path()); failed != 0)
       throw io_error("cannot flush " + entry->path().string(), failed);
   }
-  if (listing) throw io_error("cannot list " + staging_.string(), listing.value());
-  int failed = flush_to_disk(staging_);
-  if (failed == 0) failed = rename_to_free_name(staging_, path_);
-  if (failed != 0) throw io_error("cannot put " + path_.string() + " in place", failed);
-  committed_ = true;
-  failed = flush_to_disk(parent_of(path_));
-  if (failed != 0) throw io_error("cannot flush the folder of " + path_.string(), failed);
+  if (listing) throw io_error("cannot list " + staging.string(), listing.value());
+  int failed = flush_to_disk(staging);
+  if (failed == 0)
+    failed = existing == Existing::replace && fs::exists(path) ? swap_and_remove(staging, path)
+                                                               : rename_to_free_name(staging, path);
+  if (failed != 0) throw io_error("cannot put " + path.string() + " in place", failed);
+  failed = flush_to_disk(parent_of(path));
+  if (failed != 0) throw io_error("cannot flush the folder of " + path.string(), failed);
 }
 
 MappedFile::MappedFile(const fs::path& path) {

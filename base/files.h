@@ -58,6 +58,13 @@ class AtomicFolder {
   bool committed_ = false;
 };
 
+enum class Existing { refuse, replace };
+// Flushes everything below `staging` to disk and renames it to `path`: the last act of AtomicFolder, for a
+// folder that several processes filled. A folder of that name is refused or replaced; there is no moment
+// without one or the other, but on file systems that cannot swap names. Throws Error(io).
+void put_folder_in_place(const std::filesystem::path& staging, const std::filesystem::path& path,
+                         Existing existing = Existing::refuse);
+
 // A read-only memory map of a whole file. Movable; unmaps in the destructor.
 class MappedFile {
  public:

@@ -53,7 +53,7 @@ class Training {
       : spec_(demand_alone()),
         model_(trainer::make_model_config(models::ModelConfig{}, spec_), 1),
         buffers_(flat(model_)),
-        optimizer_({}, buffers_),
+        optimizer_(trainer::make_optimizer({}, buffers_)),
         loader_(corpus, spec_, data::Sampler(7, {kSeries, kContext, kSteps - kHorizon, 64, 8}),
                 {.global_batch = kBatch, .micro_batch = kBatch, .last_step = 1'000'000}) {}
 
@@ -64,7 +64,7 @@ class Training {
                                                     trainer::make_targets(batch, spec_), model_.config());
     sums.loss.backward();
     const double norm = buffers_.gradient_norm() / sums.valid_targets;
-    optimizer_.step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / sums.valid_targets);
+    optimizer_->step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / sums.valid_targets);
   }
 
  private:
@@ -79,7 +79,7 @@ class Training {
   data::FeatureSpec spec_;
   models::DemandModel model_;
   parallel::FlatBuffers buffers_;
-  trainer::AdamW optimizer_;
+  std::unique_ptr<trainer::Optimizer> optimizer_;
   data::Loader loader_;
   std::int64_t number_ = 0;
 };

@@ -111,15 +111,18 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   return {result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
 }
 
-void DemandModel::save(const fs::path& folder) const {
+void DemandModel::save(const fs::path& folder) const { save(folder, impl_->parameters); }
+
+void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& values) const {
+  SHELFCAST_ASSERT(values.size() == impl_->parameters.size());
   std::error_code failed;
   fs::create_directories(folder / "tower", failed);
   if (failed) throw io_error("cannot make " + (folder / "tower").string(), failed.value());
   write_file_atomically(folder / "tower" / "config.json",
                         to_published_json(impl_->config.tower).dump(2) + "\n");
-  save_weights(folder / "tower" / "model.safetensors", "tower.", impl_->parameters);
+  save_weights(folder / "tower" / "model.safetensors", "tower.", values);
   std::vector<Parameter> others;
-  for (const Parameter& parameter : impl_->parameters) {
+  for (const Parameter& parameter : values) {
     if (!parameter.name.starts_with("tower.")) others.push_back(parameter);
   }
   save_weights(folder / "fusion.safetensors", "", others);

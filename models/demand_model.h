@@ -44,6 +44,9 @@ class DemandModel {
   // Folder with tower/{config.json, model.safetensors} in published form, fusion.safetensors, model.json,
   // README.
   void save(const std::filesystem::path& folder) const;
+  // The same with values that stand elsewhere (a copy made for a checkpoint): one Parameter for each of
+  // parameters(), by name. May run beside forward and backward.
+  void save(const std::filesystem::path& folder, const std::vector<Parameter>& values) const;
   // Throws Error(data) naming the missing, surplus or misshapen tensor.
   static DemandModel load(const std::filesystem::path& folder);
 

@@ -7,21 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "parallel/flat_range.h"
+
 namespace shelfcast::parallel {
 
 // What the flat buffers need to know of a parameter. `tensor` is a float32 leaf that requires grad.
 struct FlatParameter {
   std::string name;
   at::Tensor tensor;
-  double lr_scale = 1.0;
-  bool decay = true;
-};
-
-// One parameter's place: elements [offset, offset + elements) of the flat buffers.
-struct FlatRange {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  std::int64_t offset = 0, elements = 0;
   double lr_scale = 1.0;
   bool decay = true;
 };

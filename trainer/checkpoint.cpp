@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cinttypes>
 #include <cstring>
-#include <nlohmann/json.hpp>
+#include <map>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -15,46 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr const char* kManifest = "manifest.json";
-constexpr const char* kState = "state.json";
-constexpr const char* kOptimizer = "optimizer-00001-of-00001.safetensors";
-
-std::span<const std::byte> bytes_of(const at::Tensor& flat, const parallel::FlatRange& range) {
-  const float* first = flat.data_ptr<float>() + range.offset;
-  return std::as_bytes(std::span(first, static_cast<std::size_t>(range.elements)));
-}
-
-void write_moments(const fs::path& path, const parallel::FlatBuffers& buffers, const AdamW& optimizer) {
-  std::vector<TensorToStore> tensors;
-  for (const parallel::FlatRange& range : buffers.ranges()) {
-    tensors.push_back(
-        {range.name + ".first_moment", DType::f32, range.shape, bytes_of(optimizer.first_moment(), range)});
-    tensors.push_back(
-        {range.name + ".second_moment", DType::f32, range.shape, bytes_of(optimizer.second_moment(), range)});
-  }
-  write_safetensors(path, tensors, {{"steps", std::to_string(optimizer.steps())}});
-}
-
-json state_to_json(const TrainState& state, const json& conditions) {
-  return {{"format_version", 1},
-          {"step", state.step},
-          {"best_metric", state.best_step < 0 ? json() : json(state.best_metric)},
-          {"best_step", state.best_step},
-          {"validations_without_best", state.validations_without_best},
-          {"conditions", conditions}};
-}
-
-// Every file below `folder` but the manifest itself, with bytes and digest.
-json describe_files(const fs::path& folder) {
-  json files = json::object();
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    files[fs::relative(entry.path(), folder).generic_string()] = {{"bytes", entry.file_size()},
-                                                                  {"digest", digest_file(entry.path())}};
-  }
-  return files;
-}
 
 std::string damage_of_file(const fs::path& path, const std::string& name, const json& expected) {
   std::error_code failed;
@@ -74,23 +35,96 @@ json read_json(const fs::path& path) {
   return value;
 }
 
+// Puts stored pieces back where they belong: "NAME.first_moment", or "NAME.first_moment[begin:end]" where the
+// shares of two ranks met inside a parameter.
+class OptimizerReader {
+ public:
+  OptimizerReader(const std::vector<parallel::FlatRange>& ranges, const std::vector<FlatState>& state)
+      : ranges_(ranges), state_(state), found_(ranges.size() * state.size(), 0) {
+    for (std::size_t r = 0; r < ranges.size(); ++r)
+      for (std::size_t s = 0; s < state.size(); ++s) slots_[ranges[r].name + "." + state[s].name] = {r, s};
+  }
+
+  void copy(const SafetensorsFile& file) {
+    for (const auto& [name, stored] : file.tensors()) {
+      const std::size_t bracket = name.find('[');
+      const auto slot = slots_.find(name.substr(0, bracket));
+      if (slot == slots_.end())
+        throw data_error(fmt::format("{}: {} belongs to no parameter", file.path().string(), name),
+                         "the checkpoint is of another model or optimizer");
+      const auto [r, s] = slot->second;
+      std::int64_t begin = 0, end = ranges_[r].elements;
+      const bool parsed = bracket == std::string::npos ||
+                          std::sscanf(name.c_str() + bracket, "[%" SCNd64 ":%" SCNd64 "]", &begin, &end) == 2;
+      if (!parsed || begin < 0 || begin > end || end > ranges_[r].elements ||
+          stored.elements() != end - begin || stored.dtype != DType::f32)
+        throw data_error(fmt::format("{}: {} has the wrong shape", file.path().string(), name));
+      std::memcpy(state_[s].values.data() + ranges_[r].offset + begin, stored.bytes.data(),
+                  stored.bytes.size());
+      found_[r * state_.size() + s] += end - begin;
+    }
+  }
+
+  void check_complete(const fs::path& checkpoint) const {
+    for (const auto& [name, slot] : slots_)
+      if (found_[slot.first * state_.size() + slot.second] != ranges_[slot.first].elements)
+        throw data_error(fmt::format("{}: {} is not complete", checkpoint.string(), name),
+                         "the checkpoint is of another model or optimizer");
+  }
+
+ private:
+  const std::vector<parallel::FlatRange>& ranges_;
+  const std::vector<FlatState>& state_;
+  std::map<std::string, std::pair<std::size_t, std::size_t>> slots_;  // (range, state) of a name
+  std::vector<std::int64_t> found_;                                   // elements, beside slots
+};
+
 }  // namespace
 
-void Checkpoints::save(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
-                       const AdamW& optimizer, const TrainState& state, const std::string& recipe_yaml,
-                       const json& conditions) const {
-  const fs::path target = path_of(state.step);
-  // A damaged folder of this very step may be in the way after a resume from an older one.
-  if (fs::exists(target)) fs::remove_all(target);
-  AtomicFolder folder(target);
-  model.save(folder.staging());
-  write_moments(folder.staging() / kOptimizer, buffers, optimizer);
-  write_file_atomically(folder.staging() / kState, state_to_json(state, conditions).dump(2) + "\n");
-  write_file_atomically(folder.staging() / "recipe.yaml", recipe_yaml);
-  const json manifest = {
-      {"format", "shelfcast-checkpoint"}, {"format_version", 1}, {"files", describe_files(folder.staging())}};
-  write_file_atomically(folder.staging() / kManifest, manifest.dump(2) + "\n");
-  folder.commit();
+json state_to_json(const TrainState& state, const json& conditions) {
+  return {{"format_version", 1},
+          {"step", state.step},
+          {"best_metric", state.best_step < 0 ? json() : json(state.best_metric)},
+          {"best_step", state.best_step},
+          {"validations_without_best", state.validations_without_best},
+          {"validation_pending", state.validation_pending},
+          {"norm_average", state.norm_average},
+          {"good_steps", state.good_steps},
+          {"bad_in_a_row", state.bad_in_a_row},
+          {"skipped", state.skipped},
+          {"conditions", conditions}};
+}
+
+TrainState state_from_json(const json& json) {
+  TrainState state;
+  state.step = json.at("step").get<std::int64_t>();
+  state.best_step = json.at("best_step").get<std::int64_t>();
+  if (!json.at("best_metric").is_null()) state.best_metric = json.at("best_metric").get<double>();
+  state.validations_without_best = json.at("validations_without_best").get<std::int64_t>();
+  // Checkpoints of older versions lack what follows.
+  state.validation_pending = json.value("validation_pending", false);
+  state.norm_average = json.value("norm_average", 0.0);
+  state.good_steps = json.value("good_steps", std::int64_t{0});
+  state.bad_in_a_row = json.value("bad_in_a_row", std::int64_t{0});
+  state.skipped = json.value("skipped", std::int64_t{0});
+  return state;
+}
+
+std::string optimizer_file(int rank, int ranks) {
+  return fmt::format("optimizer-{:05}-of-{:05}.safetensors", rank + 1, ranks);
+}
+
+json describe_file(const fs::path& path) {
+  return {{"bytes", fs::file_size(path)}, {"digest", digest_file(path)}};
+}
+
+void Checkpoints::remove_unfinished() const {
+  std::error_code failed;
+  std::vector<fs::path> unfinished;
+  for (auto entry = fs::directory_iterator(folder_, failed); !failed && entry != fs::directory_iterator();
+       entry.increment(failed))
+    if (entry->path().extension().string().starts_with(".partial")) unfinished.push_back(entry->path());
+  for (const fs::path& path : unfinished) fs::remove_all(path, failed);
 }
 
 std::vector<std::int64_t> Checkpoints::steps() const {
@@ -110,7 +144,7 @@ std::vector<std::int64_t> Checkpoints::steps() const {
 std::string Checkpoints::damage(std::int64_t step) const {
   const fs::path folder = path_of(step);
   try {
-    const json manifest = read_json(folder / kManifest);
+    const json manifest = read_json(folder / kManifestFile);
     for (const auto& [name, expected] : manifest.at("files").items()) {
       const std::string what = damage_of_file(folder / name, name, expected);
       if (!what.empty()) return what;
@@ -118,7 +152,7 @@ std::string Checkpoints::damage(std::int64_t step) const {
   } catch (const Error& error) {
     return error.problem();
   } catch (const json::exception&) {
-    return fmt::format("{} is incomplete", kManifest);
+    return fmt::format("{} is incomplete", kManifestFile);
   }
   return "";
 }
@@ -148,43 +182,36 @@ std::optional<std::int64_t> Checkpoints::best_valid() const {
 }
 
 TrainState Checkpoints::read_state(std::int64_t step) const {
-  const json state = read_json(path_of(step) / kState);
-  TrainState result;
-  result.step = state.at("step").get<std::int64_t>();
-  result.best_step = state.at("best_step").get<std::int64_t>();
-  if (!state.at("best_metric").is_null()) result.best_metric = state.at("best_metric").get<double>();
-  result.validations_without_best = state.at("validations_without_best").get<std::int64_t>();
-  return result;
+  return state_from_json(read_json(path_of(step) / kStateFile));
 }
 
 json Checkpoints::read_conditions(std::int64_t step) const {
-  return read_json(path_of(step) / kState).at("conditions");
+  return read_json(path_of(step) / kStateFile).at("conditions");
 }
 
-void Checkpoints::read_optimizer(std::int64_t step, const parallel::FlatBuffers& buffers,
-                                 AdamW& optimizer) const {
-  const SafetensorsFile file(path_of(step) / kOptimizer);
-  const auto copy = [&](const parallel::FlatRange& range, const char* suffix, const at::Tensor& flat) {
-    const StoredTensor& stored = file.at(range.name + suffix);
-    if (stored.elements() != range.elements || stored.dtype != DType::f32)
-      throw data_error(fmt::format("{}: {}{} has the wrong shape", file.path().string(), range.name, suffix));
-    std::memcpy(flat.data_ptr<float>() + range.offset, stored.bytes.data(), stored.bytes.size());
-  };
-  for (const parallel::FlatRange& range : buffers.ranges()) {
-    copy(range, ".first_moment", optimizer.first_moment());
-    copy(range, ".second_moment", optimizer.second_moment());
+std::int64_t Checkpoints::read_optimizer(std::int64_t step, const std::vector<parallel::FlatRange>& ranges,
+                                         const std::vector<FlatState>& state) const {
+  OptimizerReader reader(ranges, state);
+  std::int64_t steps = 0;
+  for (const auto& entry : fs::directory_iterator(path_of(step))) {
+    if (!entry.path().filename().string().starts_with("optimizer-")) continue;
+    const SafetensorsFile file(entry.path());
+    reader.copy(file);
+    steps = std::stoll(file.metadata().at("steps"));
   }
-  optimizer.set_steps(std::stoll(file.metadata().at("steps")));
+  reader.check_complete(path_of(step));
+  return steps;
 }
 
-void Checkpoints::retain(std::int64_t best_step, std::int64_t keep_last) const {
+void Checkpoints::retain(std::int64_t best_step, std::int64_t keep_last,
+                         const std::set<std::int64_t>& whole) const {
   const std::vector<std::int64_t> all = steps();
-  std::int64_t whole = 0;
+  std::int64_t kept = 0;
   for (auto step = all.rbegin(); step != all.rend(); ++step) {
     if (*step == best_step) continue;
     // Only whole checkpoints count towards those kept: a damaged newest one must not push a good one out.
-    if (whole < keep_last) {
-      whole += damage(*step).empty() ? 1 : 0;
+    if (kept < keep_last) {
+      kept += whole.count(*step) != 0 || damage(*step).empty() ? 1 : 0;
       continue;
     }
     fs::remove_all(path_of(*step));

@@ -1,40 +1,55 @@
-// Checkpoints: a folder per step that is whole or absent, with a manifest of checksums.
+// Checkpoints: a folder per step that is whole or absent, with a manifest of checksums. Free of LibTorch.
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <span>
+#include <string>
 #include <vector>
 
-#include "models/demand_model.h"
-#include "parallel/flat_buffers.h"
-#include "trainer/optimizer.h"
+#include "parallel/flat_range.h"
 
 namespace shelfcast::trainer {
 
 // Where a run stands, beside weights and moments. The position in the data follows from the step alone.
 struct TrainState {
-  std::int64_t step = 0;  // optimizer steps done
+  std::int64_t step = 0;  // steps done, those skipped for a bad gradient included
   double best_metric = 0;
   std::int64_t best_step = -1;  // -1 = nothing validated yet
   std::int64_t validations_without_best = 0;
+  bool validation_pending = false;  // the run left before the validation that was due at this step
+
+  // What bad steps are recognised by (step_guard.h).
+  double norm_average = 0;  // of the gradient's norm over good steps, exponentially weighted
+  std::int64_t good_steps = 0;
+  std::int64_t bad_in_a_row = 0;
+  std::int64_t skipped = 0;
+};
+
+// One flat array of optimizer state, laid out as the parameters: "first_moment".
+struct FlatState {
+  std::string name;
+  std::span<float> values;
 };
 
 // checkpoints/<step>/: tower/ (published form), fusion.safetensors, model.json,
-// optimizer-00001-of-00001.safetensors, state.json, recipe.yaml, manifest.json (bytes and digest of every
-// file). Called on rank 0.
+// optimizer-0000i-of-0000N.safetensors (rank i's share of the state), state.json, recipe.yaml, manifest.json
+// (bytes and digest of every file). They are written by CheckpointWriter.
 class Checkpoints {
  public:
   explicit Checkpoints(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Writes beside and renames. `conditions`: what bits depend on (ranks, threads, buckets, build, CPU),
-  // stored in state.json. Throws Error(io) (full disk), leaving the older checkpoints as they were.
-  void save(const models::DemandModel& model, const parallel::FlatBuffers& buffers, const AdamW& optimizer,
-            const TrainState& state, const std::string& recipe_yaml, const nlohmann::json& conditions) const;
-
   // Steps of the checkpoints there are, ascending, whole or not.
   std::vector<std::int64_t> steps() const;
   std::filesystem::path path_of(std::int64_t step) const { return folder_ / std::to_string(step); }
+  // Where the ranks write a checkpoint until it is whole.
+  std::filesystem::path staging_of(std::int64_t step) const {
+    return folder_ / (std::to_string(step) + ".partial");
+  }
+  // Removes what a run that died left half-written. On one rank, before anyone writes.
+  void remove_unfinished() const;
 
   // "" when every file of the checkpoint is what its manifest says, else what is wrong with which file.
   std::string damage(std::int64_t step) const;
@@ -46,14 +61,29 @@ class Checkpoints {
 
   TrainState read_state(std::int64_t step) const;
   nlohmann::json read_conditions(std::int64_t step) const;
-  // Copies the stored moments into the optimizer, range by range. Throws Error(data) naming the tensor.
-  void read_optimizer(std::int64_t step, const parallel::FlatBuffers& buffers, AdamW& optimizer) const;
+  // Copies the stored state into `state`, whatever number of ranks wrote it, and returns the optimizer's
+  // steps. Throws Error(data) naming what is missing or has the wrong shape.
+  std::int64_t read_optimizer(std::int64_t step, const std::vector<parallel::FlatRange>& ranges,
+                              const std::vector<FlatState>& state) const;
 
-  // Deletes all but the best and the last `keep_last` whole ones.
-  void retain(std::int64_t best_step, std::int64_t keep_last) const;
+  // Deletes all but the best and the last `keep_last` whole ones. `whole`: steps known to be whole, which are
+  // not read again.
+  void retain(std::int64_t best_step, std::int64_t keep_last, const std::set<std::int64_t>& whole) const;
 
  private:
   std::filesystem::path folder_;
 };
+
+// state.json as JSON, and back. `conditions`: what bits depend on (ranks, threads, buckets, build, CPU).
+nlohmann::json state_to_json(const TrainState& state, const nlohmann::json& conditions);
+TrainState state_from_json(const nlohmann::json& json);
+
+// Names inside a checkpoint.
+inline constexpr const char* kManifestFile = "manifest.json";
+inline constexpr const char* kStateFile = "state.json";
+std::string optimizer_file(int rank, int ranks);  // "optimizer-00001-of-00002.safetensors"
+
+// Bytes and digest of a file: an entry of the manifest.
+nlohmann::json describe_file(const std::filesystem::path& path);
 
 }  // namespace shelfcast::trainer

@@ -84,6 +84,13 @@ void add_train(CLI::App& app, Command& chosen) {
   });
 }
 
+void add_stop(CLI::App& app, Command& chosen) {
+  const auto [stop, command] =
+      add<StopCommand>(app, chosen, "stop", "Ask a training to save after its current step and leave");
+  stop->add_option("run", command->run, "Run folder")->required();
+  stop->add_flag("--wait", command->wait, "Return when it has left");
+}
+
 void add_forecast(CLI::App& app, Command& chosen) {
   const auto [forecast, command] = add<ForecastCommand>(
       app, chosen, "forecast", "Forecast a table of recent sales with a run's best model");
@@ -130,8 +137,8 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   CLI::App app(kAbout, "shelfcast");
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
-  for (const auto add_command :
-       {add_synth, add_ingest, add_inspect, add_train, add_forecast, add_backtest, add_export, add_doctor})
+  for (const auto add_command : {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast,
+                                 add_backtest, add_export, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -38,6 +38,13 @@ struct TrainCommand {
   Resume resume = Resume::never;
   std::int64_t stop_after = 0;  // 0 = not before the end
   bool print_recipe = false;
+  bool check = false;      // tell what the run would need, and leave
+  std::int64_t ranks = 0;  // with check: for how many ranks; 0 = those that there are
+};
+
+struct StopCommand {
+  std::string run;
+  bool wait = false;  // until the training has left
 };
 
 struct ForecastCommand {
@@ -59,8 +66,8 @@ struct DoctorCommand {
   bool as_rank = false;
 };
 
-using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, ForecastCommand,
-                             BacktestCommand, ExportCommand, DoctorCommand>;
+using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
+                             ForecastCommand, BacktestCommand, ExportCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.
 std::string build_id();

@@ -19,9 +19,9 @@ void TuneConfig::validate() const {
 }
 
 void OptimizerConfig::validate() const {
-  if (name != "adamw")
+  if (name != "adamw" && name != "sgd")
     throw input_error(fmt::format("train.optimizer.name: unknown optimizer \"{}\"", name), "",
-                      "use adamw, the only one this version has");
+                      "use adamw or sgd");
   if (!(lr > 0)) throw input_error("train.optimizer.lr must be positive", fmt::format("it is {}", lr));
   if (!(weight_decay >= 0))
     throw input_error("train.optimizer.weight_decay must not be negative",
@@ -30,6 +30,14 @@ void OptimizerConfig::validate() const {
     if (!(beta >= 0 && beta < 1))
       throw input_error("train.optimizer.beta1 and beta2 must be in [0, 1)", fmt::format("one is {}", beta));
   if (!(eps > 0)) throw input_error("train.optimizer.eps must be positive", fmt::format("it is {}", eps));
+  if (!(momentum >= 0 && momentum < 1))
+    throw input_error("train.optimizer.momentum must be in [0, 1)", fmt::format("it is {}", momentum));
+}
+
+void GuardConfig::validate() const {
+  if (!(spike == 0 || spike > 1))
+    throw input_error("train.guard.spike must be 0 (off) or above 1", fmt::format("it is {}", spike));
+  require_at_least(most, 0, "train.guard.most");
 }
 
 void TrainConfig::validate() const {
@@ -49,6 +57,7 @@ void TrainConfig::validate() const {
   if (!(clip >= 0)) throw input_error("train.clip must not be negative", fmt::format("it is {}", clip));
   optimizer.validate();
   schedule.validate();
+  guard.validate();
 }
 
 void ParallelConfig::validate() const {

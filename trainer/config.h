@@ -24,10 +24,23 @@ struct TuneConfig {
 };
 
 struct OptimizerConfig {
-  std::string name = "adamw";
+  std::string name = "adamw";  // adamw, sgd
   double lr = 1e-3;
-  double weight_decay = 0.01;  // decoupled (Loshchilov and Hutter, 2019)
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0.01;                     // decoupled (Loshchilov and Hutter, 2019)
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
+  double momentum = 0.9;                          // sgd; 0 = none
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
+// What becomes of a step whose loss or gradient is not finite or whose gradient is a spike.
+enum class BadStepAction { stop, skip };
+struct GuardConfig {
+  BadStepAction action =
+      BadStepAction::stop;  // stop: end the run; skip: leave the weights as they are and go on
+  double spike = 0;         // gradient norms above this many times their running average are bad; 0 = none is
+  std::int64_t most = 10;   // bad steps in a row that may be skipped before the run ends
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -48,6 +61,7 @@ struct TrainConfig {
   std::int64_t log_every = 10;           // steps between lines of metrics.jsonl
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
+  GuardConfig guard;
 
   void validate() const;
 };

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "models/threads.h"
-#include "trainer/adamw_kernel.h"
+#include "trainer/optimizer_kernels.h"
 
 namespace shelfcast::trainer {
 
@@ -12,51 +12,88 @@ namespace {
 
 constexpr std::int64_t kPiece = 16384;  // elements: five streams of these stay in a core's cache
 
+class AdamW : public Optimizer {
+ public:
+  AdamW(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
+      : Optimizer(config, buffers, {"first_moment", "second_moment"}),
+        first_(state()[0].values.mutable_data_ptr<float>()),
+        second_(state()[1].values.mutable_data_ptr<float>()) {}
+
+ private:
+  void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
+              double gradient_scale) override {
+    const auto t = static_cast<double>(steps());
+    const double rate = lr * range.lr_scale;
+    AdamWFactors factors;
+    factors.gradient = static_cast<float>(gradient_scale);
+    factors.beta1 = static_cast<float>(config_.beta1);
+    factors.beta2 = static_cast<float>(config_.beta2);
+    factors.root = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config_.beta2, t)));
+    factors.eps = static_cast<float>(config_.eps);
+    factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
+    factors.step = static_cast<float>(rate / (1.0 - std::pow(config_.beta1, t)));
+    adamw_update(factors, elements, values_ + offset, gradients_ + offset, first_ + offset, second_ + offset);
+  }
+
+  float* first_;
+  float* second_;
+};
+
+class Sgd : public Optimizer {
+ public:
+  Sgd(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
+      : Optimizer(config, buffers,
+                  config.momentum > 0 ? std::vector<std::string>{"velocity"} : std::vector<std::string>{}),
+        velocity_(state().empty() ? nullptr : state()[0].values.mutable_data_ptr<float>()) {}
+
+ private:
+  void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
+              double gradient_scale) override {
+    const double rate = lr * range.lr_scale;
+    SgdFactors factors;
+    factors.gradient = static_cast<float>(gradient_scale);
+    factors.momentum = static_cast<float>(config_.momentum);
+    factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
+    factors.step = static_cast<float>(rate);
+    sgd_update(factors, elements, values_ + offset, gradients_ + offset,
+               velocity_ == nullptr ? nullptr : velocity_ + offset);
+  }
+
+  float* velocity_;
+};
+
 }  // namespace
 
-AdamW::AdamW(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
-    : config_(config),
-      buffers_(buffers),
-      first_moment_(at::zeros_like(buffers.gradients())),
-      second_moment_(at::zeros_like(buffers.gradients())) {
-  config.validate();
+Optimizer::Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers,
+                     const std::vector<std::string>& state_names)
+    : config_(std::move(config)),
+      values_(buffers.values().mutable_data_ptr<float>()),
+      gradients_(buffers.gradients().mutable_data_ptr<float>()),
+      buffers_(buffers) {
+  config_.validate();
   SHELFCAST_ASSERT(buffers.values().device().is_cpu());
+  for (const std::string& name : state_names) state_.push_back({name, at::zeros_like(buffers.gradients())});
   const auto& ranges = buffers.ranges();
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    for (std::int64_t done = 0; done < ranges[i].elements; done += kPiece) {
+    for (std::int64_t done = 0; done < ranges[i].elements; done += kPiece)
       pieces_.push_back({i, ranges[i].offset + done, std::min(kPiece, ranges[i].elements - done)});
-    }
   }
 }
 
-void AdamW::step(double lr, double gradient_scale) {
+void Optimizer::step(double lr, double gradient_scale) {
   ++steps_;
-  const auto t = static_cast<double>(steps_);
-  AdamWFactors common;
-  common.gradient = static_cast<float>(gradient_scale);
-  common.beta1 = static_cast<float>(config_.beta1);
-  common.beta2 = static_cast<float>(config_.beta2);
-  common.root = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(config_.beta2, t)));
-  common.eps = static_cast<float>(config_.eps);
-  const double correction = 1.0 - std::pow(config_.beta1, t);
-
-  float* values = buffers_.values().mutable_data_ptr<float>();
-  float* gradients = buffers_.gradients().mutable_data_ptr<float>();
-  float* first = first_moment_.mutable_data_ptr<float>();
-  float* second = second_moment_.mutable_data_ptr<float>();
   models::parallel_for(
       static_cast<std::int64_t>(pieces_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           const Piece& piece = pieces_[static_cast<std::size_t>(i)];
-          const parallel::FlatRange& range = buffers_.ranges()[piece.range];
-          const double rate = lr * range.lr_scale;
-          AdamWFactors factors = common;
-          factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
-          factors.step = static_cast<float>(rate / correction);
-          const std::int64_t at = piece.offset;
-          adamw_update(factors, piece.elements, values + at, gradients + at, first + at, second + at);
+          update(buffers_.ranges()[piece.range], piece.offset, piece.elements, lr, gradient_scale);
         }
       });
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers) {
+  if (config.name == "sgd") return std::make_unique<Sgd>(config, buffers);
+  return std::make_unique<AdamW>(config, buffers);
 }
 
 }  // namespace shelfcast::trainer

@@ -1,8 +1,10 @@
-// AdamW over flat buffers.
+// Optimizers over flat buffers: AdamW and SGD, each one pass that also clears the gradients.
 #pragma once
 
 #include <torch/types.h>
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "parallel/flat_buffers.h"
@@ -10,21 +12,42 @@
 
 namespace shelfcast::trainer {
 
-// AdamW (Loshchilov and Hutter, 2019) in one pass over the flat buffers: scales the gradient, updates moments
-// and values and clears the gradient for the next step.
-class AdamW {
- public:
-  AdamW(const OptimizerConfig& config, parallel::FlatBuffers& buffers);
+// What an optimizer remembers of every parameter, flat as the buffers: what a checkpoint stores under this
+// name.
+struct OptimizerState {
+  std::string name;  // "first_moment"
+  at::Tensor values;
+};
 
-  // One update at learning rate `lr`. Every gradient is first multiplied by `gradient_scale` (1 / global
-  // weight of valid targets, times the clip factor).
+// Updates all parameters of the buffers it was made for. One thread calls it; it uses the threads of an
+// operation.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // One update at learning rate `lr`; clears the gradients. Every gradient is first multiplied by
+  // `gradient_scale` (1 / global weight of valid targets, times the clip factor).
   void step(double lr, double gradient_scale);
 
-  // Moments, flat as the buffers: what a checkpoint stores. Writable for resume.
-  at::Tensor first_moment() const { return first_moment_; }
-  at::Tensor second_moment() const { return second_moment_; }
+  // Writable, for resume.
+  const std::vector<OptimizerState>& state() const { return state_; }
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
+
+ protected:
+  Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers,
+            const std::vector<std::string>& state_names);
+
+  // Updates elements [offset, offset + elements), all of one range. Called from several threads on different
+  // pieces.
+  virtual void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
+                      double gradient_scale) = 0;
+
+  OptimizerConfig config_;
+  float* values_;
+  float* gradients_;
 
  private:
   // What one thread updates at a time; never across ranges.
@@ -33,11 +56,14 @@ class AdamW {
     std::int64_t offset, elements;
   };
 
-  OptimizerConfig config_;
   parallel::FlatBuffers& buffers_;
   std::vector<Piece> pieces_;
-  at::Tensor first_moment_, second_moment_;
+  std::vector<OptimizerState> state_;
   std::int64_t steps_ = 0;
 };
+
+// adamw (Loshchilov and Hutter, 2019) or sgd (momentum as in Sutskever et al., 2013, without Nesterov's look
+// ahead; decay decoupled as in AdamW), as the recipe says. `buffers` must outlive it.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers);
 
 }  // namespace shelfcast::trainer

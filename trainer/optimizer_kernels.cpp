@@ -1,4 +1,4 @@
-#include "trainer/adamw_kernel.h"
+#include "trainer/optimizer_kernels.h"
 
 #include <cmath>
 
@@ -16,6 +16,26 @@ void adamw_update(const AdamWFactors& factors, std::int64_t count, float* values
     values[i] = values[i] * f.keep - f.step * m / (std::sqrt(v) * f.root + f.eps);
     first_moment[i] = m;
     second_moment[i] = v;
+    gradients[i] = 0.0F;
+  }
+}
+
+void sgd_update(const SgdFactors& factors, std::int64_t count, float* values, float* gradients,
+                float* velocity) {
+  const SgdFactors f = factors;
+  if (velocity == nullptr) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) {
+      values[i] = values[i] * f.keep - f.step * (gradients[i] * f.gradient);
+      gradients[i] = 0.0F;
+    }
+    return;
+  }
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float v = f.momentum * velocity[i] + gradients[i] * f.gradient;
+    values[i] = values[i] * f.keep - f.step * v;
+    velocity[i] = v;
     gradients[i] = 0.0F;
   }
 }

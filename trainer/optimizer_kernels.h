@@ -1,11 +1,11 @@
-// The inner loop of AdamW, free of torch so that it can be compiled for speed.
+// The inner loops of the optimizers, free of torch so that they can be compiled for speed.
 #pragma once
 
 #include <cstdint>
 
 namespace shelfcast::trainer {
 
-// What one update multiplies by; the same for all elements of a range.
+// What one AdamW update multiplies by; the same for all elements of a range.
 struct AdamWFactors {
   float gradient = 1.0F;  // gradients are multiplied by this first
   float beta1 = 0.9F, beta2 = 0.999F;
@@ -18,5 +18,17 @@ struct AdamWFactors {
 // Updates values and moments of `count` elements in place and clears their gradients.
 void adamw_update(const AdamWFactors& factors, std::int64_t count, float* values, float* gradients,
                   float* first_moment, float* second_moment);
+
+struct SgdFactors {
+  float gradient = 1.0F;  // gradients are multiplied by this first
+  float momentum = 0.0F;
+  float keep = 1.0F;  // 1 - lr * weight decay
+  float step = 1e-3F;
+};
+
+// velocity = momentum * velocity + gradient; value = keep * value - step * velocity. `velocity` may be null
+// where momentum is 0. Clears the gradients.
+void sgd_update(const SgdFactors& factors, std::int64_t count, float* values, float* gradients,
+                float* velocity);
 
 }  // namespace shelfcast::trainer

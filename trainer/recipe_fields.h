@@ -78,6 +78,14 @@ void visit(Visitor& v, OptimizerConfig& c) {
   v("beta1", c.beta1);
   v("beta2", c.beta2);
   v("eps", c.eps);
+  v("momentum", c.momentum);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, GuardConfig& c) {
+  v.choice("action", c.action, {"stop", "skip"});
+  v("spike", c.spike);
+  v("most", c.most);
 }
 
 template <typename Visitor>
@@ -102,6 +110,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("log_every", c.log_every);
   v.block("optimizer", c.optimizer);
   v.block("schedule", c.schedule);
+  v.block("guard", c.guard);
 }
 
 template <typename Visitor>

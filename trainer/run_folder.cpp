@@ -1,9 +1,8 @@
 #include "trainer/run_folder.h"
 
-#include <sstream>
-
 #include "base/error.h"
 #include "base/files.h"
+#include "trainer/agreement.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -13,20 +12,6 @@ std::string comparable(Recipe recipe) {
   recipe.run.dir.clear();
   recipe.parallel = {};
   return to_yaml(recipe);
-}
-
-// "lr: 0.001 in the run, lr: 0.002 now" for the first line that differs; "" when none does.
-std::string first_difference(const std::string& stored, const std::string& now) {
-  std::istringstream a(stored), b(now);
-  std::string line_a, line_b, block;
-  while (std::getline(a, line_a) && std::getline(b, line_b)) {
-    if (line_a == line_b) continue;
-    const auto trim = [](const std::string& s) {
-      return s.substr(std::min(s.find_first_not_of(' '), s.size()));
-    };
-    return fmt::format("{} in the run, {} now", trim(line_a), trim(line_b));
-  }
-  return "";
 }
 
 }  // namespace
@@ -40,7 +25,8 @@ bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
     if (resume == Resume::never)
       throw input_error(fmt::format("the run folder {} exists", path_.string()), "a run is never overwritten",
                         "add --resume to go on with it, or choose another folder with --set run.dir=...");
-    const std::string difference = first_difference(comparable(stored_recipe()), comparable(wanted));
+    const std::string difference =
+        first_difference(comparable(stored_recipe()), comparable(wanted), "in the run", "now");
     if (!difference.empty())
       throw input_error(fmt::format("the recipe is not the one that {} was started with", path_.string()),
                         difference,

@@ -19,6 +19,7 @@ class RunFolder {
   std::filesystem::path features() const { return path_ / "features.json"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path bad_steps() const { return path_ / "bad-steps.jsonl"; }
   std::filesystem::path backtest() const { return path_ / "backtest"; }
   std::filesystem::path log(int rank) const;
   bool exists() const { return std::filesystem::exists(recipe()); }

@@ -2,8 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -12,12 +12,19 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "parallel/gradient_sync.h"
-#include "trainer/checkpoint.h"
+#include "trainer/agreement.h"
+#include "trainer/bad_step.h"
+#include "trainer/checkpoint_writer.h"
+#include "trainer/command_line.h"
 #include "trainer/environment.h"
 #include "trainer/metrics_log.h"
 #include "trainer/model_inputs.h"
+#include "trainer/optimizer.h"
 #include "trainer/plan.h"
+#include "trainer/rank_times.h"
+#include "trainer/run_lock.h"
 #include "trainer/schedule.h"
+#include "trainer/step_guard.h"
 #include "trainer/stop_signal.h"
 #include "trainer/validation.h"
 
@@ -53,6 +60,7 @@ struct StepSums {
   double norm = 0;    // of the gradient before clipping
   double valid = 0;   // valid targets
   bool stop = false;  // some rank was asked to stop
+  bool good = true;   // the weights were updated
 };
 
 // One process' share of a run: built once, then loop().
@@ -66,14 +74,21 @@ class Run {
   std::int64_t resume_step(bool goes_on) const;
   std::unique_ptr<models::DemandModel> make_model() const;
   std::vector<parallel::FlatParameter> flat_parameters() const;
+  std::vector<FlatState> optimizer_state() const;
+  CheckpointSource checkpoint_source() const;
   void restore();
   void start_loader();
+  bool stop_requested();
   StepSums step();
   double accumulate_micro_batches(double& valid);
+  void update_weights(const StepSums& sums);
+  void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
-  void validate();
+  bool validate();
   void save();
+  void finish_checkpoint();
   bool leaves(const StepSums& sums, Ending& ending) const;
+  bool close_step(const StepSums& sums, Ending& ending);
 
   const Recipe& recipe_;
   const TrainOptions& options_;
@@ -85,19 +100,26 @@ class Run {
   std::int64_t resume_step_;  // -1 = from scratch
   std::unique_ptr<models::DemandModel> model_;
   parallel::FlatBuffers buffers_;
-  AdamW optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   parallel::GradientSync sync_;
   Validation validation_;
+  StragglerWatch stragglers_;
   TrainState state_;
   std::int64_t saved_step_ = -1;
+  std::int64_t steps_per_epoch_ = 1;
   std::unique_ptr<data::Loader> loader_;
+  StepSamples samples_;  // of the step under way
+  CheckpointWriter writer_;
   std::unique_ptr<MetricsLog> metrics_;
   StopSignal signal_;
+  std::optional<StopRequest> request_;  // rank 0
 
   // Since the last line of the metrics log.
   Clock::time_point logged_at_ = Clock::now();
-  double loss_since_ = 0, compute_since_ = 0, load_before_ = 0, wait_before_ = 0;
-  std::int64_t steps_since_ = 0;
+  Clock::time_point complained_at_ = Clock::now() - std::chrono::minutes(1);
+  double loss_since_ = 0;
+  RankTimes times_, times_before_;  // since the start, and those at the last line
+  std::int64_t steps_since_ = 0, good_since_ = 0;
   std::string note_;
 };
 
@@ -113,12 +135,17 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
       resume_step_(resume_step(goes_on)),
       model_(make_model()),
       buffers_(flat_parameters()),
-      optimizer_(recipe.train.optimizer, buffers_),
+      optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
-      validation_(corpus_path_, plan_, recipe.backtest.batch) {
+      validation_(corpus_path_, plan_, recipe.backtest.batch),
+      stragglers_(communicator),
+      writer_(checkpoints_, checkpoint_source(), communicator.rank(), communicator.size(),
+              recipe.train.keep_last) {
   restore();
   start_loader();
   if (communicator_.rank() != 0) return;
+  request_.emplace(folder_.path());
+  request_->remove();  // meant for the training before
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
   if (!goes_on) {
     write_file_atomically(folder_.environment(), describe_environment(communicator).dump(2) + "\n");
@@ -128,7 +155,10 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
 
 std::int64_t Run::resume_step(bool goes_on) const {
   std::int64_t step = -1;
-  if (goes_on && communicator_.rank() == 0) step = checkpoints_.newest_valid().value_or(-1);
+  if (communicator_.rank() == 0) {
+    checkpoints_.remove_unfinished();
+    if (goes_on) step = checkpoints_.newest_valid().value_or(-1);
+  }
   return share(step, communicator_, "checkpoint to resume from");
 }
 
@@ -147,11 +177,36 @@ std::vector<parallel::FlatParameter> Run::flat_parameters() const {
   return flat;
 }
 
+std::vector<FlatState> Run::optimizer_state() const {
+  std::vector<FlatState> state;
+  for (const OptimizerState& part : optimizer_->state())
+    state.push_back(
+        {part.name, {part.values.mutable_data_ptr<float>(), static_cast<std::size_t>(part.values.numel())}});
+  return state;
+}
+
+CheckpointSource Run::checkpoint_source() const {
+  // In the model's order, which is the reverse of the buffers'.
+  const auto write_model = [this](const std::filesystem::path& folder, std::span<const float> copy) {
+    std::vector<models::Parameter> values;
+    for (auto range = buffers_.ranges().rbegin(); range != buffers_.ranges().rend(); ++range)
+      values.push_back(
+          {range->name,
+           at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat),
+           range->decay});
+    model_->save(folder, values);
+  };
+  return {buffers_.ranges(),
+          {buffers_.values().const_data_ptr<float>(), static_cast<std::size_t>(buffers_.elements())},
+          optimizer_state(),
+          write_model};
+}
+
 void Run::restore() {
   if (resume_step_ < 0) return;
   state_ = checkpoints_.read_state(resume_step_);
   saved_step_ = resume_step_;
-  checkpoints_.read_optimizer(resume_step_, buffers_, optimizer_);
+  optimizer_->set_steps(checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), optimizer_state()));
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
                        now = bit_conditions(recipe_, communicator_);
@@ -163,6 +218,7 @@ void Run::restore() {
 
 void Run::start_loader() {
   const data::Sampler sampler(static_cast<std::uint64_t>(recipe_.run.seed), plan_.train_space);
+  steps_per_epoch_ = data::Loader::steps_per_epoch(sampler, recipe_.train.batch);
   loader_ = std::make_unique<data::Loader>(corpus_path_, plan_.features, sampler,
                                            data::LoaderConfig{.global_batch = recipe_.train.batch,
                                                               .micro_batch = recipe_.train.micro_batch,
@@ -172,12 +228,16 @@ void Run::start_loader() {
                                                               .last_step = recipe_.train.steps});
 }
 
+bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
+
 // Forward and backward of this rank's slice; returns the summed loss and adds up the valid targets.
 double Run::accumulate_micro_batches(double& valid) {
   double loss = 0;
+  samples_.clear();
   for (std::int64_t micro = 0; micro < loader_->micro_batches(); ++micro) {
     // The model only reads the batch; from_blob wants a mutable pointer.
     auto& batch = const_cast<data::Batch&>(loader_->next());
+    samples_.add(batch);
     const auto started = Clock::now();
     const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
     const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
@@ -187,7 +247,7 @@ double Run::accumulate_micro_batches(double& valid) {
     sums.loss.backward();
     loss += sums.loss.item<double>();
     valid += sums.valid_targets;
-    compute_since_ += seconds_since(started);
+    times_.compute += seconds_since(started);
   }
   return loss;
 }
@@ -196,71 +256,113 @@ StepSums Run::step() {
   double valid = 0;
   const double loss = accumulate_micro_batches(valid);
   sync_.finish();
-  std::array<double, 3> totals = {loss, valid, signal_.requested() ? 1.0 : 0.0};
+  const bool written = writer_.under_way() && writer_.part_written();
+  std::array<double, 4> totals = {loss, valid, stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
-  StepSums sums{.loss = totals[1] > 0 ? totals[0] / totals[1] : 0,
+  StepSums sums{.loss = totals[1] > 0 ? totals[0] / totals[1] : totals[0],
                 .norm = 0,
                 .valid = totals[1],
                 .stop = totals[2] > 0};
-  if (!std::isfinite(sums.loss))
-    throw data_error(
-        fmt::format("the loss of step {} is not finite", state_.step + 1), fmt::format("loss {}", sums.loss),
-        "lower train.optimizer.lr, set train.clip, or set model.scale_floor for sparse demand; the last "
-        "checkpoint is untouched");
-  // Without a single observed target there is no gradient; decaying the weights alone would be training on
-  // nothing.
-  if (sums.valid > 0) {
-    const double scale = 1.0 / sums.valid;
-    sums.norm = buffers_.gradient_norm() * scale;
-    const double clip =
-        recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
-    const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
-    optimizer_.step(recipe_.train.optimizer.lr * factor, scale * clip);
+  sums.norm = buffers_.gradient_norm() / std::max(1.0, sums.valid);
+  if (totals[3] == communicator_.size()) writer_.commit();
+  const StepVerdict verdict = judge_step(recipe_.train.guard, state_, sums.loss, sums.norm);
+  sums.good = verdict == StepVerdict::good;
+  if (!sums.good) {
+    handle_bad_step(verdict, sums);
   } else {
-    buffers_.zero_gradients();
+    update_weights(sums);
   }
   ++state_.step;
   return sums;
 }
 
+void Run::update_weights(const StepSums& sums) {
+  // Without a single observed target there is no gradient; decaying the weights alone would be training on
+  // nothing.
+  if (sums.valid == 0) return buffers_.zero_gradients();
+  note_step(state_, StepVerdict::good, sums.norm);
+  const double clip =
+      recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
+  const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
+  writer_.finish_copy();
+  optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
+}
+
+// The weights stay as they are; all ranks have come to the same verdict.
+void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
+  note_step(state_, verdict, sums.norm);
+  const bool skips =
+      recipe_.train.guard.action == BadStepAction::skip && state_.bad_in_a_row <= recipe_.train.guard.most;
+  const BadStep bad{state_.step + 1, verdict,   skips ? "skip" : "stop",
+                    sums.loss,       sums.norm, state_.norm_average};
+  const std::string worst =
+      report_bad_step(bad, samples_, *model_, corpus_path_, plan_.features,
+                      static_cast<std::uint64_t>(recipe_.run.seed), folder_.bad_steps(), communicator_);
+  const std::string what = fmt::format("step {}: {}", bad.step, describe(verdict));
+  const std::string why =
+      fmt::format("loss {:.6g}, gradient norm {:.6g} where {:.6g} is usual; worst sample: {}", sums.loss,
+                  sums.norm, state_.norm_average, worst);
+  if (!skips)
+    throw data_error(
+        what, why,
+        fmt::format("look at {}; lower train.optimizer.lr, set train.clip, set model.scale_floor for "
+                    "sparse demand, or train.guard.action=skip; the last checkpoint is untouched",
+                    folder_.bad_steps().string()));
+  ++state_.skipped;
+  if (communicator_.rank() == 0) log::warn("{} ({}) - skipped", what, why);
+  buffers_.zero_gradients();
+}
+
 void Run::log_step(const StepSums& sums) {
-  loss_since_ += sums.loss;
   ++steps_since_;
+  if (sums.good) {
+    loss_since_ += sums.loss;
+    ++good_since_;
+  }
   if (state_.step % recipe_.train.log_every != 0 && state_.step != recipe_.train.steps) return;
   const double elapsed = seconds_since(logged_at_);
   const double speed = static_cast<double>(steps_since_ * recipe_.train.batch) / elapsed;
-  note_ =
-      fmt::format("loss {:.4f}  {:.0f} windows/s", loss_since_ / static_cast<double>(steps_since_), speed);
+  const double loss = loss_since_ / static_cast<double>(good_since_);  // not a number when all were skipped
+  note_ = fmt::format("loss {:.4f}  {:.0f} windows/s", loss, speed);
+  times_.load = loader_->waited_seconds();
+  times_.wait = sync_.waited_seconds();
+  times_.save = writer_.times().blocked;
+  const StragglerReport ranks = stragglers_.report(times_ - times_before_);
+  const std::string complaint = ranks.complaint();
+  if (!complaint.empty() && seconds_since(complained_at_) > 60) {
+    if (communicator_.rank() == 0) log::warn(complaint);
+    complained_at_ = Clock::now();
+  }
   if (metrics_)
     metrics_->write(
         {{"step", state_.step},
-         {"epoch",
-          static_cast<double>(state_.step) / static_cast<double>(data::Loader::steps_per_epoch(
-                                                 data::Sampler(0, plan_.train_space), recipe_.train.batch))},
-         {"loss", loss_since_ / static_cast<double>(steps_since_)},
+         {"epoch", static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_)},
+         {"loss", loss},
          {"learning_rate", recipe_.train.optimizer.lr *
                                schedule_factor(recipe_.train.schedule, state_.step - 1, recipe_.train.steps)},
          {"gradient_norm", sums.norm},
+         {"skipped", state_.skipped},
          {"windows_per_second", speed},
-         {"load_seconds", loader_->waited_seconds() - load_before_},
-         {"compute_seconds", compute_since_},
-         {"wait_seconds", sync_.waited_seconds() - wait_before_},
+         {"seconds", ranks.summary()},
          {"memory_bytes", memory_use().resident_bytes},
          {"time",
           std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}});
   logged_at_ = Clock::now();
-  loss_since_ = compute_since_ = 0;
-  load_before_ = loader_->waited_seconds();
-  wait_before_ = sync_.waited_seconds();
-  steps_since_ = 0;
+  loss_since_ = 0;
+  times_before_ = times_;
+  steps_since_ = good_since_ = 0;
 }
 
-void Run::validate() {
-  if (validation_.empty()) return;
+// Whether the validation went through; not when somebody was asked to stop meanwhile.
+bool Run::validate() {
+  if (validation_.empty()) return true;
   const auto started = Clock::now();
-  const double loss = validation_.loss(*model_, communicator_);
-  if (state_.best_step < 0 || loss < state_.best_metric) {
-    state_.best_metric = loss;
+  const std::optional<double> loss = validation_.loss(
+      *model_, [this] { return stop_requested(); }, communicator_);
+  state_.validation_pending = !loss;
+  if (!loss) return false;
+  if (state_.best_step < 0 || *loss < state_.best_metric) {
+    state_.best_metric = *loss;
     state_.best_step = state_.step;
     state_.validations_without_best = 0;
   } else {
@@ -268,22 +370,30 @@ void Run::validate() {
   }
   if (metrics_)
     metrics_->write({{"step", state_.step},
-                     {"validation_loss", loss},
+                     {"validation_loss", *loss},
                      {"best_step", state_.best_step},
                      {"validation_seconds", seconds_since(started)}});
   // A validation is not training: it must not count as slow windows.
   logged_at_ += Clock::now() - started;
+  return true;
 }
 
+// Begins to save this step; it is written while the next steps run.
 void Run::save() {
   if (saved_step_ == state_.step) return;
   saved_step_ = state_.step;
-  if (communicator_.rank() != 0) return;
-  const auto started = Clock::now();
-  checkpoints_.save(*model_, buffers_, optimizer_, state_, to_yaml(recipe_),
-                    bit_conditions(recipe_, communicator_));
-  checkpoints_.retain(state_.best_step, recipe_.train.keep_last);
-  logged_at_ += Clock::now() - started;
+  finish_checkpoint();
+  writer_.start({state_, optimizer_->steps(), to_yaml(recipe_), bit_conditions(recipe_, communicator_)});
+}
+
+// Returns when the checkpoint under way is in place. Collective.
+void Run::finish_checkpoint() {
+  if (writer_.under_way()) {
+    writer_.wait_until_part_written();
+    communicator_.barrier("checkpoint written");
+    writer_.commit();
+  }
+  writer_.wait_until_committed();
 }
 
 bool Run::leaves(const StepSums& sums, Ending& ending) const {
@@ -294,24 +404,44 @@ bool Run::leaves(const StepSums& sums, Ending& ending) const {
   return false;
 }
 
+// What is due after a step: validation, checkpoint. Returns whether the run leaves.
+bool Run::close_step(const StepSums& sums, Ending& ending) {
+  const bool last = state_.step == recipe_.train.steps;
+  bool stop = sums.stop;
+  if (state_.step % recipe_.train.validate_every == 0 || last) {
+    // Asked to stop already: the validation is made up for at resume.
+    state_.validation_pending = stop && !validation_.empty();
+    if (!stop) stop = !validate();
+  }
+  StepSums now = sums;
+  now.stop = stop;
+  const bool left = leaves(now, ending);
+  if (left || last || state_.step % recipe_.train.checkpoint_every == 0 || state_.best_step == state_.step)
+    save();
+  return left;
+}
+
 TrainResult Run::loop() {
   const auto started = Clock::now();
   Ending ending = Ending::finished;
   Progress progress("train", recipe_.train.steps, "step", state_.step);
-  // A run that had ended already (early stop) ends again at once.
-  bool left = leaves({}, ending);
+  bool left = false;
+  if (state_.validation_pending) {
+    saved_step_ = -1;  // what it finds out belongs into this step's checkpoint
+    left = close_step({}, ending);
+  } else {
+    left = leaves({}, ending);  // a run that had ended already (early stop) ends again at once
+  }
   while (!left && state_.step < recipe_.train.steps) {
     const StepSums sums = step();
     log_step(sums);
-    const bool last = state_.step == recipe_.train.steps;
-    if (state_.step % recipe_.train.validate_every == 0 || last) validate();
-    left = leaves(sums, ending);
-    if (left || last || state_.step % recipe_.train.checkpoint_every == 0 || state_.best_step == state_.step)
-      save();
+    left = close_step(sums, ending);
     progress.update(state_.step,
                     note_ + (state_.best_step < 0 ? "" : fmt::format("  best {:.4f}", state_.best_metric)));
   }
+  finish_checkpoint();
   progress.finish();
+  if (request_) request_->remove();
   communicator_.barrier("end of training");
   return {ending, state_.step, state_.best_metric, state_.best_step, seconds_since(started)};
 }
@@ -326,9 +456,15 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   DataPlan plan = make_plan(wanted, corpus);
   const Recipe recipe = with_dates(wanted, plan, corpus);
   check_ranks(recipe, plan, communicator.size());
+  check_agreement({{"recipe", to_yaml(recipe)}, {"build", build_id()}, {"corpus", corpus.digest()}},
+                  communicator);
   // Rank 0 alone decides and makes the folder; a refusal there stops every rank.
   bool goes_on = false;
-  if (communicator.rank() == 0) goes_on = folder.prepare(recipe, options.resume);
+  std::optional<RunLock> lock;
+  if (communicator.rank() == 0) {
+    goes_on = folder.prepare(recipe, options.resume);
+    lock.emplace(folder.path());
+  }
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;
   log::open_file(folder.log(communicator.rank()));
   Run run(recipe, options, std::move(plan), communicator, goes_on);

@@ -15,18 +15,27 @@ Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan
 
 Validation::~Validation() = default;
 
-double Validation::loss(const models::DemandModel& model, parallel::Communicator& communicator) {
+std::optional<double> Validation::loss(const models::DemandModel& model,
+                                       const std::function<bool()>& stop_requested,
+                                       parallel::Communicator& communicator) {
   const at::NoGradGuard no_grad;
   const std::int64_t batches = reader_->batches();
   std::vector<double> sums(static_cast<std::size_t>(2 * batches),
                            0.0);  // loss and valid targets of each batch
-  for (std::int64_t k = communicator.rank(); k < batches; k += communicator.size()) {
-    reader_->read(k, batch_);
-    const models::Forecast forecast = model.forward(make_inputs(batch_, spec_), nullptr);
-    const models::LossSums batch_sums =
-        models::loss_sums(forecast, make_targets(batch_, spec_), model.config());
-    sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
-    sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
+  // In rounds of one batch a rank, so that all can leave after the same one.
+  for (std::int64_t first = 0; first < batches; first += communicator.size()) {
+    const std::int64_t k = first + communicator.rank();
+    if (k < batches) {
+      reader_->read(k, batch_);
+      const models::Forecast forecast = model.forward(make_inputs(batch_, spec_), nullptr);
+      const models::LossSums batch_sums =
+          models::loss_sums(forecast, make_targets(batch_, spec_), model.config());
+      sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
+      sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
+    }
+    double stop = stop_requested() ? 1.0 : 0.0;
+    communicator.all_reduce(std::span(&stop, 1), parallel::ReduceOp::max, "stop during validation");
+    if (stop > 0) return std::nullopt;
   }
   // Every slot is non-zero on one rank only, so this sum is exact.
   communicator.all_reduce(std::span<double>(sums), parallel::ReduceOp::sum, "validation loss");

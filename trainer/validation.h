@@ -2,7 +2,9 @@
 // ranks.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "data/loader.h"
 #include "models/demand_model.h"
@@ -19,8 +21,10 @@ class Validation {
 
   bool empty() const { return windows_ == 0; }
   // Mean loss over valid targets. Sums are kept per batch and added in batch order, so ranks do not matter.
-  // Collective. Throws Error(data) when no validation target is observed.
-  double loss(const models::DemandModel& model, parallel::Communicator& communicator);
+  // nullopt when some rank was asked to stop meanwhile (`stop_requested` is looked at after every batch): all
+  // ranks then leave together. Collective. Throws Error(data) when no validation target is observed.
+  std::optional<double> loss(const models::DemandModel& model, const std::function<bool()>& stop_requested,
+                             parallel::Communicator& communicator);
 
  private:
   data::FeatureSpec spec_;

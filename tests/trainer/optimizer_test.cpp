@@ -41,7 +41,7 @@ TEST(AdamW, equals_the_formula_in_double_with_scaled_gradients_rates_and_decay_b
   OptimizerConfig config;
   config.weight_decay = 0.1;
   config.beta2 = 0.95;
-  AdamW optimizer(config, buffers);
+  const auto optimizer = make_optimizer(config, buffers);
   std::vector<Reference> reference;
   for (const at::Tensor& tensor : {setting.a, setting.b}) {
     for (std::int64_t i = 0; i < tensor.numel(); i += tensor.numel() - 1) {
@@ -59,7 +59,7 @@ TEST(AdamW, equals_the_formula_in_double_with_scaled_gradients_rates_and_decay_b
         reference[next++].step(config, lr * (is_a ? 1.0 : 0.25), is_a ? 0.1 : 0.0, gradient);
       }
     }
-    optimizer.step(lr, 0.5);
+    optimizer->step(lr, 0.5);
     // The random gradients above went into the padding between parameters, too, which no step touches.
     for (const at::Tensor& tensor : {setting.a, setting.b}) {
       EXPECT_EQ(tensor.grad().abs().max().item<float>(), 0.0F) << "gradients are not cleared";
@@ -71,7 +71,7 @@ TEST(AdamW, equals_the_formula_in_double_with_scaled_gradients_rates_and_decay_b
       EXPECT_NEAR(tensor.view(-1)[i].item<double>(), reference[next++].value, 2e-6);
     }
   }
-  EXPECT_EQ(optimizer.steps(), 20);
+  EXPECT_EQ(optimizer->steps(), 20);
 }
 
 TEST(AdamW, goes_on_to_the_bit_from_stored_moments) {
@@ -80,25 +80,50 @@ TEST(AdamW, goes_on_to_the_bit_from_stored_moments) {
   };
   const Setting straight, stopped;
   parallel::FlatBuffers one = straight.buffers(), two = stopped.buffers();
-  AdamW whole({}, one);
-  AdamW before({}, two);
+  const auto whole = make_optimizer({}, one), before = make_optimizer({}, two);
   for (int step = 0; step < 6; ++step) {
     one.gradients().copy_(gradient(one.elements(), step));
-    whole.step(1e-2, 1.0);
+    whole->step(1e-2, 1.0);
   }
   for (int step = 0; step < 3; ++step) {
     two.gradients().copy_(gradient(two.elements(), step));
-    before.step(1e-2, 1.0);
+    before->step(1e-2, 1.0);
   }
-  AdamW after({}, two);
-  after.first_moment().copy_(before.first_moment());
-  after.second_moment().copy_(before.second_moment());
-  after.set_steps(before.steps());
+  const auto after = make_optimizer({}, two);
+  for (std::size_t i = 0; i < before->state().size(); ++i)
+    after->state()[i].values.copy_(before->state()[i].values);
+  after->set_steps(before->steps());
   for (int step = 3; step < 6; ++step) {
     two.gradients().copy_(gradient(two.elements(), step));
-    after.step(1e-2, 1.0);
+    after->step(1e-2, 1.0);
   }
   EXPECT_TRUE(at::equal(one.values(), two.values()));
+}
+
+TEST(Sgd, equals_the_formula_in_double_with_and_without_momentum) {
+  for (const double momentum : {0.0, 0.8}) {
+    const Setting setting;
+    parallel::FlatBuffers buffers = setting.buffers();
+    OptimizerConfig config;
+    config.name = "sgd";
+    config.weight_decay = 0.1;
+    config.momentum = momentum;
+    const auto optimizer = make_optimizer(config, buffers);
+    EXPECT_EQ(optimizer->state().size(), momentum > 0 ? 1U : 0U);
+    at::Tensor value_a = setting.a.detach().to(at::kDouble).clone(), velocity_a = at::zeros_like(value_a);
+    at::Tensor value_b = setting.b.detach().to(at::kDouble).clone(), velocity_b = at::zeros_like(value_b);
+    for (int step = 0; step < 10; ++step) {
+      buffers.gradients().copy_(at::randn({buffers.elements()}));
+      velocity_a = momentum * velocity_a + 0.5 * setting.a.grad().to(at::kDouble);
+      velocity_b = momentum * velocity_b + 0.5 * setting.b.grad().to(at::kDouble);
+      value_a = value_a * (1 - 1e-2 * 0.1) - 1e-2 * velocity_a;
+      value_b = value_b - 0.25e-2 * velocity_b;  // a quarter of the rate, no decay
+      optimizer->step(1e-2, 0.5);
+      EXPECT_EQ(setting.a.grad().abs().max().item<float>(), 0.0F) << "gradients are not cleared";
+    }
+    EXPECT_LT((setting.a.detach() - value_a).abs().max().item<double>(), 2e-6) << momentum;
+    EXPECT_LT((setting.b.detach() - value_b).abs().max().item<double>(), 2e-6) << momentum;
+  }
 }
 
 TEST(AdamW, gives_the_same_bits_for_any_number_of_threads) {
@@ -108,10 +133,10 @@ TEST(AdamW, gives_the_same_bits_for_any_number_of_threads) {
     at::set_num_threads(threads);
     const Setting setting;
     parallel::FlatBuffers buffers = setting.buffers();
-    AdamW optimizer({}, buffers);
+    const auto optimizer = make_optimizer({}, buffers);
     for (int step = 0; step < 3; ++step) {
       buffers.gradients().copy_(at::cos(at::arange(buffers.elements(), at::kFloat)));
-      optimizer.step(1e-2, 1.0);
+      optimizer->step(1e-2, 1.0);
     }
     results.push_back(buffers.values().clone());
   }

@@ -11,6 +11,7 @@ void run(const SynthCommand& command, parallel::Launch& launch);
 void run(const IngestCommand& command, parallel::Launch& launch);
 void run(const InspectCommand& command, parallel::Launch& launch);
 void run(const TrainCommand& command, parallel::Launch& launch);
+void run(const StopCommand& command, parallel::Launch& launch);
 void run(const ForecastCommand& command, parallel::Launch& launch);
 void run(const BacktestCommand& command, parallel::Launch& launch);
 void run(const ExportCommand& command, parallel::Launch& launch);

@@ -1,0 +1,136 @@
+#include "trainer/bad_step.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "data/loader.h"
+#include "trainer/model_inputs.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMost = 16;  // samples a rank writes down
+
+struct SampleLoss {
+  data::Window window;
+  double loss = 0;  // per valid target
+};
+
+// Not finite is worse than any number.
+bool worse(const SampleLoss& a, const SampleLoss& b) {
+  if (std::isfinite(a.loss) != std::isfinite(b.loss)) return !std::isfinite(a.loss);
+  return std::isfinite(a.loss) && a.loss > b.loss;
+}
+
+std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::DemandModel& model,
+                                  const std::filesystem::path& corpus, const data::FeatureSpec& features,
+                                  std::uint64_t seed, std::int64_t step) {
+  const at::NoGradGuard no_grad;
+  data::EvaluationReader reader(corpus, features, samples.windows, 1);
+  data::Batch batch;
+  std::vector<SampleLoss> losses;
+  for (std::size_t i = 0; i < samples.windows.size(); ++i) {
+    reader.read(static_cast<std::int64_t>(i), batch);
+    batch.sample_b[0] = samples.samples[i];
+    const models::DropoutKeys keys{seed, step, batch.sample_b};
+    const models::LossSums sums = models::loss_sums(model.forward(make_inputs(batch, features), &keys),
+                                                    make_targets(batch, features), model.config());
+    losses.push_back({samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets)});
+  }
+  return losses;
+}
+
+// JSON has no word for what is not finite.
+json number(double value) { return std::isfinite(value) ? json(value) : json(fmt::format("{}", value)); }
+
+json describe_worst(std::vector<SampleLoss> losses, const data::Corpus& corpus) {
+  std::stable_sort(losses.begin(), losses.end(), worse);
+  if (losses.size() > kMost) losses.resize(kMost);
+  // Where some are not finite, the others are not to blame.
+  if (!losses.empty() && !std::isfinite(losses.front().loss))
+    std::erase_if(losses, [](const SampleLoss& sample) { return std::isfinite(sample.loss); });
+  json all = json::array();
+  for (const SampleLoss& sample : losses)
+    all.push_back({{"series", corpus.series_names()[static_cast<std::size_t>(sample.window.series)]},
+                   {"date", format_date(corpus.info().axis.date_of(sample.window.origin))},
+                   {"loss", number(sample.loss)},
+                   {"rank", log::identity().rank},
+                   {"host", log::identity().host}});
+  return all;
+}
+
+// Every rank's list in one, rank order.
+json gather(const json& own, parallel::Communicator& communicator) {
+  const std::string text = own.dump();
+  json all = json::array();
+  for (const std::vector<std::byte>& bytes :
+       communicator.all_gather_bytes(std::as_bytes(std::span(text)), "samples of a bad step")) {
+    const auto* first = reinterpret_cast<const char*>(bytes.data());
+    for (const json& sample : json::parse(first, first + bytes.size())) all.push_back(sample);
+  }
+  return all;
+}
+
+// The sample a person should look at first.
+const json* worst_of(const json& samples) {
+  const json* worst = nullptr;
+  for (const json& sample : samples) {
+    const auto loss_of = [](const json& s) {
+      return s.at("loss").is_number() ? s.at("loss").get<double>() : std::nan("");
+    };
+    if (worst == nullptr || worse({{}, loss_of(sample)}, {{}, loss_of(*worst)})) worst = &sample;
+  }
+  return worst;
+}
+
+}  // namespace
+
+void StepSamples::clear() {
+  windows.clear();
+  samples.clear();
+}
+
+void StepSamples::add(const data::Batch& batch) {
+  for (std::size_t row = 0; row < batch.window_b.size(); ++row) {
+    if (batch.window_b[row].series < 0) continue;
+    windows.push_back(batch.window_b[row]);
+    samples.push_back(batch.sample_b[row]);
+  }
+}
+
+std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
+                            const std::filesystem::path& corpus_path, const data::FeatureSpec& features,
+                            std::uint64_t seed, const std::filesystem::path& path,
+                            parallel::Communicator& communicator) {
+  const data::Corpus corpus(corpus_path);
+  const json all =
+      gather(describe_worst(losses_of(samples, model, corpus_path, features, seed, bad.step - 1), corpus),
+             communicator);
+  if (communicator.rank() == 0) {
+    const json line = {{"step", bad.step},
+                       {"verdict", describe(bad.verdict)},
+                       {"action", bad.action},
+                       {"loss", number(bad.loss)},
+                       {"gradient_norm", number(bad.norm)},
+                       {"norm_average", number(bad.norm_average)},
+                       {"samples", all}};
+    std::ofstream file(path, std::ios::app);
+    file << line.dump() << '\n' << std::flush;
+    if (!file) throw io_error(fmt::format("cannot write {}", path.string()), errno);
+  }
+  const json* worst = worst_of(all);
+  if (worst == nullptr) return "no sample";
+  return fmt::format("series {} forecast from {} on rank {}, loss {}", worst->at("series").get<std::string>(),
+                     worst->at("date").get<std::string>(), worst->at("rank").get<int>(),
+                     worst->at("loss").dump());
+}
+
+}  // namespace shelfcast::trainer

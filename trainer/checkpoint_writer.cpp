@@ -1,0 +1,288 @@
+#include "trainer/checkpoint_writer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/safetensors.h"
+#include "parallel/sharding.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string part_file(int rank, int ranks) {
+  return fmt::format("part-{:05}-of-{:05}.json", rank + 1, ranks);
+}
+
+// A copy of floats whose memory is kept from one checkpoint to the next: fresh pages cost as much as the
+// copy.
+class FloatCopy {
+ public:
+  void take(std::span<const float> from) {
+    if (size_ < from.size()) {
+      values_.reset(new float[from.size()]);  // not filled with zeros first
+      size_ = from.size();
+    }
+    if (!from.empty()) std::memcpy(values_.get(), from.data(), from.size_bytes());
+    taken_ = from.size();
+  }
+  std::span<const float> values() const { return {values_.get(), taken_}; }
+
+ private:
+  std::unique_ptr<float[]> values_;
+  std::size_t size_ = 0, taken_ = 0;
+};
+
+// The tensors of `slice` (elements of the flat buffers) of one state, read from `values`, which begins with
+// the slice. Parameters that the slice cuts are named with the elements kept.
+void add_pieces(const std::vector<parallel::FlatRange>& ranges, parallel::Slice slice,
+                const std::string& state, std::span<const float> values,
+                std::vector<TensorToStore>& tensors) {
+  for (const parallel::FlatRange& range : ranges) {
+    const std::int64_t begin = std::max(range.offset, slice.begin) - range.offset;
+    const std::int64_t end = std::min(range.offset + range.elements, slice.end) - range.offset;
+    if (begin >= end) continue;
+    const bool whole = begin == 0 && end == range.elements;
+    const auto bytes = std::as_bytes(values.subspan(
+        static_cast<std::size_t>(range.offset + begin - slice.begin), static_cast<std::size_t>(end - begin)));
+    tensors.push_back({whole ? fmt::format("{}.{}", range.name, state)
+                             : fmt::format("{}.{}[{}:{}]", range.name, state, begin, end),
+                       DType::f32, whole ? range.shape : std::vector<std::int64_t>{end - begin}, bytes});
+  }
+}
+
+}  // namespace
+
+struct CheckpointWriter::Thread {
+  Thread(Checkpoints to, CheckpointSource from, int this_rank, int of_ranks, std::int64_t keep)
+      : checkpoints(std::move(to)),
+        source(std::move(from)),
+        rank(this_rank),
+        ranks(of_ranks),
+        keep_last(keep),
+        slice(parallel::slice_of(static_cast<std::int64_t>(source.values.size()), ranks, rank)),
+        state_copies(source.optimizer.size()),
+        thread([this, identity = log::identity()] {
+          const log::ThreadIdentity same(identity);
+          run();
+        }) {}
+
+  ~Thread() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_all();
+    thread.join();
+  }
+
+  void run();
+  void copy();
+  void write_part(const CheckpointNotes& notes);
+  void put_in_place(std::int64_t step, std::int64_t best_step);
+  void add(std::function<void()> job) {
+    {
+      const std::lock_guard lock(mutex);
+      jobs.push_back(std::move(job));
+    }
+    changed.notify_all();
+  }
+
+  const Checkpoints checkpoints;
+  const CheckpointSource source;
+  const int rank, ranks;
+  const std::int64_t keep_last;
+  const parallel::Slice slice;  // elements of the optimizer's state that this rank stores
+
+  // Of the thread alone.
+  FloatCopy values_copy;
+  std::vector<FloatCopy> state_copies;
+  std::set<std::int64_t> whole;  // steps of checkpoints put in place by us
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::deque<std::function<void()>> jobs;
+  bool stopping = false, copied = true, written = true, committed = true;
+  std::exception_ptr failure;
+  std::int64_t best_step = -1;  // of the checkpoint under way
+  Times times;
+
+  std::thread thread;  // last: starts when all else is there
+};
+
+void CheckpointWriter::Thread::run() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    changed.wait(lock, [this] { return stopping || !jobs.empty(); });
+    if (stopping) return;  // a part that was begun is finished, what only waits is not worth it
+    const std::function<void()> job = std::move(jobs.front());
+    jobs.pop_front();
+    lock.unlock();
+    std::exception_ptr met;
+    try {
+      job();
+    } catch (...) {
+      met = std::current_exception();
+    }
+    lock.lock();
+    if (met && !failure) failure = met;
+    changed.notify_all();
+  }
+}
+
+void CheckpointWriter::Thread::copy() {
+  const auto started = Clock::now();
+  if (rank == 0) values_copy.take(source.values);
+  for (std::size_t i = 0; i < state_copies.size(); ++i)
+    state_copies[i].take(source.optimizer[i].values.subspan(static_cast<std::size_t>(slice.begin),
+                                                            static_cast<std::size_t>(slice.size())));
+  const std::lock_guard lock(mutex);
+  copied = true;
+  times.copy += seconds_since(started);
+  changed.notify_all();
+}
+
+void CheckpointWriter::Thread::write_part(const CheckpointNotes& notes) {
+  const auto started = Clock::now();
+  const fs::path folder = checkpoints.staging_of(notes.state.step);
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) throw io_error("cannot make the folder " + folder.string(), failed.value());
+
+  std::vector<TensorToStore> tensors;
+  for (std::size_t i = 0; i < state_copies.size(); ++i)
+    add_pieces(source.ranges, slice, source.optimizer[i].name, state_copies[i].values(), tensors);
+  write_safetensors(folder / optimizer_file(rank, ranks), tensors,
+                    {{"steps", std::to_string(notes.optimizer_steps)}});
+  json files = {{optimizer_file(rank, ranks), describe_file(folder / optimizer_file(rank, ranks))}};
+  if (rank == 0) {
+    source.write_model(folder, values_copy.values());
+    write_file_atomically(folder / kStateFile, state_to_json(notes.state, notes.conditions).dump(2) + "\n");
+    write_file_atomically(folder / "recipe.yaml", notes.recipe_yaml);
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      const std::string name = fs::relative(entry.path(), folder).generic_string();
+      const bool of_other_ranks = name.starts_with("optimizer-") || name.starts_with("part-");
+      if (entry.is_regular_file() && !of_other_ranks) files[name] = describe_file(entry.path());
+    }
+  }
+  write_file_atomically(folder / part_file(rank, ranks), files.dump());
+  const std::lock_guard lock(mutex);
+  written = true;
+  times.write += seconds_since(started);
+  changed.notify_all();
+}
+
+void CheckpointWriter::Thread::put_in_place(std::int64_t step, std::int64_t best) {
+  const auto started = Clock::now();
+  const fs::path folder = checkpoints.staging_of(step), target = checkpoints.path_of(step);
+  json files = json::object();
+  for (int of = 0; of < ranks; ++of) {
+    const fs::path part = folder / part_file(of, ranks);
+    files.update(json::parse(read_file(part)));
+    fs::remove(part);
+  }
+  const json manifest = {{"format", "shelfcast-checkpoint"}, {"format_version", 1}, {"files", files}};
+  write_file_atomically(folder / kManifestFile, manifest.dump(2) + "\n");
+  // After a resume a folder of this very step may be there: damaged, or left before its validation.
+  put_folder_in_place(folder, target, Existing::replace);
+  whole.insert(step);
+  checkpoints.retain(best, keep_last, whole);
+  const std::lock_guard lock(mutex);
+  committed = true;
+  times.write += seconds_since(started);
+  changed.notify_all();
+}
+
+CheckpointWriter::CheckpointWriter(Checkpoints checkpoints, CheckpointSource source, int rank, int ranks,
+                                   std::int64_t keep_last)
+    : thread_(std::make_unique<Thread>(std::move(checkpoints), std::move(source), rank, ranks, keep_last)) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  const bool leftover = under_way_ && thread_->rank == 0;
+  const fs::path staging = thread_->checkpoints.staging_of(step_);
+  thread_.reset();
+  std::error_code failed;
+  if (leftover) fs::remove_all(staging, failed);
+}
+
+void CheckpointWriter::wait_until(const std::function<bool()>& done) {
+  const auto started = Clock::now();
+  std::unique_lock lock(thread_->mutex);
+  thread_->changed.wait(lock, [&] { return thread_->failure || done(); });
+  blocked_ += seconds_since(started);
+  if (thread_->failure) std::rethrow_exception(thread_->failure);
+}
+
+void CheckpointWriter::start(CheckpointNotes notes) {
+  SHELFCAST_ASSERT(!under_way_);
+  wait_until([this] { return thread_->committed; });
+  under_way_ = true;
+  step_ = notes.state.step;
+  {
+    const std::lock_guard lock(thread_->mutex);
+    thread_->copied = thread_->written = false;
+    thread_->best_step = notes.state.best_step;
+  }
+  thread_->add([thread = thread_.get(), notes = std::move(notes)] {
+    thread->copy();
+    thread->write_part(notes);
+  });
+}
+
+void CheckpointWriter::finish_copy() {
+  wait_until([this] { return thread_->copied; });
+}
+
+bool CheckpointWriter::part_written() {
+  const std::lock_guard lock(thread_->mutex);
+  if (thread_->failure) std::rethrow_exception(thread_->failure);
+  return thread_->written;
+}
+
+void CheckpointWriter::wait_until_part_written() {
+  wait_until([this] { return thread_->written; });
+}
+
+void CheckpointWriter::commit() {
+  SHELFCAST_ASSERT(under_way_);
+  under_way_ = false;
+  if (thread_->rank != 0) return;
+  std::int64_t best = -1;
+  {
+    const std::lock_guard lock(thread_->mutex);
+    thread_->committed = false;
+    best = thread_->best_step;
+  }
+  thread_->add([thread = thread_.get(), step = step_, best] { thread->put_in_place(step, best); });
+}
+
+void CheckpointWriter::wait_until_committed() {
+  wait_until([this] { return thread_->committed; });
+}
+
+CheckpointWriter::Times CheckpointWriter::times() const {
+  const std::lock_guard lock(thread_->mutex);
+  Times times = thread_->times;
+  times.blocked = blocked_;
+  return times;
+}
+
+}  // namespace shelfcast::trainer
