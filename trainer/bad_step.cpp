@@ -54,9 +54,6 @@ json number(double value) { return std::isfinite(value) ? json(value) : json(fmt
 json describe_worst(std::vector<SampleLoss> losses, const data::Corpus& corpus) {
   std::stable_sort(losses.begin(), losses.end(), worse);
   if (losses.size() > kMost) losses.resize(kMost);
-  // Where some are not finite, the others are not to blame.
-  if (!losses.empty() && !std::isfinite(losses.front().loss))
-    std::erase_if(losses, [](const SampleLoss& sample) { return std::isfinite(sample.loss); });
   json all = json::array();
   for (const SampleLoss& sample : losses)
     all.push_back({{"series", corpus.series_names()[static_cast<std::size_t>(sample.window.series)]},
@@ -67,7 +64,7 @@ json describe_worst(std::vector<SampleLoss> losses, const data::Corpus& corpus) 
   return all;
 }
 
-// Every rank's list in one, rank order.
+// Every rank's list in one, rank order; of those that are not finite where there are any.
 json gather(const json& own, parallel::Communicator& communicator) {
   const std::string text = own.dump();
   json all = json::array();
@@ -76,7 +73,12 @@ json gather(const json& own, parallel::Communicator& communicator) {
     const auto* first = reinterpret_cast<const char*>(bytes.data());
     for (const json& sample : json::parse(first, first + bytes.size())) all.push_back(sample);
   }
-  return all;
+  // Where some are not finite, the others are not to blame.
+  const auto is_finite = [](const json& sample) { return sample.at("loss").is_number(); };
+  if (std::all_of(all.begin(), all.end(), is_finite)) return all;
+  json culprits = json::array();
+  std::copy_if(all.begin(), all.end(), std::back_inserter(culprits), std::not_fn(is_finite));
+  return culprits;
 }
 
 // The sample a person should look at first.

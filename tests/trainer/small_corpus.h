@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -15,6 +16,8 @@ namespace shelfcast::trainer {
 struct SmallCorpusOptions {
   std::int64_t series = 12, steps = 160;
   bool all_missing_series = true;  // series 1 has no demand at all
+  // What stands in the corpus instead of this demand of this series on this step.
+  std::function<float(std::int64_t series, std::int64_t step, float demand)> change;
 };
 
 inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOptions options = {}) {
@@ -53,6 +56,7 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
       const bool missing = (options.all_missing_series && i == 1) || random.uniform() < 0.05;
       demand.push_back(missing ? std::numeric_limits<float>::quiet_NaN()
                                : static_cast<float>(random.poisson(mean)));
+      if (options.change) demand.back() = options.change(i, t, demand.back());
     }
   writer.append(options.series, demand, std::vector<std::vector<float>>{promo, visits});
   writer.finish();

@@ -1,0 +1,126 @@
+// Stopping and going on: at any step, with every optimizer, on another number of ranks, when validation was
+// due.
+#include <csignal>
+#include <map>
+#include <thread>
+
+#include "tests/trainer/training_fixture.h"
+#include "trainer/run_lock.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+class Resuming : public Training, public testing::WithParamInterface<const char*> {};
+
+// 24 windows in micro-batches of 5 (accumulation), an epoch of which the stops are no multiples, early
+// stopping at work.
+std::vector<std::string> overrides(const char* optimizer) {
+  return {fmt::format("train.optimizer.name={}", optimizer), "train.micro_batch=5", "train.early_stop=9",
+          "train.validate_every=4", "train.checkpoint_every=7"};
+}
+
+TEST_P(Resuming, three_times_10_steps_are_30_to_the_bit) {
+  const TrainResult whole = train_alone(recipe("whole", overrides(GetParam())));
+  for (const std::int64_t stop : {10, 20, 30})
+    EXPECT_EQ(
+        train_alone(recipe("parts", overrides(GetParam())), {.resume = Resume::automatic, .stop_after = stop})
+            .step,
+        stop);
+  EXPECT_EQ(weights("whole"), weights("parts"));
+  const TrainState a = Checkpoints(folder_ / "whole/checkpoints").read_state(30),
+                   b = Checkpoints(folder_ / "parts/checkpoints").read_state(30);
+  EXPECT_EQ(a.best_step, b.best_step);
+  EXPECT_EQ(a.best_metric, b.best_metric);
+  EXPECT_EQ(a.best_metric, whole.best_metric);
+  EXPECT_EQ(a.validations_without_best, b.validations_without_best);
+  EXPECT_EQ(a.norm_average, b.norm_average);
+}
+
+TEST_P(Resuming, on_two_ranks_to_the_bit_as_well) {
+  train_on(2, recipe("whole", overrides(GetParam())));
+  for (const std::int64_t stop : {10, 20, 30})
+    train_on(2, recipe("parts", overrides(GetParam())), {.resume = Resume::automatic, .stop_after = stop});
+  EXPECT_EQ(weights("whole"), weights("parts"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, Resuming, testing::Values("adamw", "sgd"));
+
+TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
+  const std::vector<std::string> sgd = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02"};
+  train_alone(recipe("whole", sgd));
+  int part = 0;
+  for (const int ranks : {2, 3, 1})
+    train_on(ranks, recipe("parts", sgd), {.resume = Resume::automatic, .stop_after = 10 * ++part});
+  EXPECT_LT(relative_distance(weights("whole"), weights("parts")), 1e-5);
+}
+
+TEST_F(Training, says_which_conditions_of_the_bits_have_changed) {
+  train_on(2, recipe("run"), {.resume = Resume::never, .stop_after = 5});
+  testing::internal::CaptureStderr();
+  train_alone(recipe("run"), {.resume = Resume::required, .stop_after = 8});
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("ranks was 2 and is 1 now"), std::string::npos) << said;
+  EXPECT_NE(said.find("to rounding"), std::string::npos) << said;
+}
+
+// Calls `interrupt` once the run has logged something.
+class Interruption {
+ public:
+  Interruption(const fs::path& run, std::function<void()> interrupt)
+      : thread_(
+            [metrics = run / "metrics.jsonl", interrupt = std::move(interrupt)](const std::stop_token& stop) {
+              while (!stop.stop_requested() && (!fs::exists(metrics) || fs::file_size(metrics) == 0))
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+              interrupt();
+            }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+TEST_F(Training, makes_up_for_a_validation_that_a_stop_fell_into) {
+  // Validation is due after every step, so whenever the stop comes, one is left out.
+  const std::vector<std::string> often = {"train.validate_every=1", "train.early_stop=0",
+                                          "train.log_every=1"};
+  train_alone(recipe("whole", often));
+  {
+    const Interruption signal(folder_ / "parts", [] { std::raise(SIGUSR1); });
+    EXPECT_EQ(train_alone(recipe("parts", often)).ending, Ending::signalled);
+  }
+  const Checkpoints checkpoints(folder_ / "parts/checkpoints");
+  const std::int64_t left_at = checkpoints.steps().back();
+  ASSERT_LT(left_at, 30);
+  EXPECT_TRUE(checkpoints.read_state(left_at).validation_pending);
+  train_alone(recipe("parts", often), {.resume = Resume::required, .stop_after = {}});
+  EXPECT_EQ(weights("whole"), weights("parts"));
+  const auto validations = [&](const char* run) {
+    std::map<std::int64_t, double> all;
+    for (const nlohmann::json& line : read_lines(folder_ / run / "metrics.jsonl"))
+      if (line.contains("validation_loss")) all[line.at("step")] = line.at("validation_loss").get<double>();
+    return all;
+  };
+  EXPECT_EQ(validations("whole"), validations("parts"));
+}
+
+TEST_F(Training, leaves_when_asked_through_the_run_folder_and_the_request_is_gone) {
+  const std::vector<std::string> endless = {"train.steps=1000000", "train.validate_every=1000000",
+                                            "train.early_stop=0", "train.log_every=1"};
+  const fs::path run = folder_ / "run";
+  const Interruption request(run, [run] { StopRequest(run).make(); });
+  EXPECT_EQ(train_on(2, recipe("run", endless)).ending, Ending::signalled);
+  EXPECT_FALSE(fs::exists(run / "stop"));
+  EXPECT_EQ(RunLock::holder(run), std::nullopt);
+}
+
+TEST_F(Training, keeps_a_second_training_out_of_a_run_folder) {
+  train_alone(recipe("run", {"train.steps=2"}));
+  const RunLock lock(folder_ / "run");
+  ASSERT_TRUE(RunLock::holder(folder_ / "run"));
+  const std::string message = message_of(
+      [&] { train_alone(recipe("run", {"train.steps=2"}), {.resume = Resume::required, .stop_after = {}}); });
+  EXPECT_NE(message.find("is being trained by another process"), std::string::npos) << message;
+  EXPECT_NE(message.find(std::to_string(getpid())), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer
