@@ -119,18 +119,14 @@ void Rendezvous::wait(int rank, Table& table, std::chrono::milliseconds deadline
       run_->changed_.wait(lock);
       continue;
     }
+    // Before the run's own echo of it: it says more.
+    if (const auto failure = witness == nullptr ? std::nullopt : witness->failure()) throw *failure;
     if (run_->culprit_) throw failure_locked(rank, label);
     if (const std::optional<int> gone = departed_locked(table)) {
       run_->fail_locked(members_[static_cast<std::size_t>(rank)],
                         fmt::format("\"{}\" cannot end: rank {} has finished already", label, *gone));
       throw Error(ErrorKind::communication, fmt::format("\"{}\" cannot end on rank {}", label, rank),
                   fmt::format("rank {} has finished already", *gone));
-    }
-    if (witness != nullptr) {
-      if (const std::optional<Error> failure = witness->failure()) {
-        run_->fail_locked(failure->rank.value_or(members_[static_cast<std::size_t>(rank)]), failure->what());
-        throw *failure;
-      }
     }
     const auto look_again =
         witness == nullptr ? until : std::min(until, std::chrono::steady_clock::now() + kLookAtWitness);
