@@ -155,7 +155,8 @@ Heartbeat::Impl::Impl(Communicator& world, HeartbeatOptions given)
       late_ranks(options.warn_after),
       stalled_files(options.warn_after) {
   if (!options.end_process) options.end_process = [] { ::_exit(1); };
-  const bool in_process = world.size() == 1 || world.backend() == "threads" || world.backend() == "single";
+  const bool in_process =
+      options.path == BeatPath::automatic && (world.size() == 1 || world.backend() == "threads");
   auto [table, met] = (in_process ? meet_in_process : meet_over_tcp)(world, identity.host, options.interval);
   core->table = std::move(table);
   core->rank = world.rank();

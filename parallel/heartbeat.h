@@ -12,6 +12,12 @@
 
 namespace shelfcast::parallel {
 
+// How beats travel.
+enum class BeatPath {
+  automatic,  // through memory where all ranks are threads of this process, else over TCP
+  tcp,
+};
+
 struct HeartbeatOptions {
   std::chrono::milliseconds interval{1000};
   // A rank without progress that others wait for, and a file operation, are warned about after this time, and
@@ -25,6 +31,7 @@ struct HeartbeatOptions {
   // and how long it may take to unwind once it knows.
   std::chrono::milliseconds grace{5000};
   std::chrono::milliseconds unwinding{30'000};
+  BeatPath path = BeatPath::automatic;
   // Ends the process; unset: _exit(1). For tests.
   std::function<void()> end_process = nullptr;
 };
