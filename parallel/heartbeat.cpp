@@ -103,7 +103,7 @@ void end_with(const std::string& message, const std::function<void()>& end) {
   const auto said = std::make_shared<std::atomic<bool>>(false);
   try {
     std::thread([message, end, said] {
-      std::this_thread::sleep_for(1s);
+      std::this_thread::sleep_for(kLastWords);
       if (*said) return;
       const std::string line = fmt::format("error: {}\n", message);
       [[maybe_unused]] const ssize_t count = ::write(STDERR_FILENO, line.data(), line.size());

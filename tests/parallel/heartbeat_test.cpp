@@ -26,9 +26,7 @@ class Heartbeats : public ::testing::TestWithParam<BeatPath> {
  protected:
   using Body = std::function<void(Communicator& world, Heartbeat& heartbeat)>;
 
-  HeartbeatOptions options() const {
-    return {.interval = 50ms, .warn_after = 10s, .path = GetParam()};
-  }
+  HeartbeatOptions options() const { return {.interval = 50ms, .warn_after = 10s, .path = GetParam()}; }
   // What comes out of a run of 3 ranks; nothing when it ends well.
   std::optional<Error> run(const HeartbeatOptions& options, const Body& body,
                            Deadlines deadlines = kPatient) {
@@ -179,7 +177,7 @@ TEST_P(Heartbeats, a_rank_that_never_comes_to_a_wait_is_ended_after_the_grace_ti
     activity::enter_phase("train", 3);
     if (world.rank() == 2) heartbeat.report_failure("segment 7 is damaged");
     for (int i = 0; i < 300 && ended < 2; ++i) std::this_thread::sleep_for(10ms);
-    std::this_thread::sleep_for(1200ms);  // until what ends processes that cannot even log is done, too
+    std::this_thread::sleep_for(700ms);  // until what ends processes that cannot even log is done, too
   });
   EXPECT_EQ(ended, 2);  // the reporting rank itself knows, and gets more time
   EXPECT_THAT(log(),
@@ -199,7 +197,7 @@ TEST_P(Heartbeats, a_stalled_file_is_warned_about_and_then_ends_the_process_and_
     if (world.rank() == 1) {
       const activity::Operation writing(activity::Kind::file, "writing /data/tower.safetensors");
       for (int i = 0; i < 300 && ended == 0; ++i) std::this_thread::sleep_for(10ms);
-      std::this_thread::sleep_for(1200ms);
+      std::this_thread::sleep_for(700ms);
       return;
     }
     try {
