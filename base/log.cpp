@@ -29,7 +29,7 @@ const char* to_string(Level level) {
   return "info";
 }
 
-// The one global of this project: who we are and where lines go.
+// One of the project's two globals (activity.cpp has the other): who we are and where lines go.
 struct State {
   Identity identity;
   std::mutex mutex;  // guards what follows

@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/error.h"
 
 namespace shelfcast::parallel {
 
@@ -21,12 +24,31 @@ struct Deadlines {
   std::chrono::milliseconds step{120'000};   // every later one
 };
 
+// What is known about the ranks of a run beside the messages of the operation that waits for them. Waits look
+// at it, so that a run that has failed elsewhere does not sit out its deadline, a slow rank is not taken for
+// a lost one, and messages say what the awaited ranks are doing. Any thread.
+class RankWitness {
+ public:
+  // What to do with a wait whose deadline has passed.
+  struct Verdict {
+    std::chrono::milliseconds extension{0};  // 0: end the wait with Error(timeout)
+    std::string text;  // the awaited ranks: host, phase, step, operation, last heartbeat
+  };
+  virtual ~RankWitness() = default;
+  // Why the run has failed, once that is known: waits throw it. One atomic load until then.
+  virtual std::optional<Error> failure() const = 0;
+  // Judges a wait for `awaited` (ranks of the run; empty: not known which) that has lasted `deadline`: a rank
+  // that got further within that time is slow, not stuck. May take as long as a heartbeat.
+  virtual Verdict judge(std::span<const int> awaited, std::chrono::milliseconds deadline) = 0;
+};
+
 // An operation that was started and must be waited for. Destroying an unfinished one only logs.
 class Pending {
  public:
   virtual ~Pending() = default;
   // Blocks until the operation is done on this rank. Throws Error(timeout) naming the label, this rank and,
-  // where known, the ranks that did not arrive; Error(communication) when a peer is lost.
+  // where known, the ranks that did not arrive; Error(communication) when a peer is lost; the witness's
+  // failure.
   virtual void wait() = 0;
 };
 
@@ -68,6 +90,10 @@ class Communicator {
   virtual void barrier(std::string_view label) = 0;
   // A new group of the ranks that gave the same `color`, ordered by `key` then rank. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+  // From now on waits in this group, and in all that were or will be split from one common to them, look at
+  // `witness`; null: no longer. Without one, or where the back end cannot, only deadlines end a wait. Not
+  // collective.
+  virtual void set_witness(std::shared_ptr<RankWitness> witness) { static_cast<void>(witness); }
   // Ends every rank of the run with this message and a non-zero exit. Not collective; does not return for
   // MPI, and makes every rank's wait throw for threads.
   virtual void abort(const std::string& message) = 0;

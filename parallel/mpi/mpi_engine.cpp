@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/activity.h"
+
 namespace shelfcast::parallel {
 namespace {
 
@@ -38,10 +40,21 @@ void MpiEngine::set_place(int rank, std::vector<std::string> hosts) {
   hosts_ = std::move(hosts);
 }
 
-void MpiEngine::check_usable(std::string_view label) const {
+void MpiEngine::check_usable(std::string_view label) {
   if (is_broken())
     throw Error(ErrorKind::communication, fmt::format("\"{}\" cannot start on {}", label, here()),
                 broken_by_);
+  try {
+    throw_known_failure();
+  } catch (const Error& error) {
+    give_up_started(error.what());
+    throw;
+  }
+}
+
+void MpiEngine::throw_known_failure() const {
+  if (!witness_) return;
+  if (const std::optional<Error> failure = witness_->failure()) throw *failure;
 }
 
 void MpiEngine::start(const std::shared_ptr<MpiOperation>& operation) {
@@ -58,12 +71,15 @@ void MpiEngine::start(const std::shared_ptr<MpiOperation>& operation) {
 void MpiEngine::wait(MpiOperation& operation, const std::vector<int>& members,
                      std::chrono::milliseconds deadline) {
   check_usable(operation.label());
-  const auto until = steady_clock::now() + deadline;
+  const activity::Operation waiting(activity::Kind::ranks, operation.label());
+  auto until = steady_clock::now() + deadline;
   Backoff backoff;
   try {
     while (!poll(operation)) {
       drive_started();
-      if (steady_clock::now() >= until) throw_timeout(operation, members, deadline);
+      throw_known_failure();
+      if (steady_clock::now() >= until)
+        until = steady_clock::now() + extend_or_throw(operation, members, deadline);
       backoff.pause();
     }
   } catch (const Error& error) {
@@ -91,21 +107,34 @@ void MpiEngine::drive_started() {
 
 void MpiEngine::give_up(MpiOperation& operation, const std::string& why) noexcept {
   operation.cancel();
+  give_up_started(why);
+}
+
+void MpiEngine::give_up_started(const std::string& why) noexcept {
   for (const auto& started : started_) started->cancel();
   started_.clear();
   if (broken_by_.empty()) broken_by_ = why;
 }
 
-void MpiEngine::throw_timeout(MpiOperation& operation, const std::vector<int>& members,
-                              std::chrono::milliseconds deadline) {
-  const std::vector<int> awaited = operation.awaited();
+std::chrono::milliseconds MpiEngine::extend_or_throw(MpiOperation& operation, const std::vector<int>& members,
+                                                     std::chrono::milliseconds deadline) {
+  std::vector<int> awaited;
+  for (const int rank : operation.awaited()) awaited.push_back(members[static_cast<std::size_t>(rank)]);
+  std::string why = awaited.empty() ? std::string() : "no message came from " + names_of(awaited);
+  if (witness_) {
+    const RankWitness::Verdict verdict = witness_->judge(awaited, deadline);
+    if (verdict.extension.count() > 0) return verdict.extension;
+    throw_known_failure();
+    if (!verdict.text.empty()) why = "it waits for " + verdict.text;
+  }
   Error error(ErrorKind::timeout,
               fmt::format("\"{}\" did not end within {} s on {}", operation.label(),
                           static_cast<double>(deadline.count()) / 1000.0, here()),
-              awaited.empty() ? std::string() : "no message came from " + names_of(awaited, members),
-              "look at the logs of those ranks");
+              why, "look at the logs of those ranks");
   error.rank = rank_;
   if (static_cast<std::size_t>(rank_) < hosts_.size()) error.host = hosts_[static_cast<std::size_t>(rank_)];
+  const std::int64_t step = activity::snapshot(rank_).step;
+  if (step >= 0) error.step = step;
   throw error;
 }
 
@@ -115,13 +144,12 @@ std::string MpiEngine::here() const {
                                : fmt::format("rank {}", rank_);
 }
 
-std::string MpiEngine::names_of(const std::vector<int>& ranks, const std::vector<int>& members) const {
+std::string MpiEngine::names_of(const std::vector<int>& ranks_of_run) const {
   std::vector<std::string> names;
-  for (const int rank : ranks) {
-    const int in_run = members[static_cast<std::size_t>(rank)];
-    const auto place = static_cast<std::size_t>(in_run);
-    names.push_back(place < hosts_.size() ? fmt::format("rank {} on {}", in_run, hosts_[place])
-                                          : fmt::format("rank {}", in_run));
+  for (const int rank : ranks_of_run) {
+    const auto place = static_cast<std::size_t>(rank);
+    names.push_back(place < hosts_.size() ? fmt::format("rank {} on {}", rank, hosts_[place])
+                                          : fmt::format("rank {}", rank));
   }
   return fmt::format("{}", fmt::join(names, ", "));
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "parallel/communicator.h"
 #include "parallel/mpi/mpi_transfers.h"
 
 namespace shelfcast::parallel {
@@ -21,14 +22,18 @@ class MpiEngine {
   int rank() const { return rank_; }
   const std::vector<std::string>& hosts() const { return hosts_; }
 
-  // Throws Error(communication) when broken.
-  void check_usable(std::string_view label) const;
+  // Null: none. Waits look at it.
+  void set_witness(std::shared_ptr<RankWitness> witness) { witness_ = std::move(witness); }
+
+  // Throws Error(communication) when broken, and breaks with the witness's failure when it knows one.
+  void check_usable(std::string_view label);
   bool is_broken() const { return !broken_by_.empty(); }
 
   // Registers an operation, so that it advances whenever anyone waits; it is dropped when done.
   void start(const std::shared_ptr<MpiOperation>& operation);
   // Drives until `operation` is done. `members` are its group's ranks in the run. Throws Error(timeout)
-  // naming the label, this rank and host, and the ranks awaited; Error(communication).
+  // naming the label, this rank and host, and the ranks awaited, unless the witness extends the wait;
+  // Error(communication); the witness's failure.
   void wait(MpiOperation& operation, const std::vector<int>& members, std::chrono::milliseconds deadline);
   // Gives `operation` up and breaks the engine.
   void give_up(MpiOperation& operation, const std::string& why) noexcept;
@@ -38,15 +43,19 @@ class MpiEngine {
   bool poll(MpiOperation& operation) const;
   // Advances all that was started. Throws Error(communication) naming the operation that failed.
   void drive_started();
-  [[noreturn]] void throw_timeout(MpiOperation& operation, const std::vector<int>& members,
-                                  std::chrono::milliseconds deadline);
+  void give_up_started(const std::string& why) noexcept;
+  void throw_known_failure() const;
+  // The deadline has passed: returns what the witness adds to it, or throws Error(timeout).
+  std::chrono::milliseconds extend_or_throw(MpiOperation& operation, const std::vector<int>& members,
+                                            std::chrono::milliseconds deadline);
   std::string here() const;
-  std::string names_of(const std::vector<int>& ranks, const std::vector<int>& members) const;
+  std::string names_of(const std::vector<int>& ranks_of_run) const;
 
   int rank_ = 0;
   std::vector<std::string> hosts_;
   std::vector<std::shared_ptr<MpiOperation>> started_;
   std::string broken_by_;
+  std::shared_ptr<RankWitness> witness_;
 };
 
 }  // namespace shelfcast::parallel

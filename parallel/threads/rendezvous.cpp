@@ -4,9 +4,13 @@
 
 #include <algorithm>
 
+#include "base/activity.h"
 #include "base/log.h"
 
 namespace shelfcast::parallel {
+
+// A witness does not wake those who wait here: they look.
+constexpr std::chrono::milliseconds kLookAtWitness{50};
 
 enum class Stage { gathering, working, done };
 
@@ -105,32 +109,58 @@ void Rendezvous::work_for_all(const std::shared_ptr<Table>& table, const Meeting
   if (failed) std::rethrow_exception(failed);
 }
 
-void Rendezvous::wait(int rank, Table& table, std::chrono::milliseconds deadline, std::string_view label) {
-  const auto until = std::chrono::steady_clock::now() + deadline;
-  const int ours = members_[static_cast<std::size_t>(rank)];
+void Rendezvous::wait(int rank, Table& table, std::chrono::milliseconds deadline, std::string_view label,
+                      RankWitness* witness) {
+  const activity::Operation waiting(activity::Kind::ranks, label);
+  auto until = std::chrono::steady_clock::now() + deadline;
   std::unique_lock lock(run_->mutex_);
   while (table.stage != Stage::done) {
     if (table.stage == Stage::working) {
       run_->changed_.wait(lock);
       continue;
     }
+    // Before the run's own echo of it: it says more.
+    if (const auto failure = witness == nullptr ? std::nullopt : witness->failure()) throw *failure;
     if (run_->culprit_) throw failure_locked(rank, label);
     if (const std::optional<int> gone = departed_locked(table)) {
-      run_->fail_locked(ours, fmt::format("\"{}\" cannot end: rank {} has finished already", label, *gone));
+      run_->fail_locked(members_[static_cast<std::size_t>(rank)],
+                        fmt::format("\"{}\" cannot end: rank {} has finished already", label, *gone));
       throw Error(ErrorKind::communication, fmt::format("\"{}\" cannot end on rank {}", label, rank),
                   fmt::format("rank {} has finished already", *gone));
     }
-    if (run_->changed_.wait_until(lock, until) != std::cv_status::timeout || table.stage != Stage::gathering)
-      continue;
-    if (run_->culprit_) throw failure_locked(rank, label);
-    const std::string missing = missing_locked(table);
-    run_->fail_locked(ours,
-                      fmt::format("rank {} waited too long in \"{}\" for ranks {}", rank, label, missing));
-    throw Error(ErrorKind::timeout,
-                fmt::format("\"{}\" did not end within {} s on rank {}", label,
-                            static_cast<double>(deadline.count()) / 1000.0, rank),
-                "ranks that did not arrive: " + missing);
+    const auto look_again =
+        witness == nullptr ? until : std::min(until, std::chrono::steady_clock::now() + kLookAtWitness);
+    run_->changed_.wait_until(lock, look_again);
+    if (table.stage == Stage::gathering && !run_->culprit_ && std::chrono::steady_clock::now() >= until)
+      until = std::chrono::steady_clock::now() + extend_or_throw(rank, table, deadline, label, witness, lock);
   }
+}
+
+std::chrono::milliseconds Rendezvous::extend_or_throw(int rank, const Table& table,
+                                                      std::chrono::milliseconds deadline,
+                                                      std::string_view label, RankWitness* witness,
+                                                      std::unique_lock<std::mutex>& lock) {
+  const std::vector<int> missing = missing_locked(table);
+  std::string why = fmt::format("ranks that did not arrive: {}", fmt::join(missing, ", "));
+  const int ours = members_[static_cast<std::size_t>(rank)];
+  if (witness != nullptr) {
+    std::vector<int> awaited;
+    for (const int member : missing) awaited.push_back(members_[static_cast<std::size_t>(member)]);
+    lock.unlock();  // a judgement may take long
+    const RankWitness::Verdict verdict = witness->judge(awaited, deadline);
+    lock.lock();
+    if (verdict.extension.count() > 0 || table.stage != Stage::gathering || run_->culprit_)
+      return verdict.extension;
+    if (!verdict.text.empty()) why = fmt::format("it waits for {}", verdict.text);
+  }
+  run_->fail_locked(ours, fmt::format("rank {} waited too long in \"{}\": {}", rank, label, why));
+  Error error(ErrorKind::timeout,
+              fmt::format("\"{}\" did not end within {} s on rank {}", label,
+                          static_cast<double>(deadline.count()) / 1000.0, rank),
+              why);
+  error.host = log::identity().host;
+  if (const std::int64_t step = activity::snapshot(ours).step; step >= 0) error.step = step;
+  throw error;
 }
 
 void Rendezvous::abandon(int rank, Table& table, std::string_view label) noexcept {
@@ -161,11 +191,11 @@ std::optional<int> Rendezvous::departed_locked(const Table& table) const {
   return std::nullopt;
 }
 
-std::string Rendezvous::missing_locked(const Table& table) const {
-  std::vector<std::size_t> missing;
+std::vector<int> Rendezvous::missing_locked(const Table& table) const {
+  std::vector<int> missing;
   for (std::size_t i = 0; i < members_.size(); ++i)
-    if (!table.arrived[i]) missing.push_back(i);
-  return fmt::format("{}", fmt::join(missing, ", "));
+    if (!table.arrived[i]) missing.push_back(static_cast<int>(i));
+  return missing;
 }
 
 }  // namespace shelfcast::parallel

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "parallel/communicator.h"
 
 namespace shelfcast::parallel {
 
@@ -71,9 +72,11 @@ class Rendezvous {
   // Error(communication) when the run has failed or ranks disagree about the operation.
   std::shared_ptr<Table> arrive(int rank, std::uint64_t sequence, const Meeting& meeting,
                                 Contribution contribution, std::string_view label);
-  // Returns when the work of `table` is done. Throws Error(timeout) naming the ranks that are missing, and
-  // Error(communication) when the run fails meanwhile.
-  void wait(int rank, Table& table, std::chrono::milliseconds deadline, std::string_view label);
+  // Returns when the work of `table` is done. Throws Error(timeout) naming the ranks that are missing unless
+  // `witness` (may be null) extends the wait, Error(communication) when the run fails meanwhile, and the
+  // witness's failure.
+  void wait(int rank, Table& table, std::chrono::milliseconds deadline, std::string_view label,
+            RankWitness* witness);
   // Rank `rank` will not wait for `table` any more; its memory may vanish. Logs and fails the run when that
   // hurts.
   void abandon(int rank, Table& table, std::string_view label) noexcept;
@@ -88,7 +91,11 @@ class Rendezvous {
                     std::unique_lock<std::mutex>& lock);
   Error failure_locked(int rank, std::string_view label) const;
   std::optional<int> departed_locked(const Table& table) const;
-  std::string missing_locked(const Table& table) const;
+  std::vector<int> missing_locked(const Table& table) const;  // ranks of the group
+  // The deadline has passed: returns what the witness adds to it, or fails the run and throws Error(timeout).
+  std::chrono::milliseconds extend_or_throw(int rank, const Table& table, std::chrono::milliseconds deadline,
+                                            std::string_view label, RankWitness* witness,
+                                            std::unique_lock<std::mutex>& lock);
 
   std::shared_ptr<ThreadsRun> run_;
   std::vector<int> members_;

@@ -31,17 +31,27 @@ void copy_floats(const float* from, float* to, std::size_t count) {
   if (from != to && count > 0) std::memcpy(to, from, count * sizeof(float));
 }
 
+// What all communicators of one rank share, whatever they were split from. Used from that rank's thread only.
+struct RankState {
+  std::shared_ptr<RankWitness> witness;  // may be null
+};
+
 class ThreadsPending : public Pending {
  public:
   ThreadsPending(std::shared_ptr<Rendezvous> group, int rank, std::shared_ptr<Rendezvous::Table> table,
-                 std::chrono::milliseconds deadline, std::string_view label)
-      : group_(std::move(group)), rank_(rank), table_(std::move(table)), deadline_(deadline), label_(label) {}
+                 std::chrono::milliseconds deadline, std::string_view label, std::shared_ptr<RankState> state)
+      : group_(std::move(group)),
+        rank_(rank),
+        table_(std::move(table)),
+        deadline_(deadline),
+        label_(label),
+        state_(std::move(state)) {}
   ~ThreadsPending() override {
     if (table_) group_->abandon(rank_, *table_, label_);
   }
   void wait() override {
     if (!table_) return;
-    group_->wait(rank_, *table_, deadline_, label_);
+    group_->wait(rank_, *table_, deadline_, label_, state_->witness.get());
     table_.reset();
   }
 
@@ -51,12 +61,14 @@ class ThreadsPending : public Pending {
   std::shared_ptr<Rendezvous::Table> table_;  // null when done
   std::chrono::milliseconds deadline_;
   std::string label_;
+  std::shared_ptr<RankState> state_;
 };
 
 class ThreadsCommunicator : public Communicator {
  public:
-  ThreadsCommunicator(std::shared_ptr<Rendezvous> group, int rank, Deadlines deadlines)
-      : group_(std::move(group)), rank_(rank), deadlines_(deadlines) {}
+  ThreadsCommunicator(std::shared_ptr<Rendezvous> group, int rank, Deadlines deadlines,
+                      std::shared_ptr<RankState> state)
+      : group_(std::move(group)), rank_(rank), deadlines_(deadlines), state_(std::move(state)) {}
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(group_->members().size()); }
@@ -86,6 +98,7 @@ class ThreadsCommunicator : public Communicator {
     meet({"barrier", 0, [](Contributions) {}}, {}, label)->wait();
   }
   std::unique_ptr<Communicator> split(int color, int key) override;
+  void set_witness(std::shared_ptr<RankWitness> witness) override { state_->witness = std::move(witness); }
   void abort(const std::string& message) override {
     group_->run()->fail(group_->members()[static_cast<std::size_t>(rank_)], message);
   }
@@ -98,14 +111,17 @@ class ThreadsCommunicator : public Communicator {
   std::shared_ptr<Rendezvous> group_;
   int rank_;
   Deadlines deadlines_;
+  std::shared_ptr<RankState> state_;
   std::uint64_t calls_ = 0;
 };
 
 std::unique_ptr<Pending> ThreadsCommunicator::meet(const Meeting& meeting, Contribution contribution,
                                                    std::string_view label) {
+  if (state_->witness)
+    if (const std::optional<Error> failure = state_->witness->failure()) throw *failure;
   const auto deadline = calls_ == 0 ? deadlines_.start : deadlines_.step;
   auto table = group_->arrive(rank_, calls_++, meeting, contribution, label);
-  return std::make_unique<ThreadsPending>(group_, rank_, std::move(table), deadline, label);
+  return std::make_unique<ThreadsPending>(group_, rank_, std::move(table), deadline, label, state_);
 }
 
 template <typename T>
@@ -182,6 +198,7 @@ void ThreadsCommunicator::broadcast(std::span<float> values, int root, std::stri
 std::unique_ptr<Communicator> ThreadsCommunicator::split(int color, int key) {
   struct Wish {
     int color, key;
+    std::shared_ptr<RankState> state;
   };
   const auto work = [group = group_, deadlines = deadlines_](Contributions ranks) {
     const std::vector<const Wish*> wishes = inputs_of<Wish>(ranks);
@@ -194,11 +211,11 @@ std::unique_ptr<Communicator> ThreadsCommunicator::split(int color, int key) {
       for (const std::size_t old : old_ranks) members.push_back(group->members()[old]);
       const auto fresh = std::make_shared<Rendezvous>(group->run(), members);
       for (std::size_t i = 0; i < old_ranks.size(); ++i)
-        output_of<std::unique_ptr<Communicator>>(ranks[old_ranks[i]]) =
-            std::make_unique<ThreadsCommunicator>(fresh, static_cast<int>(i), deadlines);
+        output_of<std::unique_ptr<Communicator>>(ranks[old_ranks[i]]) = std::make_unique<ThreadsCommunicator>(
+            fresh, static_cast<int>(i), deadlines, wishes[old_ranks[i]]->state);
     }
   };
-  const Wish wish{color, key};
+  const Wish wish{color, key, state_};
   std::unique_ptr<Communicator> part;
   meet({"split", 0, work}, {&wish, &part}, "split")->wait();
   return part;
@@ -213,7 +230,8 @@ std::vector<std::unique_ptr<Communicator>> make_threads_world(const std::shared_
   const auto group = std::make_shared<Rendezvous>(run, members);
   std::vector<std::unique_ptr<Communicator>> world;
   for (int rank = 0; rank < ranks; ++rank)
-    world.push_back(std::make_unique<ThreadsCommunicator>(group, rank, deadlines));
+    world.push_back(
+        std::make_unique<ThreadsCommunicator>(group, rank, deadlines, std::make_shared<RankState>()));
   return world;
 }
 

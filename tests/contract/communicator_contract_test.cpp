@@ -1,6 +1,8 @@
 // What every back end of Communicator promises, checked the same way on each.
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -348,6 +350,105 @@ TEST_P(CommunicatorContract, ranks_that_disagree_about_a_size_get_an_error) {
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("loss"), std::string::npos) << error.what();
   }
+}
+
+// A witness that says what the test wants.
+class FakeWitness : public RankWitness {
+ public:
+  std::optional<Error> failure() const override {
+    if (std::chrono::steady_clock::now() < fails_at) return std::nullopt;
+    Error error(ErrorKind::communication, "rank 7 on n3 is gone");
+    error.rank = 7;
+    return error;
+  }
+  Verdict judge(std::span<const int> awaited, std::chrono::milliseconds) override {
+    judged.assign(awaited.begin(), awaited.end());
+    return verdict;
+  }
+
+  std::chrono::steady_clock::time_point fails_at = std::chrono::steady_clock::time_point::max();
+  Verdict verdict;
+  std::vector<int> judged;
+};
+
+TEST_P(CommunicatorContract, a_failure_the_witness_learns_of_ends_a_wait_long_before_its_deadline) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  const auto began = std::chrono::steady_clock::now();
+  try {
+    run([this](Communicator& ranks) {
+      ranks.barrier("begin");
+      const auto witness = std::make_shared<FakeWitness>();
+      ranks.set_witness(witness);
+      witness->fails_at = std::chrono::steady_clock::now() + 150ms;
+      if (ranks.rank() == size() - 1) return std::this_thread::sleep_for(500ms);
+      try {
+        ranks.barrier("never");
+        ADD_FAILURE() << "the wait ended well";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.problem(), "rank 7 on n3 is gone");
+        EXPECT_EQ(error.rank, 7);
+        EXPECT_THROW(ranks.barrier("next"), Error);
+        throw;
+      }
+    });
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("rank 7 on n3 is gone"), std::string::npos) << error.what();
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 15s);
+}
+
+TEST_P(CommunicatorContract,
+       a_failure_known_before_an_operation_keeps_it_from_starting_also_in_split_groups) {
+  if (size() == 1) GTEST_SKIP() << "a group of one waits for nobody";
+  run([](Communicator& ranks) {
+    const auto before = ranks.split(0, 0);
+    const auto witness = std::make_shared<FakeWitness>();
+    ranks.set_witness(witness);
+    const auto after = ranks.split(0, 0);
+    ranks.barrier("all are split");
+    witness->fails_at = std::chrono::steady_clock::now();
+    std::vector<float> values(3);
+    EXPECT_THROW(ranks.start_all_reduce(values, "bucket 0"), Error);
+    EXPECT_THROW(before->barrier("before"), Error);
+    EXPECT_THROW(after->barrier("after"), Error);
+  });
+}
+
+TEST_P(CommunicatorContract, a_wait_that_the_witness_extends_goes_on) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  run(
+      [this](Communicator& ranks) {
+        ranks.barrier("begin");
+        const auto witness = std::make_shared<FakeWitness>();
+        witness->verdict.extension = 20s;
+        ranks.set_witness(witness);
+        if (ranks.rank() == size() - 1) std::this_thread::sleep_for(600ms);
+        EXPECT_NO_THROW(ranks.barrier("slow"));
+        if (ranks.rank() != size() - 1) {
+          EXPECT_EQ(witness->judged, std::vector<int>{size() - 1});
+        }
+        ranks.set_witness(nullptr);
+        ranks.barrier("end");
+      },
+      {30'000ms, 200ms});
+}
+
+TEST_P(CommunicatorContract, a_timeout_says_what_the_witness_knows_of_the_awaited_ranks) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  const int late = size() - 1;
+  expect_timeout(GetParam(), late, "loss", [late](Communicator& ranks) {
+    const auto witness = std::make_shared<FakeWitness>();
+    witness->verdict.text = fmt::format("rank {} on n17: phase train", late);
+    ranks.set_witness(witness);
+    try {
+      ranks.barrier("loss");
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::timeout) {
+        EXPECT_NE(error.why().find(witness->verdict.text), std::string::npos) << error.what();
+      }
+      throw;
+    }
+  });
 }
 
 }  // namespace
