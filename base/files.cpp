@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/activity.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -39,6 +40,7 @@ class Descriptor {
 };
 
 Descriptor open_to_read(const fs::path& path) {
+  const activity::Operation watched(activity::Kind::file, path.native());
   const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (number < 0) throw io_error("cannot read " + path.string(), errno);
   return Descriptor(number);
@@ -54,6 +56,7 @@ std::size_t size_of_file(const Descriptor& file, const fs::path& path) {
 
 // Reads up to `size` bytes; returns 0 at the end of the file.
 std::size_t read_some(const Descriptor& file, char* to, std::size_t size, const fs::path& path) {
+  const activity::Operation watched(activity::Kind::file, path.native());
   while (true) {
     const ssize_t count = ::read(file.number(), to, size);
     if (count >= 0) return static_cast<std::size_t>(count);
@@ -64,6 +67,7 @@ std::size_t read_some(const Descriptor& file, char* to, std::size_t size, const 
 // Creates "<path>.partial-<pid>[-n]". The name is new even when a crashed process with our pid left one
 // behind, and when several threads write the same path.
 std::pair<int, fs::path> create_beside(const fs::path& path) {
+  const activity::Operation watched(activity::Kind::file, path.native());
   for (int attempt = 0; attempt < 1000; ++attempt) {
     fs::path name = path;
     name += fmt::format(".partial-{}", ::getpid());
@@ -75,10 +79,12 @@ std::pair<int, fs::path> create_beside(const fs::path& path) {
   throw io_error("cannot write " + path.string(), EEXIST, "remove the *.partial-* files beside it");
 }
 
-// Returns errno or 0.
-int write_all(int number, std::string_view bytes) {
+// In pieces, each of which a file system that works takes soon. Returns errno or 0.
+int write_all(int number, std::string_view bytes, const fs::path& path) {
+  constexpr std::size_t kPiece = std::size_t{16} << 20;
   while (!bytes.empty()) {
-    const ssize_t count = ::write(number, bytes.data(), bytes.size());
+    const activity::Operation watched(activity::Kind::file, path.native());
+    const ssize_t count = ::write(number, bytes.data(), std::min(bytes.size(), kPiece));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errno;
     bytes.remove_prefix(static_cast<std::size_t>(count));
@@ -88,6 +94,7 @@ int write_all(int number, std::string_view bytes) {
 
 // Makes the contents of a file or folder durable. Returns errno or 0.
 int flush_to_disk(const fs::path& path) {
+  const activity::Operation watched(activity::Kind::file, path.native());
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return errno;
   if (::fsync(file.number()) == 0) return 0;
@@ -160,12 +167,13 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::string_view bytes) {
   SHELFCAST_ASSERT(descriptor_ >= 0);
-  if (const int failed = write_all(descriptor_, bytes); failed != 0)
+  if (const int failed = write_all(descriptor_, bytes, path_); failed != 0)
     throw io_error("cannot write " + path_.string(), failed);
 }
 
 void AtomicFile::commit() {
   SHELFCAST_ASSERT(descriptor_ >= 0);
+  const activity::Operation watched(activity::Kind::file, path_.native());
   int failed = ::fsync(descriptor_) == 0 ? 0 : errno;
   // Network file systems may report a full disk only when the file is closed.
   if (::close(std::exchange(descriptor_, -1)) != 0 && failed == 0) failed = errno;

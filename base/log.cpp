@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/activity.h"
 #include "base/error.h"
 
 namespace shelfcast::log {
@@ -113,6 +114,7 @@ ThreadIdentity::ThreadIdentity(Identity identity)
 ThreadIdentity::~ThreadIdentity() { thread_identity = outer_; }
 
 void open_file(const std::filesystem::path& path) {
+  const activity::Operation watched(activity::Kind::file, path.native());
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file < 0) throw io_error("cannot write the log file " + path.string(), errno);
   close_file();

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/activity.h"
 #include "base/error.h"
 
 namespace shelfcast::data {
@@ -221,6 +222,7 @@ template <typename T>
 void write_list(const Hdf5Handle& file, const fs::path& path, const std::string& name,
                 std::span<const T> values) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path.native());
   const std::int64_t length = static_cast<std::int64_t>(values.size());
   make_groups_above(file.id(), name);
   Hdf5Handle dataset(H5Dcreate2(file.id(), name.c_str(), memory_type<T>(), space_of({&length, 1}).id(),
@@ -235,6 +237,7 @@ void write_list(const Hdf5Handle& file, const fs::path& path, const std::string&
 template <typename T>
 std::vector<T> read_list(const Hdf5Handle& file, const fs::path& path, const std::string& name) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path.native());
   const Hdf5Handle dataset = open_dataset(file, path, name);
   std::vector<T> values(static_cast<std::size_t>(length_of(dataset, path, name)));
   if (!values.empty() &&
@@ -256,6 +259,7 @@ Hdf5Handle& Hdf5Handle::operator=(Hdf5Handle&& other) noexcept {
 bool Hdf5Handle::close() noexcept {
   if (id_ < 0) return true;
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, "closing an HDF5 file");
   const hid_t id = std::exchange(id_, -1);
   switch (kind_) {
     case Closes::file:
@@ -279,6 +283,7 @@ bool Hdf5Handle::close() noexcept {
 Hdf5Dataset::Hdf5Dataset(Hdf5Handle handle, fs::path file, std::string name)
     : handle_(std::move(handle)), file_(std::move(file)), name_(std::move(name)) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, file_.native());
   const Hdf5Handle space(H5Dget_space(handle_.id()), Closes::space);
   std::array<hsize_t, 2> dims{};
   if (H5Sget_simple_extent_ndims(space.id()) != 2 ||
@@ -298,6 +303,7 @@ void Hdf5Dataset::read(const Rectangle& part, float* to, std::int64_t stride) co
                    part.first_column + part.columns <= columns_ && part.columns <= stride);
   if (part.rows == 0 || part.columns == 0) return;
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, file_.native());
   const Hdf5Handle space(H5Dget_space(handle_.id()), Closes::space);
   select(space, part);
   const Hdf5Handle memory = space_of(std::array{part.rows, stride});
@@ -311,6 +317,7 @@ void Hdf5Dataset::write(const Rectangle& part, const float* from) {
                    part.first_column + part.columns <= columns_);
   if (part.rows == 0 || part.columns == 0) return;
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, file_.native());
   const Hdf5Handle space(H5Dget_space(handle_.id()), Closes::space);
   select(space, part);
   const Hdf5Handle memory = space_of(std::array{part.rows, part.columns});
@@ -320,6 +327,7 @@ void Hdf5Dataset::write(const Rectangle& part, const float* from) {
 
 Hdf5File Hdf5File::open(const fs::path& path) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path.native());
   Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, file_access().id()), Closes::file);
   if (!file.valid()) fail_opening(path);
   return {std::move(file), path};
@@ -327,6 +335,7 @@ Hdf5File Hdf5File::open(const fs::path& path) {
 
 Hdf5File Hdf5File::create(const fs::path& path) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path.native());
   const Hdf5Handle creation = properties(H5P_FILE_CREATE);
   H5Pset_obj_track_times(creation.id(), false);
   Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.id(), file_access().id()), Closes::file);
@@ -336,6 +345,7 @@ Hdf5File Hdf5File::create(const fs::path& path) {
 
 bool Hdf5File::contains(const std::string& name) const {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1))
     if (H5Lexists(handle_.id(), name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
   return H5Lexists(handle_.id(), name.c_str(), H5P_DEFAULT) > 0;
@@ -343,6 +353,7 @@ bool Hdf5File::contains(const std::string& name) const {
 
 std::vector<std::string> Hdf5File::names(const std::string& group) const {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   std::vector<std::string> found;
   if (!contains(group)) return found;
   const Hdf5Handle opened(H5Gopen2(handle_.id(), group.c_str(), H5P_DEFAULT), Closes::group);
@@ -358,6 +369,7 @@ std::vector<std::string> Hdf5File::names(const std::string& group) const {
 
 Hdf5Dataset Hdf5File::dataset(const std::string& name) const {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   return {open_dataset(handle_, path_, name), path_, name};
 }
 
@@ -373,6 +385,7 @@ Hdf5Dataset Hdf5File::dataset(const std::string& name, std::int64_t rows, std::i
 
 Hdf5Dataset Hdf5File::create_dataset(const std::string& name, const PanelLayout& layout) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   const Hdf5Handle creation = dataset_properties();
   set_fill(creation.id(), layout.type);
   if (layout.chunk_rows > 0) {
@@ -437,6 +450,7 @@ void Hdf5File::write_strings(const std::string& name, std::span<const std::strin
   std::string packed(longest * values.size(), '\0');
   for (std::size_t i = 0; i < values.size(); ++i) values[i].copy(packed.data() + i * longest, longest);
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   const Hdf5Handle type = string_type(longest);
   const std::int64_t length = static_cast<std::int64_t>(values.size());
   make_groups_above(handle_.id(), name);
@@ -450,6 +464,7 @@ void Hdf5File::write_strings(const std::string& name, std::span<const std::strin
 
 std::vector<std::string> Hdf5File::read_strings(const std::string& name) const {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   const Hdf5Handle dataset = open_dataset(handle_, path_, name);
   const Hdf5Handle stored(H5Dget_type(dataset.id()), Closes::type);
   if (H5Tget_class(stored.id()) != H5T_STRING || H5Tis_variable_str(stored.id()) > 0)
@@ -470,6 +485,7 @@ std::vector<std::string> Hdf5File::read_strings(const std::string& name) const {
 
 void Hdf5File::set_attribute(const std::string& name, const std::string& value) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   const Hdf5Handle type = string_type(std::max<std::size_t>(1, value.size()));
   const Hdf5Handle space(H5Screate(H5S_SCALAR), Closes::space);
   const Hdf5Handle attribute(
@@ -480,6 +496,7 @@ void Hdf5File::set_attribute(const std::string& name, const std::string& value) 
 
 void Hdf5File::set_attribute(const std::string& name, std::int64_t value) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   const Hdf5Handle space(H5Screate(H5S_SCALAR), Closes::space);
   const Hdf5Handle attribute(
       H5Acreate2(handle_.id(), name.c_str(), H5T_STD_I64LE, space.id(), H5P_DEFAULT, H5P_DEFAULT),
@@ -489,6 +506,7 @@ void Hdf5File::set_attribute(const std::string& name, std::int64_t value) {
 
 std::optional<std::string> Hdf5File::text_attribute(const std::string& name) const {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   if (H5Aexists(handle_.id(), name.c_str()) <= 0) return std::nullopt;
   const Hdf5Handle attribute(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), Closes::attribute);
   const Hdf5Handle type(H5Aget_type(attribute.id()), Closes::type);
@@ -501,6 +519,7 @@ std::optional<std::string> Hdf5File::text_attribute(const std::string& name) con
 
 std::optional<std::int64_t> Hdf5File::integer_attribute(const std::string& name) const {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   if (H5Aexists(handle_.id(), name.c_str()) <= 0) return std::nullopt;
   const Hdf5Handle attribute(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), Closes::attribute);
   std::int64_t value = 0;
@@ -511,6 +530,7 @@ std::optional<std::int64_t> Hdf5File::integer_attribute(const std::string& name)
 void Hdf5File::create_virtual(const std::string& name, StoredType type, std::int64_t rows,
                               std::int64_t columns, std::span<const VirtualSource> sources) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   const Hdf5Handle creation = dataset_properties();
   set_fill(creation.id(), type);
   const Hdf5Handle space = space_of(std::array{rows, columns});
@@ -530,6 +550,7 @@ void Hdf5File::create_virtual(const std::string& name, StoredType type, std::int
 
 void Hdf5File::link_external(const std::string& name, const std::string& file) {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   if (H5Lcreate_external(file.c_str(), name.c_str(), handle_.id(), name.c_str(), link_properties().id(),
                          H5P_DEFAULT) < 0)
     fail_writing(path_, name);
@@ -537,6 +558,7 @@ void Hdf5File::link_external(const std::string& name, const std::string& file) {
 
 void Hdf5File::reserve_space() {
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   hsize_t size = 0;
   void* descriptor = nullptr;
   if (H5Fget_filesize(handle_.id(), &size) < 0 ||
@@ -551,6 +573,7 @@ void Hdf5File::reserve_space() {
 void Hdf5File::close() {
   if (!handle_.valid()) return;
   const Guard guard;
+  const activity::Operation watched(activity::Kind::file, path_.native());
   if (H5Fflush(handle_.id(), H5F_SCOPE_GLOBAL) < 0) fail_writing(path_, {});
   if (!handle_.close()) fail_writing(path_, {});
 }

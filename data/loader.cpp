@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/activity.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "data/chunk_buffer.h"
@@ -197,6 +198,7 @@ const Batch& Loader::next() {
   impl.changed.notify_all();
   if (impl.filled <= number && !impl.failure) {
     const auto began = Clock::now();
+    const activity::Operation watched(activity::Kind::other, "the loader");
     impl.changed.wait(lock, [&] { return impl.filled > number || impl.failure; });
     impl.waited += std::chrono::duration<double>(Clock::now() - began).count();
   }

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/activity.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -225,6 +226,7 @@ CheckpointWriter::~CheckpointWriter() {
 
 void CheckpointWriter::wait_until(const std::function<bool()>& done) {
   const auto started = Clock::now();
+  const activity::Operation watched(activity::Kind::other, "the checkpoint's writer");
   std::unique_lock lock(thread_->mutex);
   thread_->changed.wait(lock, [&] { return thread_->failure || done(); });
   blocked_ += seconds_since(started);

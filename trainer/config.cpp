@@ -63,6 +63,13 @@ void TrainConfig::validate() const {
 void ParallelConfig::validate() const {
   parallel::parse_backend(backend);
   require_at_least(bucket_mb, 1, "parallel.bucket_mb");
+  for (const auto& [value, field] :
+       {std::pair(start_deadline, "start_deadline"), std::pair(step_deadline, "step_deadline"),
+        std::pair(file_deadline, "file_deadline"), std::pair(heartbeat, "heartbeat"),
+        std::pair(warn_after, "warn_after")})
+    if (value.count() <= 0)
+      throw input_error(fmt::format("parallel.{} must be longer than nothing", field),
+                        fmt::format("it is {} ms", value.count()), "write a duration such as 30s");
   if (zero != 0)
     throw input_error(fmt::format("parallel.zero: stage {} is not available", zero), "",
                       "use 0, the only one this version has");

@@ -72,6 +72,9 @@ struct ParallelConfig {
   std::int64_t zero = 0;
   std::chrono::milliseconds start_deadline{900'000};
   std::chrono::milliseconds step_deadline{120'000};
+  std::chrono::milliseconds file_deadline{600'000};  // one operation of the file system
+  std::chrono::milliseconds heartbeat{1'000};        // how often every rank says what it does
+  std::chrono::milliseconds warn_after{30'000};      // a late rank or file system is warned about
 
   void validate() const;
 };

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/activity.h"
 #include "base/error.h"
 #include "base/files.h"
 
@@ -25,11 +26,13 @@ std::string lines_until(const std::filesystem::path& path, std::int64_t step) {
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
   if (std::filesystem::exists(path)) write_file_atomically(path, lines_until(path, step));
+  const activity::Operation watched(activity::Kind::file, path.native());
   file_.open(path, std::ios::app);
   if (!file_) throw io_error(fmt::format("cannot write {}", path.string()), errno);
 }
 
 void MetricsLog::write(const nlohmann::json& line) {
+  const activity::Operation watched(activity::Kind::file, path_.native());
   file_ << line.dump() << '\n' << std::flush;
   if (!file_) throw io_error(fmt::format("cannot write {}", path_.string()), errno);
 }

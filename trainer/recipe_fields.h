@@ -120,6 +120,9 @@ void visit(Visitor& v, ParallelConfig& c) {
   v("zero", c.zero);
   v("start_deadline", c.start_deadline);
   v("step_deadline", c.step_deadline);
+  v("file_deadline", c.file_deadline);
+  v("heartbeat", c.heartbeat);
+  v("warn_after", c.warn_after);
 }
 
 template <typename Visitor>

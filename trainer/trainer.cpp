@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/activity.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -248,11 +249,13 @@ double Run::accumulate_micro_batches(double& valid) {
     loss += sums.loss.item<double>();
     valid += sums.valid_targets;
     times_.compute += seconds_since(started);
+    activity::note_progress();
   }
   return loss;
 }
 
 StepSums Run::step() {
+  activity::enter_phase("train", state_.step + 1);
   double valid = 0;
   const double loss = accumulate_micro_batches(valid);
   sync_.finish();
@@ -356,6 +359,7 @@ void Run::log_step(const StepSums& sums) {
 // Whether the validation went through; not when somebody was asked to stop meanwhile.
 bool Run::validate() {
   if (validation_.empty()) return true;
+  activity::enter_phase("validate", state_.step);
   const auto started = Clock::now();
   const std::optional<double> loss = validation_.loss(
       *model_, [this] { return stop_requested(); }, communicator_);
@@ -382,6 +386,7 @@ bool Run::validate() {
 void Run::save() {
   if (saved_step_ == state_.step) return;
   saved_step_ = state_.step;
+  activity::enter_phase("save", state_.step);
   finish_checkpoint();
   writer_.start({state_, optimizer_->steps(), to_yaml(recipe_), bit_conditions(recipe_, communicator_)});
 }
@@ -439,6 +444,7 @@ TrainResult Run::loop() {
     progress.update(state_.step,
                     note_ + (state_.best_step < 0 ? "" : fmt::format("  best {:.4f}", state_.best_metric)));
   }
+  activity::enter_phase("end", state_.step);
   finish_checkpoint();
   progress.finish();
   if (request_) request_->remove();

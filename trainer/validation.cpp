@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "base/activity.h"
 #include "base/error.h"
 #include "trainer/model_inputs.h"
 
@@ -33,6 +34,7 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
       sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
       sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
     }
+    activity::note_progress();
     double stop = stop_requested() ? 1.0 : 0.0;
     communicator.all_reduce(std::span(&stop, 1), parallel::ReduceOp::max, "stop during validation");
     if (stop > 0) return std::nullopt;

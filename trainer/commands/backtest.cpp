@@ -2,12 +2,14 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/activity.h"
 #include "base/log.h"
 #include "eval/backtest.h"
 #include "trainer/commands/commands.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/trained_run.h"
+#include "trainer/watched.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -66,12 +68,15 @@ void run(const BacktestCommand& options, parallel::Launch& launch) {
   // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
   const std::int64_t validate_end = corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until);
   ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
-  const eval::BacktestResult result =
-      eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster}, validate_end, *world);
-  if (world->rank() != 0) return;
-  eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
-  log::all(table(result) + verdicts(result) +
-           "report: " + (trained.folder.backtest() / "report.html").string());
+  run_watched(parallel, *world, [&] {
+    activity::enter_phase("backtest");
+    const eval::BacktestResult result =
+        eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster}, validate_end, *world);
+    if (world->rank() != 0) return;
+    eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
+    log::all(table(result) + verdicts(result) +
+             "report: " + (trained.folder.backtest() / "report.html").string());
+  });
 }
 
 }  // namespace shelfcast::trainer

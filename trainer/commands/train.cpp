@@ -6,6 +6,7 @@
 #include "trainer/commands/commands.h"
 #include "trainer/recipe.h"
 #include "trainer/trainer.h"
+#include "trainer/watched.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -34,7 +35,8 @@ void run(const TrainCommand& options, parallel::Launch& launch) {
                                   {recipe.parallel.start_deadline, recipe.parallel.step_deadline});
   TrainOptions train_options{.resume = options.resume, .stop_after = {}};
   if (options.stop_after > 0) train_options.stop_after = options.stop_after;
-  log::all(describe(train(recipe, train_options, *world), recipe));
+  run_watched(recipe.parallel, *world,
+              [&] { log::all(describe(train(recipe, train_options, *world), recipe)); });
 }
 
 }  // namespace shelfcast::trainer
