@@ -13,7 +13,7 @@ namespace shelfcast::trainer {
 namespace {
 
 constexpr double kNoticeable = 1.3;  // times the median before a rank is called slow
-constexpr double kShortest = 0.05;   // seconds between reports below which ratios mean nothing
+constexpr double kShortest = 1.0;    // busy seconds between reports below which ratios mean little
 
 using Field = double RankTimes::*;
 constexpr std::array<std::pair<const char*, Field>, 4> kFields = {{{"load", &RankTimes::load},

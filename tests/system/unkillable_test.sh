@@ -15,13 +15,22 @@ backtest: {origins: 2, stride: 7, horizon: 7, batch: 16}
 Y
 
 newest() { find runs/killed/checkpoints -maxdepth 1 -regex '.*/[0-9]+' -printf '%f\n' 2>/dev/null | sort -n | tail -1; }
+# Ranks and their mpirun; the ranks alone.
 ranks_of() { pgrep -f -- "--resume auto --set run.dir=runs/killed$" || true; }
+engines() {
+  local pid
+  for pid in $(ranks_of); do
+    [[ $(cat "/proc/$pid/comm" 2>/dev/null) == shelfcast-engi* ]] && echo "$pid"
+  done
+  return 0
+}
 
 landed=0 while_saving=0 last=0
 for ((kill_number = 0; kill_number < kills; ++kill_number)); do
   ranks 2 "$bin/shelfcast" train r.yaml --resume auto --set run.dir=runs/killed >out.txt 2>&1 &
   run=$!
-  # Every fourth kill waits for a checkpoint in the making; the others come up to a second after the first sign of life.
+  for ((i = 0; i < 200; ++i)); do [[ -n $(engines) ]] && break || sleep 0.01; done
+  # Every fourth kill waits for a checkpoint in the making; the others come within 1.2 seconds, starting included.
   if ((kill_number % 4 == 0)); then
     for ((i = 0; i < 3000; ++i)); do
       compgen -G "runs/killed/checkpoints/*.partial" >/dev/null && break
@@ -29,11 +38,10 @@ for ((kill_number = 0; kill_number < kills; ++kill_number)); do
     done
     compgen -G "runs/killed/checkpoints/*.partial" >/dev/null && ((++while_saving))
   else
-    sleep "$(printf '0.%03d' $((RANDOM % 1000)))"
-    ((RANDOM % 2)) && sleep "0.$((RANDOM % 10))"
+    milliseconds=$((RANDOM % 1200))
+    sleep "$((milliseconds / 1000)).$(printf '%03d' $((milliseconds % 1000)))"
   fi
-  # The engines, not mpirun, whose command line looks the same.
-  mapfile -t victims < <(for pid in $(ranks_of); do [[ $(<"/proc/$pid/comm") == shelfcast-engi* ]] && echo "$pid"; done 2>/dev/null)
+  mapfile -t victims < <(engines)
   if ((${#victims[@]})); then
     kill -9 "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null && ((++landed))
     code=0
