@@ -42,9 +42,8 @@ struct HeartbeatOptions {
 // It is the witness of the communicator's waits:
 //
 // - a process that ends without a goodbye (killed, exit(), crash) becomes the run's failure at once;
-// - a wait whose deadline passes ends in Error(timeout) that says what the awaited ranks are doing, or is
-// extended
-//   while they make progress;
+// - a wait whose deadline passes is extended while the awaited ranks make progress, and otherwise ends in
+//   Error(timeout) that says what they are doing;
 // - a file operation that does not come back ends this process and fails the run, since a thread inside the
 //   kernel cannot throw.
 //
