@@ -9,3 +9,7 @@ echo "== loader"
 build/bin/bench_loader "$folder/loader" 4000000
 echo "== scorer against LibTorch, one thread"
 build/bin/bench_scorer 1
+echo "== the trainer beside the model"
+build/bin/bench_trainer optimizer
+build/bin/bench_trainer checkpoint "$folder/checkpoints"
+build/bin/bench_trainer overhead "$folder/overhead"

@@ -76,6 +76,11 @@ void add_train(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"auto"}));
   train->add_option("--stop-after", command->stop_after, "Save and leave after this step, as a signal would")
       ->check(CLI::PositiveNumber);
+  auto* const check = train->add_flag("--check", command->check,
+                                      "Tell shapes, steps, parameters and memory of the run, and leave");
+  train->add_option("--ranks", command->ranks, "With --check: for so many ranks")
+      ->check(CLI::PositiveNumber)
+      ->needs(check);
   train->add_flag("--print-recipe", command->print_recipe, "Print the resolved recipe and leave");
   train->callback([&chosen, command = command, train = train, resume] {
     if (train->count("--resume") > 0)

@@ -77,6 +77,16 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   return plan;
 }
 
+void check_ranks(const Recipe& recipe, const DataPlan& plan, int ranks) {
+  if (plan.train_space.windows() < ranks)
+    throw input_error(fmt::format("{} ranks for {} training windows", ranks, plan.train_space.windows()),
+                      "every rank needs at least one", "use fewer ranks or a larger corpus");
+  if (recipe.train.batch < ranks)
+    throw input_error(fmt::format("train.batch {} is smaller than the {} ranks", recipe.train.batch, ranks),
+                      "every rank needs at least one window of each batch",
+                      "raise train.batch or use fewer ranks");
+}
+
 Recipe with_dates(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus) {
   Recipe dated = recipe;
   dated.data.train_until = corpus.info().axis.date_of(plan.train_end);

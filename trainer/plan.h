@@ -28,6 +28,9 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus);
 std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first,
                                          std::int64_t end, std::int64_t horizon, std::int64_t count);
 
+// Throws Error(input) when there are too few windows for so many ranks.
+void check_ranks(const Recipe& recipe, const DataPlan& plan, int ranks);
+
 // The recipe with the plan's dates written out, so that a corpus that grows later does not move a run's
 // cut-offs.
 Recipe with_dates(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus);

@@ -45,16 +45,6 @@ std::int64_t share(std::int64_t value, parallel::Communicator& communicator, std
   return slot;
 }
 
-void check_ranks(const Recipe& recipe, const DataPlan& plan, int ranks) {
-  if (plan.train_space.windows() < ranks)
-    throw input_error(fmt::format("{} ranks for {} training windows", ranks, plan.train_space.windows()),
-                      "every rank needs at least one", "use fewer ranks or a larger corpus");
-  if (recipe.train.batch < ranks)
-    throw input_error(fmt::format("train.batch {} is smaller than the {} ranks", recipe.train.batch, ranks),
-                      "every rank needs at least one window of each batch",
-                      "raise train.batch or use fewer ranks");
-}
-
 // What one optimizer step did, summed over ranks.
 struct StepSums {
   double loss = 0;    // mean over valid targets
@@ -348,6 +338,7 @@ void Run::log_step(const StepSums& sums) {
          {"windows_per_second", speed},
          {"seconds", ranks.summary()},
          {"memory_bytes", memory_use().resident_bytes},
+         {"peak_memory_bytes", memory_use().peak_bytes},
          {"time",
           std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}});
   logged_at_ = Clock::now();

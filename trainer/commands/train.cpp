@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "trainer/commands/commands.h"
 #include "trainer/recipe.h"
+#include "trainer/requirements.h"
 #include "trainer/trainer.h"
 #include "trainer/watched.h"
 
@@ -29,6 +30,12 @@ void run(const TrainCommand& options, parallel::Launch& launch) {
   const Recipe recipe = read_recipe(options.recipe, options.overrides);
   if (options.print_recipe) {
     if (log::identity().rank == 0) std::fputs(to_yaml(recipe).c_str(), stdout);
+    return;
+  }
+  if (options.check) {
+    const int ranks = options.ranks > 0 ? static_cast<int>(options.ranks) : log::identity().size;
+    // Nothing is shared, so one rank answers for all.
+    if (log::identity().rank == 0) log::all(describe(estimate_requirements(recipe, ranks), recipe));
     return;
   }
   const auto world = launch.world(parallel::parse_backend(recipe.parallel.backend),

@@ -1,0 +1,285 @@
+// What the trainer costs beside the model: the optimizer's pass, checkpoints in the background, resume, its
+// own overhead.
+//   bench_trainer optimizer            AdamW with clearing against torch's fused one, and against the
+//   memory's bandwidth bench_trainer checkpoint FOLDER    bolt-base (200 M parameters): blocked, written,
+//   training meanwhile; then resume bench_trainer overhead FOLDER      a step's time that is neither the
+//   model's nor the loader's
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "data/corpus_writer.h"
+#include "models/threads.h"
+#include "parallel/flat_buffers.h"
+#include "trainer/checkpoint_writer.h"
+#include "trainer/model_inputs.h"
+#include "trainer/optimizer.h"
+#include "trainer/trainer.h"
+
+namespace {
+
+using namespace shelfcast;
+using Clock = std::chrono::steady_clock;
+
+double seconds_of(const std::function<void()>& work) {
+  const auto began = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+data::FeatureSpec demand_alone() {
+  data::FeatureSpec spec;
+  spec.context = 512;
+  spec.horizon = 64;
+  return spec;
+}
+
+std::vector<parallel::FlatParameter> flat(const models::DemandModel& model) {
+  std::vector<parallel::FlatParameter> result;
+  for (const models::Parameter& parameter : model.parameters())
+    result.push_back({parameter.name, parameter.tensor, 1.0, parameter.decay});
+  return result;
+}
+
+// A model with its buffers and optimizer, trained on noise.
+struct Training {
+  explicit Training(const std::string& tower)
+      : Training(std::make_unique<models::DemandModel>(make_config(tower), 1)) {}
+  explicit Training(std::unique_ptr<models::DemandModel> given)
+      : model(std::move(given)), buffers(flat(*model)), optimizer(trainer::make_optimizer({}, buffers)) {
+    batch.resize(demand_alone(), 2);
+    RandomStream random(3);
+    for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
+    for (float& value : batch.target_bh) value = static_cast<float>(random.poisson(4.0));
+    std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
+  }
+
+  static models::DemandModelConfig make_config(const std::string& tower) {
+    models::ModelConfig config;
+    config.tower = tower;
+    return trainer::make_model_config(config, demand_alone());
+  }
+  void forward_and_backward() {
+    const models::DropoutKeys keys{1, step++, batch.sample_b};
+    const data::FeatureSpec spec = demand_alone();
+    models::loss_sums(model->forward(trainer::make_inputs(batch, spec), &keys),
+                      trainer::make_targets(batch, spec), model->config())
+        .loss.backward();
+  }
+  std::vector<trainer::FlatState> state() const {
+    std::vector<trainer::FlatState> all;
+    for (const trainer::OptimizerState& part : optimizer->state())
+      all.push_back({part.name,
+                     {part.values.mutable_data_ptr<float>(), static_cast<std::size_t>(part.values.numel())}});
+    return all;
+  }
+  trainer::CheckpointSource source() const {
+    const auto write_model = [this](const std::filesystem::path& folder, std::span<const float> copy) {
+      std::vector<models::Parameter> values;
+      for (auto range = buffers.ranges().rbegin(); range != buffers.ranges().rend(); ++range)
+        values.push_back(
+            {range->name,
+             at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat),
+             range->decay});
+      model->save(folder, values);
+    };
+    return {buffers.ranges(),
+            {buffers.values().const_data_ptr<float>(), static_cast<std::size_t>(buffers.elements())},
+            state(),
+            write_model};
+  }
+
+  std::unique_ptr<models::DemandModel> model;
+  parallel::FlatBuffers buffers;
+  std::unique_ptr<trainer::Optimizer> optimizer;
+  data::Batch batch;
+  std::int64_t step = 0;
+};
+
+// --- optimizer
+// ---------------------------------------------------------------------------------------------------------
+
+// Bytes a second that a pass over `array` moves which reads and writes every element once.
+double bandwidth(at::Tensor array) {
+  float* const values = array.mutable_data_ptr<float>();
+  constexpr std::int64_t kPiece = 16384;
+  const double seconds = seconds_of([&] {
+    models::parallel_for(array.numel() / kPiece, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin * kPiece; i < end * kPiece; ++i) values[i] = values[i] * 0.999F + 1e-3F;
+    });
+  });
+  return 2.0 * static_cast<double>(array.nbytes()) / seconds;
+}
+
+void bench_optimizer() {
+  Training ours("bolt-base"), peer("bolt-base");
+  // The peer's tensors lie as PyTorch allocates them, one by one.
+  std::vector<at::Tensor> values, gradients, first, second, steps, none;
+  for (const at::Tensor& tensor : peer.buffers.tensors()) {
+    values.push_back(tensor.detach().clone());
+    gradients.push_back(at::full_like(values.back(), 1e-3));
+    first.push_back(at::zeros_like(values.back()));
+    second.push_back(at::zeros_like(values.back()));
+    steps.push_back(at::ones({}));
+  }
+  const at::Tensor scratch = at::ones({ours.buffers.elements()});
+  const double bytes = 32.0 * static_cast<double>(ours.buffers.elements());  // four arrays read, four written
+  std::vector<double> ours_seconds, peer_seconds, peak;
+  for (int round = 0; round < 9; ++round) {
+    ours.buffers.gradients().fill_(1e-3);
+    for (const at::Tensor& gradient : gradients) gradient.fill_(1e-3);
+    peak.push_back(bandwidth(scratch));
+    ours_seconds.push_back(seconds_of([&] { ours.optimizer->step(1e-3, 1.0); }));
+    peer_seconds.push_back(seconds_of([&] {
+      at::_fused_adamw_(values, gradients, first, second, none, steps, 1e-3, 0.9, 0.999, 0.01, 1e-8, false,
+                        false);
+      for (const at::Tensor& gradient : gradients) gradient.zero_();
+    }));
+  }
+  const double own = bytes / median(ours_seconds);
+  fmt::print("{:.1f} M parameters, {} threads, medians of 9\n",
+             static_cast<double>(ours.buffers.elements()) / 1e6, at::get_num_threads());
+  fmt::print("memory bandwidth (read and write in place)  {:.2f} GB/s\n", median(peak) / 1e9);
+  fmt::print("AdamW with clearing   {:.1f} ms, {:.2f} GB/s, {:.0f} % of the bandwidth\n",
+             1e3 * median(ours_seconds), own / 1e9, 100 * own / median(peak));
+  fmt::print("torch fused + zero_   {:.1f} ms, {:.2f} times ours\n", 1e3 * median(peer_seconds),
+             median(peer_seconds) / median(ours_seconds));
+}
+
+// --- checkpoint and resume
+// ----------------------------------------------------------------------------------------------
+
+void bench_checkpoint(const std::filesystem::path& folder) {
+  const trainer::Checkpoints checkpoints(folder);
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  {
+    Training training("bolt-base");
+    const auto train_step = [&] {
+      training.forward_and_backward();
+      training.optimizer->step(1e-4, 1e-2);
+    };
+    std::vector<double> usual;
+    for (int i = 0; i < 5; ++i) usual.push_back(seconds_of(train_step));
+    fmt::print("step without a checkpoint {:.2f} s\n", median(usual));
+    trainer::CheckpointWriter writer(checkpoints, training.source(), 0, 1, 2);
+    for (std::int64_t number = 1; number <= 3; ++number) {
+      const trainer::CheckpointWriter::Times before = writer.times();
+      trainer::CheckpointNotes notes;
+      notes.state.step = number;
+      std::vector<double> meanwhile;
+      writer.start(notes);
+      do {
+        meanwhile.push_back(seconds_of([&] {
+          training.forward_and_backward();
+          writer.finish_copy();
+          training.optimizer->step(1e-4, 1e-2);
+        }));
+      } while (!writer.part_written());
+      writer.commit();
+      while (writer.times().write == before.write) meanwhile.push_back(seconds_of(train_step));
+      writer.wait_until_committed();
+      const trainer::CheckpointWriter::Times after = writer.times();
+      const double write = after.write - before.write, blocked = after.blocked - before.blocked;
+      fmt::print(
+          "checkpoint {}: copied in {:.2f} s, written in {:.2f} s, training blocked for {:.1f} ms ({:.2f} % "
+          "of writing), "
+          "steps meanwhile {:.2f} s ({:.2f} times as long)\n",
+          number, after.copy - before.copy, write, 1e3 * blocked, 100 * blocked / write, median(meanwhile),
+          median(meanwhile) / median(usual));
+    }
+  }
+  std::uintmax_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(checkpoints.path_of(3)))
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  std::vector<double> resume;
+  for (int round = 0; round < 3; ++round)
+    resume.push_back(seconds_of([&] {
+      const std::int64_t step = checkpoints.newest_valid().value();
+      Training again(
+          std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(step))));
+      again.optimizer->set_steps(checkpoints.read_optimizer(step, again.buffers.ranges(), again.state()));
+    }));
+  fmt::print("resume from {:.2f} GB, checksums included: {:.2f} s (median of 3)\n",
+             static_cast<double>(bytes) / 1e9, median(resume));
+}
+
+// --- overhead
+// ------------------------------------------------------------------------------------------------------------
+
+void bench_overhead(const std::filesystem::path& folder) {
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  data::CorpusInfo info;
+  info.axis.start = *parse_date("2011-01-29");
+  info.steps = info.demand_end = 200;
+  data::SeriesTable table;
+  for (std::int64_t i = 0; i < 64; ++i) table.names.push_back(fmt::format("series {}", i));
+  {
+    data::CorpusWriter writer(folder / "noise.corpus", info, table);
+    RandomStream random(1);
+    std::vector<float> row(200);
+    for (std::int64_t i = 0; i < 64; ++i) {
+      for (float& value : row) value = static_cast<float>(random.poisson(4.0));
+      writer.append(1, row, {});
+    }
+    writer.finish();
+  }
+  const trainer::Recipe recipe = trainer::parse_recipe(
+      "data: {context: 14, horizon: 7}\n"
+      "model: {tower: bolt-nano, patch: 7, heads: {quantiles: [0.5]}}\n"
+      "train: {steps: 6000, batch: 1, micro_batch: 1, validate_every: 100000, validate_windows: 1, "
+      "checkpoint_every: 100000, "
+      "log_every: 1000}\n"
+      "backtest: {origins: 2, stride: 7, horizon: 7}\n",
+      "bench", {"data.corpus=" + (folder / "noise.corpus").string(), "run.dir=" + (folder / "run").string()});
+  const auto single = parallel::make_single();
+  trainer::train(recipe, {}, *single);
+  std::ifstream metrics(folder / "run" / "metrics.jsonl");
+  std::vector<double> overheads, wholes;
+  for (std::string text; std::getline(metrics, text);) {
+    const nlohmann::json line = nlohmann::json::parse(text);
+    if (!line.contains("windows_per_second")) continue;
+    const double whole = 1.0 / line.at("windows_per_second").get<double>();
+    const nlohmann::json& seconds = line.at("seconds");
+    const double outside =
+        (seconds.at("compute").at("max").get<double>() + seconds.at("load").at("max").get<double>()) / 1000;
+    overheads.push_back(whole - outside);
+    wholes.push_back(whole);
+  }
+  fmt::print("step {:.0f} us, of which the trainer's own {:.0f} us (median of {} thousands of steps)\n",
+             1e6 * median(wholes), 1e6 * median(overheads), overheads.size());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  try {
+    at::set_num_threads(2);
+    if (what == "optimizer" && argc == 2) return bench_optimizer(), 0;
+    if (what == "checkpoint" && argc == 3) return bench_checkpoint(argv[2]), 0;
+    if (what == "overhead" && argc == 3) return bench_overhead(argv[2]), 0;
+  } catch (const Error& error) {
+    fmt::print(stderr, "bench_trainer: {}\n", error.what());
+    return 1;
+  }
+  fmt::print(stderr, "usage: bench_trainer optimizer | checkpoint FOLDER | overhead FOLDER\n");
+  return 2;
+}

@@ -1,0 +1,37 @@
+// What a run would need, told before anything is spent: `shelfcast train RECIPE --check --ranks 64`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "trainer/recipe.h"
+
+namespace shelfcast::trainer {
+
+struct Requirements {
+  int ranks = 1;
+  // Work.
+  std::int64_t training_windows = 0, validation_windows = 0;
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t windows_per_rank = 0;  // of a step, on the rank with most
+  std::int64_t micro_batches = 0;     // of a step
+  double bytes_read_per_epoch = 0;    // by each rank, at most
+  // Model.
+  std::int64_t trainable = 0, frozen = 0;                                 // parameters
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes;  // of one micro-batch
+  // Memory of rank 0, which needs most: bytes by cause, and what they add up to.
+  std::vector<std::pair<std::string, std::int64_t>> memory;
+  std::int64_t memory_total() const;
+};
+
+// Makes the plan and the model as training would and runs forward and backward on two small micro-batches,
+// from which the memory of the recipe's own follows: it grows in proportion. Leaves no folder. Throws what
+// training would throw for this recipe on `ranks` ranks.
+Requirements estimate_requirements(const Recipe& recipe, int ranks);
+
+// The same for people.
+std::string describe(const Requirements& needs, const Recipe& recipe);
+
+}  // namespace shelfcast::trainer
