@@ -132,6 +132,9 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   const std::int64_t moments = recipe.train.optimizer.name == "adamw" ? 2
                                : recipe.train.optimizer.momentum > 0  ? 1
                                                                       : 0;
+  const std::int64_t activations = predicted_activations(model, plan.features, windows);
+  // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
+  const std::int64_t program = memory_use().resident_bytes - weights - trained;
   needs.memory = {
       {"program and corpus tables", program},
       {"weights", weights},
