@@ -165,11 +165,12 @@ std::string describe(const Requirements& needs, const Recipe& recipe) {
   text += fmt::format("\nparameters  {:.2f} M trained, {:.2f} M not\n",
                       static_cast<double>(needs.trainable) / 1e6, static_cast<double>(needs.frozen) / 1e6);
   text += fmt::format("reading     at most {} an epoch and rank\n", format_bytes(needs.bytes_read_per_epoch));
-  text += "memory of rank 0\n";
-  for (const auto& [cause, bytes] : needs.memory)
-    text += fmt::format("  {:<26}{:>10}\n", cause, format_bytes(static_cast<double>(bytes)));
-  return text +
-         fmt::format("  {:<26}{:>10}", "together", format_bytes(static_cast<double>(needs.memory_total())));
+  text += "memory of rank 0, MB\n";
+  const auto line = [](const std::string& cause, std::int64_t bytes) {
+    return fmt::format("  {:<26}{:>8.0f}", cause, static_cast<double>(bytes) / 1e6);
+  };
+  for (const auto& [cause, bytes] : needs.memory) text += line(cause, bytes) + "\n";
+  return text + line("together", needs.memory_total());
 }
 
 }  // namespace shelfcast::trainer

@@ -72,6 +72,7 @@ class Run {
   bool stop_requested();
   StepSums step();
   double accumulate_micro_batches(double& valid);
+  double forward_and_backward(data::Batch& batch, bool last, double& valid);
   void update_weights(const StepSums& sums);
   void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
@@ -221,6 +222,17 @@ void Run::start_loader() {
 
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
 
+double Run::forward_and_backward(data::Batch& batch, bool last, double& valid) {
+  const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
+  const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
+  const models::LossSums sums =
+      models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());
+  if (last) sync_.arm();
+  sums.loss.backward();
+  valid += sums.valid_targets;
+  return sums.loss.item<double>();
+}
+
 // Forward and backward of this rank's slice; returns the summed loss and adds up the valid targets.
 double Run::accumulate_micro_batches(double& valid) {
   double loss = 0;
@@ -230,14 +242,8 @@ double Run::accumulate_micro_batches(double& valid) {
     auto& batch = const_cast<data::Batch&>(loader_->next());
     samples_.add(batch);
     const auto started = Clock::now();
-    const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
-    const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
-    const models::LossSums sums =
-        models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());
-    if (micro + 1 == loader_->micro_batches()) sync_.arm();
-    sums.loss.backward();
-    loss += sums.loss.item<double>();
-    valid += sums.valid_targets;
+    const bool last = micro + 1 == loader_->micro_batches();
+    loss += forward_and_backward(batch, last, valid);
     times_.compute += seconds_since(started);
     activity::note_progress();
   }
