@@ -12,7 +12,7 @@ PROGRAMS := shelfcast shelfcast-score shelfcast_gpu
 CONFIGURE = scripts/configure.sh release $(if $(CI),-DSHELFCAST_WERROR=ON)
 export GPU JOBS
 
-.PHONY: help build demo test bench lint format install clean packages packages-check build-tests
+.PHONY: help build demo test bench sanitize lint format install clean packages packages-check build-tests
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /  make \1\t/' | expand -t 18
@@ -42,6 +42,10 @@ bench: packages-check ## the benchmarks of bench/README.md
 	@$(CONFIGURE) -DSHELFCAST_BENCH=ON
 	@cmake --build build -j $(JOBS)
 	@bench/run.sh
+
+sanitize: packages-check ## tests under the thread sanitizer, then under the address and undefined-behaviour sanitizers
+	@scripts/sanitize.sh thread
+	@scripts/sanitize.sh address
 
 lint: packages-check ## formatting, clang-tidy, cppcheck
 	@scripts/lint.sh
