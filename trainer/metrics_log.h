@@ -7,10 +7,10 @@
 
 namespace shelfcast::trainer {
 
-// Keys of a training line: step, epoch, loss (mean over the steps since the last line), learning_rate,
-// gradient_norm, windows_per_second (all ranks), load_seconds, compute_seconds, wait_seconds (rank 0, since
-// the last line), memory_bytes, time (Unix seconds). Keys of a validation line: step, validation_loss,
-// best_step, time.
+// Keys of a training line: step, epoch, loss (mean over the good steps since the last line), learning_rate,
+// gradient_norm, skipped (bad steps so far), windows_per_second (all ranks), seconds (load, compute, wait,
+// save over the ranks; StragglerReport), memory_bytes and peak_memory_bytes (rank 0), time (Unix seconds).
+// Keys of a validation line: step, validation_loss, best_step, validation_seconds.
 class MetricsLog {
  public:
   // Opens for appending. Lines of steps after `step` (written by a run that died before its next checkpoint)
