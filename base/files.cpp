@@ -115,16 +115,21 @@ int rename_to_free_name(const fs::path& from, const fs::path& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
+constexpr const char* kReplaced = ".replaced";  // added to the name of a folder moved aside
+
 // Puts `from` under the name of the folder `to`, which is removed. Returns errno or 0.
 int swap_and_remove(const fs::path& from, const fs::path& to) {
-  std::error_code failed;
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
-    fs::remove_all(from, failed);
-    return failed.value();
+  fs::path old = from;
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0) {
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    old = to.string() + kReplaced;
+    if (::rename(to.c_str(), old.c_str()) != 0 || ::rename(from.c_str(), to.c_str()) != 0) return errno;
   }
-  if (errno != EINVAL && errno != ENOSYS) return errno;
-  fs::remove_all(to, failed);
-  return failed ? failed.value() : rename_to_free_name(from, to);
+  int flushed = flush_to_disk(parent_of(to));
+  std::error_code failed;
+  fs::remove_all(old, failed);
+  if (failed) log::warn("cannot remove {} ({})", old.string(), failed.message());
+  return flushed;
 }
 
 std::string to_text(XXH128_hash_t hash) {
@@ -226,6 +231,23 @@ void put_folder_in_place(const fs::path& staging, const fs::path& path, Existing
   if (failed != 0) throw io_error("cannot put " + path.string() + " in place", failed);
   failed = flush_to_disk(parent_of(path));
   if (failed != 0) throw io_error("cannot flush the folder of " + path.string(), failed);
+}
+
+void recover_replaced_folders(const fs::path& parent) {
+  std::vector<fs::path> aside;
+  std::error_code failed;
+  for (auto entry = fs::directory_iterator(parent, failed); !failed && entry != fs::directory_iterator();
+       entry.increment(failed))
+    if (entry->path().extension() == kReplaced) aside.push_back(entry->path());
+  for (const fs::path& old : aside) {
+    fs::path name = old;
+    name.replace_extension();
+    if (fs::exists(name, failed))
+      fs::remove_all(old, failed);
+    else
+      fs::rename(old, name, failed);
+    if (failed) throw io_error("cannot tidy up " + old.string(), failed.value());
+  }
 }
 
 MappedFile::MappedFile(const fs::path& path) {

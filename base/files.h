@@ -65,6 +65,10 @@ enum class Existing { refuse, replace };
 void put_folder_in_place(const std::filesystem::path& staging, const std::filesystem::path& path,
                          Existing existing = Existing::refuse);
 
+// After a crash: a folder that put_folder_in_place had moved aside, and not yet replaced, gets its name back.
+// `parent` is the folder above. Throws Error(io).
+void recover_replaced_folders(const std::filesystem::path& parent);
+
 // A read-only memory map of a whole file. Movable; unmaps in the destructor.
 class MappedFile {
  public:

@@ -93,7 +93,7 @@ class Communicator {
   // From now on waits in this group, and in all that were or will be split from one common to them, look at
   // `witness`; null: no longer. Without one, or where the back end cannot, only deadlines end a wait. Not
   // collective.
-  virtual void set_witness(std::shared_ptr<RankWitness> witness) { static_cast<void>(witness); }
+  virtual void set_witness(std::shared_ptr<RankWitness> /*witness*/) {}
   // Ends every rank of the run with this message and a non-zero exit. Not collective; does not return for
   // MPI, and makes every rank's wait throw for threads.
   virtual void abort(const std::string& message) = 0;

@@ -66,7 +66,7 @@ class Witness : public RankWitness {
     core_->refresh();
     const std::vector<RankStatus> run = core_->table->all();
     const milliseconds blur = 2 * core_->interval;
-    const Verdict verdict = judge_wait(run, awaited, deadline, blur);
+    Verdict verdict = judge_wait(run, awaited, deadline, blur);
     if (verdict.extension > blur && speaks_for(run, awaited)) warn(verdict, deadline);
     return verdict;
   }

@@ -268,7 +268,8 @@ PeersAndTable meet_in_process(Communicator& world, const std::string& host, mill
   // Rank 0's pointer, which lives until all have passed the barrier.
   const std::shared_ptr<RunTable>* address = &table;
   const auto all = world.all_gather_bytes(std::as_bytes(std::span(&address, 1)), "the table of heartbeats");
-  std::memcpy(&address, all[0].data(), sizeof address);
+  SHELFCAST_ASSERT(all[0].size() == sizeof(void*));
+  std::copy_n(all[0].data(), all[0].size(), reinterpret_cast<std::byte*>(&address));
   const std::shared_ptr<RunTable> shared = *address;
   auto peers = std::make_unique<InProcess>(shared, world.rank());
   world.barrier("the table of heartbeats is shared");

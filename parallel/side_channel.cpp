@@ -127,16 +127,16 @@ std::vector<std::string> Channel::receive() {
   std::array<char, 16384> buffer;
   while (link_ == Link::open) {
     const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const bool interrupted = count < 0 && errno == EINTR;
+    if (interrupted) continue;
     if (count > 0 && received_.size() < kLongestLine) {
       received_.append(buffer.data(), static_cast<std::size_t>(count));
-    } else if (count > 0) {
-      link_ = Link::broken;  // endless line: not one of ours
-    } else if (count == 0 || errno == ECONNRESET || errno == EPIPE) {
+    } else if (count == 0 || (count < 0 && (errno == ECONNRESET || errno == EPIPE))) {
       link_ = Link::closed;
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    } else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       break;
-    } else if (errno != EINTR) {
-      link_ = Link::broken;
+    } else {
+      link_ = Link::broken;  // or an endless line: not one of ours
     }
   }
   std::vector<std::string> lines;

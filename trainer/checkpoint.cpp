@@ -125,6 +125,7 @@ void Checkpoints::remove_unfinished() const {
        entry.increment(failed))
     if (entry->path().extension().string().starts_with(".partial")) unfinished.push_back(entry->path());
   for (const fs::path& path : unfinished) fs::remove_all(path, failed);
+  recover_replaced_folders(folder_);
 }
 
 std::vector<std::int64_t> Checkpoints::steps() const {
@@ -146,7 +147,7 @@ std::string Checkpoints::damage(std::int64_t step) const {
   try {
     const json manifest = read_json(folder / kManifestFile);
     for (const auto& [name, expected] : manifest.at("files").items()) {
-      const std::string what = damage_of_file(folder / name, name, expected);
+      std::string what = damage_of_file(folder / name, name, expected);
       if (!what.empty()) return what;
     }
   } catch (const Error& error) {
@@ -193,9 +194,11 @@ std::int64_t Checkpoints::read_optimizer(std::int64_t step, const std::vector<pa
                                          const std::vector<FlatState>& state) const {
   OptimizerReader reader(ranges, state);
   std::int64_t steps = 0;
-  for (const auto& entry : fs::directory_iterator(path_of(step))) {
-    if (!entry.path().filename().string().starts_with("optimizer-")) continue;
-    const SafetensorsFile file(entry.path());
+  // The manifest's files: another may have strayed into the folder.
+  const json manifest = read_json(path_of(step) / kManifestFile);
+  for (const auto& [name, unused] : manifest.at("files").items()) {
+    if (!name.starts_with("optimizer-")) continue;
+    const SafetensorsFile file(path_of(step) / name);
     reader.copy(file);
     steps = std::stoll(file.metadata().at("steps"));
   }

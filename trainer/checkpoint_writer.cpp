@@ -198,7 +198,7 @@ void CheckpointWriter::Thread::write_part(const CheckpointNotes& notes) {
     write_file_atomically(folder / kStateFile, state_to_json(notes.state, notes.conditions).dump(2) + "\n");
     write_file_atomically(folder / "recipe.yaml", notes.recipe_yaml);
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      const std::string name = fs::relative(entry.path(), folder).generic_string();
+      const std::string name = entry.path().lexically_relative(folder).generic_string();
       const bool of_other_ranks = name.starts_with("optimizer-") || name.starts_with("part-");
       if (entry.is_regular_file() && !of_other_ranks) files[name] = describe_file(entry.path());
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/activity.h"
@@ -137,8 +138,8 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
   start_loader();
   if (communicator_.rank() != 0) return;
   request_.emplace(folder_.path());
-  request_->remove();  // meant for the training before
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
+  MetricsLog(folder_.bad_steps(), state_.step);  // drops what steps that are done again had written
   if (!goes_on) {
     write_file_atomically(folder_.environment(), describe_environment(communicator).dump(2) + "\n");
     write_file_atomically(folder_.features(), data::to_json(plan_.features).dump(2) + "\n");
@@ -362,7 +363,8 @@ bool Run::validate() {
       *model_, [this] { return stop_requested(); }, communicator_);
   state_.validation_pending = !loss;
   if (!loss) return false;
-  if (state_.best_step < 0 || *loss < state_.best_metric) {
+  // What is not finite is never the best: nothing could be better than it, or stored.
+  if (std::isfinite(*loss) && (state_.best_step < 0 || *loss < state_.best_metric)) {
     state_.best_metric = *loss;
     state_.best_step = state_.step;
     state_.validations_without_best = 0;
@@ -459,7 +461,10 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   DataPlan plan = make_plan(wanted, corpus);
   const Recipe recipe = with_dates(wanted, plan, corpus);
   check_ranks(recipe, plan, communicator.size());
-  check_agreement({{"recipe", to_yaml(recipe)}, {"build", build_id()}, {"corpus", corpus.digest()}},
+  check_agreement({{"recipe", to_yaml(recipe)},
+                   {"build", build_id()},
+                   {"--stop-after", std::to_string(options.stop_after.value_or(0))},
+                   {"corpus", corpus.digest()}},
                   communicator);
   // Rank 0 alone decides and makes the folder; a refusal there stops every rank.
   bool goes_on = false;
@@ -467,6 +472,7 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   if (communicator.rank() == 0) {
     goes_on = folder.prepare(recipe, options.resume);
     lock.emplace(folder.path());
+    StopRequest(folder.path()).remove();  // meant for the training before
   }
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;
   log::open_file(folder.log(communicator.rank()));

@@ -54,6 +54,7 @@ for ((kill_number = 0; kill_number < kills; ++kill_number)); do
   fi
   for ((i = 0; i < 100; ++i)); do [[ -z $(ranks_of) ]] && break || sleep 0.05; done
   [[ -z $(ranks_of) ]] || fail "processes left behind after kill $kill_number: $(ps -o pid,stat,etime,args -p "$(ranks_of | paste -sd,)"); said: $(tail -c 2000 out.txt)"
+  grep -q "is damaged" out.txt && fail "a kill left a damaged checkpoint under its final name: $(cat out.txt)"
   now=$(newest)
   ((${now:-0} >= last)) || fail "the newest checkpoint went from $last back to $now"
   last=${now:-0}
@@ -67,7 +68,8 @@ end=$((last + 20))
 for run in killed whole; do
   ranks 2 "$bin/shelfcast" train r.yaml --resume auto --set "run.dir=runs/$run" --stop-after "$end" >"$run.txt" 2>&1 || fail "$(cat "$run.txt")"
 done
-grep -q "damaged" killed.txt && fail "a kill left a damaged checkpoint under its final name: $(cat killed.txt)"
+grep -q "resuming runs/killed at step $last" killed.txt || fail "the last checkpoint, $last, was not gone on from: $(cat killed.txt)"
+grep -q "is damaged" killed.txt && fail "a kill left a damaged checkpoint under its final name: $(cat killed.txt)"
 for file in tower/model.safetensors fusion.safetensors optimizer-00001-of-00002.safetensors optimizer-00002-of-00002.safetensors; do
   cmp "runs/killed/checkpoints/$end/$file" "runs/whole/checkpoints/$end/$file" || fail "$file differs after $kills kills"
 done
