@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/progress.h"
@@ -20,14 +21,9 @@
 namespace {
 
 using namespace shelfcast;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSeries = 30'000, kSteps = 1'941, kContext = 512, kHorizon = 64, kBatch = 256;
 constexpr std::int64_t kShared = 40'000;  // windows given to the peer
-
-double seconds_since(Clock::time_point began) {
-  return std::chrono::duration<double>(Clock::now() - began).count();
-}
 
 void make_corpus(const std::filesystem::path& path) {
   data::CorpusInfo info;

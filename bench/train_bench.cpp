@@ -15,6 +15,7 @@
 #include "data/loader.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/model_inputs.h"
+#include "trainer/model_state.h"
 #include "trainer/optimizer.h"
 
 namespace {
@@ -52,7 +53,7 @@ class Training {
   explicit Training(const std::filesystem::path& corpus)
       : spec_(demand_alone()),
         model_(trainer::make_model_config(models::ModelConfig{}, spec_), 1),
-        buffers_(flat(model_)),
+        buffers_(trainer::flat_parameters(model_)),
         optimizer_(trainer::make_optimizer({}, buffers_)),
         loader_(corpus, spec_, data::Sampler(7, {kSeries, kContext, kSteps - kHorizon, 64, 8}),
                 {.global_batch = kBatch, .micro_batch = kBatch, .last_step = 1'000'000}) {}
@@ -68,14 +69,6 @@ class Training {
   }
 
  private:
-  static std::vector<parallel::FlatParameter> flat(const models::DemandModel& model) {
-    std::vector<parallel::FlatParameter> result;
-    for (const models::Parameter& parameter : model.parameters()) {
-      result.push_back({parameter.name, parameter.tensor, 1.0, parameter.decay});
-    }
-    return result;
-  }
-
   data::FeatureSpec spec_;
   models::DemandModel model_;
   parallel::FlatBuffers buffers_;

@@ -18,25 +18,24 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "data/corpus_writer.h"
 #include "models/threads.h"
 #include "parallel/flat_buffers.h"
-#include "trainer/checkpoint_writer.h"
 #include "trainer/model_inputs.h"
-#include "trainer/optimizer.h"
+#include "trainer/model_state.h"
 #include "trainer/trainer.h"
 
 namespace {
 
 using namespace shelfcast;
-using Clock = std::chrono::steady_clock;
 
 double seconds_of(const std::function<void()>& work) {
   const auto began = Clock::now();
   work();
-  return std::chrono::duration<double>(Clock::now() - began).count();
+  return seconds_since(began);
 }
 
 double median(std::vector<double> values) {
@@ -51,19 +50,14 @@ data::FeatureSpec demand_alone() {
   return spec;
 }
 
-std::vector<parallel::FlatParameter> flat(const models::DemandModel& model) {
-  std::vector<parallel::FlatParameter> result;
-  for (const models::Parameter& parameter : model.parameters())
-    result.push_back({parameter.name, parameter.tensor, 1.0, parameter.decay});
-  return result;
-}
-
 // A model with its buffers and optimizer, trained on noise.
 struct Training {
   explicit Training(const std::string& tower)
       : Training(std::make_unique<models::DemandModel>(make_config(tower), 1)) {}
   explicit Training(std::unique_ptr<models::DemandModel> given)
-      : model(std::move(given)), buffers(flat(*model)), optimizer(trainer::make_optimizer({}, buffers)) {
+      : model(std::move(given)),
+        buffers(trainer::flat_parameters(*model)),
+        optimizer(trainer::make_optimizer({}, buffers)) {
     batch.resize(demand_alone(), 2);
     RandomStream random(3);
     for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
@@ -83,29 +77,6 @@ struct Training {
                       trainer::make_targets(batch, spec), model->config())
         .loss.backward();
   }
-  std::vector<trainer::FlatState> state() const {
-    std::vector<trainer::FlatState> all;
-    for (const trainer::OptimizerState& part : optimizer->state())
-      all.push_back({part.name,
-                     {part.values.mutable_data_ptr<float>(), static_cast<std::size_t>(part.values.numel())}});
-    return all;
-  }
-  trainer::CheckpointSource source() const {
-    const auto write_model = [this](const std::filesystem::path& folder, std::span<const float> copy) {
-      std::vector<models::Parameter> values;
-      for (auto range = buffers.ranges().rbegin(); range != buffers.ranges().rend(); ++range)
-        values.push_back(
-            {range->name,
-             at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat),
-             range->decay});
-      model->save(folder, values);
-    };
-    return {buffers.ranges(),
-            {buffers.values().const_data_ptr<float>(), static_cast<std::size_t>(buffers.elements())},
-            state(),
-            write_model};
-  }
-
   std::unique_ptr<models::DemandModel> model;
   parallel::FlatBuffers buffers;
   std::unique_ptr<trainer::Optimizer> optimizer;
@@ -197,7 +168,9 @@ void bench_checkpoint(const std::filesystem::path& folder) {
     std::vector<double> usual;
     for (int i = 0; i < 5; ++i) usual.push_back(seconds_of(train_step));
     fmt::print("step without a checkpoint {:.2f} s\n", median(usual));
-    trainer::CheckpointWriter writer(checkpoints, training.source(), 0, 1, 2);
+    trainer::CheckpointWriter writer(
+        checkpoints, trainer::checkpoint_source(*training.model, training.buffers, *training.optimizer), 0, 1,
+        2);
     for (std::int64_t number = 1; number <= 3; ++number) {
       const trainer::CheckpointWriter::Times before = writer.times();
       trainer::CheckpointNotes notes;
@@ -234,7 +207,8 @@ void bench_checkpoint(const std::filesystem::path& folder) {
       const std::int64_t step = checkpoints.newest_valid().value();
       Training again(
           std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(step))));
-      again.optimizer->set_steps(checkpoints.read_optimizer(step, again.buffers.ranges(), again.state()));
+      again.optimizer->set_steps(checkpoints.read_optimizer(step, again.buffers.ranges(),
+                                                            trainer::optimizer_state(*again.optimizer)));
     }));
   fmt::print("resume from {:.2f} GB, checksums included: {:.2f} s (median of 3)\n",
              static_cast<double>(bytes) / 1e9, median(resume));

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "parallel/gather_texts.h"
 #include "parallel/side_channel.h"
 
 namespace shelfcast::parallel {
@@ -29,10 +30,8 @@ std::vector<Introduction> introduce(Communicator& world, const Introduction& own
       json{{"host", own.host}, {"token", own.token}, {"addresses", own.addresses}, {"port", own.port}}.dump(
           -1, ' ', false, json::error_handler_t::replace);
   std::vector<Introduction> all;
-  for (const auto& bytes :
-       world.all_gather_bytes(std::as_bytes(std::span(text)), "addresses for heartbeats")) {
-    const auto* begin = reinterpret_cast<const char*>(bytes.data());
-    const json read = json::parse(begin, begin + bytes.size());
+  for (const std::string& of_rank : gather_texts(world, text, "addresses for heartbeats")) {
+    const json read = json::parse(of_rank);
     all.push_back({read.at("host"), read.at("token"), read.at("addresses"), read.at("port")});
   }
   return all;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "parallel/gather_texts.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -33,13 +34,9 @@ void check_agreement(const std::vector<SharedFact>& facts, parallel::Communicato
   if (communicator.size() == 1) return;
   nlohmann::json own = {{"host", log::identity().host}};
   for (const SharedFact& fact : facts) own[fact.what] = fact.value;
-  const std::string text = own.dump();
   std::vector<nlohmann::json> all;
-  for (const std::vector<std::byte>& bytes :
-       communicator.all_gather_bytes(std::as_bytes(std::span(text)), "agreement of the ranks")) {
-    const auto* first = reinterpret_cast<const char*>(bytes.data());
-    all.push_back(nlohmann::json::parse(first, first + bytes.size()));
-  }
+  for (const std::string& text : parallel::gather_texts(communicator, own.dump(), "agreement of the ranks"))
+    all.push_back(nlohmann::json::parse(text));
   for (std::size_t rank = 1; rank < all.size(); ++rank) {
     for (const SharedFact& fact : facts) {
       const auto first = all[0].value(fact.what, std::string()),

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "data/loader.h"
+#include "parallel/gather_texts.h"
 #include "trainer/model_inputs.h"
 
 namespace shelfcast::trainer {
@@ -66,13 +66,9 @@ json describe_worst(std::vector<SampleLoss> losses, const data::Corpus& corpus) 
 
 // Every rank's list in one, rank order; of those that are not finite where there are any.
 json gather(const json& own, parallel::Communicator& communicator) {
-  const std::string text = own.dump();
   json all = json::array();
-  for (const std::vector<std::byte>& bytes :
-       communicator.all_gather_bytes(std::as_bytes(std::span(text)), "samples of a bad step")) {
-    const auto* first = reinterpret_cast<const char*>(bytes.data());
-    for (const json& sample : json::parse(first, first + bytes.size())) all.push_back(sample);
-  }
+  for (const std::string& text : parallel::gather_texts(communicator, own.dump(), "samples of a bad step"))
+    for (const json& sample : json::parse(text)) all.push_back(sample);
   // Where some are not finite, the others are not to blame.
   const auto is_finite = [](const json& sample) { return sample.at("loss").is_number(); };
   if (std::all_of(all.begin(), all.end(), is_finite)) return all;
@@ -110,24 +106,19 @@ void StepSamples::add(const data::Batch& batch) {
 
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus_path, const data::FeatureSpec& features,
-                            std::uint64_t seed, const std::filesystem::path& path,
-                            parallel::Communicator& communicator) {
+                            std::uint64_t seed, MetricsLog* log, parallel::Communicator& communicator) {
   const data::Corpus corpus(corpus_path);
   const json all =
       gather(describe_worst(losses_of(samples, model, corpus_path, features, seed, bad.step - 1), corpus),
              communicator);
-  if (communicator.rank() == 0) {
-    const json line = {{"step", bad.step},
-                       {"verdict", describe(bad.verdict)},
-                       {"action", bad.action},
-                       {"loss", number(bad.loss)},
-                       {"gradient_norm", number(bad.norm)},
-                       {"norm_average", number(bad.norm_average)},
-                       {"samples", all}};
-    std::ofstream file(path, std::ios::app);
-    file << line.dump() << '\n' << std::flush;
-    if (!file) throw io_error(fmt::format("cannot write {}", path.string()), errno);
-  }
+  if (log != nullptr)
+    log->write({{"step", bad.step},
+                {"verdict", describe(bad.verdict)},
+                {"action", bad.action},
+                {"loss", number(bad.loss)},
+                {"gradient_norm", number(bad.norm)},
+                {"norm_average", number(bad.norm_average)},
+                {"samples", all}});
   const json* worst = worst_of(all);
   if (worst == nullptr) return "no sample";
   return fmt::format("series {} forecast from {} on rank {}, loss {}", worst->at("series").get<std::string>(),

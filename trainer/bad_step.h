@@ -8,6 +8,7 @@
 #include "data/batch.h"
 #include "models/demand_model.h"
 #include "parallel/communicator.h"
+#include "trainer/metrics_log.h"
 #include "trainer/step_guard.h"
 
 namespace shelfcast::trainer {
@@ -30,13 +31,12 @@ struct BadStep {
   double loss = 0, norm = 0, norm_average = 0;
 };
 
-// Reads the samples again and computes the loss of each alone, with the dropout it had. Appends one JSON line
-// to `path` (rank 0): the step and, from every rank, up to 16 samples (series, first forecast date, loss per
-// valid target) whose loss is not finite or, where all are, is largest. Returns the worst in words, the same
-// on every rank. Collective.
+// Reads the samples again and computes the loss of each alone, with the dropout it had. Writes one JSON line
+// to `log` (rank 0; null elsewhere): the step and, from every rank, up to 16 samples (series, first forecast
+// date, loss per valid target) whose loss is not finite or, where all are, is largest. Returns the worst in
+// words, the same on every rank. Collective.
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus, const data::FeatureSpec& features,
-                            std::uint64_t seed, const std::filesystem::path& path,
-                            parallel::Communicator& communicator);
+                            std::uint64_t seed, MetricsLog* log, parallel::Communicator& communicator);
 
 }  // namespace shelfcast::trainer

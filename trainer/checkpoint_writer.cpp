@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/activity.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -27,12 +28,7 @@ namespace shelfcast::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using nlohmann::json;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string part_file(int rank, int ranks) {
   return fmt::format("part-{:05}-of-{:05}.json", rank + 1, ranks);
@@ -136,7 +132,6 @@ struct CheckpointWriter::Thread {
   std::deque<std::function<void()>> jobs = {[this] { make_room(); }};
   bool stopping = false, copied = true, written = true, committed = true;
   std::exception_ptr failure;
-  std::int64_t best_step = -1;  // of the checkpoint under way
   Times times;
 
   std::thread thread;  // last: starts when all else is there
@@ -257,10 +252,10 @@ void CheckpointWriter::start(CheckpointNotes notes) {
   wait_until([this] { return thread_->committed; });
   under_way_ = true;
   step_ = notes.state.step;
+  best_step_ = notes.state.best_step;
   {
     const std::lock_guard lock(thread_->mutex);
     thread_->copied = thread_->written = false;
-    thread_->best_step = notes.state.best_step;
   }
   thread_->add([thread = thread_.get(), notes = std::move(notes)] {
     thread->copy();
@@ -286,13 +281,12 @@ void CheckpointWriter::commit() {
   SHELFCAST_ASSERT(under_way_);
   under_way_ = false;
   if (thread_->rank != 0) return;
-  std::int64_t best = -1;
   {
     const std::lock_guard lock(thread_->mutex);
     thread_->committed = false;
-    best = thread_->best_step;
   }
-  thread_->add([thread = thread_.get(), step = step_, best] { thread->put_in_place(step, best); });
+  thread_->add(
+      [thread = thread_.get(), step = step_, best = best_step_] { thread->put_in_place(step, best); });
 }
 
 void CheckpointWriter::wait_until_committed() {

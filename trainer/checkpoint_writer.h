@@ -69,7 +69,7 @@ class CheckpointWriter {
   void wait_until(const std::function<bool()>& done);
 
   bool under_way_ = false;
-  std::int64_t step_ = -1;
+  std::int64_t step_ = -1, best_step_ = -1;  // of the checkpoint started last
   double blocked_ = 0;
   std::unique_ptr<Thread> thread_;
 };

@@ -1,4 +1,4 @@
-// metrics.jsonl: one JSON object a line, one line for every logged step and every validation.
+// Files of one JSON object a line, each of some step: metrics.jsonl, bad-steps.jsonl.
 #pragma once
 
 #include <filesystem>
@@ -7,10 +7,11 @@
 
 namespace shelfcast::trainer {
 
-// Keys of a training line: step, epoch, loss (mean over the good steps since the last line), learning_rate,
-// gradient_norm, skipped (bad steps so far), windows_per_second (all ranks), seconds (load, compute, wait,
-// save over the ranks; StragglerReport), memory_bytes and peak_memory_bytes (rank 0), time (Unix seconds).
-// Keys of a validation line: step, validation_loss, best_step, validation_seconds.
+// metrics.jsonl has a line for every logged step and every validation. Keys of a training line: step, epoch,
+// loss (mean over the good steps since the last line), learning_rate, gradient_norm, skipped (bad steps so
+// far), windows_per_second (all ranks), seconds (load, compute, wait, save over the ranks; StragglerReport),
+// memory_bytes and peak_memory_bytes (rank 0), time (Unix seconds). Keys of a validation line: step,
+// validation_loss, best_step, validation_seconds.
 class MetricsLog {
  public:
   // Opens for appending. Lines of steps after `step` (written by a run that died before its next checkpoint)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "parallel/gather_texts.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -67,12 +68,9 @@ std::string StragglerReport::complaint() const {
       slow, hosts[slow], ranks[slow].load, ranks[slow].compute, usual);
 }
 
-StragglerWatch::StragglerWatch(parallel::Communicator& communicator) : communicator_(communicator) {
-  const std::string host = log::identity().host;
-  for (const std::vector<std::byte>& name :
-       communicator.all_gather_bytes(std::as_bytes(std::span(host)), "hosts of the ranks"))
-    hosts_.emplace_back(reinterpret_cast<const char*>(name.data()), name.size());
-}
+StragglerWatch::StragglerWatch(parallel::Communicator& communicator)
+    : communicator_(communicator),
+      hosts_(parallel::gather_texts(communicator, log::identity().host, "hosts of the ranks")) {}
 
 StragglerReport StragglerWatch::report(const RankTimes& own) {
   const std::array<float, 4> mine = {static_cast<float>(own.load), static_cast<float>(own.compute),

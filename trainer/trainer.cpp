@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/activity.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/progress.h"
 #include "parallel/gradient_sync.h"
 #include "trainer/agreement.h"
@@ -21,23 +21,18 @@
 #include "trainer/environment.h"
 #include "trainer/metrics_log.h"
 #include "trainer/model_inputs.h"
+#include "trainer/model_state.h"
 #include "trainer/optimizer.h"
 #include "trainer/plan.h"
-#include "trainer/rank_times.h"
 #include "trainer/run_lock.h"
 #include "trainer/schedule.h"
 #include "trainer/step_guard.h"
+#include "trainer/step_log.h"
 #include "trainer/stop_signal.h"
 #include "trainer/validation.h"
 
 namespace shelfcast::trainer {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Rank 0's number to everyone.
 std::int64_t share(std::int64_t value, parallel::Communicator& communicator, std::string_view label) {
@@ -65,11 +60,9 @@ class Run {
  private:
   std::int64_t resume_step(bool goes_on) const;
   std::unique_ptr<models::DemandModel> make_model() const;
-  std::vector<parallel::FlatParameter> flat_parameters() const;
-  std::vector<FlatState> optimizer_state() const;
-  CheckpointSource checkpoint_source() const;
   void restore();
   void start_loader();
+  void open_logs(bool goes_on);
   bool stop_requested();
   StepSums step();
   double accumulate_micro_batches(double& valid);
@@ -80,8 +73,8 @@ class Run {
   bool validate();
   void save();
   void finish_checkpoint();
-  bool leaves(const StepSums& sums, Ending& ending) const;
-  bool close_step(const StepSums& sums, Ending& ending);
+  bool leaves(bool stop, Ending& ending) const;
+  bool close_step(bool stop, Ending& ending);
 
   const Recipe& recipe_;
   const TrainOptions& options_;
@@ -96,24 +89,17 @@ class Run {
   std::unique_ptr<Optimizer> optimizer_;
   parallel::GradientSync sync_;
   Validation validation_;
-  StragglerWatch stragglers_;
   TrainState state_;
   std::int64_t saved_step_ = -1;
   std::int64_t steps_per_epoch_ = 1;
   std::unique_ptr<data::Loader> loader_;
   StepSamples samples_;  // of the step under way
   CheckpointWriter writer_;
-  std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<MetricsLog> metrics_, bad_steps_;  // rank 0
+  std::optional<StepLog> log_;
+  RankTimes times_;
   StopSignal signal_;
   std::optional<StopRequest> request_;  // rank 0
-
-  // Since the last line of the metrics log.
-  Clock::time_point logged_at_ = Clock::now();
-  Clock::time_point complained_at_ = Clock::now() - std::chrono::minutes(1);
-  double loss_since_ = 0;
-  RankTimes times_, times_before_;  // since the start, and those at the last line
-  std::int64_t steps_since_ = 0, good_since_ = 0;
-  std::string note_;
 };
 
 Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
@@ -127,21 +113,24 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
       plan_(std::move(plan)),
       resume_step_(resume_step(goes_on)),
       model_(make_model()),
-      buffers_(flat_parameters()),
+      buffers_(flat_parameters(*model_)),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
       validation_(corpus_path_, plan_, recipe.backtest.batch),
-      stragglers_(communicator),
-      writer_(checkpoints_, checkpoint_source(), communicator.rank(), communicator.size(),
-              recipe.train.keep_last) {
+      writer_(checkpoints_, checkpoint_source(*model_, buffers_, *optimizer_), communicator.rank(),
+              communicator.size(), recipe.train.keep_last) {
   restore();
   start_loader();
-  if (communicator_.rank() != 0) return;
+  if (communicator_.rank() == 0) open_logs(goes_on);
+  log_.emplace(communicator_, recipe_.train.batch, metrics_.get());
+}
+
+void Run::open_logs(bool goes_on) {
   request_.emplace(folder_.path());
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
-  MetricsLog(folder_.bad_steps(), state_.step);  // drops what steps that are done again had written
+  bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), state_.step);
   if (!goes_on) {
-    write_file_atomically(folder_.environment(), describe_environment(communicator).dump(2) + "\n");
+    write_file_atomically(folder_.environment(), describe_environment(communicator_).dump(2) + "\n");
     write_file_atomically(folder_.features(), data::to_json(plan_.features).dump(2) + "\n");
   }
 }
@@ -163,43 +152,12 @@ std::unique_ptr<models::DemandModel> Run::make_model() const {
                                                static_cast<std::uint64_t>(recipe_.run.seed));
 }
 
-std::vector<parallel::FlatParameter> Run::flat_parameters() const {
-  std::vector<parallel::FlatParameter> flat;
-  for (const models::Parameter& parameter : model_->parameters())
-    flat.push_back({parameter.name, parameter.tensor, 1.0, parameter.decay});
-  return flat;
-}
-
-std::vector<FlatState> Run::optimizer_state() const {
-  std::vector<FlatState> state;
-  for (const OptimizerState& part : optimizer_->state())
-    state.push_back(
-        {part.name, {part.values.mutable_data_ptr<float>(), static_cast<std::size_t>(part.values.numel())}});
-  return state;
-}
-
-CheckpointSource Run::checkpoint_source() const {
-  // In the model's order, which is the reverse of the buffers'.
-  const auto write_model = [this](const std::filesystem::path& folder, std::span<const float> copy) {
-    std::vector<models::Parameter> values;
-    for (auto range = buffers_.ranges().rbegin(); range != buffers_.ranges().rend(); ++range)
-      values.push_back(
-          {range->name,
-           at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat),
-           range->decay});
-    model_->save(folder, values);
-  };
-  return {buffers_.ranges(),
-          {buffers_.values().const_data_ptr<float>(), static_cast<std::size_t>(buffers_.elements())},
-          optimizer_state(),
-          write_model};
-}
-
 void Run::restore() {
   if (resume_step_ < 0) return;
   state_ = checkpoints_.read_state(resume_step_);
   saved_step_ = resume_step_;
-  optimizer_->set_steps(checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), optimizer_state()));
+  optimizer_->set_steps(
+      checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), optimizer_state(*optimizer_)));
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
                        now = bit_conditions(recipe_, communicator_);
@@ -297,7 +255,7 @@ void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
                     sums.loss,       sums.norm, state_.norm_average};
   const std::string worst =
       report_bad_step(bad, samples_, *model_, corpus_path_, plan_.features,
-                      static_cast<std::uint64_t>(recipe_.run.seed), folder_.bad_steps(), communicator_);
+                      static_cast<std::uint64_t>(recipe_.run.seed), bad_steps_.get(), communicator_);
   const std::string what = fmt::format("step {}: {}", bad.step, describe(verdict));
   const std::string why =
       fmt::format("loss {:.6g}, gradient norm {:.6g} where {:.6g} is usual; worst sample: {}", sums.loss,
@@ -314,44 +272,21 @@ void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
 }
 
 void Run::log_step(const StepSums& sums) {
-  ++steps_since_;
-  if (sums.good) {
-    loss_since_ += sums.loss;
-    ++good_since_;
-  }
+  const StepNumbers numbers{
+      .step = state_.step,
+      .skipped = state_.skipped,
+      .epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_),
+      .loss = sums.loss,
+      .learning_rate = recipe_.train.optimizer.lr *
+                       schedule_factor(recipe_.train.schedule, state_.step - 1, recipe_.train.steps),
+      .gradient_norm = sums.norm,
+      .good = sums.good};
+  log_->add(numbers);
   if (state_.step % recipe_.train.log_every != 0 && state_.step != recipe_.train.steps) return;
-  const double elapsed = seconds_since(logged_at_);
-  const double speed = static_cast<double>(steps_since_ * recipe_.train.batch) / elapsed;
-  const double loss = loss_since_ / static_cast<double>(good_since_);  // not a number when all were skipped
-  note_ = fmt::format("loss {:.4f}  {:.0f} windows/s", loss, speed);
   times_.load = loader_->waited_seconds();
   times_.wait = sync_.waited_seconds();
   times_.save = writer_.times().blocked;
-  const StragglerReport ranks = stragglers_.report(times_ - times_before_);
-  const std::string complaint = ranks.complaint();
-  if (!complaint.empty() && seconds_since(complained_at_) > 60) {
-    if (communicator_.rank() == 0) log::warn(complaint);
-    complained_at_ = Clock::now();
-  }
-  if (metrics_)
-    metrics_->write(
-        {{"step", state_.step},
-         {"epoch", static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_)},
-         {"loss", loss},
-         {"learning_rate", recipe_.train.optimizer.lr *
-                               schedule_factor(recipe_.train.schedule, state_.step - 1, recipe_.train.steps)},
-         {"gradient_norm", sums.norm},
-         {"skipped", state_.skipped},
-         {"windows_per_second", speed},
-         {"seconds", ranks.summary()},
-         {"memory_bytes", memory_use().resident_bytes},
-         {"peak_memory_bytes", memory_use().peak_bytes},
-         {"time",
-          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()}});
-  logged_at_ = Clock::now();
-  loss_since_ = 0;
-  times_before_ = times_;
-  steps_since_ = good_since_ = 0;
+  log_->report(numbers, times_);
 }
 
 // Whether the validation went through; not when somebody was asked to stop meanwhile.
@@ -376,8 +311,7 @@ bool Run::validate() {
                      {"validation_loss", *loss},
                      {"best_step", state_.best_step},
                      {"validation_seconds", seconds_since(started)}});
-  // A validation is not training: it must not count as slow windows.
-  logged_at_ += Clock::now() - started;
+  log_->leave_out(Clock::now() - started);
   return true;
 }
 
@@ -400,26 +334,24 @@ void Run::finish_checkpoint() {
   writer_.wait_until_committed();
 }
 
-bool Run::leaves(const StepSums& sums, Ending& ending) const {
-  if (sums.stop) return ending = Ending::signalled, true;
+bool Run::leaves(bool stop, Ending& ending) const {
+  if (stop) return ending = Ending::signalled, true;
   if (options_.stop_after && state_.step >= *options_.stop_after) return ending = Ending::stop_after, true;
   if (recipe_.train.early_stop > 0 && state_.validations_without_best >= recipe_.train.early_stop)
     return ending = Ending::stopped_early, true;
   return false;
 }
 
-// What is due after a step: validation, checkpoint. Returns whether the run leaves.
-bool Run::close_step(const StepSums& sums, Ending& ending) {
+// What is due after a step: validation, checkpoint. `stop`: some rank was asked to. Returns whether the run
+// leaves.
+bool Run::close_step(bool stop, Ending& ending) {
   const bool last = state_.step == recipe_.train.steps;
-  bool stop = sums.stop;
   if (state_.step % recipe_.train.validate_every == 0 || last) {
     // Asked to stop already: the validation is made up for at resume.
     state_.validation_pending = stop && !validation_.empty();
     if (!stop) stop = !validate();
   }
-  StepSums now = sums;
-  now.stop = stop;
-  const bool left = leaves(now, ending);
+  const bool left = leaves(stop, ending);
   if (left || last || state_.step % recipe_.train.checkpoint_every == 0 || state_.best_step == state_.step)
     save();
   return left;
@@ -432,16 +364,17 @@ TrainResult Run::loop() {
   bool left = false;
   if (state_.validation_pending) {
     saved_step_ = -1;  // what it finds out belongs into this step's checkpoint
-    left = close_step({}, ending);
+    left = close_step(false, ending);
   } else {
-    left = leaves({}, ending);  // a run that had ended already (early stop) ends again at once
+    left = leaves(false, ending);  // a run that had ended already (early stop) ends again at once
   }
   while (!left && state_.step < recipe_.train.steps) {
     const StepSums sums = step();
     log_step(sums);
-    left = close_step(sums, ending);
-    progress.update(state_.step,
-                    note_ + (state_.best_step < 0 ? "" : fmt::format("  best {:.4f}", state_.best_metric)));
+    left = close_step(sums.stop, ending);
+    progress.update(
+        state_.step,
+        log_->note() + (state_.best_step < 0 ? "" : fmt::format("  best {:.4f}", state_.best_metric)));
   }
   activity::enter_phase("end", state_.step);
   finish_checkpoint();

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "parallel/gather_texts.h"
 #include "parallel/mpi/mpi_engine.h"
 #include "parallel/mpi/mpi_operations.h"
 
@@ -274,11 +275,7 @@ void MpiCommunicator::abort(const std::string& message) {
 }
 
 void MpiCommunicator::meet() {
-  const std::string host = host_name();
-  std::vector<std::string> hosts;
-  for (const std::vector<std::byte>& name :
-       all_gather_bytes(std::as_bytes(std::span(host)), "start of the ranks"))
-    hosts.emplace_back(reinterpret_cast<const char*>(name.data()), name.size());
+  const std::vector<std::string> hosts = gather_texts(*this, host_name(), "start of the ranks");
   count_local_ranks(hosts);
   engine_->set_place(rank(), hosts);
   calls_ = 0;  // the first operation after the start may take long, too

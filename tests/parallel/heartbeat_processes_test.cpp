@@ -82,25 +82,22 @@ class HeartbeatProcesses : public ::testing::Test {
   }
 };
 
-TEST_F(HeartbeatProcesses, a_killed_rank_is_named_with_host_phase_step_and_operation) {
-  const Outcome outcome = run("killed", 1);
+void expect_killed_rank_is_named(int rank) {
+  const Outcome outcome = run("killed", rank);
   expect_stopped(outcome);
-  EXPECT_THAT(outcome.output,
-              ContainsRegex("rank 1 on [^ ]+ is gone .*phase train, step 3, in \"forward\" for"));
+  EXPECT_THAT(
+      outcome.output,
+      ContainsRegex(fmt::format("rank {} on [^ ]+ is gone .*phase train, step 3, in \"forward\" for", rank)));
 }
 
-TEST_F(HeartbeatProcesses, a_killed_rank_0_is_named_by_the_others) {
-  const Outcome outcome = run("killed", 0);
-  expect_stopped(outcome);
-  EXPECT_THAT(outcome.output,
-              ContainsRegex("rank 0 on [^ ]+ is gone .*phase train, step 3, in \"forward\" for"));
+TEST_F(HeartbeatProcesses, a_killed_rank_is_named_with_host_phase_step_and_operation) {
+  expect_killed_rank_is_named(1);
 }
+
+TEST_F(HeartbeatProcesses, a_killed_rank_0_is_named_by_the_others) { expect_killed_rank_is_named(0); }
 
 TEST_F(HeartbeatProcesses, ranks_that_compute_are_stopped_too_when_one_is_killed) {
-  const Outcome outcome = run("killed", 2);
-  expect_stopped(outcome);
-  EXPECT_THAT(outcome.output,
-              ContainsRegex("rank 2 on [^ ]+ is gone .*phase train, step 3, in \"forward\" for"));
+  expect_killed_rank_is_named(2);
 }
 
 TEST_F(HeartbeatProcesses, a_stopped_rank_is_named_after_the_deadline) {

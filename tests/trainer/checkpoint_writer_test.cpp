@@ -153,6 +153,19 @@ TEST_F(CheckpointWriting, replaces_a_checkpoint_of_the_same_step) {
   EXPECT_FALSE(fs::exists(checkpoints_.staging_of(10)));
 }
 
+TEST_F(CheckpointWriting, one_that_was_moved_aside_when_the_run_died_gets_its_name_back) {
+  Arrays arrays(1);
+  Writers(folder_.path(), 1, arrays).save(10);
+  Writers(folder_.path(), 1, arrays).save(20);
+  fs::rename(checkpoints_.path_of(10), folder_ / "10.replaced");  // died before the new one had the name
+  fs::create_directories(folder_ / "20.replaced");                // died before the old one was removed
+  checkpoints_.remove_unfinished();
+  EXPECT_EQ(checkpoints_.steps(), (std::vector<std::int64_t>{10, 20}));
+  EXPECT_EQ(checkpoints_.damage(10), "");
+  EXPECT_EQ(checkpoints_.damage(20), "");
+  EXPECT_FALSE(fs::exists(folder_ / "20.replaced"));
+}
+
 TEST_F(CheckpointWriting, a_failure_comes_out_and_older_checkpoints_stay) {
   Arrays arrays(1);
   CheckpointSource source = arrays.source();

@@ -21,11 +21,16 @@ std::vector<std::string> overrides(const char* optimizer) {
 
 TEST_P(Resuming, three_times_10_steps_are_30_to_the_bit) {
   const TrainResult whole = train_alone(recipe("whole", overrides(GetParam())));
+  ::testing::internal::CaptureStdout();
   for (const std::int64_t stop : {10, 20, 30})
     EXPECT_EQ(
         train_alone(recipe("parts", overrides(GetParam())), {.resume = Resume::automatic, .stop_after = stop})
             .step,
         stop);
+  // Starting over would end in the same weights.
+  const std::string said = ::testing::internal::GetCapturedStdout();
+  for (const char* where : {"at step 10", "at step 20"})
+    EXPECT_NE(said.find(where), std::string::npos) << said;
   EXPECT_EQ(weights("whole"), weights("parts"));
   const TrainState a = Checkpoints(folder_ / "whole/checkpoints").read_state(30),
                    b = Checkpoints(folder_ / "parts/checkpoints").read_state(30);
