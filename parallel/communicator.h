@@ -93,6 +93,7 @@ class Communicator {
   // From now on waits in this group, and in all that were or will be split from one common to them, look at
   // `witness`; null: no longer. Without one, or where the back end cannot, only deadlines end a wait. Not
   // collective.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): back ends that wait keep it
   virtual void set_witness(std::shared_ptr<RankWitness> /*witness*/) {}
   // Ends every rank of the run with this message and a non-zero exit. Not collective; does not return for
   // MPI, and makes every rank's wait throw for threads.
