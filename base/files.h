@@ -79,6 +79,9 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Says that `part` of bytes() is not needed for now, so that it no longer counts as this process' memory.
+  // Reading it again reads the file again.
+  void release(std::span<const std::byte> part) const;
 
  private:
   const std::byte* data_ = nullptr;

@@ -49,14 +49,12 @@ float bfloat_to_float(std::uint16_t bits) {
 
 // Stored tensors need not be aligned, so elements are copied out one by one.
 template <typename Stored, typename Decode>
-std::vector<float> decode_all(std::span<const std::byte> bytes, Decode decode) {
-  std::vector<float> values(bytes.size() / sizeof(Stored));
-  for (std::size_t i = 0; i < values.size(); ++i) {
+void decode(std::span<const std::byte> bytes, float* out, Decode decode_one) {
+  for (std::size_t i = 0; i < bytes.size() / sizeof(Stored); ++i) {
     Stored stored;
     std::memcpy(&stored, bytes.data() + i * sizeof(Stored), sizeof(Stored));
-    values[i] = decode(stored);
+    out[i] = decode_one(stored);
   }
-  return values;
 }
 
 // Bytes of a tensor; nullopt for negative sizes and for products beyond 64 bits.
@@ -232,6 +230,33 @@ std::vector<std::size_t> storage_order(std::span<const TensorToStore> tensors) {
   return order;
 }
 
+const StoredTensor& find_tensor(const std::map<std::string, StoredTensor>& tensors, const std::string& name,
+                                const std::filesystem::path& path) {
+  if (const auto found = tensors.find(name); found != tensors.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [other, tensor] : tensors) names.push_back(other);
+  const std::string near = nearest_name(name, names);
+  throw data_error(fmt::format("{} has no tensor \"{}\"", path.string(), name),
+                   near.empty() ? std::string() : "nearest is \"" + near + "\"");
+}
+
+// Tensor -> file of a model in shards.
+std::map<std::string, std::string> read_index(const std::filesystem::path& path) {
+  const json index = json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const auto map = index.is_object() ? index.find("weight_map") : index.end();
+  if (map == index.end() || !map->is_object() || map->empty())
+    throw data_error(path.string() + " has no \"weight_map\"", "it is damaged or foreign", kAdvice);
+  std::map<std::string, std::string> file_of;
+  for (const auto& [tensor, file] : map->items()) {
+    // Names only: an index must not lead out of its folder.
+    if (!file.is_string() || file.get<std::string>().find('/') != std::string::npos)
+      throw data_error(fmt::format("{} names no file of its folder for tensor \"{}\"", path.string(), tensor),
+                       file.dump(), kAdvice);
+    file_of.emplace(tensor, file.get<std::string>());
+  }
+  return file_of;
+}
+
 }  // namespace
 
 std::size_t size_of(DType dtype) {
@@ -279,15 +304,25 @@ std::int64_t StoredTensor::elements() const {
 }
 
 std::vector<float> StoredTensor::to_float() const {
+  std::vector<float> values(static_cast<std::size_t>(elements()));
+  to_float(0, elements(), values.data());
+  return values;
+}
+
+void StoredTensor::to_float(std::int64_t first, std::int64_t last, float* out) const {
+  const std::size_t size = size_of(dtype);
+  const auto part =
+      bytes.subspan(static_cast<std::size_t>(first) * size, static_cast<std::size_t>(last - first) * size);
   switch (dtype) {
     case DType::f32:
-      return decode_all<float>(bytes, [](float x) { return x; });
+      if (!part.empty()) std::memcpy(out, part.data(), part.size());
+      return;
     case DType::f64:
-      return decode_all<double>(bytes, [](double x) { return static_cast<float>(x); });
+      return decode<double>(part, out, [](double x) { return static_cast<float>(x); });
     case DType::f16:
-      return decode_all<std::uint16_t>(bytes, half_to_float);
+      return decode<std::uint16_t>(part, out, half_to_float);
     case DType::bf16:
-      return decode_all<std::uint16_t>(bytes, bfloat_to_float);
+      return decode<std::uint16_t>(part, out, bfloat_to_float);
     default:
       throw data_error(
           fmt::format("a tensor of {} was found where floating-point numbers belong", to_string(dtype)));
@@ -300,12 +335,54 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
 }
 
 const StoredTensor& SafetensorsFile::at(const std::string& name) const {
-  if (const auto found = tensors_.find(name); found != tensors_.end()) return found->second;
-  std::vector<std::string> names;
-  for (const auto& [other, tensor] : tensors_) names.push_back(other);
-  const std::string near = nearest_name(name, names);
-  throw data_error(fmt::format("{} has no tensor \"{}\"", path_.string(), name),
-                   near.empty() ? std::string() : "nearest is \"" + near + "\"");
+  return find_tensor(tensors_, name, path_);
+}
+
+StoredWeights::StoredWeights(const std::filesystem::path& file_or_folder) : path_(file_or_folder) {
+  const std::filesystem::path whole = path_ / "model.safetensors",
+                              index = path_ / "model.safetensors.index.json";
+  if (!std::filesystem::is_directory(path_)) {
+    add(path_, nullptr);
+  } else if (std::filesystem::exists(whole)) {
+    add(whole, nullptr);
+  } else if (std::filesystem::exists(index)) {
+    const std::map<std::string, std::string> file_of = read_index(index);
+    std::set<std::string> files;
+    for (const auto& [tensor, file] : file_of) files.insert(file);
+    for (const std::string& file : files) add(path_ / file, &file_of);
+    for (const auto& [tensor, file] : file_of) {
+      if (!contains(tensor))
+        throw data_error(fmt::format("{} has no tensor \"{}\"", (path_ / file).string(), tensor),
+                         fmt::format("{} says it has", index.filename().string()), kAdvice);
+    }
+  } else {
+    throw data_error(path_.string() + " holds no model.safetensors and no model.safetensors.index.json",
+                     "weights are read in the safetensors format only",
+                     "point to a published directory; pytorch_model.bin must be saved as safetensors first");
+  }
+}
+
+void StoredWeights::add(const std::filesystem::path& file,
+                        const std::map<std::string, std::string>* promised) {
+  files_.emplace_back(file);
+  for (const auto& [name, tensor] : files_.back().tensors()) {
+    if (promised != nullptr) {
+      const auto found = promised->find(name);
+      if (found == promised->end() || found->second != file.filename().string())
+        throw data_error(fmt::format("{} holds tensor \"{}\"", file.string(), name),
+                         "the index beside it does not say so", kAdvice);
+    }
+    tensors_.emplace(name, tensor);
+  }
+}
+
+const StoredTensor& StoredWeights::at(const std::string& name) const {
+  return find_tensor(tensors_, name, path_);
+}
+
+void StoredWeights::release(const StoredTensor& tensor) const {
+  // Whichever file it belongs to: the call needs only the address.
+  files_.front().release(tensor);
 }
 
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorToStore> tensors,

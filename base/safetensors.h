@@ -30,6 +30,8 @@ struct StoredTensor {
   std::int64_t elements() const;
   // Copies to float32 whatever the floating dtype. Throws Error(data) for integer tensors.
   std::vector<float> to_float() const;
+  // The same for elements [first, last), into `out`; may be called from several threads.
+  void to_float(std::int64_t first, std::int64_t last, float* out) const;
 };
 
 // A whole file, mapped read-only. The constructor checks everything a damaged or hostile header could lie
@@ -44,6 +46,8 @@ class SafetensorsFile {
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
   // Throws Error(data) naming the file, the tensor and the nearest name there is.
   const StoredTensor& at(const std::string& name) const;
+  // See MappedFile::release.
+  void release(const StoredTensor& tensor) const { file_.release(tensor.bytes); }
   // The "__metadata__" strings.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
@@ -52,6 +56,30 @@ class SafetensorsFile {
   MappedFile file_;
   std::map<std::string, StoredTensor> tensors_;
   std::map<std::string, std::string> metadata_;
+};
+
+// The tensors of a published model: one file, or a folder with model.safetensors or the shards that its
+// model.safetensors.index.json names. Memory-mapped.
+class StoredWeights {
+ public:
+  // Throws Error(data) naming file and tensor: neither is there, a shard lacks a tensor that the index
+  // promises or holds another, what SafetensorsFile throws.
+  explicit StoredWeights(const std::filesystem::path& file_or_folder);
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
+  bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
+  // Throws Error(data) naming the path, the tensor and the nearest name there is.
+  const StoredTensor& at(const std::string& name) const;
+  // The tensor has been read: its bytes need not stay in memory.
+  void release(const StoredTensor& tensor) const;
+
+ private:
+  void add(const std::filesystem::path& file, const std::map<std::string, std::string>* promised);
+
+  std::filesystem::path path_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, StoredTensor> tensors_;
 };
 
 // One tensor to be written: `bytes` must stay alive until write_safetensors returns.

@@ -120,7 +120,38 @@ at::Tensor ResidualBlock::operator()(const at::Tensor& x, const SiteDropout& sit
   if (more_hidden.defined()) inner = inner + more_hidden;
   at::Tensor straight = residual(x);
   if (more_residual.defined()) straight = straight + more_residual;
-  return add_dropout(straight, output(relu_dropout_(inner, {})), site);
+  return add_dropout(straight, output(activate_dropout_(inner, activation, {})), site);
+}
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return at::relu(x);
+    case Activation::relu6:
+      return at::clamp(x, 0, 6);
+    case Activation::gelu:
+      return at::gelu(x);
+    case Activation::gelu_tanh:
+      return at::gelu(x, "tanh");
+    case Activation::quick_gelu:
+      return x * at::sigmoid(1.702 * x);
+    case Activation::silu:
+      return at::silu(x);
+    case Activation::mish:
+      return at::mish(x);
+    case Activation::tanh:
+      return at::tanh(x);
+    case Activation::sigmoid:
+      return at::sigmoid(x);
+    case Activation::linear:
+      break;
+  }
+  return x;
+}
+
+at::Tensor activate_dropout_(at::Tensor x, Activation activation, const SiteDropout& site) {
+  if (activation == Activation::relu) return relu_dropout_(std::move(x), site);
+  return dropout(activate(x, activation), site);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {

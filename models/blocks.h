@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/activation.h"
 #include "models/dropout.h"
 
 namespace shelfcast::models {
@@ -55,12 +56,18 @@ struct Linear {
 // The published patch embedding: a hidden layer beside a straight one.
 struct ResidualBlock {
   Linear hidden, output, residual;
+  Activation activation = Activation::relu;
 
-  // dropout(output(relu(hidden(x) + more_hidden))) + residual(x) + more_residual; the additions may be
+  // dropout(output(activation(hidden(x) + more_hidden))) + residual(x) + more_residual; the additions may be
   // undefined.
   at::Tensor operator()(const at::Tensor& x, const SiteDropout& site, const at::Tensor& more_hidden = {},
                         const at::Tensor& more_residual = {}) const;
 };
+
+// dropout(activation(x)); for relu in place of x, which must be a fresh result that its maker does not need
+// for its own gradient.
+at::Tensor activate_dropout_(at::Tensor x, Activation activation, const SiteDropout& site);
+at::Tensor activate(const at::Tensor& x, Activation activation);
 
 // gain * x / sqrt(mean(x^2) + epsilon) over the last dimension of x [rows, width]. Differentiable.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "models/activation.h"
 
 namespace shelfcast::models {
 
@@ -50,11 +51,8 @@ void BoltConfig::validate() const {
   require_positive(input_patch_size, "input_patch_size");
   require_levels(quantiles, "quantiles");
   require_dropout(dropout_rate, "dropout_rate");
-  if (input_patch_stride != input_patch_size) {
-    throw input_error(
-        fmt::format("input_patch_stride is {}", input_patch_stride),
-        fmt::format("input_patch_size is {} and overlapping patches are not known here", input_patch_size));
-  }
+  require_positive(input_patch_stride, "input_patch_stride");
+  (void)activation_of(activation);
   if (relative_attention_num_buckets < 4 || relative_attention_num_buckets % 2 != 0) {
     throw input_error(fmt::format("relative_attention_num_buckets is {}", relative_attention_num_buckets),
                       "it must be even and at least 4");

@@ -13,6 +13,8 @@ struct BoltConfig {
   std::int64_t d_model = 256, d_kv = 64, d_ff = 1024;
   std::int64_t num_layers = 4, num_decoder_layers = 4, num_heads = 4;
   std::int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
+  std::string activation = "relu";  // a name activation_of() knows
+  bool gated = false;               // feed-forward layers: activation(wi_0 x) * (wi_1 x)
   double dropout_rate = 0.1, layer_norm_epsilon = 1e-6, initializer_factor = 0.05;
   std::int64_t context_length = 2048, prediction_length = 64;
   std::int64_t input_patch_size = 16, input_patch_stride = 16;

@@ -52,6 +52,8 @@ void visit_t5(Visitor v, Config& c) {
   v("dropout_rate", c.dropout_rate, 0.1);
   v("layer_norm_epsilon", c.layer_norm_epsilon, 1e-6);
   v("initializer_factor", c.initializer_factor, 1.0);
+  v("dense_act_fn", c.activation, std::string("relu"));
+  v("is_gated_act", c.gated, false);
 }
 
 template <typename Visitor, typename Config>
@@ -113,6 +115,14 @@ LossConfig loss_from_json(const json& j) {
   return loss;
 }
 
+// "relu", "gated-silu": what transformers makes dense_act_fn and is_gated_act of when they are not there.
+void read_feed_forward(const std::string& text, BoltConfig& config) {
+  constexpr std::string_view kGated = "gated-";
+  config.gated = text.starts_with(kGated);
+  config.activation = config.gated ? text.substr(kGated.size()) : text;
+  if (text == "gated-gelu") config.activation = "gelu_new";
+}
+
 // Runs `read` and turns the JSON library's exceptions into ours.
 template <typename Read>
 auto reading(const char* what, Read read) {
@@ -161,9 +171,7 @@ json to_published_json(const BoltConfig& c) {
   j["architectures"] = json::array({"ChronosBoltModelForForecasting"});
   j["model_type"] = "t5";
   j["is_encoder_decoder"] = true;
-  j["dense_act_fn"] = "relu";
-  j["feed_forward_proj"] = "relu";
-  j["is_gated_act"] = false;
+  j["feed_forward_proj"] = (c.gated ? "gated-" : "") + c.activation;
   j["vocab_size"] = c.use_reg_token ? 2 : 1;
   j["pad_token_id"] = 0;
   j["decoder_start_token_id"] = 0;
@@ -181,13 +189,9 @@ BoltConfig bolt_config_from_published_json(const json& j) {
       throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
                        "point model.weights to a published Chronos-Bolt directory");
     }
-    const std::string activation = j.value("feed_forward_proj", j.value("dense_act_fn", std::string("relu")));
-    if (activation != "relu" || j.value("is_gated_act", false)) {
-      throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", activation),
-                       "only \"relu\" is known");
-    }
     BoltConfig config;
     visit_t5(Reader{j}, config);
+    if (!j.contains("dense_act_fn")) read_feed_forward(j.value("feed_forward_proj", "relu"), config);
     visit_patching(Reader{j.at("chronos_config")}, config);
     config.validate();
     return config;

@@ -55,12 +55,12 @@ Normalised normalise(const at::Tensor& context_bt, double scale_floor) {
   return result;
 }
 
-at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch) {
-  const std::int64_t steps = columns_bxt.size(2), patches = (steps + patch - 1) / patch;
-  const at::Tensor padded = at::constant_pad_nd(columns_bxt, {patches * patch - steps, 0}, 0);
-  return padded.view({padded.size(0), padded.size(1), patches, patch})
-      .transpose(1, 2)
-      .reshape({padded.size(0), patches, padded.size(1) * patch});
+at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::int64_t stride) {
+  const std::int64_t steps = columns_bxt.size(2), whole = (steps + patch - 1) / patch * patch;
+  const at::Tensor patches_bxnp =
+      at::constant_pad_nd(columns_bxt, {whole - steps, 0}, 0).unfold(2, patch, stride);
+  return patches_bxnp.transpose(1, 2).reshape(
+      {patches_bxnp.size(0), patches_bxnp.size(2), patches_bxnp.size(1) * patch});
 }
 
 Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& make)
@@ -115,9 +115,10 @@ at::Tensor Context::static_shift(const at::Tensor& statics_bs) const {
 
 PatchInputs Context::patch_inputs(const ModelInputs& inputs, const Normalised& demand,
                                   const at::Tensor& known_bxu, const at::Tensor& shift_b2d) const {
-  const std::int64_t patch = config_.tower.input_patch_size, steps = inputs.context_bt.size(1);
+  const std::int64_t patch = config_.tower.input_patch_size, stride = config_.tower.input_patch_stride,
+                     steps = inputs.context_bt.size(1);
   const at::Tensor observed = demand.observed_bt.to(demand.scaled_bt.scalar_type());
-  const at::Tensor patches = into_patches(at::stack({demand.scaled_bt, observed}, 1), patch);
+  const at::Tensor patches = into_patches(at::stack({demand.scaled_bt, observed}, 1), patch, stride);
   PatchInputs result;
   result.attended_bn = patches.narrow(2, patch, patch).sum(2) > 0;
   result.patches = patches.flatten(0, 1);
@@ -132,7 +133,7 @@ PatchInputs Context::patch_inputs(const ModelInputs& inputs, const Normalised& d
       codes.push_back(known_bxt.narrow(1, config_.known_numeric, coded));
     }
     numeric.insert(numeric.end(), codes.begin(), codes.end());
-    const at::Tensor columns = into_patches(at::cat(numeric, 1), patch).flatten(0, 1);
+    const at::Tensor columns = into_patches(at::cat(numeric, 1), patch, stride).flatten(0, 1);
     result.more_hidden = at::mm(columns, patch_hidden_.t());
     result.more_residual = at::mm(columns, patch_residual_.t());
   }

@@ -29,8 +29,8 @@ struct Normalised {
 Normalised normalise(const at::Tensor& context_bt, double scale_floor);
 
 // [b, x, t] padded on the left with zeros to whole patches -> [b, patches, x * patch], column-major inside a
-// patch.
-at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch);
+// patch; a patch begins every `stride` steps.
+at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::int64_t stride);
 
 // Statics and columns beside demand.
 class Context {

@@ -80,8 +80,7 @@ DemandModel::DemandModel(DemandModelConfig config, std::uint64_t seed) {
   config.validate();
   impl_ = std::make_unique<Impl>(std::move(config), seed, ParameterMaker::Fill::draw);
   const std::string& weights = impl_->config.model.weights;
-  if (!weights.empty())
-    load_weights(fs::path(weights) / "model.safetensors", "tower.", impl_->parameters, kIgnored);
+  if (!weights.empty()) load_weights(weights, "tower.", impl_->parameters, kIgnored);
 }
 
 DemandModel::DemandModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -2,10 +2,14 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <atomic>
+#include <bit>
 #include <set>
 
 #include "base/error.h"
 #include "base/safetensors.h"
+#include "models/threads.h"
 
 namespace shelfcast::models {
 
@@ -13,7 +17,7 @@ namespace {
 
 std::vector<std::int64_t> shape_of(const at::Tensor& tensor) { return tensor.sizes().vec(); }
 
-void check_surplus(const SafetensorsFile& file, const std::set<std::string>& known) {
+void check_surplus(const StoredWeights& file, const std::set<std::string>& known) {
   for (const auto& [name, tensor] : file.tensors()) {
     if (known.count(name) != 0) continue;
     throw data_error(
@@ -22,7 +26,7 @@ void check_surplus(const SafetensorsFile& file, const std::set<std::string>& kno
   }
 }
 
-void check_shape(const SafetensorsFile& file, const std::string& name, const StoredTensor& stored,
+void check_shape(const StoredWeights& file, const std::string& name, const StoredTensor& stored,
                  const at::Tensor& wanted) {
   if (stored.shape == shape_of(wanted)) return;
   throw data_error(fmt::format("tensor \"{}\" in {} has shape [{}]", name, file.path().string(),
@@ -31,27 +35,64 @@ void check_shape(const SafetensorsFile& file, const std::string& name, const Sto
                    "check that the configuration beside it belongs to these weights");
 }
 
+struct Copy {
+  std::string name;
+  const StoredTensor* stored;
+  at::Tensor tensor;
+};
+
+constexpr std::int64_t kGrain = 1 << 16;  // elements a thread should take at least
+
+bool all_finite(const float* values, std::int64_t count) {
+  bool finite = true;
+  for (std::int64_t i = 0; i < count; ++i) {
+    constexpr std::uint32_t kExponent = 0x7F800000U;
+    finite &= (std::bit_cast<std::uint32_t>(values[i]) & kExponent) != kExponent;
+  }
+  return finite;
+}
+
+// In pieces that stay in the cache between the copy and the look at them.
+void copy_values(const StoredWeights& file, const Copy& copy) {
+  const at::Tensor target =
+      copy.tensor.device().is_cpu() ? copy.tensor : at::empty(copy.tensor.sizes(), at::kFloat);
+  SHELFCAST_ASSERT(target.is_contiguous() && target.scalar_type() == at::kFloat);
+  float* out = target.mutable_data_ptr<float>();
+  std::atomic<bool> finite = true;
+  parallel_for(target.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t begin = first; begin < last; begin += kGrain) {
+      const std::int64_t end = std::min(last, begin + kGrain);
+      copy.stored->to_float(begin, end, out + begin);
+      if (!all_finite(out + begin, end - begin)) finite = false;
+    }
+  });
+  if (!finite) {
+    throw data_error(
+        fmt::format("tensor \"{}\" in {} holds values that are not finite", copy.name, file.path().string()),
+        "NaN or infinity", "fetch the weights again, or go back to an earlier checkpoint");
+  }
+  if (!copy.tensor.is_same(target)) copy.tensor.copy_(target);
+  file.release(*copy.stored);
+}
+
 }  // namespace
 
 void load_weights(const std::filesystem::path& path, const std::string& prefix,
                   const std::vector<Parameter>& parameters, const std::vector<std::string>& ignored) {
-  const SafetensorsFile file(path);
+  const StoredWeights file(path);
   std::set<std::string> known(ignored.begin(), ignored.end());
-  std::vector<std::pair<const StoredTensor*, at::Tensor>> copies;
+  std::vector<Copy> copies;
   for (const Parameter& parameter : parameters) {
     if (!parameter.name.starts_with(prefix)) continue;
     const std::string name = parameter.name.substr(prefix.size());
     const StoredTensor& stored = file.at(name);
     check_shape(file, name, stored, parameter.tensor);
     known.insert(name);
-    copies.emplace_back(&stored, parameter.tensor);
+    copies.push_back({name, &stored, parameter.tensor});
   }
   check_surplus(file, known);
   const at::NoGradGuard no_grad;
-  for (auto& [stored, tensor] : copies) {
-    std::vector<float> values = stored->to_float();
-    tensor.copy_(at::from_blob(values.data(), tensor.sizes(), at::kFloat));
-  }
+  for (const Copy& copy : copies) copy_values(file, copy);
 }
 
 void save_weights(const std::filesystem::path& path, const std::string& prefix,

@@ -9,10 +9,11 @@
 
 namespace shelfcast::models {
 
-// Copies the file's tensors (any floating type) into those of `parameters` whose names begin with `prefix`,
-// which the file's names lack. Names in `ignored` may be there. Throws Error(data) naming the missing,
-// surplus or misshapen tensor; nothing has been changed then.
-void load_weights(const std::filesystem::path& file, const std::string& prefix,
+// Copies the tensors (any floating type) of a file or of a published folder (StoredWeights) into those of
+// `parameters` whose names begin with `prefix`, which the stored names lack. Names in `ignored` may be there.
+// Throws Error(data) naming the tensor: missing, surplus, misshapen (nothing has been changed then) or not
+// finite.
+void load_weights(const std::filesystem::path& file_or_folder, const std::string& prefix,
                   const std::vector<Parameter>& parameters, const std::vector<std::string>& ignored = {});
 
 // Writes, atomically, the parameters whose names begin with `prefix`, without it. Throws Error(io).

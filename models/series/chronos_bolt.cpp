@@ -31,6 +31,7 @@ class Maker {
   // `last` scales the layers that make the block's result.
   ResidualBlock residual_block(const std::string& name, std::int64_t in, std::int64_t out, double last) {
     ResidualBlock block;
+    block.activation = activation_of(c_.activation);
     block.hidden = linear(name + ".hidden_layer", c_.d_ff, in, inverse_root(in));
     block.output = linear(name + ".output_layer", out, c_.d_ff, last * inverse_root(c_.d_ff));
     block.residual = linear(name + ".residual_layer", out, in, last * inverse_root(in));
@@ -55,8 +56,11 @@ class Maker {
   }
   void feed_forward(const std::string& layer, BoltFeedForward& ff) {
     ff.norm = gain(layer + ".layer_norm.weight");
-    ff.wi = weight(layer + ".DenseReluDense.wi.weight", c_.d_ff, c_.d_model, inverse_root(c_.d_model));
-    ff.wo = weight(layer + ".DenseReluDense.wo.weight", c_.d_model, c_.d_ff, inverse_root(c_.d_ff));
+    const std::string name = layer + ".DenseReluDense.";
+    if (c_.gated) ff.gate = weight(name + "wi_0.weight", c_.d_ff, c_.d_model, inverse_root(c_.d_model));
+    ff.wi =
+        weight(name + (c_.gated ? "wi_1" : "wi") + ".weight", c_.d_ff, c_.d_model, inverse_root(c_.d_model));
+    ff.wo = weight(name + "wo.weight", c_.d_model, c_.d_ff, inverse_root(c_.d_ff));
   }
   at::Tensor bias_table(const std::string& stack) {
     return weight(stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
@@ -86,7 +90,7 @@ double normal_quantile(double level) {
 }  // namespace
 
 ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, ParameterMaker& make)
-    : config_(config) {
+    : config_(config), activation_(activation_of(config.activation)) {
   Maker m(config, prefix, make);
   encoder_.resize(static_cast<std::size_t>(config.num_layers));
   decoder_.resize(static_cast<std::size_t>(config.num_decoder_layers));
@@ -161,8 +165,14 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
 
 at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward& layer,
                                      const std::string& site, const Dropout& dropout) const {
-  at::Tensor hidden = at::mm(rms_norm(x, layer.norm, config_.layer_norm_epsilon), layer.wi.t());
-  hidden = relu_dropout_(std::move(hidden), dropout.site(site + "hidden"));
+  const at::Tensor normed = rms_norm(x, layer.norm, config_.layer_norm_epsilon);
+  const SiteDropout hidden_site = dropout.site(site + "hidden");
+  at::Tensor hidden = at::mm(normed, layer.wi.t());
+  if (layer.gate.defined()) {
+    hidden = models::dropout(activate(at::mm(normed, layer.gate.t()), activation_) * hidden, hidden_site);
+  } else {
+    hidden = activate_dropout_(std::move(hidden), activation_, hidden_site);
+  }
   return add_dropout(x, at::mm(hidden, layer.wo.t()), dropout.site(site + "feed_forward"));
 }
 

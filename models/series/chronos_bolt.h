@@ -31,6 +31,7 @@ struct BoltAttention {
 };
 struct BoltFeedForward {
   at::Tensor norm, wi, wo;
+  at::Tensor gate;  // wi_0 of gated layers (`wi` is their wi_1), else undefined
 };
 
 class ChronosBolt {
@@ -61,6 +62,7 @@ class ChronosBolt {
                                     const Dropout& dropout) const;
 
   BoltConfig config_;
+  Activation activation_;
   at::Tensor shared_;
   ResidualBlock input_, output_;
   at::Tensor encoder_bias_, decoder_bias_, encoder_norm_, decoder_norm_;

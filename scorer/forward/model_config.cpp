@@ -30,6 +30,13 @@ class Fields {
       fail(prefix_ + name, "has the wrong type");
     }
   }
+  // A field that bundles of towers unlike this program's hold with another value.
+  void require(const std::string& name, const Json& value) const {
+    if (object_.contains(name) && object_.at(name) != value)
+      throw data_error(
+          "field \"" + prefix_ + name + "\" of " + path_.string() + " is " + object_.at(name).dump(),
+          "this program computes towers with " + value.dump() + " only");
+  }
   std::int64_t count(const std::string& name, std::int64_t smallest) const {
     const auto value = get<std::int64_t>(name);
     if (value < smallest || value > (std::int64_t{1} << 31)) fail(prefix_ + name, "is out of range");
@@ -80,6 +87,9 @@ TowerConfig read_tower(const Fields& fields) {
   tower.patch = fields.count("input_patch_size", 1);
   tower.quantiles = fields.levels("quantiles");
   tower.use_reg_token = fields.get<bool>("use_reg_token");
+  fields.require("dense_act_fn", "relu");
+  fields.require("is_gated_act", false);
+  fields.require("input_patch_stride", tower.patch);
   return tower;
 }
 

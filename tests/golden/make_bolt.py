@@ -15,9 +15,11 @@ import sys
 
 import numpy as np
 import torch
-from chronos.chronos_bolt import ChronosBoltModelForForecasting
+from chronos.chronos_bolt import ChronosBoltModelForForecasting, ChronosBoltPipeline
 from safetensors.torch import save_file
 from transformers import T5Config
+
+OTHER_LEVELS = [0.05, 0.37, 0.5, 0.62, 0.97]
 
 CASES = {
     # Heads times their width is not the model's width; patches of 16; the full nine levels.
@@ -29,6 +31,13 @@ CASES = {
     # No REG token.
     "no_reg": dict(d_model=16, d_kv=4, d_ff=24, heads=2, layers=1, decoder_layers=2, patch=8, context=64,
                    steps=4, quantiles=[0.25, 0.5], reg=False),
+    # Gated feed-forward layers, patches that overlap; saved in shards.
+    "gated_overlap": dict(d_model=16, d_kv=8, d_ff=24, heads=2, layers=2, decoder_layers=2, patch=8, stride=4, context=96,
+                          steps=4, quantiles=[0.1, 0.3, 0.5, 0.9], reg=True, feed_forward="gated-gelu",
+                          shard="12KB"),
+    # Another activation, patches with steps between them left out.
+    "silu_gaps": dict(d_model=16, d_kv=8, d_ff=24, heads=2, layers=1, decoder_layers=1, patch=6, stride=8, context=96,
+                      steps=4, quantiles=[0.2, 0.5, 0.8], reg=True, feed_forward="silu"),
 }
 
 
@@ -36,11 +45,11 @@ def config_of(case):
     return T5Config(
         d_model=case["d_model"], d_kv=case["d_kv"], d_ff=case["d_ff"], num_heads=case["heads"],
         num_layers=case["layers"], num_decoder_layers=case["decoder_layers"], dropout_rate=0.1,
-        feed_forward_proj="relu", initializer_factor=1.0, layer_norm_epsilon=1e-6, vocab_size=2, pad_token_id=0,
+        feed_forward_proj=case.get("feed_forward", "relu"), initializer_factor=1.0, layer_norm_epsilon=1e-6, vocab_size=2, pad_token_id=0,
         eos_token_id=1, decoder_start_token_id=0, architectures=["ChronosBoltModelForForecasting"],
         chronos_pipeline_class="ChronosBoltPipeline",
         chronos_config=dict(context_length=case["context"], prediction_length=case["steps"],
-                            input_patch_size=case["patch"], input_patch_stride=case["patch"],
+                            input_patch_size=case["patch"], input_patch_stride=case.get("stride", case["patch"]),
                             quantiles=case["quantiles"], use_reg_token=case["reg"]),
     )
 
@@ -87,6 +96,19 @@ def fixed_vector(n, which):
     return torch.from_numpy(np.cos(0.37 * i + which) + 0.1)
 
 
+def five_steps(model, context, target):
+    """Losses before each of five AdamW steps (no dropout); the model is trained afterwards."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    losses = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = model(context=context, target=target.clone()).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach().view(1))
+    return torch.cat(losses)
+
+
 def main(folder):
     for number, (name, case) in enumerate(CASES.items()):
         generator = torch.Generator().manual_seed(100 + number)
@@ -95,7 +117,7 @@ def main(folder):
         model.eval()
         context, target = batch(case, generator)
         out = folder / name
-        model.save_pretrained(out, safe_serialization=True)
+        model.save_pretrained(out, safe_serialization=True, max_shard_size=case.get("shard", "1GB"))
         (out / "generation_config.json").unlink(missing_ok=True)
         # The constant series is left out of the loss: divided by 1e-5 it would drown all others.
         kept = torch.tensor([0, 1, 2, 4, 5])
@@ -107,11 +129,23 @@ def main(folder):
             longer = torch.cat([torch.full((6, 37), 99.0), context], dim=1)
             tensors["overlong_context"] = longer
             tensors["overlong_forecast"] = model(context=longer).quantile_preds
+            # Three times over its own horizon, at trained levels and at levels between and beyond them.
+            pipeline = ChronosBoltPipeline(model)
+            steps = 3 * case["steps"] - 1
+            for levels in ("trained_levels", "other_levels"):
+                asked = case["quantiles"] if levels == "trained_levels" else OTHER_LEVELS
+                long_forecast, _ = pipeline.predict_quantiles(context, steps, quantile_levels=asked)
+                tensors["unrolled_" + levels] = long_forecast.swapaxes(1, 2)
         for parameter, value in model.named_parameters():
             gradient = torch.zeros_like(value) if value.grad is None else value.grad
             flat = gradient.double().flatten()
             digest = [float(flat @ fixed_vector(flat.numel(), which)) for which in (0, 1)] + [float(flat.norm())]
             tensors["gradient." + parameter] = torch.tensor(digest, dtype=torch.float32)
+        tensors["losses"] = five_steps(model, context[kept], target[kept])
+        for parameter, value in model.named_parameters():
+            flat = value.detach().double().flatten()
+            tensors["trained." + parameter] = torch.tensor(
+                [float(flat @ fixed_vector(flat.numel(), which)) for which in (0, 1)], dtype=torch.float64)
         save_file({k: v.contiguous() for k, v in tensors.items()}, out / "case.safetensors")
 
 

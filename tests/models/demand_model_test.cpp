@@ -261,7 +261,7 @@ TEST(IntoPatches, pads_zeros_on_the_left_and_keeps_a_columns_steps_together) {
   const at::Tensor columns = at::arange(1, 11, at::kFloat).view({1, 2, 5});
   const at::Tensor expected =
       at::tensor({0.F, 1.F, 2.F, 0.F, 6.F, 7.F, 3.F, 4.F, 5.F, 8.F, 9.F, 10.F}).view({1, 2, 6});
-  EXPECT_TRUE(at::equal(into_patches(columns, 3), expected));
+  EXPECT_TRUE(at::equal(into_patches(columns, 3, 3), expected));
 }
 
 TEST(Forecast, demand_is_sorted_over_levels_and_not_below_the_floor) {

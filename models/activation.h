@@ -1,0 +1,14 @@
+// Activation functions by the names published config.json files give them. Free of torch.
+#pragma once
+
+#include <string>
+
+namespace shelfcast::models {
+
+enum class Activation { relu, relu6, gelu, gelu_tanh, quick_gelu, silu, mish, tanh, sigmoid, linear };
+
+// Accepts the names of transformers' ACT2FN that have no parameters of their own; several name one function
+// ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"). Throws Error(data) with the names there are.
+Activation activation_of(const std::string& name);
+
+}  // namespace shelfcast::models
