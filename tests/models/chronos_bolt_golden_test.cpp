@@ -9,8 +9,10 @@
 #include "base/files.h"
 #include "base/safetensors.h"
 #include "models/demand_model.h"
+#include "models/series/series_model.h"
 #include "tests/models/small_models.h"
 #include "tests/support/paths.h"
+#include "tests/support/temporary_folder.h"
 
 namespace shelfcast::models {
 namespace {
@@ -117,7 +119,100 @@ TEST_P(ChronosBoltGolden, loss_and_every_gradient_equal_the_reference) {
   EXPECT_EQ(compared, in_file);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, ChronosBoltGolden, ::testing::Values("wide_heads", "patch_8", "no_reg"),
+// The largest difference in units of each series' largest value.
+void expect_close(const at::Tensor& got, const at::Tensor& expected) {
+  ASSERT_EQ(got.sizes(), expected.sizes());
+  const at::Tensor difference = (got - expected).abs().flatten(1).amax(1);
+  const at::Tensor size = expected.abs().flatten(1).amax(1).clamp_min(1.0);
+  EXPECT_LT((difference / size).max().item<float>(), 1e-5F) << difference << size;
+}
+
+TEST_P(ChronosBoltGolden, a_horizon_beyond_its_own_is_unrolled_like_the_reference) {
+  const SafetensorsFile file = golden();
+  const std::unique_ptr<SeriesModel> model = open_series_model(folder());
+  const at::Tensor context = stored(file, "context");
+  const std::int64_t steps = 3 * model->prediction_length() - 1;
+  expect_close(model->forecast(context, steps, model->levels()), stored(file, "unrolled"));
+}
+
+// The published rule: quantiles of the nine values with the outermost ones twice.
+TEST(InterpolateLevels, equals_the_reference_where_levels_are_evenly_spaced) {
+  const std::vector<double> trained = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9},
+                            asked = {0.01, 0.05, 0.1, 0.37, 0.5, 0.62, 0.9, 0.97};
+  const at::Tensor values = std::get<0>(at::randn({4, 9, 5}).sort(1));
+  const at::Tensor ends = at::cat({values.narrow(1, 0, 1), values, values.narrow(1, 8, 1)}, 1);
+  const at::Tensor expected = at::quantile(ends, at::tensor(asked, at::kFloat), 1).transpose(0, 1);
+  EXPECT_TRUE(at::allclose(interpolate_levels(values, trained, asked), expected, 1e-5, 1e-6));
+}
+
+TEST(InterpolateLevels, takes_trained_levels_as_they_are_and_never_crosses_between_them) {
+  const at::Tensor values = at::tensor({3.0F, 1.0F, 2.0F}).view({1, 3, 1});
+  EXPECT_TRUE(
+      at::equal(interpolate_levels(values, {0.1, 0.5, 0.9}, {0.9, 0.1}).flatten(), at::tensor({2.0F, 3.0F})));
+  EXPECT_TRUE(
+      at::equal(interpolate_levels(values, {0.1, 0.5, 0.9}, {0.3, 0.5}).flatten(), at::tensor({1.5F, 2.0F})));
+}
+
+// One step of AdamW as published, on every parameter.
+class PlainAdamW {
+ public:
+  void step(const std::vector<Parameter>& parameters) {
+    const at::NoGradGuard no_grad;
+    ++steps_;
+    moments_.resize(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      at::Tensor w = parameters[i].tensor;
+      // What the demand model adds stays as it is.
+      if (!w.grad().defined() || !parameters[i].name.starts_with("tower.")) continue;
+      auto& [m, v] = moments_[i];
+      if (!m.defined()) {
+        m = at::zeros_like(w);
+        v = at::zeros_like(w);
+      }
+      w.mul_(1.0 - kRate * kDecay);
+      m.lerp_(w.grad(), 1.0 - kBeta1);
+      v.mul_(kBeta2).addcmul_(w.grad(), w.grad(), 1.0 - kBeta2);
+      const at::Tensor size = v.sqrt() / std::sqrt(1.0 - std::pow(kBeta2, steps_)) + 1e-8;
+      w.addcdiv_(m, size, -kRate / (1.0 - std::pow(kBeta1, steps_)));
+      w.mutable_grad() = at::Tensor();
+    }
+  }
+
+ private:
+  static constexpr double kRate = 1e-3, kDecay = 0.01, kBeta1 = 0.9, kBeta2 = 0.999;
+  int steps_ = 0;
+  std::vector<std::pair<at::Tensor, at::Tensor>> moments_;
+};
+
+TEST_P(ChronosBoltGolden, five_steps_of_adamw_have_the_losses_of_the_reference) {
+  const SafetensorsFile file = golden();
+  const at::Tensor rows = stored(file, "loss_rows").to(at::kLong);
+  const at::Tensor context = stored(file, "context").index_select(0, rows);
+  const at::Tensor target = stored(file, "target").index_select(0, rows);
+  const at::Tensor expected = stored(file, "losses");
+  const DemandModel model = model_of(folder(), context.size(1));
+  PlainAdamW optimizer;
+  for (std::int64_t step = 0; step < 5; ++step) {
+    const LossSums sums = loss_sums(model.forward(inputs_of(context), nullptr),
+                                    {target, at::ones({rows.size(0)}), {}}, model.config());
+    const at::Tensor loss = sums.loss / static_cast<double>(rows.size(0));
+    EXPECT_NEAR(loss.item<double>() / expected[step].item<double>(), 1.0, 2e-5) << step;
+    loss.backward();
+    optimizer.step(model.parameters());
+  }
+}
+
+TEST_P(ChronosBoltGolden, saved_and_loaded_again_it_forecasts_the_same_bits) {
+  const at::Tensor context = stored(golden(), "context");
+  const DemandModel model = model_of(folder(), context.size(1));
+  const shelfcast::testing::TemporaryFolder saved;
+  model.save(saved.path());
+  const auto before = open_series_model(folder()), after = open_series_model(saved.path() / "tower");
+  EXPECT_TRUE(at::equal(before->forecast(context, 2, {0.5}), after->forecast(context, 2, {0.5})));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, ChronosBoltGolden,
+                         ::testing::Values("wide_heads", "patch_8", "no_reg", "gated_overlap", "silu_gaps"),
                          [](const auto& chosen) { return std::string(chosen.param); });
 
 }  // namespace

@@ -1,0 +1,132 @@
+#include "models/series/series_model.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "models/demand_model.h"
+
+namespace shelfcast::models {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kRows = 256;  // of one forward: what bounds the memory of unrolling
+
+void check_request(std::int64_t horizon, const std::vector<double>& levels) {
+  if (horizon < 1)
+    throw input_error(fmt::format("the horizon is {}", horizon), "it must be at least one step");
+  for (const double level : levels) {
+    if (!(level > 0.0 && level < 1.0))
+      throw input_error(fmt::format("quantile level {}", level), "levels lie between 0 and 1");
+  }
+}
+
+at::Tensor last_steps(const at::Tensor& x, std::int64_t steps) {
+  return x.size(-1) > steps ? x.narrow(-1, x.size(-1) - steps, steps) : x;
+}
+
+// Chronos-Bolt is a demand model that adds nothing to its tower.
+class BoltSeriesModel : public SeriesModel {
+ public:
+  explicit BoltSeriesModel(const fs::path& directory, const nlohmann::json& config)
+      : model_(config_of(directory, config), 0) {}
+
+  std::string architecture() const override { return "chronos-bolt"; }
+  std::int64_t context_length() const override { return tower().context_length; }
+  std::int64_t prediction_length() const override { return tower().prediction_length; }
+  const std::vector<double>& levels() const override { return tower().quantiles; }
+  const std::vector<Parameter>& parameters() const override { return model_.parameters(); }
+
+  // Beyond its own horizon every quantile is taken for the truth in turn and the model asked again; the
+  // quantiles of all those quantiles go on (the reference's rule).
+  at::Tensor forecast(const at::Tensor& context_bt, std::int64_t horizon,
+                      const std::vector<double>& levels) const override {
+    check_request(horizon, levels);
+    const at::NoGradGuard no_grad;
+    const std::int64_t series = context_bt.size(0), paths = std::ssize(tower().quantiles);
+    const at::Tensor own_levels = at::tensor(tower().quantiles, at::kFloat);
+    at::Tensor latest_bqh = one_pass(context_bt);
+    std::vector<at::Tensor> parts = {latest_bqh};
+    at::Tensor contexts_bqt = context_bt.unsqueeze(1).expand({series, paths, context_bt.size(1)});
+    for (std::int64_t done = prediction_length(); done < horizon; done += prediction_length()) {
+      contexts_bqt = last_steps(at::cat({contexts_bqt, latest_bqh}, 2), context_length());
+      const at::Tensor samples = one_pass(contexts_bqt.flatten(0, 1)).view({series, paths * paths, -1});
+      latest_bqh = at::quantile(samples, own_levels, 1).transpose(0, 1).contiguous();
+      parts.push_back(latest_bqh);
+    }
+    return interpolate_levels(at::cat(parts, 2).narrow(2, 0, horizon), tower().quantiles, levels);
+  }
+
+ private:
+  static DemandModelConfig config_of(const fs::path& directory, const nlohmann::json& config) {
+    DemandModelConfig result;
+    result.model.weights = directory.string();
+    result.tower = bolt_config_from_published_json(config);
+    result.model.quantiles = result.tower.quantiles;
+    result.model.mean_head = false;
+    result.horizon = result.tower.prediction_length;
+    result.context = result.tower.context_length;
+    return result;
+  }
+
+  const BoltConfig& tower() const { return model_.config().tower; }
+
+  // [b, t] -> [b, q, h] at the tower's levels and steps.
+  at::Tensor one_pass(const at::Tensor& context_bt) const {
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& rows : context_bt.split(kRows)) {
+      ModelInputs inputs;
+      inputs.context_bt = rows;
+      const Forecast forecast = model_.forward(inputs, nullptr);
+      parts.push_back(forecast.quantiles_bqh * forecast.scale_b.view({-1, 1, 1}) +
+                      forecast.loc_b.view({-1, 1, 1}));
+    }
+    return at::cat(parts);
+  }
+
+  DemandModel model_;
+};
+
+}  // namespace
+
+at::Tensor interpolate_levels(const at::Tensor& values_bqh, const std::vector<double>& from,
+                              const std::vector<double>& to) {
+  std::vector<at::Tensor> result;
+  const auto row_of = [&](double level) { return std::find(from.begin(), from.end(), level); };
+  if (std::all_of(to.begin(), to.end(), [&](double level) { return row_of(level) != from.end(); })) {
+    for (const double level : to) result.push_back(values_bqh.select(1, row_of(level) - from.begin()));
+    return at::stack(result, 1);
+  }
+  const at::Tensor ascending_bqh = std::get<0>(values_bqh.sort(1));
+  for (const double level : to) {
+    const auto upper = std::lower_bound(from.begin(), from.end(), level);
+    const std::int64_t last = std::ssize(from) - 1,
+                       above = std::min<std::int64_t>(upper - from.begin(), last);
+    const double high = from[static_cast<std::size_t>(above)];
+    if (above == 0 || level >= high) {
+      result.push_back(ascending_bqh.select(1, above));
+      continue;
+    }
+    const double low = from[static_cast<std::size_t>(above - 1)];
+    result.push_back(at::lerp(ascending_bqh.select(1, above - 1), ascending_bqh.select(1, above),
+                              (level - low) / (high - low)));
+  }
+  return at::stack(result, 1);
+}
+
+std::unique_ptr<SeriesModel> open_series_model(const fs::path& directory) {
+  const fs::path path = directory / "config.json";
+  if (!fs::exists(path)) {
+    throw input_error(directory.string() + " is not a published model", "it holds no config.json",
+                      "point to the folder with config.json and model.safetensors");
+  }
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object())
+    throw data_error(path.string() + " is not a JSON object", "it is damaged or foreign");
+  return std::make_unique<BoltSeriesModel>(directory, json);
+}
+
+}  // namespace shelfcast::models
