@@ -26,6 +26,8 @@ void require_dropout(double value, const std::string& field) {
   }
 }
 
+}  // namespace
+
 void require_levels(const std::vector<double>& levels, const std::string& field) {
   if (levels.empty()) throw input_error(field + " is empty", "", "name at least one level, such as 0.5");
   for (std::size_t i = 0; i < levels.size(); ++i) {
@@ -36,8 +38,6 @@ void require_levels(const std::vector<double>& levels, const std::string& field)
     }
   }
 }
-
-}  // namespace
 
 void BoltConfig::validate() const {
   require_positive(d_model, "d_model");

@@ -25,6 +25,9 @@ struct BoltConfig {
   void validate() const;
 };
 
+// Throws Error(input) naming `field` unless levels lie between 0 and 1 and ascend.
+void require_levels(const std::vector<double>& levels, const std::string& field);
+
 // "bolt-nano" (64 wide, 2+2 layers: demos and tests), "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base".
 // Throws Error(input) with the nearest name.
 BoltConfig named_tower(const std::string& name);

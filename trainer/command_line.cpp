@@ -98,24 +98,45 @@ void add_stop(CLI::App& app, Command& chosen) {
 
 void add_forecast(CLI::App& app, Command& chosen) {
   const auto [forecast, command] = add<ForecastCommand>(
-      app, chosen, "forecast", "Forecast a table of recent sales with a run's best model");
-  forecast->add_option("run", command->run, "Run folder")->required();
+      app, chosen, "forecast", "Forecast a table of recent sales with a run's best model or a published one");
+  forecast->add_option("model", command->model, "Run folder, or folder of a published model")->required();
   forecast
       ->add_option("--sales", command->sales,
                    "CSV: long (series,date,value[,covariates]) or wide (one column a date)")
       ->required();
   forecast->add_option("--horizon", command->horizon, "Steps to forecast (default: the model's)")
       ->check(CLI::PositiveNumber);
+  forecast
+      ->add_option("--quantiles", command->quantiles,
+                   "Levels to forecast: 0.1,0.5,0.9 (default: the model's)")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  forecast->add_option("--threads", command->threads, "For published models (default: all cores)")
+      ->check(CLI::PositiveNumber);
   forecast->add_option("--out", command->out, "CSV to write: series,date,mean,q0.1,...")->required();
 }
 
 void add_backtest(CLI::App& app, Command& chosen) {
   const auto [backtest, command] = add<BacktestCommand>(
-      app, chosen, "backtest", "Judge a run on rolling origins (under mpirun: on all ranks)");
-  backtest->add_option("run", command->run, "Run folder")->required();
+      app, chosen, "backtest",
+      "Judge a run or a published model on rolling origins (under mpirun: on all ranks)");
+  backtest->add_option("model", command->model, "Run folder, or folder of a published model")->required();
+  backtest->add_option("--corpus", command->corpus, "Corpus to judge a published model on");
+  backtest->add_option("--out", command->out,
+                       "Where a published model's backtest goes (default: zero-shot/MODEL)");
+  backtest->add_option("--threads", command->threads, "For published models: threads of each rank")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   backtest
       ->add_option("--set", command->overrides, "Override a key of the backtest: --set backtest.origins=5")
       ->allow_extra_args(false);
+}
+
+void add_weights(CLI::App& app, Command& chosen) {
+  const auto [weights, command] =
+      add<WeightsCommand>(app, chosen, "weights", "List a model's tensors and the memory training it takes");
+  weights->add_option("model", command->model, "Folder of a published model, run folder or .safetensors file")
+      ->required();
 }
 
 void add_export(CLI::App& app, Command& chosen) {
@@ -143,7 +164,7 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
   for (const auto add_command : {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast,
-                                 add_backtest, add_export, add_doctor})
+                                 add_backtest, add_weights, add_export, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -48,13 +48,21 @@ struct StopCommand {
 };
 
 struct ForecastCommand {
-  std::string run, sales, out;
-  std::int64_t horizon = 0;  // 0 = the model's
+  std::string model, sales, out;
+  std::int64_t horizon = 0;       // 0 = the model's
+  std::vector<double> quantiles;  // empty = the model's
+  std::int64_t threads = 0;       // of published models; 0 = all cores
 };
 
 struct BacktestCommand {
-  std::string run;
+  std::string model;
+  std::string corpus, out;  // of published models
+  std::int64_t threads = 1;
   std::vector<std::string> overrides;
+};
+
+struct WeightsCommand {
+  std::string model;
 };
 
 struct ExportCommand {
@@ -67,7 +75,7 @@ struct DoctorCommand {
 };
 
 using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
-                             ForecastCommand, BacktestCommand, ExportCommand, DoctorCommand>;
+                             ForecastCommand, BacktestCommand, WeightsCommand, ExportCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.
 std::string build_id();

@@ -7,11 +7,13 @@
 
 namespace shelfcast::trainer {
 
-// Quantiles in units of demand, never below 0 and never crossing; the median is the 0.5 quantile
-// (interpolated when 0.5 is not a trained level); the mean is the mean head's, or the median without one.
+// At `levels` (ascending; empty = those trained, others are interpolated between them). Quantiles in units of
+// demand, never below 0 and never crossing; the median is the 0.5 quantile (interpolated when 0.5 is not a
+// trained level); the mean is the mean head's, or the median without one.
 class ModelForecaster : public eval::Forecaster {
  public:
-  ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec);
+  ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec,
+                  std::vector<double> levels = {});
 
   const std::string& name() const override { return name_; }
   void forecast(const data::Batch& batch, eval::ForecastValues& values) override;
@@ -20,6 +22,7 @@ class ModelForecaster : public eval::Forecaster {
   std::string name_;
   const models::DemandModel& model_;
   data::FeatureSpec spec_;
+  std::vector<double> levels_;
 };
 
 }  // namespace shelfcast::trainer

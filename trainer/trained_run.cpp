@@ -10,10 +10,15 @@
 
 namespace shelfcast::trainer {
 
-std::string TrainedRun::name() const {
-  const std::filesystem::path path = folder.path();
-  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
+std::string name_of(const std::filesystem::path& folder) {
+  return (folder.has_filename() ? folder.filename() : folder.parent_path().filename()).string();
 }
+
+bool is_published_model(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "config.json") && !RunFolder(folder).exists();
+}
+
+std::string TrainedRun::name() const { return name_of(folder.path()); }
 
 TrainedRun open_run(const std::filesystem::path& folder) {
   TrainedRun run{.folder = RunFolder(folder), .recipe = {}, .features = {}, .step = 0, .model = nullptr};

@@ -24,6 +24,12 @@ struct TrainedRun {
   std::string name() const;
 };
 
+// The last part of a folder's name.
+std::string name_of(const std::filesystem::path& folder);
+
+// Whether this is a folder in published form (config.json), not a run.
+bool is_published_model(const std::filesystem::path& folder);
+
 // Opens the best whole checkpoint of a run folder. Throws Error(input) when this is not a run folder,
 // Error(data) when no checkpoint is whole.
 TrainedRun open_run(const std::filesystem::path& folder);

@@ -290,5 +290,71 @@ TEST(DamagedSafetensors, a_name_given_twice_is_refused) {
       "named twice");
 }
 
+// A model in two shards, "a" in the first and "b" in the second, and the index that says so.
+class Shards : public ::testing::Test {
+ protected:
+  Shards() {
+    write("model-1.safetensors", "a");
+    write("model-2.safetensors", "b");
+    index(R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})");
+  }
+  void write(const std::string& file, const std::string& tensor) {
+    const std::vector<float> values = {1.0f, 2.0f};
+    write_safetensors(folder_ / file,
+                      std::vector<TensorToStore>{{tensor, DType::f32, {2}, bytes_of(values)}});
+  }
+  void index(const std::string& text) {
+    write_file_atomically(folder_ / "model.safetensors.index.json", text);
+  }
+  void expect_refused(const std::string& word) {
+    try {
+      const StoredWeights weights(folder_.path());
+      ADD_FAILURE() << "opened although " << word;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+    }
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Shards, hold_one_model) {
+  const StoredWeights weights(folder_.path());
+  EXPECT_EQ(weights.tensors().size(), 2U);
+  EXPECT_EQ(weights.at("b").to_float(), (std::vector<float>{1.0f, 2.0f}));
+  weights.release(weights.at("b"));
+  EXPECT_EQ(weights.at("b").to_float(), (std::vector<float>{1.0f, 2.0f}))
+      << "released bytes can be read again";
+  EXPECT_THROW((void)weights.at("c"), Error);
+}
+
+TEST_F(Shards, of_which_one_is_missing_or_damaged_are_refused) {
+  std::filesystem::resize_file(folder_ / "model-2.safetensors", 30);
+  expect_refused("model-2.safetensors");
+  std::filesystem::remove(folder_ / "model-2.safetensors");
+  expect_refused("model-2.safetensors");
+}
+
+TEST_F(Shards, that_do_not_hold_what_the_index_says_are_refused) {
+  index(
+      R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-2.safetensors"}})");
+  expect_refused("\"c\"");
+  index(R"({"weight_map": {"a": "model-1.safetensors", "c": "model-2.safetensors"}})");
+  expect_refused("\"b\"");
+}
+
+TEST_F(Shards, with_an_index_that_is_none_or_leads_elsewhere_are_refused) {
+  for (const char* text : {"", "[]", "{}", R"({"weight_map": {}})", R"({"weight_map": {"a": 1}})"}) {
+    index(text);
+    expect_refused("index.json");
+  }
+  index(R"({"weight_map": {"a": "../model-1.safetensors"}})");
+  expect_refused("../model-1.safetensors");
+}
+
+TEST_F(Shards, a_folder_without_weights_is_refused_with_advice) {
+  std::filesystem::remove(folder_ / "model.safetensors.index.json");
+  expect_refused("model.safetensors");
+}
+
 }  // namespace
 }  // namespace shelfcast

@@ -1,5 +1,6 @@
-// shelfcast backtest RUN: rolling origins, the model beside its baselines, a report.
-#include <cstdio>
+// shelfcast backtest MODEL: rolling origins, the model beside its baselines, a report.
+#include <ATen/Parallel.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/activity.h"
@@ -8,6 +9,8 @@
 #include "trainer/commands/commands.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
+#include "trainer/run_folder.h"
+#include "trainer/series_forecaster.h"
 #include "trainer/trained_run.h"
 #include "trainer/watched.h"
 
@@ -42,41 +45,102 @@ std::string verdicts(const eval::BacktestResult& result) {
   return text;
 }
 
+void add_corpus(const data::Corpus& corpus, eval::ReportMetadata& metadata) {
+  metadata.facts.emplace_back("corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest()));
+}
+
 eval::ReportMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus) {
   eval::ReportMetadata metadata;
   metadata.title = run.name();
-  metadata.facts = {
-      {"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)},
-      {"corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest())},
-      {"trained until", run.recipe.data.train_until ? format_date(*run.recipe.data.train_until) : ""},
-      {"validated until", run.recipe.data.validate_until ? format_date(*run.recipe.data.validate_until) : ""},
-      {"seed", std::to_string(run.recipe.run.seed)},
-      {"build", build_id()}};
+  metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)}};
+  add_corpus(corpus, metadata);
+  metadata.facts.insert(
+      metadata.facts.end(),
+      {{"trained until", run.recipe.data.train_until ? format_date(*run.recipe.data.train_until) : ""},
+       {"validated until",
+        run.recipe.data.validate_until ? format_date(*run.recipe.data.validate_until) : ""},
+       {"seed", std::to_string(run.recipe.run.seed)},
+       {"build", build_id()}});
   return metadata;
+}
+
+// What is judged, on what, and where the result goes.
+struct Judgement {
+  const eval::BacktestConfig& config;
+  const data::Corpus& corpus;
+  const data::FeatureSpec& features;
+  eval::Forecaster& forecaster;
+  std::int64_t validate_end;  // first step that the model has not seen
+  std::filesystem::path folder;
+  eval::ReportMetadata metadata;
+};
+
+void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communicator& world) {
+  run_watched(parallel, world, [&] {
+    activity::enter_phase("backtest");
+    const eval::BacktestResult result =
+        eval::run_backtest(j.config, j.corpus.folder(), j.features, {&j.forecaster}, j.validate_end, world);
+    if (world.rank() != 0) return;
+    eval::write_backtest(result, j.folder, j.metadata);
+    log::all(table(result) + verdicts(result) +
+             "report: " + (RunFolder(j.folder).backtest() / "report.html").string());
+  });
+}
+
+std::unique_ptr<parallel::Communicator> world_of(const ParallelConfig& parallel, parallel::Launch& launch) {
+  return launch.world(parallel::parse_backend(parallel.backend),
+                      {parallel.start_deadline, parallel.step_deadline});
+}
+
+void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
+  if (!options.corpus.empty() || !options.out.empty())
+    throw input_error("--corpus and --out are for published models",
+                      fmt::format("{} is a run: it knows its corpus and keeps its backtests", options.model));
+  const TrainedRun trained = open_run(options.model);
+  // Overrides shape the backtest; what the model was trained on stays what it was.
+  const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
+  const auto world = world_of(trained.recipe.parallel, launch);
+  const data::Corpus corpus(trained.recipe.data.corpus);
+  ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
+  // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
+  judge({config, corpus, trained.features, forecaster,
+         corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until), trained.folder.path(),
+         metadata_of(trained, corpus)},
+        trained.recipe.parallel, *world);
+}
+
+// The zero-shot row: the model has seen nothing of this corpus, so every origin is honest.
+void backtest_published(const BacktestCommand& options, parallel::Launch& launch) {
+  if (options.corpus.empty())
+    throw input_error(options.model + " is a published model and knows no corpus", "",
+                      "name one: --corpus X.corpus");
+  // Its horizon may be any: longer ones are unrolled.
+  constexpr std::int64_t kAnyHorizon = 1'000'000;
+  const Recipe recipe =
+      parse_recipe(fmt::format("data: {{corpus: {}, horizon: {}}}\nrun: {{dir: {}}}\n",
+                               nlohmann::json(options.corpus).dump(), kAnyHorizon, "zero-shot"),
+                   "the command line", options.overrides);
+  at::set_num_threads(static_cast<int>(options.threads));
+  const auto world = world_of(recipe.parallel, launch);
+  const data::Corpus corpus(options.corpus);
+  const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
+  const data::FeatureSpec features =
+      series_features(*model, corpus.info().steps, recipe.backtest.horizon, corpus.info().axis.frequency);
+  const std::string name = name_of(options.model);
+  SeriesForecaster forecaster(name, *model, features);
+  eval::ReportMetadata metadata;
+  metadata.title = name + ", zero-shot";
+  metadata.facts = {{"model", fmt::format("{} in {}", model->architecture(), options.model)}};
+  add_corpus(corpus, metadata);
+  metadata.facts.emplace_back("build", build_id());
+  const std::string out = options.out.empty() ? fmt::format("zero-shot/{}", name) : options.out;
+  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata}, recipe.parallel, *world);
 }
 
 }  // namespace
 
 void run(const BacktestCommand& options, parallel::Launch& launch) {
-  TrainedRun trained = open_run(options.run);
-  // Overrides shape the backtest; what the model was trained on stays what it was.
-  const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
-  const ParallelConfig& parallel = trained.recipe.parallel;
-  const auto world = launch.world(parallel::parse_backend(parallel.backend),
-                                  {parallel.start_deadline, parallel.step_deadline});
-  const data::Corpus corpus(trained.recipe.data.corpus);
-  // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
-  const std::int64_t validate_end = corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until);
-  ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
-  run_watched(parallel, *world, [&] {
-    activity::enter_phase("backtest");
-    const eval::BacktestResult result =
-        eval::run_backtest(config, corpus.folder(), trained.features, {&forecaster}, validate_end, *world);
-    if (world->rank() != 0) return;
-    eval::write_backtest(result, trained.folder.path(), metadata_of(trained, corpus));
-    log::all(table(result) + verdicts(result) +
-             "report: " + (trained.folder.backtest() / "report.html").string());
-  });
+  is_published_model(options.model) ? backtest_published(options, launch) : backtest_run(options, launch);
 }
 
 }  // namespace shelfcast::trainer

@@ -14,6 +14,7 @@ void run(const TrainCommand& command, parallel::Launch& launch);
 void run(const StopCommand& command, parallel::Launch& launch);
 void run(const ForecastCommand& command, parallel::Launch& launch);
 void run(const BacktestCommand& command, parallel::Launch& launch);
+void run(const WeightsCommand& command, parallel::Launch& launch);
 void run(const ExportCommand& command, parallel::Launch& launch);
 void run(const DoctorCommand& command, parallel::Launch& launch);
 

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Published models from the command line: tensors listed, forecasts at any level and horizon, the zero-shot row.
+root=$(cd "$(dirname "$0")/../.." && pwd)
+source "$root/tests/system/lib.sh"
+golden=$root/tests/golden/bolt
+
+"$bin/shelfcast" weights "$golden/gated_overlap" >weights.txt
+grep -q "ChronosBoltModelForForecasting" weights.txt || fail "no architecture: $(cat weights.txt)"
+grep -qE "encoder.block.0.layer.1.DenseReluDense.wi_0.weight +F32 +384 +\[24, 16\]" weights.txt ||
+  fail "no tensor: $(cat weights.txt)"
+grep -qE "^[0-9]+ tensors, [0-9]+ parameters" weights.txt || fail "no sums: $(cat weights.txt)"
+
+# 40 days of two series; one has gaps and the other ends early.
+{
+  echo "series,date,value"
+  for ((day = 0; day < 40; ++day)); do
+    date=$(date -u -d "2024-01-01 +$day days" +%F)
+    ((day % 5)) && echo "Käse/1,$date,$((10 + day % 7))"
+    ((day < 30)) && echo "b,$date,$((day % 3))"
+  done
+} >sales.csv
+forecast() { "$bin/shelfcast" forecast "$golden/wide_heads" --sales sales.csv --threads 1 "$@"; }
+forecast --horizon 20 --quantiles 0.05,0.5,0.97 --out f.csv
+[[ $(head -1 f.csv) == "series,date,mean,q0.05,q0.5,q0.97" ]] || fail "header $(head -1 f.csv)"
+[[ $(wc -l <f.csv) == 41 ]] || fail "rows: $(wc -l <f.csv)"
+awk -F, 'NR > 1 && !(0 <= $4 && $4 <= $5 && $5 <= $6 && $3 == $5) { print; bad = 1 } END { exit bad }' f.csv ||
+  fail "quantiles cross, are negative or the median is not the mean"
+grep -q "^Käse/1,2024-02-10," f.csv || fail "the first day is not the one after the last: $(sed -n 2p f.csv)"
+forecast --out g.csv
+[[ $(wc -l <g.csv) == 17 ]] || fail "the default horizon is the model's: $(wc -l <g.csv)"
+
+"$bin/shelfcast" synth --stores 2 --items 10 --days 200 --out s.corpus >/dev/null
+backtest() { "$@" "$bin/shelfcast" backtest "$golden/wide_heads" --corpus s.corpus --set backtest.origins=2 --set backtest.batch=8 --out "$out"; }
+out=one backtest env >table.txt
+grep -q "wide_heads" table.txt || fail "no row: $(cat table.txt)"
+grep -q "Seasonal Naive" table.txt || fail "no baseline: $(cat table.txt)"
+[[ -s one/backtest/report.html ]] || fail "no report"
+out=three backtest ranks 3 >/dev/null
+for file in metrics.csv series.csv; do
+  cmp "one/backtest/$file" "three/backtest/$file" || fail "$file depends on the number of ranks"
+done
+
+refused "knows no corpus" "--corpus" -- "$bin/shelfcast" backtest "$golden/wide_heads"
+refused "not a run folder" -- "$bin/shelfcast" forecast s.corpus --sales sales.csv --out h.csv
+refused "ascend" -- forecast --quantiles 0.5,0.1 --out h.csv
+refused "between 0 and 1" -- forecast --quantiles 0.5,1.5 --out h.csv
+broken() { # broken NAME: a copy of a published model to damage
+  rm -rf "$1"
+  cp -r "$golden/wide_heads" "$1"
+}
+broken torn && truncate -s -5 torn/model.safetensors
+refused "torn/model.safetensors" "truncated" -- "$bin/shelfcast" forecast torn --sales sales.csv --out h.csv
+broken bare && rm bare/model.safetensors
+refused "bare" "model.safetensors" -- "$bin/shelfcast" forecast bare --sales sales.csv --out h.csv
+broken odd && sed -i 's/"dense_act_fn": "relu"/"dense_act_fn": "reluu"/' odd/config.json
+refused "reluu" "relu" -- "$bin/shelfcast" forecast odd --sales sales.csv --out h.csv
+broken narrow && sed -i 's/"d_ff": 32/"d_ff": 31/' narrow/config.json
+refused "wi.weight\|hidden_layer" "shape" -- "$bin/shelfcast" forecast narrow --sales sales.csv --out h.csv
+cp -r "$golden/gated_overlap" shard && rm shard/model-00002-of-00005.safetensors
+refused "model-00002-of-00005.safetensors" -- "$bin/shelfcast" forecast shard --sales sales.csv --out h.csv
+[[ ! -e h.csv ]] || fail "a refused forecast left a table"
+echo "ok"

@@ -1,0 +1,65 @@
+// shelfcast weights MODEL: what a model consists of and what training it takes.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/safetensors.h"
+#include "trainer/checkpoint.h"
+#include "trainer/commands/commands.h"
+#include "trainer/run_folder.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// fp32 weights and gradients, AdamW's two moments.
+constexpr std::int64_t kTrainingBytes = 16;
+
+// Where the tensors of `model` are: of a run, the parts of its best checkpoint.
+std::vector<fs::path> parts_of(const fs::path& model) {
+  const RunFolder run(model);
+  if (!run.exists()) return {model};
+  const Checkpoints checkpoints(run.checkpoints());
+  const std::optional<std::int64_t> step = checkpoints.best_valid();
+  if (!step)
+    throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
+                     "go on with `shelfcast train RECIPE --resume`");
+  return {checkpoints.path_of(*step) / "tower", checkpoints.path_of(*step) / "fusion.safetensors"};
+}
+
+std::string architecture_of(const fs::path& part) {
+  if (!fs::exists(part / "config.json")) return "";
+  const nlohmann::json json = nlohmann::json::parse(read_file(part / "config.json"), nullptr, false);
+  if (!json.is_object()) throw data_error((part / "config.json").string() + " is not a JSON object");
+  const auto names = json.find("architectures");
+  return names == json.end() || !names->is_array() || names->empty() ? "" : names->front().dump();
+}
+
+}  // namespace
+
+void run(const WeightsCommand& options, parallel::Launch&) {
+  std::int64_t parameters = 0, tensors = 0, bytes = 0;
+  for (const fs::path& part : parts_of(options.model)) {
+    const StoredWeights weights(part);
+    fmt::print("{} {}\n", part.string(), architecture_of(part));
+    std::size_t widest = 0;
+    for (const auto& [name, tensor] : weights.tensors()) widest = std::max(widest, name.size());
+    for (const auto& [name, tensor] : weights.tensors()) {
+      fmt::print("  {:<{}}  {:<5} {:>12}  [{}]\n", name, widest, to_string(tensor.dtype), tensor.elements(),
+                 fmt::join(tensor.shape, ", "));
+      ++tensors;
+      parameters += tensor.elements();
+      bytes += static_cast<std::int64_t>(tensor.bytes.size());
+    }
+  }
+  fmt::print("{} tensors, {} parameters, {:.1f} MB stored\n", tensors, parameters,
+             static_cast<double>(bytes) / 1e6);
+  fmt::print(
+      "training all of them: {:.1f} MB for fp32 weights, gradients and AdamW's moments, and activations\n",
+      static_cast<double>(parameters * kTrainingBytes) / 1e6);
+}
+
+}  // namespace shelfcast::trainer
