@@ -36,10 +36,11 @@ std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::i
 }
 
 ChronosBolt::ChronosBolt(const ModelConfig& config, const Ops& ops, Weights& weights)
-    : config_(config.tower), ops_(ops), inner_(config_.num_heads * config_.d_kv) {
-  const std::int64_t steps = std::min(config.context, config_.context_length);
-  reach_ =
-      (steps + config_.patch - 1) / config_.patch;  // with REG the last position; without it one to spare
+    : config_(config.tower),
+      ops_(ops),
+      activation_(activation_function(config_.activation)),
+      inner_(config_.num_heads * config_.d_kv) {
+  reach_ = config.patches();  // with REG the last position; without it one to spare
   read_position_bias(weights);
   unattended_mask_.assign(static_cast<std::size_t>(reach_ + 1), std::numeric_limits<float>::lowest());
   for (std::int64_t i = 0; i < config_.num_layers; ++i) encoder_.push_back(read_encoder_layer(weights, i));
@@ -67,9 +68,14 @@ void ChronosBolt::read_position_bias(Weights& weights) {
 }
 
 ChronosBolt::FeedForward ChronosBolt::read_feed_forward(Weights& weights, const std::string& prefix) const {
-  return {to_floats(weights.take(prefix + "layer_norm.weight", {config_.d_model})),
-          read_dense(ops_, weights, prefix + "DenseReluDense.wi", config_.d_ff, config_.d_model),
-          read_dense(ops_, weights, prefix + "DenseReluDense.wo", config_.d_model, config_.d_ff)};
+  const std::string name = prefix + "DenseReluDense.";
+  FeedForward layer{
+      to_floats(weights.take(prefix + "layer_norm.weight", {config_.d_model})),
+      read_dense(ops_, weights, name + (config_.gated ? "wi_1" : "wi"), config_.d_ff, config_.d_model),
+      read_dense(ops_, weights, name + "wo", config_.d_model, config_.d_ff),
+      {}};
+  if (config_.gated) layer.gate = read_dense(ops_, weights, name + "wi_0", config_.d_ff, config_.d_model);
+  return layer;
 }
 
 ChronosBolt::EncoderLayer ChronosBolt::read_encoder_layer(Weights& weights, std::int64_t index) const {
@@ -126,7 +132,14 @@ void ChronosBolt::feed_forward(const FeedForward& layer, std::int64_t rows, floa
   float* normed = reserve(scratch.normed, rows * width);
   float* hidden = reserve(scratch.hidden, rows * inside);
   ops_.rms_norm(x, layer.norm.data(), static_cast<float>(config_.epsilon), rows, width, normed);
-  ops_.dense(layer.wi, normed, width, rows, hidden, inside, Write::relu);
+  if (config_.gated) {
+    float* gate = reserve(scratch.gate, rows * inside);
+    dense_activated(ops_, layer.gate, activation_, normed, width, rows, gate);
+    ops_.dense(layer.wi, normed, width, rows, hidden, inside, Write::store);
+    for (std::int64_t i = 0; i < rows * inside; ++i) hidden[i] *= gate[i];
+  } else {
+    dense_activated(ops_, layer.wi, activation_, normed, width, rows, hidden);
+  }
   ops_.dense(layer.wo, hidden, inside, rows, x, width, Write::add);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "scorer/forward/activation.h"
 #include "scorer/forward/model_config.h"
 #include "scorer/forward/ops.h"
 #include "scorer/forward/weights.h"
@@ -27,7 +28,7 @@ struct TokenBatch {
 
 // Scratch of one thread; grows to the largest batch and stays.
 struct TowerScratch {
-  Floats normed, qkv, attended, hidden, scores, query, pooled, y;
+  Floats normed, qkv, attended, hidden, gate, scores, query, pooled, y;
 };
 
 // Immutable after construction; any number of threads, each with its own scratch.
@@ -47,6 +48,7 @@ class ChronosBolt {
   struct FeedForward {
     Floats norm;
     DenseLayer wi, wo;
+    DenseLayer gate;  // of gated layers
   };
   struct EncoderLayer {
     Floats norm;
@@ -78,6 +80,7 @@ class ChronosBolt {
 
   TowerConfig config_;
   const Ops& ops_;
+  ActivationFunction activation_;
   std::int64_t inner_, reach_;
   Floats bias_;             // [heads, 2 * reach + 1]
   Floats unattended_mask_;  // [reach + 1]

@@ -118,9 +118,11 @@ std::vector<std::vector<float>> read_embeddings(Weights& weights, const std::str
 
 DemandModel::DemandModel(const std::filesystem::path& folder, const Ops& ops)
     : config_(read_model_config(folder / "model.json")), ops_(ops) {
-  context_ = std::min(config_.context, config_.tower.context_length);
+  context_ = config_.steps_read();
   skipped_ = config_.context - context_;
-  patches_ = (context_ + config_.tower.patch - 1) / config_.tower.patch;
+  padding_ = config_.padding();
+  patches_ = config_.patches();
+  activation_ = activation_function(config_.tower.activation);
   patch_width_ = (2 + config_.patch_columns()) * config_.tower.patch;
   median_ = median_index(config_.quantiles);
   Weights tower(folder / "tower" / "model.safetensors"), fusion(folder / "fusion.safetensors");
@@ -222,15 +224,15 @@ void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64
 void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
                                ForwardScratch& scratch) const {
   const float* context = inputs.context.row(series) + skipped_;
-  const std::int64_t patch = config_.tower.patch, padding = patches_ * patch - context_;
+  const std::int64_t patch = config_.tower.patch;
   const Norm norm = instance_norm(context, context_, config_.scale_floor);
   scratch.loc.push_back(norm.loc);
   scratch.scale.push_back(norm.scale);
   TokenBatch& tokens = scratch.tokens;
   TokenBatch::Span span{tokens.rows(), 0, false};
   const auto attended = [&](std::int64_t j) {
-    const float* end = context + (j + 1) * patch - padding;
-    return std::any_of(std::max(context, end - patch), end, [](float x) { return !std::isnan(x); });
+    const float* begin = context + j * config_.tower.stride - padding_;
+    return std::any_of(std::max(context, begin), begin + patch, [](float x) { return !std::isnan(x); });
   };
   for (std::int64_t j = 0; j < patches_; ++j)
     if (attended(j)) tokens.position.push_back(static_cast<std::int32_t>(j));
@@ -254,7 +256,7 @@ void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std
   std::fill_n(row, patch_width_, 0.0F);
   if (patch == patches_) return;
   const std::int64_t steps = config_.tower.patch, width = config_.code_width;
-  const std::int64_t start = patch * steps - (patches_ * steps - context_);
+  const std::int64_t start = patch * config_.tower.stride - padding_;
   const std::int64_t from = std::max<std::int64_t>(0, -start);  // first step of the patch that exists
   const float* demand = inputs.context.row(series) + skipped_ + start;
   for (std::int64_t p = from; p < steps; ++p) {
@@ -286,7 +288,7 @@ void DemandModel::embed(const ModelInputs& inputs, std::span<const std::int64_t>
   const std::int64_t rows = tokens.rows(), width = config_.tower.d_model, inside = config_.tower.d_ff;
   float* hidden = reserve(scratch.hidden, rows * inside);
   float* x = reserve(tokens.x, rows * width);
-  ops_.dense(patch_hidden_, scratch.patch.data(), patch_width_, rows, hidden, inside, Write::relu);
+  dense_activated(ops_, patch_hidden_, activation_, scratch.patch.data(), patch_width_, rows, hidden);
   ops_.dense(patch_output_, hidden, inside, rows, x, width, Write::store);
   ops_.dense(patch_residual_, scratch.patch.data(), patch_width_, rows, x, width, Write::add);
   const std::vector<float>& reg = tower_->reg_token();
@@ -323,7 +325,7 @@ void DemandModel::heads(const ModelInputs& inputs, std::span<const std::int64_t>
       for (std::int64_t d = 0; d < width; ++d) state[b * width + d] += scratch.shift[(2 * b + 1) * width + d];
   float* hidden = reserve(scratch.hidden, count * inside);
   float* quantiles = reserve(scratch.tower_quantiles, count * rows);
-  ops_.dense(output_hidden_, state, width, count, hidden, inside, Write::relu);
+  dense_activated(ops_, output_hidden_, activation_, state, width, count, hidden);
   ops_.dense(output_, hidden, inside, count, quantiles, rows, Write::store);
   ops_.dense(output_residual_, state, width, count, quantiles, rows, Write::add);
   if (config_.mean_head)

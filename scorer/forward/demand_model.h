@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "scorer/forward/activation.h"
 #include "scorer/forward/chronos_bolt.h"
 #include "scorer/forward/model_config.h"
 #include "scorer/forward/ops.h"
@@ -77,8 +78,10 @@ class DemandModel {
 
   ModelConfig config_;
   const Ops& ops_;
+  ActivationFunction activation_;
   std::int64_t context_;  // steps the tower looks at
   std::int64_t skipped_;  // oldest steps of the inputs that it does not
+  std::int64_t padding_;  // missing steps before the context, up to a whole patch
   std::int64_t patches_, patch_width_, median_;
   std::optional<ChronosBolt> tower_;  // made in the constructor, once the files are open
   DenseLayer patch_hidden_, patch_output_, patch_residual_;

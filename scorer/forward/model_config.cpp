@@ -30,12 +30,10 @@ class Fields {
       fail(prefix_ + name, "has the wrong type");
     }
   }
-  // A field that bundles of towers unlike this program's hold with another value.
-  void require(const std::string& name, const Json& value) const {
-    if (object_.contains(name) && object_.at(name) != value)
-      throw data_error(
-          "field \"" + prefix_ + name + "\" of " + path_.string() + " is " + object_.at(name).dump(),
-          "this program computes towers with " + value.dump() + " only");
+  // A field that older files lack.
+  template <typename T>
+  T get_or(const std::string& name, const T& otherwise) const {
+    return object_.contains(name) ? get<T>(name) : otherwise;
   }
   std::int64_t count(const std::string& name, std::int64_t smallest) const {
     const auto value = get<std::int64_t>(name);
@@ -87,13 +85,21 @@ TowerConfig read_tower(const Fields& fields) {
   tower.patch = fields.count("input_patch_size", 1);
   tower.quantiles = fields.levels("quantiles");
   tower.use_reg_token = fields.get<bool>("use_reg_token");
-  fields.require("dense_act_fn", "relu");
-  fields.require("is_gated_act", false);
-  fields.require("input_patch_stride", tower.patch);
+  tower.stride = fields.count("input_patch_stride", 1);
+  tower.activation = fields.get_or("dense_act_fn", std::string("relu"));
+  tower.gated = fields.get_or("is_gated_act", false);
   return tower;
 }
 
 }  // namespace
+
+std::int64_t ModelConfig::steps_read() const { return std::min(context, tower.context_length); }
+
+std::int64_t ModelConfig::padding() const { return (tower.patch - steps_read() % tower.patch) % tower.patch; }
+
+std::int64_t ModelConfig::patches() const {
+  return (steps_read() + padding() - tower.patch) / tower.stride + 1;
+}
 
 std::int64_t ModelConfig::patch_columns() const {
   return past_numeric + known_numeric +
@@ -102,7 +108,7 @@ std::int64_t ModelConfig::patch_columns() const {
 
 std::int64_t ModelConfig::recent_seasons() const {
   constexpr std::int64_t kMost = 4;
-  return season == 0 ? 0 : std::min(kMost, std::min(context, tower.context_length) / season);
+  return season == 0 ? 0 : std::min(kMost, steps_read() / season);
 }
 
 std::int64_t ModelConfig::known_inputs() const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace shelfcast::scorer {
@@ -14,6 +15,9 @@ struct TowerConfig {
   std::int64_t context_length = 0, prediction_length = 0, patch = 16;
   std::vector<double> quantiles;
   bool use_reg_token = true;
+  std::int64_t stride = 16;         // steps from the begin of a patch to that of the next
+  std::string activation = "relu";  // a name activation_function() knows
+  bool gated = false;               // feed-forward layers: activation(wi_0 x) * (wi_1 x)
 };
 
 struct ModelConfig {
@@ -27,6 +31,10 @@ struct ModelConfig {
   std::int64_t past_numeric = 0, known_numeric = 0;
   std::vector<std::int64_t> past_cardinalities, known_cardinalities, static_cardinalities;
 
+  // Steps of context the tower reads, missing steps put before them to make whole patches, and patches.
+  std::int64_t steps_read() const;
+  std::int64_t padding() const;
+  std::int64_t patches() const;
   // Columns beside demand in the patch embedding, and inputs of the known-covariate head.
   std::int64_t patch_columns() const;
   std::int64_t known_inputs() const;

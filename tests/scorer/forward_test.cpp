@@ -37,8 +37,9 @@ const std::vector<Case> kCases = {
     {"inner_equal_to_model", [](ModelConfig& c) { c.tower.num_heads = 3, c.tower.d_kv = 4; }},
     {"widths_of_whole_panels", [](ModelConfig& c) { c.tower.d_model = 64, c.tower.d_ff = 128; }},
     {"patch_16_of_long_context",
-     [](ModelConfig& c) { c.tower.patch = 16, c.context = c.tower.context_length = 200; }},
-    {"context_shorter_than_a_patch", [](ModelConfig& c) { c.tower.patch = 16, c.context = 3; }},
+     [](ModelConfig& c) { c.tower.patch = c.tower.stride = 16, c.context = c.tower.context_length = 200; }},
+    {"context_shorter_than_a_patch",
+     [](ModelConfig& c) { c.tower.patch = c.tower.stride = 16, c.context = 3; }},
     {"context_cut_to_the_towers", [](ModelConfig& c) { c.tower.context_length = 12; }},
     {"one_step_each", [](ModelConfig& c) { c.context = 1, c.horizon = 1; }},
     {"one_layer", [](ModelConfig& c) { c.tower.num_layers = c.tower.num_decoder_layers = 1; }},
@@ -48,7 +49,9 @@ const std::vector<Case> kCases = {
        c.tower.prediction_length = 9;
      }},
     {"few_buckets",
-     [](ModelConfig& c) { c.tower.buckets = 8, c.tower.max_distance = 10, c.tower.patch = 1; }},
+     [](ModelConfig& c) {
+       c.tower.buckets = 8, c.tower.max_distance = 10, c.tower.patch = c.tower.stride = 1;
+     }},
     {"two_levels_around_the_median",
      [](ModelConfig& c) {
        c.quantiles = c.tower.quantiles = {0.4, 0.6};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <functional>
 
@@ -24,7 +25,8 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.tower.relative_attention_max_distance = t.max_distance;
   m.tower.layer_norm_epsilon = t.epsilon;
   m.tower.context_length = t.context_length, m.tower.prediction_length = t.prediction_length;
-  m.tower.input_patch_size = m.tower.input_patch_stride = m.model.patch = t.patch;
+  m.tower.input_patch_size = m.model.patch = t.patch, m.tower.input_patch_stride = t.stride;
+  m.tower.activation = t.activation, m.tower.gated = t.gated;
   m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
   m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
@@ -107,6 +109,11 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     };
     ModelConfig c = small_config();
     c.tower.patch = one_of({1, 4, 8, 16});
+    c.tower.stride = one_of({c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2, c.tower.patch + 1});
+    constexpr std::array kActivations = {"relu", "relu", "gelu",    "gelu_new", "quick_gelu", "silu",
+                                         "mish", "tanh", "sigmoid", "relu6",    "linear"};
+    c.tower.activation = kActivations[static_cast<std::size_t>(random.below(kActivations.size()))];
+    c.tower.gated = one_of({0, 0, 1}) != 0;
     c.tower.d_model = one_of({8, 24, 64}), c.tower.d_ff = one_of({16, 40, 128});
     c.tower.num_heads = one_of({1, 2, 4}), c.tower.d_kv = one_of({3, 8, 16});
     c.tower.num_layers = one_of({1, 2, 3}), c.tower.num_decoder_layers = one_of({1, 2, 3});
@@ -131,7 +138,7 @@ TEST(LibTorch, forecasts_the_same_at_the_published_tiny_size) {
   c.tower.d_model = tiny.d_model, c.tower.d_kv = tiny.d_kv, c.tower.d_ff = tiny.d_ff;
   c.tower.num_heads = tiny.num_heads, c.tower.num_layers = tiny.num_layers;
   c.tower.num_decoder_layers = tiny.num_decoder_layers;
-  c.tower.patch = 16, c.tower.context_length = 2048, c.tower.prediction_length = 64;
+  c.tower.patch = c.tower.stride = 16, c.tower.context_length = 2048, c.tower.prediction_length = 64;
   c.tower.quantiles = c.quantiles = tiny.quantiles;
   c.context = 512, c.horizon = 64;
   expect_equal_forecasts(c, 6);

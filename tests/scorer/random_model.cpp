@@ -36,7 +36,8 @@ std::map<std::string, Shape> stack_shapes(const TowerConfig& t, const std::strin
       shapes[block + "1.layer_norm.weight"] = {t.d_model};
     }
     shapes[feed + "layer_norm.weight"] = {t.d_model};
-    shapes[feed + "DenseReluDense.wi.weight"] = {t.d_ff, t.d_model};
+    for (const char* inside : t.gated ? std::vector{"wi_0", "wi_1"} : std::vector{"wi"})
+      shapes[feed + "DenseReluDense." + inside + ".weight"] = {t.d_ff, t.d_model};
     shapes[feed + "DenseReluDense.wo.weight"] = {t.d_model, t.d_ff};
   }
   return shapes;
@@ -96,7 +97,9 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"context_length", t.context_length},
             {"prediction_length", t.prediction_length},
             {"input_patch_size", t.patch},
-            {"input_patch_stride", t.patch},
+            {"input_patch_stride", t.stride},
+            {"dense_act_fn", t.activation},
+            {"is_gated_act", t.gated},
             {"quantiles", t.quantiles},
             {"use_reg_token", t.use_reg_token}}},
           {"model",
@@ -120,7 +123,7 @@ nlohmann::json model_json(const ModelConfig& c) {
 
 ModelConfig small_config() {
   ModelConfig c;
-  c.tower = {12, 5, 22, 2, 2, 3, 32, 128, 1e-6, 64, 6, 4, {0.1, 0.5, 0.9}, true};
+  c.tower = {12, 5, 22, 2, 2, 3, 32, 128, 1e-6, 64, 6, 4, {0.1, 0.5, 0.9}, true, 4};
   c.quantiles = {0.1, 0.5, 0.9};
   c.static_width = 3;
   c.code_width = 2;
