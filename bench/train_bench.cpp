@@ -1,7 +1,7 @@
-// Whole training steps of the tiny Chronos-Bolt size: loader, forward, loss, backward, norm, AdamW.
-// bench_train FOLDER: makes FOLDER/train_bench.corpus when it is not there, then answers each line "STEPS" on
-// stdin with the seconds those took. bench/python/train_bolt_peer.py drives it in turns with the reference
-// package.
+// Whole training steps of a Chronos-Bolt size (loader, forward, loss, backward, norm, AdamW) and forecasts
+// alone. bench_train FOLDER [TOWER]: makes FOLDER/train_bench.corpus when it is not there, then answers each
+// line "train STEPS" or "forecast BATCHES" on stdin with the seconds those took.
+// bench/python/train_bolt_peer.py drives it in turns with the reference package.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -48,15 +48,29 @@ data::FeatureSpec demand_alone() {
   return spec;
 }
 
+// As published: quantiles alone.
+models::ModelConfig model_of(const std::string& tower) {
+  models::ModelConfig config;
+  config.tower = tower;
+  config.mean_head = false;
+  return config;
+}
+
 class Training {
  public:
-  explicit Training(const std::filesystem::path& corpus)
+  Training(const std::filesystem::path& corpus, const std::string& tower)
       : spec_(demand_alone()),
-        model_(trainer::make_model_config(models::ModelConfig{}, spec_), 1),
+        model_(trainer::make_model_config(model_of(tower), spec_), 1),
         buffers_(trainer::flat_parameters(model_)),
         optimizer_(trainer::make_optimizer({}, buffers_)),
         loader_(corpus, spec_, data::Sampler(7, {kSeries, kContext, kSteps - kHorizon, 64, 8}),
                 {.global_batch = kBatch, .micro_batch = kBatch, .last_step = 1'000'000}) {}
+
+  void forecast() {
+    const at::NoGradGuard no_grad;
+    auto& batch = const_cast<data::Batch&>(loader_.next());
+    (void)model_.forward(trainer::make_inputs(batch, spec_), nullptr);
+  }
 
   void step() {
     auto& batch = const_cast<data::Batch&>(loader_.next());  // from_blob wants a mutable pointer
@@ -77,15 +91,16 @@ class Training {
   std::int64_t number_ = 0;
 };
 
-void run(const std::filesystem::path& folder) {
+void run(const std::filesystem::path& folder, const std::string& tower) {
   at::set_num_threads(2);
   const auto corpus = folder / "train_bench.corpus";
   if (!std::filesystem::exists(corpus)) make_corpus(corpus);
-  Training training(corpus);
-  std::string line;
-  while (std::getline(std::cin, line)) {
+  Training training(corpus, tower);
+  std::string what;
+  int count = 0;
+  while (std::cin >> what >> count) {
     const auto began = Clock::now();
-    for (int left = std::stoi(line); left > 0; --left) training.step();
+    for (int left = count; left > 0; --left) what == "train" ? training.step() : training.forecast();
     fmt::print("{}\n", std::chrono::duration<double>(Clock::now() - began).count());
     std::fflush(stdout);
   }
@@ -94,12 +109,13 @@ void run(const std::filesystem::path& folder) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    fmt::print(stderr, "usage: bench_train FOLDER, then numbers of steps on stdin\n");
+  if (argc < 2 || argc > 3) {
+    fmt::print(stderr,
+               "usage: bench_train FOLDER [TOWER], then \"train STEPS\" or \"forecast BATCHES\" on stdin\n");
     return 2;
   }
   try {
-    run(argv[1]);
+    run(argv[1], argc > 2 ? argv[2] : "bolt-tiny");
   } catch (const Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;
