@@ -1,0 +1,244 @@
+#include "models/series/chronos2.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "models/attention.h"  // additive_mask
+
+namespace shelfcast::models {
+
+namespace {
+
+using Decay = ParameterMaker::Decay;
+
+constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
+
+double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
+
+// The published rules for first values, each times the config's initializer_factor; docs/model.md.
+class Maker {
+ public:
+  Maker(const Chronos2Config& config, std::string prefix, ParameterMaker& make)
+      : c_(config), prefix_(std::move(prefix)), make_(make) {}
+
+  at::Tensor weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation,
+                    Decay decay = Decay::yes) {
+    return make_.normal(prefix_ + name, {out, in}, c_.initializer_factor * deviation, decay);
+  }
+  at::Tensor gain(const std::string& name) { return make_.constant(prefix_ + name, {c_.d_model}, 1.0F); }
+
+  // `last` scales the layers that make the block's result.
+  ResidualBlock residual_block(const std::string& name, std::int64_t in, std::int64_t out, double last) {
+    ResidualBlock block;
+    block.hidden = linear(name + ".hidden_layer", c_.d_ff, in, inverse_root(in));
+    block.output = linear(name + ".output_layer", out, c_.d_ff, last * inverse_root(c_.d_ff));
+    block.residual = linear(name + ".residual_layer", out, in, last * inverse_root(in));
+    return block;
+  }
+
+  template <typename Attention>
+  Attention attention(const std::string& layer) {
+    const std::int64_t inner = c_.num_heads * c_.d_kv, d = c_.d_model;
+    const std::string name = layer + ".self_attention.";
+    Attention a;
+    a.norm = gain(layer + ".layer_norm.weight");
+    a.q = weight(name + "q.weight", inner, d, inverse_root(d * c_.d_kv));
+    a.k = weight(name + "k.weight", inner, d, inverse_root(d));
+    a.v = weight(name + "v.weight", inner, d, inverse_root(d));
+    a.o = weight(name + "o.weight", d, inner, inverse_root(inner));
+    return a;
+  }
+
+ private:
+  Linear linear(const std::string& name, std::int64_t out, std::int64_t in, double deviation) {
+    Linear layer;
+    layer.weight = weight(name + ".weight", out, in, deviation);
+    layer.bias = make_.constant(prefix_ + name + ".bias", {out}, 0.0F);
+    return layer;
+  }
+
+  const Chronos2Config& c_;
+  std::string prefix_;
+  ParameterMaker& make_;
+};
+
+// The last `count` of each series' `tokens` rows.
+at::Tensor last_tokens(const at::Tensor& x, std::int64_t tokens, std::int64_t count) {
+  return x.view({-1, tokens, x.size(1)}).narrow(1, tokens - count, count).reshape({-1, x.size(1)});
+}
+
+}  // namespace
+
+Chronos2::Chronos2(const Chronos2Config& config, const std::string& prefix, ParameterMaker& make)
+    : config_(config) {
+  config.validate();
+  Maker m(config, prefix, make);
+  const std::int64_t d = config.d_model, f = config.d_ff, patch = config.patch_size;
+  input_ = m.residual_block("input_patch_embedding", 3 * patch, d, 1.0);
+  shared_ = m.weight("shared.weight", config.use_reg_token ? 2 : 1, d, 1.0, Decay::no);
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    const std::string block = fmt::format("encoder.block.{}.layer.", i);
+    Block b;
+    b.time = m.attention<Attention>(block + "0");
+    b.group = m.attention<Attention>(block + "1");
+    b.norm = m.gain(block + "2.layer_norm.weight");
+    b.wi = m.weight(block + "2.mlp.wi.weight", f, d, inverse_root(d));
+    b.wo = m.weight(block + "2.mlp.wo.weight", d, f, inverse_root(f));
+    blocks_.push_back(std::move(b));
+  }
+  norm_ = m.gain("encoder.final_layer_norm.weight");
+  const auto levels = static_cast<std::int64_t>(config.quantiles.size());
+  output_ = m.residual_block("output_patch_embedding", d, levels * patch, kForecastScale);
+  // First forecasts are those of a normal distribution.
+  const at::NoGradGuard no_grad;
+  const at::Tensor normal = at::special_ndtri(at::tensor(config.quantiles, at::kDouble));
+  const at::Tensor first = config.use_arcsinh ? at::asinh(normal) : normal;
+  output_.output.bias.view({levels, patch}).copy_(first.unsqueeze(1).expand({levels, patch}));
+}
+
+at::Tensor Chronos2::activate(at::Tensor x, const SiteDropout& site) const {
+  switch (config_.activation) {
+    case Activation::relu:
+      return relu_dropout_(std::move(x), site);
+    case Activation::gelu:
+      return models::dropout(at::gelu(x), site);
+    case Activation::gelu_tanh:
+      return models::dropout(at::gelu(x, "tanh"), site);
+    case Activation::silu:
+      return models::dropout(at::silu(x), site);
+    case Activation::tanh:
+      return models::dropout(at::tanh(x), site);
+  }
+  SHELFCAST_ASSERT(false);
+}
+
+at::Tensor Chronos2::residual_block(const ResidualBlock& block, const at::Tensor& x,
+                                    const SiteDropout& site) const {
+  return add_dropout(block.residual(x), block.output(activate(block.hidden(x), {})), site);
+}
+
+// [b, n + f, 3p] -> tokens [b * l, d], REG between the past and the future.
+at::Tensor Chronos2::embed(const at::Tensor& patches, const Pass& pass) const {
+  const std::int64_t d = config_.d_model, both = patches.size(1), context = both - pass.patches;
+  at::Tensor x = residual_block(input_, patches.flatten(0, 1), pass.dropout.site("input_patch_embedding"));
+  if (config_.use_reg_token) {
+    const at::Tensor tokens = x.view({pass.rows, both, d});
+    x = at::cat({tokens.narrow(1, 0, context), shared_[1].expand({pass.rows, 1, d}),
+                 tokens.narrow(1, context, pass.patches)},
+                1)
+            .view({pass.rows * pass.tokens, d});
+  }
+  return models::dropout(x, pass.dropout.site("encoder.input"));
+}
+
+// In the last block only the future's tokens are needed from here on.
+at::Tensor Chronos2::time_attention(const at::Tensor& x, const Attention& a, const std::string& site,
+                                    const Pass& pass, bool last) const {
+  const HeadShape shape{config_.num_heads, config_.d_kv};
+  const SiteDropout probabilities = pass.dropout.site(site + "time_probabilities");
+  const at::Tensor normed = rms_norm(x, a.norm, config_.layer_norm_epsilon);
+  at::Tensor mixed, residual = x;
+  if (last) {
+    residual = last_tokens(x, pass.tokens, pass.patches);
+    const at::Tensor q = at::mm(last_tokens(normed, pass.tokens, pass.patches), a.q.t());
+    const at::Tensor kv = at::mm(normed, at::cat({a.k, a.v}, 0).t());
+    mixed = last_tokens_attention(q, kv, pass.mask_bl, pass.patches, pass.tokens, shape, pass.rotation,
+                                  probabilities);
+  } else {
+    const at::Tensor qkv = at::mm(normed, at::cat({a.q, a.k, a.v}, 0).t());
+    mixed = window_attention(qkv, pass.mask_bl, WindowLayout::along_time(pass.rows, pass.tokens), shape,
+                             pass.rotation, probabilities);
+  }
+  return add_dropout(residual, at::mm(mixed, a.o.t()), pass.dropout.site(site + "time"));
+}
+
+// `x` holds the last `tokens` tokens of each row.
+at::Tensor Chronos2::group_attention(const at::Tensor& x, const Attention& a, const std::string& site,
+                                     const Pass& pass, std::int64_t tokens) const {
+  const at::Tensor normed = rms_norm(x, a.norm, config_.layer_norm_epsilon);
+  const SiteDropout probabilities = pass.dropout.site(site + "group_probabilities");
+  std::vector<at::Tensor> parts;
+  for (const GroupClass& part : pass.plan.classes) {
+    const at::Tensor own = normed.narrow(0, part.first * tokens, part.rows() * tokens);
+    parts.push_back(mixed_by_group(own, a, probabilities, pass, part, tokens));
+  }
+  const at::Tensor mixed = parts.size() == 1 ? parts[0] : at::cat(parts, 0);
+  return add_dropout(x, at::mm(mixed, a.o.t()), pass.dropout.site(site + "group"));
+}
+
+at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, const SiteDropout& site,
+                                    const Pass& pass, const GroupClass& part, std::int64_t tokens) const {
+  const std::int64_t heads = config_.num_heads, width = config_.d_kv;
+  // Draws of the groups' first rows, which are those of their smallest sample id.
+  SiteDropout own{{}, site.threshold, site.scale};
+  for (std::int64_t group = 0; site.active() && group < part.count; ++group)
+    own.keys_b.push_back(site.keys_b[static_cast<std::size_t>(part.first + group * part.size)]);
+
+  if (part.size == 1) {
+    // A series alone: every probability is 1, so that q and k have no effect; dropout can still take it.
+    const at::Tensor value = at::mm(x, a.v.t());
+    if (!own.active()) return value;
+    const at::Tensor keep = own.keep_mask(tokens * heads).view({-1, 1}).to(value.options()) * own.scale;
+    return (value.view({-1, width}) * keep).view({x.size(0), heads * width});
+  }
+  const WindowLayout layout = WindowLayout::across_series(part.count, part.size, tokens);
+  const at::Tensor mask_bl =
+      pass.mask_bl.narrow(0, part.first, part.rows()).narrow(1, pass.tokens - tokens, tokens);
+  const at::Tensor mask_wl =
+      mask_bl.reshape({part.count, part.size, tokens}).transpose(1, 2).reshape({-1, part.size});
+  return window_attention(at::mm(x, at::cat({a.q, a.k, a.v}, 0).t()), mask_wl, layout, {heads, width}, {},
+                          own.split(tokens));
+}
+
+at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
+                                  const Pass& pass) const {
+  const at::Tensor hidden =
+      activate(at::mm(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi.t()),
+               pass.dropout.site(site + "hidden"));
+  return add_dropout(x, at::mm(hidden, block.wo.t()), pass.dropout.site(site + "feed_forward"));
+}
+
+Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const {
+  const std::int64_t rows = inputs.context_bt.size(0), patch = config_.patch_size;
+  const std::vector<std::int64_t> none;
+  Pass pass;
+  pass.plan = GroupPlan::of(rows, inputs.group_ids_b, keys == nullptr ? none : keys->sample_b);
+  if (keys != nullptr) {
+    DropoutKeys arranged{keys->seed, keys->step, {}};
+    for (const std::int64_t row : pass.plan.order)
+      arranged.sample_b.push_back(keys->sample_b.at(static_cast<std::size_t>(row)));
+    pass.dropout = Dropout(&arranged, config_.dropout_rate);
+  }
+  const Chronos2Patches read = chronos2_patches(inputs, config_);
+  pass.rows = rows;
+  pass.patches = inputs.patches;
+  pass.tokens = read.attended_bl.size(1);
+  pass.mask_bl = pass.plan.arrange(additive_mask(read.attended_bl)).contiguous();
+  pass.rotation = Rotation::of(pass.tokens, config_.d_kv, config_.rope_theta);
+
+  at::Tensor x = embed(pass.plan.arrange(read.patches), pass);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const bool last = i + 1 == blocks_.size();
+    const std::string site = fmt::format("encoder.{}.", i);
+    x = time_attention(x, blocks_[i].time, site, pass, last);
+    x = group_attention(x, blocks_[i].group, site, pass, last ? pass.patches : pass.tokens);
+    x = feed_forward(x, blocks_[i], site, pass);
+  }
+  x = models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), pass.dropout.site("encoder.output"));
+  const auto levels = static_cast<std::int64_t>(config_.quantiles.size());
+  const at::Tensor out = residual_block(output_, x, pass.dropout.site("output_patch_embedding"))
+                             .view({rows, pass.patches, levels, patch})
+                             .transpose(1, 2)
+                             .reshape({rows, levels, pass.patches * patch});
+  return {pass.plan.restore(out), read.loc_b, read.scale_b, config_.use_arcsinh};
+}
+
+at::Tensor Chronos2Forecast::demand_quantiles_bqh() const {
+  const at::Tensor scaled = quantiles_bqh.detach();
+  return (arcsinh ? at::sinh(scaled) : scaled) * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
+}
+
+}  // namespace shelfcast::models

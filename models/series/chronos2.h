@@ -1,0 +1,79 @@
+// The Chronos-2 tower: an encoder over the patches of a series and of its future, whose layers attend in
+// turns to the series' own tokens and to the same places of the other series of its group (docs/model.md,
+// "Chronos-2").
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+#include <vector>
+
+#include "models/blocks.h"
+#include "models/inputs.h"
+#include "models/series/chronos2_config.h"
+#include "models/series/chronos2_patches.h"
+#include "models/series/groups.h"
+#include "models/series/window_attention.h"
+
+namespace shelfcast::models {
+
+// Legend: b series (rows), t context steps, h steps ahead, q quantiles, l tokens of a series, d width of a
+// token, f output patches, i heads * d_kv.
+
+// Quantiles in the scale of each row's norm.
+struct Chronos2Forecast {
+  at::Tensor quantiles_bqh;   // at the config's levels; h = patches * patch_size
+  at::Tensor loc_b, scale_b;  // y = (sinh(scaled) or scaled) * scale + loc
+  bool arcsinh = true;
+  // In the rows' own units.
+  at::Tensor demand_quantiles_bqh() const;
+};
+
+class Chronos2 {
+ public:
+  // Makes its parameters, named as published with `prefix`.
+  Chronos2(const Chronos2Config& config, const std::string& prefix, ParameterMaker& make);
+
+  const Chronos2Config& config() const { return config_; }
+  // `keys` has one sample id a row; nullptr = evaluation. What a row gets depends on its group alone, not on
+  // who else is in the batch (beyond rounding), nor on the order of the rows. In training a group's draws are
+  // those of its smallest sample id. Throws Error(input) for shapes that do not fit.
+  Chronos2Forecast forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const;
+
+ private:
+  struct Attention {
+    at::Tensor norm, q, k, v, o;
+  };
+  struct Block {
+    Attention time, group;
+    at::Tensor norm, wi, wo;
+  };
+  // What all layers share.
+  struct Pass {
+    std::int64_t rows, tokens, patches;
+    at::Tensor mask_bl;
+    Rotation rotation;
+    GroupPlan plan;
+    Dropout dropout;
+  };
+
+  at::Tensor residual_block(const ResidualBlock& block, const at::Tensor& x, const SiteDropout& site) const;
+  at::Tensor embed(const at::Tensor& patches_bnp, const Pass& pass) const;
+  at::Tensor time_attention(const at::Tensor& x, const Attention& a, const std::string& site,
+                            const Pass& pass, bool last) const;
+  at::Tensor group_attention(const at::Tensor& x, const Attention& a, const std::string& site,
+                             const Pass& pass, std::int64_t tokens) const;
+  at::Tensor mixed_by_group(const at::Tensor& x, const Attention& a, const SiteDropout& site,
+                            const Pass& pass, const GroupClass& part, std::int64_t tokens) const;
+  at::Tensor feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
+                          const Pass& pass) const;
+  at::Tensor activate(at::Tensor x, const SiteDropout& site) const;
+
+  Chronos2Config config_;
+  at::Tensor shared_;
+  ResidualBlock input_, output_;
+  std::vector<Block> blocks_;
+  at::Tensor norm_;
+};
+
+}  // namespace shelfcast::models

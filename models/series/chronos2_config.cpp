@@ -1,0 +1,204 @@
+#include "models/series/chronos2_config.h"
+
+#include <fmt/ranges.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+
+namespace shelfcast::models {
+
+namespace {
+
+using nlohmann::json;
+
+// The first name of each is the one we write.
+constexpr std::array<std::pair<const char*, Activation>, 6> kActivations = {
+    {{"relu", Activation::relu},
+     {"gelu", Activation::gelu},
+     {"gelu_new", Activation::gelu_tanh},
+     {"silu", Activation::silu},
+     {"swish", Activation::silu},
+     {"tanh", Activation::tanh}}};
+
+const char* name_of(Activation activation) {
+  for (const auto& [name, value] : kActivations) {
+    if (value == activation) return name;
+  }
+  return "";
+}
+
+Activation activation_from(const std::string& name) {
+  if (name.starts_with("gated-")) {
+    throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", name),
+                     "Chronos-2 has no gated layers; the reference package refuses them, too");
+  }
+  std::vector<const char*> known;
+  for (const auto& [candidate, value] : kActivations) {
+    if (name == candidate) return value;
+    known.push_back(candidate);
+  }
+  throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", name),
+                   fmt::format("known are {}", fmt::join(known, ", ")));
+}
+
+// `object[key]`, or `otherwise` when it is missing or null.
+template <typename T>
+T value_or(const json& object, const char* key, T otherwise) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? otherwise : found->get<T>();
+}
+
+Chronos2Config read(const json& j) {
+  if (!j.contains("chronos_config")) {
+    throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-2 model");
+  }
+  const std::string pipeline = value_or<std::string>(j, "chronos_pipeline_class", "Chronos2Pipeline");
+  if (pipeline != "Chronos2Pipeline") {
+    throw data_error(fmt::format("config.json has chronos_pipeline_class \"{}\"", pipeline),
+                     "Chronos-2 models have \"Chronos2Pipeline\"");
+  }
+  Chronos2Config c;
+  c.d_model = value_or<std::int64_t>(j, "d_model", 512);
+  c.d_kv = value_or<std::int64_t>(j, "d_kv", 64);
+  c.d_ff = value_or<std::int64_t>(j, "d_ff", 2048);
+  c.num_layers = value_or<std::int64_t>(j, "num_layers", 6);
+  c.num_heads = value_or<std::int64_t>(j, "num_heads", 8);
+  c.dropout_rate = value_or(j, "dropout_rate", 0.1);
+  c.layer_norm_epsilon = value_or(j, "layer_norm_epsilon", 1e-6);
+  c.initializer_factor = value_or(j, "initializer_factor", 0.05);
+  c.rope_theta = value_or(j, "rope_theta", 10000.0);
+  c.activation = activation_from(value_or<std::string>(j, "feed_forward_proj", "relu"));
+  const json& chronos = j.at("chronos_config");
+  c.context_length = chronos.at("context_length").get<std::int64_t>();
+  c.patch_size = chronos.at("input_patch_size").get<std::int64_t>();
+  c.input_patch_stride = chronos.at("input_patch_stride").get<std::int64_t>();
+  const auto output_patch_size = chronos.at("output_patch_size").get<std::int64_t>();
+  if (output_patch_size != c.patch_size) {
+    throw data_error(fmt::format("config.json has output_patch_size {}", output_patch_size),
+                     fmt::format("it must equal input_patch_size, {}", c.patch_size));
+  }
+  c.max_output_patches = value_or<std::int64_t>(chronos, "max_output_patches", 1);
+  c.time_encoding_scale = value_or(chronos, "time_encoding_scale", c.context_length);
+  chronos.at("quantiles").get_to(c.quantiles);
+  c.use_reg_token = value_or(chronos, "use_reg_token", false);
+  c.use_arcsinh = value_or(chronos, "use_arcsinh", false);
+  return c;
+}
+
+void require_positive(std::int64_t value, const char* field) {
+  if (value < 1) throw input_error(fmt::format("{} is {}", field, value), "it must be at least 1");
+}
+
+void require_above_zero(double value, const char* field) {
+  if (!(value > 0.0)) throw input_error(fmt::format("{} is {}", field, value), "it must be positive");
+}
+
+}  // namespace
+
+void Chronos2Config::validate() const {
+  require_positive(d_model, "d_model");
+  require_positive(d_kv, "d_kv");
+  require_positive(d_ff, "d_ff");
+  require_positive(num_layers, "num_layers");
+  require_positive(num_heads, "num_heads");
+  require_positive(context_length, "context_length");
+  require_positive(patch_size, "input_patch_size");
+  require_positive(input_patch_stride, "input_patch_stride");
+  require_positive(max_output_patches, "max_output_patches");
+  require_positive(time_encoding_scale, "time_encoding_scale");
+  if (d_kv % 2 != 0) {
+    throw input_error(fmt::format("d_kv is {}", d_kv), "rotary positions turn pairs, so it must be even");
+  }
+  if (input_patch_stride > patch_size) {
+    throw input_error(fmt::format("input_patch_stride is {}", input_patch_stride),
+                      fmt::format("it must not exceed input_patch_size, {}", patch_size));
+  }
+  if (!(dropout_rate >= 0.0 && dropout_rate < 1.0)) {
+    throw input_error(fmt::format("dropout_rate is {}", dropout_rate),
+                      "a dropout rate is at least 0 and below 1");
+  }
+  require_above_zero(layer_norm_epsilon, "layer_norm_epsilon");
+  require_above_zero(initializer_factor, "initializer_factor");
+  require_above_zero(rope_theta, "rope_theta");
+  if (quantiles.empty()) throw input_error("quantiles is empty", "", "name at least one level, such as 0.5");
+  for (std::size_t i = 0; i < quantiles.size(); ++i) {
+    const bool ascending = i == 0 || quantiles[i] > quantiles[i - 1];
+    if (!(quantiles[i] > 0.0 && quantiles[i] < 1.0) || !ascending) {
+      throw input_error(fmt::format("quantiles holds {}", quantiles[i]),
+                        "levels lie between 0 and 1 and ascend");
+    }
+  }
+}
+
+Chronos2Config named_chronos2(const std::string& name) {
+  Chronos2Config c;
+  if (name == "chronos-2") return c;
+  if (name == "chronos-2-small") {
+    c.d_model = 512;
+    c.d_ff = 2048;
+    c.num_layers = 6;
+    c.num_heads = 8;
+    return c;
+  }
+  if (name == "chronos-2-nano") {
+    c.d_model = 32;
+    c.d_kv = 8;
+    c.d_ff = 64;
+    c.num_layers = 2;
+    c.num_heads = 4;
+    return c;
+  }
+  const std::vector<std::string> names = {"chronos-2-nano", "chronos-2-small", "chronos-2"};
+  const std::string near = nearest_name(name, names);
+  throw input_error(fmt::format("there is no Chronos-2 size \"{}\"", name), "",
+                    near.empty() ? fmt::format("choose one of {}", fmt::join(names, ", "))
+                                 : fmt::format("did you mean \"{}\"?", near));
+}
+
+json to_published_json(const Chronos2Config& c) {
+  return {{"architectures", {"Chronos2Model"}},
+          {"chronos_pipeline_class", "Chronos2Pipeline"},
+          {"model_type", "t5"},
+          {"is_encoder_decoder", false},
+          {"torch_dtype", "float32"},
+          {"d_model", c.d_model},
+          {"d_kv", c.d_kv},
+          {"d_ff", c.d_ff},
+          {"num_layers", c.num_layers},
+          {"num_heads", c.num_heads},
+          {"dropout_rate", c.dropout_rate},
+          {"layer_norm_epsilon", c.layer_norm_epsilon},
+          {"initializer_factor", c.initializer_factor},
+          {"rope_theta", c.rope_theta},
+          {"feed_forward_proj", name_of(c.activation)},
+          {"dense_act_fn", name_of(c.activation)},
+          {"is_gated_act", false},
+          {"vocab_size", c.use_reg_token ? 2 : 1},
+          {"pad_token_id", 0},
+          {"reg_token_id", 1},
+          {"chronos_config",
+           {{"context_length", c.context_length},
+            {"input_patch_size", c.patch_size},
+            {"input_patch_stride", c.input_patch_stride},
+            {"output_patch_size", c.patch_size},
+            {"max_output_patches", c.max_output_patches},
+            {"time_encoding_scale", c.time_encoding_scale},
+            {"quantiles", c.quantiles},
+            {"use_reg_token", c.use_reg_token},
+            {"use_arcsinh", c.use_arcsinh}}}};
+}
+
+Chronos2Config chronos2_config_from_published_json(const json& j) {
+  try {
+    Chronos2Config config = read(j);
+    config.validate();
+    return config;
+  } catch (const json::exception& error) {
+    throw data_error("config.json cannot be read", error.what());
+  }
+}
+
+}  // namespace shelfcast::models
