@@ -12,4 +12,9 @@ namespace shelfcast::models {
 void parallel_for(std::int64_t count, std::int64_t grain,
                   const std::function<void(std::int64_t first, std::int64_t last)>& body);
 
+// Calls task(0) .. task(count - 1) side by side, each with a single thread inside its operations: so what a
+// task computes is the same for any number of threads. Tasks may use tensors, without gradients. The first
+// exception is thrown again at the end, and tasks not yet begun are left out.
+void run_tasks(std::int64_t count, const std::function<void(std::int64_t task)>& task);
+
 }  // namespace shelfcast::models
