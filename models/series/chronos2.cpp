@@ -202,17 +202,18 @@ at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const
 }
 
 Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const {
+  const Chronos2Patches read = chronos2_patches(inputs, config_);
   const std::int64_t rows = inputs.context_bt.size(0), patch = config_.patch_size;
   const std::vector<std::int64_t> none;
+  SHELFCAST_ASSERT(keys == nullptr || static_cast<std::int64_t>(keys->sample_b.size()) == rows);
   Pass pass;
   pass.plan = GroupPlan::of(rows, inputs.group_ids_b, keys == nullptr ? none : keys->sample_b);
   if (keys != nullptr) {
     DropoutKeys arranged{keys->seed, keys->step, {}};
     for (const std::int64_t row : pass.plan.order)
-      arranged.sample_b.push_back(keys->sample_b.at(static_cast<std::size_t>(row)));
+      arranged.sample_b.push_back(keys->sample_b[static_cast<std::size_t>(row)]);
     pass.dropout = Dropout(&arranged, config_.dropout_rate);
   }
-  const Chronos2Patches read = chronos2_patches(inputs, config_);
   pass.rows = rows;
   pass.patches = inputs.patches;
   pass.tokens = read.attended_bl.size(1);
