@@ -33,6 +33,7 @@ class Maker {
   // `last` scales the layers that make the block's result.
   ResidualBlock residual_block(const std::string& name, std::int64_t in, std::int64_t out, double last) {
     ResidualBlock block;
+    block.activation = activation_of(c_.activation);
     block.hidden = linear(name + ".hidden_layer", c_.d_ff, in, inverse_root(in));
     block.output = linear(name + ".output_layer", out, c_.d_ff, last * inverse_root(c_.d_ff));
     block.residual = linear(name + ".residual_layer", out, in, last * inverse_root(in));
@@ -73,7 +74,7 @@ at::Tensor last_tokens(const at::Tensor& x, std::int64_t tokens, std::int64_t co
 }  // namespace
 
 Chronos2::Chronos2(const Chronos2Config& config, const std::string& prefix, ParameterMaker& make)
-    : config_(config) {
+    : config_(config), activation_(activation_of(config.activation)) {
   config.validate();
   Maker m(config, prefix, make);
   const std::int64_t d = config.d_model, f = config.d_ff, patch = config.patch_size;
@@ -99,31 +100,10 @@ Chronos2::Chronos2(const Chronos2Config& config, const std::string& prefix, Para
   output_.output.bias.view({levels, patch}).copy_(first.unsqueeze(1).expand({levels, patch}));
 }
 
-at::Tensor Chronos2::activate(at::Tensor x, const SiteDropout& site) const {
-  switch (config_.activation) {
-    case Activation::relu:
-      return relu_dropout_(std::move(x), site);
-    case Activation::gelu:
-      return models::dropout(at::gelu(x), site);
-    case Activation::gelu_tanh:
-      return models::dropout(at::gelu(x, "tanh"), site);
-    case Activation::silu:
-      return models::dropout(at::silu(x), site);
-    case Activation::tanh:
-      return models::dropout(at::tanh(x), site);
-  }
-  SHELFCAST_ASSERT(false);
-}
-
-at::Tensor Chronos2::residual_block(const ResidualBlock& block, const at::Tensor& x,
-                                    const SiteDropout& site) const {
-  return add_dropout(block.residual(x), block.output(activate(block.hidden(x), {})), site);
-}
-
 // [b, n + f, 3p] -> tokens [b * l, d], REG between the past and the future.
 at::Tensor Chronos2::embed(const at::Tensor& patches, const Pass& pass) const {
   const std::int64_t d = config_.d_model, both = patches.size(1), context = both - pass.patches;
-  at::Tensor x = residual_block(input_, patches.flatten(0, 1), pass.dropout.site("input_patch_embedding"));
+  at::Tensor x = input_(patches.flatten(0, 1), pass.dropout.site("input_patch_embedding"));
   if (config_.use_reg_token) {
     const at::Tensor tokens = x.view({pass.rows, both, d});
     x = at::cat({tokens.narrow(1, 0, context), shared_[1].expand({pass.rows, 1, d}),
@@ -196,8 +176,8 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
 at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
                                   const Pass& pass) const {
   const at::Tensor hidden =
-      activate(at::mm(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi.t()),
-               pass.dropout.site(site + "hidden"));
+      activate_dropout_(at::mm(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi.t()),
+                        activation_, pass.dropout.site(site + "hidden"));
   return add_dropout(x, at::mm(hidden, block.wo.t()), pass.dropout.site(site + "feed_forward"));
 }
 
@@ -230,7 +210,7 @@ Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKe
   }
   x = models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), pass.dropout.site("encoder.output"));
   const auto levels = static_cast<std::int64_t>(config_.quantiles.size());
-  const at::Tensor out = residual_block(output_, x, pass.dropout.site("output_patch_embedding"))
+  const at::Tensor out = output_(x, pass.dropout.site("output_patch_embedding"))
                              .view({rows, pass.patches, levels, patch})
                              .transpose(1, 2)
                              .reshape({rows, levels, pass.patches * patch});

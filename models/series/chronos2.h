@@ -57,7 +57,6 @@ class Chronos2 {
     Dropout dropout;
   };
 
-  at::Tensor residual_block(const ResidualBlock& block, const at::Tensor& x, const SiteDropout& site) const;
   at::Tensor embed(const at::Tensor& patches_bnp, const Pass& pass) const;
   at::Tensor time_attention(const at::Tensor& x, const Attention& a, const std::string& site,
                             const Pass& pass, bool last) const;
@@ -67,9 +66,9 @@ class Chronos2 {
                             const Pass& pass, const GroupClass& part, std::int64_t tokens) const;
   at::Tensor feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
                           const Pass& pass) const;
-  at::Tensor activate(at::Tensor x, const SiteDropout& site) const;
 
   Chronos2Config config_;
+  Activation activation_;
   at::Tensor shared_;
   ResidualBlock input_, output_;
   std::vector<Block> blocks_;

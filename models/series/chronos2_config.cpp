@@ -2,11 +2,10 @@
 
 #include <fmt/ranges.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "base/error.h"
+#include "models/activation.h"
 
 namespace shelfcast::models {
 
@@ -14,34 +13,13 @@ namespace {
 
 using nlohmann::json;
 
-// The first name of each is the one we write.
-constexpr std::array<std::pair<const char*, Activation>, 6> kActivations = {
-    {{"relu", Activation::relu},
-     {"gelu", Activation::gelu},
-     {"gelu_new", Activation::gelu_tanh},
-     {"silu", Activation::silu},
-     {"swish", Activation::silu},
-     {"tanh", Activation::tanh}}};
-
-const char* name_of(Activation activation) {
-  for (const auto& [name, value] : kActivations) {
-    if (value == activation) return name;
-  }
-  return "";
-}
-
-Activation activation_from(const std::string& name) {
+std::string activation_from(const std::string& name) {
   if (name.starts_with("gated-")) {
     throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", name),
                      "Chronos-2 has no gated layers; the reference package refuses them, too");
   }
-  std::vector<const char*> known;
-  for (const auto& [candidate, value] : kActivations) {
-    if (name == candidate) return value;
-    known.push_back(candidate);
-  }
-  throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", name),
-                   fmt::format("known are {}", fmt::join(known, ", ")));
+  (void)activation_of(name);
+  return name;
 }
 
 // `object[key]`, or `otherwise` when it is missing or null.
@@ -173,8 +151,8 @@ json to_published_json(const Chronos2Config& c) {
           {"layer_norm_epsilon", c.layer_norm_epsilon},
           {"initializer_factor", c.initializer_factor},
           {"rope_theta", c.rope_theta},
-          {"feed_forward_proj", name_of(c.activation)},
-          {"dense_act_fn", name_of(c.activation)},
+          {"feed_forward_proj", c.activation},
+          {"dense_act_fn", c.activation},
           {"is_gated_act", false},
           {"vocab_size", c.use_reg_token ? 2 : 1},
           {"pad_token_id", 0},

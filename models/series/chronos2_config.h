@@ -8,16 +8,12 @@
 
 namespace shelfcast::models {
 
-// What follows a feed-forward layer's first product; in config.json "relu", "gelu", "gelu_new" (the tanh
-// form), "silu" (also "swish"), "tanh".
-enum class Activation { relu, gelu, gelu_tanh, silu, tanh };
-
 // The names are those of the published config.json. Defaults are the largest published size, 120 M
 // parameters.
 struct Chronos2Config {
   std::int64_t d_model = 768, d_kv = 64, d_ff = 3072, num_layers = 12, num_heads = 12;
   double dropout_rate = 0.1, layer_norm_epsilon = 1e-6, initializer_factor = 1.0, rope_theta = 10000.0;
-  Activation activation = Activation::relu;
+  std::string activation = "relu";  // a name activation_of() knows
   std::int64_t context_length = 8192;
   std::int64_t patch_size = 16;          // of inputs and outputs alike: the reference wants them equal
   std::int64_t input_patch_stride = 16;  // of the context; smaller ones overlap

@@ -30,13 +30,15 @@ Chronos2Config read_chronos2_config(const std::filesystem::path& folder) {
 
 Chronos2Model load_chronos2(const std::filesystem::path& folder) {
   Chronos2Model model = make(read_chronos2_config(folder), ParameterMaker(0, ParameterMaker::Fill::leave));
-  load_weights(folder / "model.safetensors", "", model.parameters);
+  load_weights(folder, "", model.parameters);
   return model;
 }
 
 void save_chronos2(const std::filesystem::path& folder, const Chronos2Config& config,
                    const std::vector<Parameter>& parameters, const std::string& prefix) {
-  std::filesystem::create_directories(folder);
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) throw io_error("cannot make " + folder.string(), failed.value());
   write_file_atomically(folder / "config.json", to_published_json(config).dump(2) + "\n");
   save_weights(folder / "model.safetensors", prefix, parameters);
 }

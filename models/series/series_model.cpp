@@ -6,6 +6,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/demand_model.h"
+#include "models/series/chronos2_files.h"
+#include "models/series/chronos2_forecast.h"
+#include "models/series/quantile_levels.h"
 
 namespace shelfcast::models {
 
@@ -90,31 +93,38 @@ class BoltSeriesModel : public SeriesModel {
   DemandModel model_;
 };
 
+// Every series a group of its own.
+class Chronos2SeriesModel : public SeriesModel {
+ public:
+  explicit Chronos2SeriesModel(const fs::path& directory) : model_(load_chronos2(directory)) {}
+
+  std::string architecture() const override { return "chronos-2"; }
+  std::int64_t context_length() const override { return model_.tower.config().context_length; }
+  std::int64_t prediction_length() const override { return model_.tower.config().prediction_length(); }
+  const std::vector<double>& levels() const override { return model_.tower.config().quantiles; }
+  const std::vector<Parameter>& parameters() const override { return model_.parameters; }
+
+  at::Tensor forecast(const at::Tensor& context_bt, std::int64_t horizon,
+                      const std::vector<double>& levels) const override {
+    check_request(horizon, levels);
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& rows : context_bt.split(kRows))
+      parts.push_back(unrolled_forecast(model_.tower, {rows, {}, {}, 1}, horizon));
+    return interpolate_levels(at::cat(parts), this->levels(), levels);
+  }
+
+ private:
+  Chronos2Model model_;
+};
+
 }  // namespace
 
 at::Tensor interpolate_levels(const at::Tensor& values_bqh, const std::vector<double>& from,
                               const std::vector<double>& to) {
-  std::vector<at::Tensor> result;
-  const auto row_of = [&](double level) { return std::find(from.begin(), from.end(), level); };
-  if (std::all_of(to.begin(), to.end(), [&](double level) { return row_of(level) != from.end(); })) {
-    for (const double level : to) result.push_back(values_bqh.select(1, row_of(level) - from.begin()));
-    return at::stack(result, 1);
-  }
-  const at::Tensor ascending_bqh = std::get<0>(values_bqh.sort(1));
-  for (const double level : to) {
-    const auto upper = std::lower_bound(from.begin(), from.end(), level);
-    const std::int64_t last = std::ssize(from) - 1,
-                       above = std::min<std::int64_t>(upper - from.begin(), last);
-    const double high = from[static_cast<std::size_t>(above)];
-    if (above == 0 || level >= high) {
-      result.push_back(ascending_bqh.select(1, above));
-      continue;
-    }
-    const double low = from[static_cast<std::size_t>(above - 1)];
-    result.push_back(at::lerp(ascending_bqh.select(1, above - 1), ascending_bqh.select(1, above),
-                              (level - low) / (high - low)));
-  }
-  return at::stack(result, 1);
+  const std::vector<std::int64_t> rows = rows_of_levels(to, from);
+  if (!rows.empty()) return values_bqh.index_select(1, at::tensor(rows, at::kLong));
+  const at::Tensor ascending_bhq = std::get<0>(values_bqh.transpose(1, 2).sort(2));
+  return interpolate_quantiles(to, from, ascending_bhq).transpose(1, 2);
 }
 
 std::unique_ptr<SeriesModel> open_series_model(const fs::path& directory) {
@@ -126,6 +136,14 @@ std::unique_ptr<SeriesModel> open_series_model(const fs::path& directory) {
   const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object())
     throw data_error(path.string() + " is not a JSON object", "it is damaged or foreign");
+  // Older files leave the pipeline out: those are Chronos-Bolt's.
+  const auto pipeline = json.find("chronos_pipeline_class");
+  if (pipeline != json.end() && *pipeline == "Chronos2Pipeline")
+    return std::make_unique<Chronos2SeriesModel>(directory);
+  if (pipeline != json.end() && *pipeline != "ChronosBoltPipeline") {
+    throw data_error(fmt::format("{} has chronos_pipeline_class {}", path.string(), pipeline->dump()),
+                     "known are \"ChronosBoltPipeline\" and \"Chronos2Pipeline\"");
+  }
   return std::make_unique<BoltSeriesModel>(directory, json);
 }
 

@@ -19,7 +19,7 @@ class SeriesModel {
  public:
   virtual ~SeriesModel() = default;
 
-  // "chronos-bolt".
+  // "chronos-bolt", "chronos-2".
   virtual std::string architecture() const = 0;
   // Steps of context that are read at most; older ones are left out.
   virtual std::int64_t context_length() const = 0;
@@ -27,7 +27,7 @@ class SeriesModel {
   virtual std::int64_t prediction_length() const = 0;
   // Levels that were trained, ascending.
   virtual const std::vector<double>& levels() const = 0;
-  // Under their published names with the prefix "tower.".
+  // In forward order.
   virtual const std::vector<Parameter>& parameters() const = 0;
 
   // context_bt: float32, NaN = not observed, any length from 1. Returns [b, q, h] in units of the series, as

@@ -230,7 +230,7 @@ TEST(Chronos2Config, refuses_what_it_cannot_be_and_names_the_field) {
 
 TEST(Chronos2Config, survives_its_published_form_and_that_may_leave_defaults_out) {
   Chronos2Config config = small();
-  config.activation = Activation::gelu_tanh;
+  config.activation = "gelu_new";
   config.use_reg_token = false;
   config.time_encoding_scale = 17;
   nlohmann::json json = to_published_json(config);
@@ -251,7 +251,7 @@ TEST(Chronos2Config, refuses_foreign_and_gated_descriptions) {
     expect_error(ErrorKind::data, part, [&json] { (void)chronos2_config_from_published_json(json); });
   };
   refused("gated-gelu", [](nlohmann::json& j) { j["feed_forward_proj"] = "gated-gelu"; });
-  refused("feed_forward_proj", [](nlohmann::json& j) { j["feed_forward_proj"] = "sine"; });
+  refused("sine", [](nlohmann::json& j) { j["feed_forward_proj"] = "sine"; });
   refused("output_patch_size", [](nlohmann::json& j) { j["chronos_config"]["output_patch_size"] = 8; });
   refused("chronos_pipeline_class",
           [](nlohmann::json& j) { j["chronos_pipeline_class"] = "ChronosBoltPipeline"; });

@@ -151,6 +151,8 @@ TEST(InterpolateLevels, takes_trained_levels_as_they_are_and_never_crosses_betwe
       at::equal(interpolate_levels(values, {0.1, 0.5, 0.9}, {0.9, 0.1}).flatten(), at::tensor({2.0F, 3.0F})));
   EXPECT_TRUE(
       at::equal(interpolate_levels(values, {0.1, 0.5, 0.9}, {0.3, 0.5}).flatten(), at::tensor({1.5F, 2.0F})));
+  EXPECT_TRUE(at::equal(interpolate_levels(values, {0.1, 0.5, 0.9}, {0.05, 0.95}).flatten(),
+                        at::tensor({1.0F, 3.0F})));
 }
 
 // One step of AdamW as published, on every parameter.

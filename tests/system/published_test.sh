@@ -29,6 +29,10 @@ grep -q "^Käse/1,2024-02-10," f.csv || fail "the first day is not the one after
 forecast --out g.csv
 [[ $(wc -l <g.csv) == 17 ]] || fail "the default horizon is the model's: $(wc -l <g.csv)"
 
+"$bin/shelfcast" forecast "$root/tests/golden/chronos2/published" --sales sales.csv --horizon 300 --quantiles 0.1,0.33,0.9 \
+  --threads 1 --out c.csv
+[[ $(wc -l <c.csv) == 601 ]] || fail "Chronos-2's rows: $(wc -l <c.csv)"
+
 "$bin/shelfcast" synth --stores 2 --items 10 --days 200 --out s.corpus >/dev/null
 backtest() { "$@" "$bin/shelfcast" backtest "$golden/wide_heads" --corpus s.corpus --set backtest.origins=2 --set backtest.batch=8 --out "$out"; }
 out=one backtest env >table.txt
@@ -39,6 +43,9 @@ out=three backtest ranks 3 >/dev/null
 for file in metrics.csv series.csv; do
   cmp "one/backtest/$file" "three/backtest/$file" || fail "$file depends on the number of ranks"
 done
+
+"$bin/shelfcast" backtest "$root/tests/golden/chronos2/published" --corpus s.corpus --set backtest.origins=2 --out c2 >c2.txt
+grep -q "^published" c2.txt || fail "no row of Chronos-2: $(cat c2.txt)"
 
 refused "knows no corpus" "--corpus" -- "$bin/shelfcast" backtest "$golden/wide_heads"
 refused "not a run folder" -- "$bin/shelfcast" forecast s.corpus --sales sales.csv --out h.csv
