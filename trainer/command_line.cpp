@@ -146,6 +146,37 @@ void add_export(CLI::App& app, Command& chosen) {
   bundle->add_option("--out", command->out, "Bundle folder to write")->required();
 }
 
+template <typename Filled>
+void add_text_options(CLI::App* sub, Filled& command) {
+  sub->add_option("model", command.model, "Published directory of a BERT-family model")->required();
+  sub->add_option("--text", command.text, "Texts to read, one a line, UTF-8")->required();
+  sub->add_option("--max-len", command.max_length, "Cut texts to so many tokens, special ones included")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+void add_tokenize(CLI::App& app, Command& chosen) {
+  const auto [tokenize, command] =
+      add<TokenizeCommand>(app, chosen, "tokenize", "Turn texts into the token ids of a text model");
+  add_text_options(tokenize, *command);
+  tokenize->add_option("--out", command->out,
+                       "File to write, one line of ids a text (default: standard output)");
+}
+
+void add_embed(CLI::App& app, Command& chosen) {
+  const auto [embed, command] =
+      add<EmbedCommand>(app, chosen, "embed", "Turn texts into vectors with a text model");
+  add_text_options(embed, *command);
+  embed->add_option("--out", command->out, "File to write: float32 [texts, width] as .npy")->required();
+  embed->add_option("--pooling", command->pooling, "What stands for a text: mean, cls or pooler")
+      ->check(CLI::IsMember({"mean", "cls", "pooler"}))
+      ->capture_default_str();
+  embed->add_flag("--normalize", command->normalize, "Make every vector of length 1");
+  embed->add_option("--batch", command->batch, "Texts encoded together by each thread")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
 void add_doctor(CLI::App& app, Command& chosen) {
   const auto [doctor, command] = add<DoctorCommand>(
       app, chosen, "doctor", "Say what this machine has, what is missing, and what to do about it");
@@ -164,7 +195,7 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
   for (const auto add_command : {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast,
-                                 add_backtest, add_weights, add_export, add_doctor})
+                                 add_backtest, add_weights, add_export, add_tokenize, add_embed, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

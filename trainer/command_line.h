@@ -69,13 +69,26 @@ struct ExportCommand {
   std::string run, out;
 };
 
+struct TokenizeCommand {
+  std::string model, text, out;  // out empty = standard output
+  std::int64_t max_length = 128;
+};
+
+struct EmbedCommand {
+  std::string model, text, out;
+  std::string pooling = "mean";
+  bool normalize = false;
+  std::int64_t max_length = 128, batch = 64;
+};
+
 struct DoctorCommand {
   std::string folder = ".";
   bool as_rank = false;
 };
 
 using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
-                             ForecastCommand, BacktestCommand, WeightsCommand, ExportCommand, DoctorCommand>;
+                             ForecastCommand, BacktestCommand, WeightsCommand, ExportCommand, TokenizeCommand,
+                             EmbedCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.
 std::string build_id();

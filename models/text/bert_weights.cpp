@@ -1,5 +1,7 @@
 #include "models/text/bert_weights.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>

@@ -1,6 +1,7 @@
 // Against the reference's slow Python tokenizer: files of tests/golden/make_bert.py.
 #include "data/text/tokenizer.h"
 
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -16,6 +16,8 @@ void run(const ForecastCommand& command, parallel::Launch& launch);
 void run(const BacktestCommand& command, parallel::Launch& launch);
 void run(const WeightsCommand& command, parallel::Launch& launch);
 void run(const ExportCommand& command, parallel::Launch& launch);
+void run(const TokenizeCommand& command, parallel::Launch& launch);
+void run(const EmbedCommand& command, parallel::Launch& launch);
 void run(const DoctorCommand& command, parallel::Launch& launch);
 
 }  // namespace shelfcast::trainer
