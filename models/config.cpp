@@ -100,6 +100,7 @@ void ModelConfig::validate() const {
     throw input_error("model.season is negative", fmt::format("it is {}", season), "0 = no season");
   if (!(loss.scale_power >= 0.0)) throw input_error("model.loss.scale_power is negative");
   if (!(scale_floor >= 0.0)) throw input_error("model.scale_floor is negative");
+  require_positive(text_length, "model.text_length");
   if (!(loss.quantile >= 0.0) || !(loss.mean >= 0.0)) throw input_error("a weight of model.loss is negative");
   if (loss.quantile == 0.0 && (loss.mean == 0.0 || !mean_head)) {
     throw input_error("model.loss leaves nothing to train", "the weights of all heads there are are 0");
@@ -158,6 +159,8 @@ void DemandModelConfig::validate() const {
     for (const std::int64_t cardinality : *cardinalities)
       require_positive(cardinality, "a column's cardinality");
   }
+  if (text_width < 0)
+    throw input_error(fmt::format("text_width is {}", text_width), "a width is positive, or 0 for no text");
   (void)tower_rows();
 }
 

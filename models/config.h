@@ -58,6 +58,9 @@ struct ModelConfig {
   std::int64_t known_hidden = 64;  // hidden width of the known-covariate head
   std::int64_t season = 0;         // steps of a season whose recent means the known head sees; 0 = none
   double scale_floor = 0.0;  // smallest divisor of the instance norm in units of demand; 0 = as published
+  std::string text;          // published directory of the text encoder; empty = none
+  std::string text_pooling = "mean";  // a name pooling_from() of models/text knows
+  std::int64_t text_length = 128;     // most tokens of a text; the rest is cut
   void validate() const;
 };
 
@@ -70,6 +73,7 @@ struct DemandModelConfig {
   std::vector<std::int64_t> past_cardinalities,
       known_cardinalities;  // categorical columns: codes 0..cardinality-1
   std::vector<std::int64_t> static_cardinalities;
+  std::int64_t text_width = 0;  // of a product text's vector; 0 = the model reads no text
 
   std::int64_t patch_columns() const;      // X: columns beside demand in a patch
   std::int64_t recent_seasons() const;     // whole seasons of the context that recent means are taken over

@@ -79,6 +79,9 @@ void visit_model(Visitor v, Config& c) {
   v("known_hidden", c.known_hidden);
   v("season", c.season);
   v("scale_floor", c.scale_floor);
+  v("text", c.text, std::string());
+  v("text_pooling", c.text_pooling, std::string("mean"));
+  v("text_length", c.text_length, std::int64_t{128});
 }
 
 template <typename Visitor, typename Config>
@@ -90,6 +93,7 @@ void visit_columns(Visitor v, Config& c) {
   v("past_cardinalities", c.past_cardinalities);
   v("known_cardinalities", c.known_cardinalities);
   v("static_cardinalities", c.static_cardinalities);
+  v("text_width", c.text_width, std::int64_t{0});
 }
 
 using MeanLoss = LossConfig::MeanLoss;

@@ -79,10 +79,14 @@ Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& m
   if (!static_tables_.empty()) {
     const std::int64_t width = config.model.static_width * static_cast<std::int64_t>(static_tables_.size());
     // A tenth: thousands of series must not start as far apart as their own demand makes them.
-    shift_.weight =
+    static_shift_.weight =
         make.normal("fusion.static.shift.weight", {2 * d, width}, zero ? 0.0 : 0.1 * inverse_root(width));
-    shift_.bias = make.constant("fusion.static.shift.bias", {2 * d}, 0.0F);
+    static_shift_.bias = make.constant("fusion.static.shift.bias", {2 * d}, 0.0F);
   }
+  // Without a bias, so that no text (zeros) adds nothing.
+  if (config.text_width > 0)
+    text_shift_.weight = make.normal("fusion.text.shift.weight", {2 * d, config.text_width},
+                                     zero ? 0.0 : 0.1 * inverse_root(config.text_width));
 }
 
 ModelInputs Context::cut(const ModelInputs& inputs) const {
@@ -103,14 +107,19 @@ at::Tensor Context::known_columns(const ModelInputs& inputs) const {
   return columns.empty() ? at::Tensor() : at::cat(columns, 1);
 }
 
-at::Tensor Context::static_shift(const at::Tensor& statics_bs) const {
-  if (static_tables_.empty()) return {};
-  std::vector<at::Tensor> embedded;
-  for (std::size_t i = 0; i < static_tables_.size(); ++i) {
-    embedded.push_back(
-        at::embedding(static_tables_[i], statics_bs.select(1, static_cast<std::int64_t>(i)).to(at::kLong)));
+at::Tensor Context::shift(const ModelInputs& inputs) const {
+  at::Tensor shift_b2d;
+  if (!static_tables_.empty()) {
+    std::vector<at::Tensor> embedded;
+    for (std::size_t i = 0; i < static_tables_.size(); ++i) {
+      const at::Tensor codes_b = inputs.statics_bs.select(1, static_cast<std::int64_t>(i)).to(at::kLong);
+      embedded.push_back(at::embedding(static_tables_[i], codes_b));
+    }
+    shift_b2d = static_shift_(at::cat(embedded, 1));
   }
-  return shift_(at::cat(embedded, 1));
+  if (!text_shift_.weight.defined()) return shift_b2d;
+  const at::Tensor of_text_b2d = text_shift_(inputs.text_bw);
+  return shift_b2d.defined() ? shift_b2d + of_text_b2d : of_text_b2d;
 }
 
 PatchInputs Context::patch_inputs(const ModelInputs& inputs, const Normalised& demand,

@@ -1,5 +1,5 @@
-// Everything around the demand series: its own scale, its patches, other columns and statics (docs/model.md,
-// steps 1-6).
+// Everything around the demand series: its own scale, its patches, other columns, statics and text
+// (docs/model.md, steps 1-6).
 #pragma once
 
 #include <torch/types.h>
@@ -32,7 +32,7 @@ Normalised normalise(const at::Tensor& context_bt, double scale_floor);
 // patch; a patch begins every `stride` steps.
 at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::int64_t stride);
 
-// Statics and columns beside demand.
+// Statics, text and columns beside demand.
 class Context {
  public:
   Context(const DemandModelConfig& config, Start start, ParameterMaker& make);
@@ -41,9 +41,9 @@ class Context {
   ModelInputs cut(const ModelInputs& inputs) const;
   // Known covariates, numeric and embedded: [b, x, u]; undefined without any.
   at::Tensor known_columns(const ModelInputs& inputs) const;
-  // [b, 2d]: what statics add to every token (first half) and to the decoder's state (second half); undefined
-  // without.
-  at::Tensor static_shift(const at::Tensor& statics_bs) const;
+  // [b, 2d]: what statics and text add to every token (first half) and to the decoder's state (second half);
+  // undefined without either.
+  at::Tensor shift(const ModelInputs& inputs) const;
   // The tower's inputs; `known_bxu` and `shift_b2d` as made above.
   PatchInputs patch_inputs(const ModelInputs& inputs, const Normalised& demand, const at::Tensor& known_bxu,
                            const at::Tensor& shift_b2d) const;
@@ -52,7 +52,7 @@ class Context {
   DemandModelConfig config_;
   std::vector<at::Tensor> past_tables_, known_tables_, static_tables_;
   at::Tensor patch_hidden_, patch_residual_;
-  Linear shift_;
+  Linear static_shift_, text_shift_;
 };
 
 }  // namespace shelfcast::models

@@ -24,7 +24,7 @@ constexpr char kReadme[] =
     "`tower/` is a Chronos-Bolt model in its published form; Python loads it with\n"
     "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what `fusion.safetensors` "
     "holds: statics,\n"
-    "covariates and the mean head. `model.json` says how the parts fit together.\n";
+    "texts, covariates and the mean head. `model.json` says how the parts fit together.\n";
 
 void require_steps(const at::Tensor& tensor, std::int64_t columns, std::int64_t steps, const char* what) {
   if (columns == 0) return;
@@ -45,6 +45,11 @@ void check(const ModelInputs& inputs, const DemandModelConfig& config) {
   require_steps(inputs.known_bnu, config.known_numeric, steps + config.horizon, "known columns");
   require_steps(inputs.known_codes_bcu, count(config.known_cardinalities), steps + config.horizon,
                 "known categories");
+  if (config.text_width > 0 &&
+      (!inputs.text_bw.defined() || inputs.text_bw.dim() != 2 ||
+       inputs.text_bw.size(0) != inputs.context_bt.size(0) || inputs.text_bw.size(1) != config.text_width))
+    throw Error(ErrorKind::internal, "texts of a batch do not fit the model",
+                fmt::format("it needs a vector of {} for each window", config.text_width));
 }
 
 }  // namespace
@@ -98,7 +103,7 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   const Dropout dropout(keys, config.model.dropout);
   const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor);
   const at::Tensor known_bxu = context.known_columns(inputs);
-  const at::Tensor shift_b2d = context.static_shift(inputs.statics_bs);
+  const at::Tensor shift_b2d = context.shift(inputs);
   at::Tensor state_bd =
       impl_->tower->state(context.patch_inputs(inputs, demand, known_bxu, shift_b2d), dropout);
   if (shift_b2d.defined())

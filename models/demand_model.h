@@ -1,4 +1,4 @@
-// The demand model: series tower, context (statics, covariates) and heads, with named parameters.
+// The demand model: series tower, context (statics, text, covariates) and heads, with named parameters.
 #pragma once
 
 #include <torch/types.h>

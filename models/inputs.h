@@ -9,7 +9,7 @@
 namespace shelfcast::models {
 
 // Legend: b windows, t context steps, u context then horizon steps, n numeric columns, c categorical columns,
-// s statics.
+// s statics, w text width.
 
 // One micro-batch on the model's device. Filled by whoever owns a batch. Column tensors without columns may
 // be undefined.
@@ -20,6 +20,7 @@ struct ModelInputs {
   at::Tensor known_bnu;        // float32
   at::Tensor known_codes_bcu;  // int32
   at::Tensor statics_bs;       // int32
+  at::Tensor text_bw;          // float32, the product text as a vector; a row of zeros = no text
 };
 
 // What keys the dropout of a training forward; absent (nullptr) = evaluation, no dropout. Masks depend on

@@ -143,6 +143,7 @@ TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower
   DemandModelConfig bare = small_config();
   bare.past_numeric = bare.known_numeric = 0;
   bare.past_cardinalities = bare.known_cardinalities = bare.static_cardinalities = {};
+  bare.text_width = 0;
   const DemandModel tower(bare, 7);
   tower.save(folder.path());
 
@@ -155,6 +156,7 @@ TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower
   DemandModelConfig alone = config;
   alone.past_numeric = alone.known_numeric = 0;
   alone.past_cardinalities = alone.known_cardinalities = alone.static_cardinalities = {};
+  alone.text_width = 0;
   const DemandModel plain(alone, 10);
 
   const ModelInputs inputs = small_batch(config, 4);
@@ -162,6 +164,61 @@ TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower
   EXPECT_TRUE(at::equal(a.quantiles_bqh, b.quantiles_bqh));
   EXPECT_TRUE(at::equal(a.mean_bh, a.quantiles_bqh.select(1, 0)));
   EXPECT_EQ(a.quantiles_bqh.sizes(), at::IntArrayRef({4, 2, 5}));
+}
+
+TEST(DemandModel,
+     with_pretrained_weights_gradients_reach_every_shift_at_once_and_the_text_in_the_second_step) {
+  at::manual_seed(11);
+  const Folder folder;
+  DemandModel(small_config(), 7).save(folder.path());
+  DemandModelConfig config = small_config();
+  config.model.weights = (folder.path() / "tower").string();
+  config.tower = tower_for(config.model, config.context, config.horizon);
+  const DemandModel model(config, 9);
+  ModelInputs inputs = small_batch(config, 6);
+  inputs.text_bw.requires_grad_();
+  for (int step = 0; step < 2; ++step) {
+    inputs.text_bw.mutable_grad() = at::Tensor();
+    const auto by_name = gradients(model, loss_of(model, inputs, nullptr));
+    for (const char* name : {"fusion.static.shift.weight", "fusion.text.shift.weight"})
+      EXPECT_GT(by_name.at(name).abs().max().item<double>(), 0.0) << name << " in step " << step;
+    EXPECT_EQ(inputs.text_bw.grad().abs().max().item<double>() > 0.0, step == 1);
+    const at::NoGradGuard no_grad;
+    for (const Parameter& p : model.parameters()) at::Tensor(p.tensor).sub_(by_name.at(p.name), 0.01);
+  }
+}
+
+TEST(DemandModel, a_text_changes_its_own_windows_forecast_and_zeros_are_no_text) {
+  at::manual_seed(12);
+  const DemandModelConfig config = small_config();
+  const DemandModel model(config, 7);
+  ModelInputs inputs = small_batch(config, 3);
+  const at::Tensor before = model.forward(inputs, nullptr).quantiles_bqh;
+  inputs.text_bw = inputs.text_bw.clone();
+  inputs.text_bw[1].neg_();
+  const at::Tensor change = (model.forward(inputs, nullptr).quantiles_bqh - before).abs().amax({1, 2});
+  EXPECT_EQ(change[0].item<float>(), 0.0F);
+  EXPECT_GT(change[1].item<float>(), 1e-4F);
+  EXPECT_EQ(change[2].item<float>(), 0.0F);
+  // The same model without its text path.
+  DemandModelConfig silent = config;
+  silent.text_width = 0;
+  const DemandModel without(silent, 7);
+  inputs.text_bw.zero_();
+  EXPECT_TRUE(at::equal(model.forward(inputs, nullptr).quantiles_bqh,
+                        without.forward(inputs, nullptr).quantiles_bqh));
+}
+
+TEST(DemandModel, model_json_from_before_texts_loads_as_a_model_without) {
+  DemandModelConfig config = small_config();
+  config.text_width = 0;
+  nlohmann::json json = to_json(config);
+  ASSERT_EQ(json.erase("text_width"), 1U);
+  for (const char* key : {"text", "text_pooling", "text_length"}) ASSERT_EQ(json.at("model").erase(key), 1U);
+  const DemandModelConfig read = demand_model_config_from_json(json);
+  EXPECT_EQ(read.text_width, 0);
+  EXPECT_EQ(read.model.text, "");
+  EXPECT_EQ(demand_model_config_from_json(to_json(small_config())).text_width, 9);
 }
 
 TEST(DemandModel, a_windows_dropout_does_not_depend_on_its_batch) {

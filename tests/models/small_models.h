@@ -25,7 +25,7 @@ inline BoltConfig small_tower() {
   return tower;
 }
 
-// A tower, two numeric and two categorical columns of each kind, two statics.
+// A tower, two numeric and two categorical columns of each kind, two statics, texts.
 inline DemandModelConfig small_config() {
   DemandModelConfig config;
   config.tower = small_tower();
@@ -38,6 +38,7 @@ inline DemandModelConfig small_config() {
   config.past_cardinalities = {3};
   config.known_cardinalities = {4, 2};
   config.static_cardinalities = {5, 7};
+  config.text_width = 9;
   return config;
 }
 
@@ -64,6 +65,7 @@ inline ModelInputs small_batch(const DemandModelConfig& config, std::int64_t win
   if (!past.empty()) inputs.past_codes_bct = at::cat(past, 1);
   if (!known.empty()) inputs.known_codes_bcu = at::cat(known, 1);
   if (!statics.empty()) inputs.statics_bs = at::cat(statics, 1);
+  if (config.text_width > 0) inputs.text_bw = at::randn({windows, config.text_width});
   return inputs;
 }
 
@@ -71,7 +73,7 @@ inline ModelInputs small_batch(const DemandModelConfig& config, std::int64_t win
 inline ModelInputs rows_of(const ModelInputs& inputs, std::int64_t first, std::int64_t count) {
   ModelInputs result = inputs;
   for (at::Tensor* tensor : {&result.context_bt, &result.past_bnt, &result.past_codes_bct, &result.known_bnu,
-                             &result.known_codes_bcu, &result.statics_bs}) {
+                             &result.known_codes_bcu, &result.statics_bs, &result.text_bw}) {
     if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
   }
   return result;
