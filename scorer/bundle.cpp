@@ -176,6 +176,12 @@ void Bundle::read_inputs() {
       columns<std::int32_t>(*arrays_, "known_codes", std::ssize(config.known_cardinalities), n, span);
   if (!config.static_cardinalities.empty())
     inputs_.statics = rows<std::int32_t>(*arrays_, "statics", n, std::ssize(config.static_cardinalities));
+  if (config.text_width > 0) {
+    const StoredTensor& texts = arrays_->at("text");
+    inputs_.texts = texts.shape.empty() ? 0 : texts.shape[0];
+    inputs_.text = rows<float>(*arrays_, "text", inputs_.texts, config.text_width);
+    inputs_.text_row = rows<std::int32_t>(*arrays_, "text_row", n, 1);
+  }
   check_codes(inputs_, config);
 }
 

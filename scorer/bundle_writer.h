@@ -12,7 +12,7 @@ namespace shelfcast::scorer {
 
 // What an export brings. Arrays are those of data::Batch for one window per series whose origin is the step
 // after the last day: b series, t context steps, u context then horizon steps, n numeric columns, c
-// categorical columns, s statics.
+// categorical columns, s statics, k distinct texts of width w.
 struct BundleContents {
   std::string name, created_by;
   Date first_day{};
@@ -22,6 +22,8 @@ struct BundleContents {
   SeriesNames names;
   std::span<const float> context_bt, past_bnt, known_bnu;
   std::span<const std::int32_t> past_codes_bct, known_codes_bcu, statics_bs;
+  std::span<const float> text_kw;            // empty when the model reads no text
+  std::span<const std::int32_t> text_row_b;  // the series' text, -1 = none
   CopulaParameters copula;
   GoldenCases golden;
 };

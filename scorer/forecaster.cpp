@@ -91,6 +91,10 @@ void check_codes(const ModelInputs& inputs, const ModelConfig& config) {
         throw data_error(fmt::format("static {} of series {} has code {}", s, b, code),
                          fmt::format("the model knows 0 to {}", config.static_cardinalities[s] - 1),
                          "export the bundle again");
+  for (std::int64_t b = 0; config.text_width > 0 && b < inputs.series; ++b)
+    if (const std::int32_t row = inputs.text_row.row(b)[0]; row < -1 || row >= inputs.texts)
+      throw data_error(fmt::format("series {} has text {}", b, row),
+                       fmt::format("there are {} texts", inputs.texts), "export the bundle again");
 }
 
 Forecasts forecast(const DemandModel& model, const ModelInputs& inputs,

@@ -17,7 +17,8 @@ struct Forecasts {
   std::vector<float> scale_b;        // the divisor of each series' instance norm
 };
 
-// Throws Error(data) naming the first column, series and step whose code the model has no embedding for.
+// Throws Error(data) naming the first column, series and step whose code the model has no embedding for, or
+// the series whose text is not there.
 void check_codes(const ModelInputs& inputs, const ModelConfig& config);
 
 // Forecasts series `which` of `inputs` (all of them when empty), in that order, on `threads` threads. The

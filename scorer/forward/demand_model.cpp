@@ -128,7 +128,7 @@ DemandModel::DemandModel(const std::filesystem::path& folder, const Ops& ops)
   Weights tower(folder / "tower" / "model.safetensors"), fusion(folder / "fusion.safetensors");
   tower_.emplace(config_, ops_, tower);
   read_patch_embedding(tower, fusion);
-  read_statics(fusion);
+  read_shifts(fusion);
   read_heads(tower, fusion);
   tower.ignore("lm_head.weight");  // strays of published files
   tower.check_all_taken();
@@ -158,13 +158,15 @@ void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
       pack(ops_, second, width, patch_width_, tower.take(name + "residual_layer.bias", {width}));
 }
 
-void DemandModel::read_statics(Weights& fusion) {
+void DemandModel::read_shifts(Weights& fusion) {
   statics_ = read_embeddings(fusion, "fusion.static", config_.static_cardinalities, config_.static_width);
-  if (statics_.empty()) return;
   const std::int64_t inputs = config_.static_width * std::ssize(statics_),
-                     outputs = 2 * config_.tower.d_model;
-  static_shift_ = pack(ops_, fusion.take("fusion.static.shift.weight", {outputs, inputs}), outputs, inputs,
-                       fusion.take("fusion.static.shift.bias", {outputs}));
+                     outputs = 2 * config_.tower.d_model, width = config_.text_width;
+  if (!statics_.empty())
+    static_shift_ = pack(ops_, fusion.take("fusion.static.shift.weight", {outputs, inputs}), outputs, inputs,
+                         fusion.take("fusion.static.shift.bias", {outputs}));
+  if (width > 0)
+    text_shift_ = pack(ops_, fusion.take("fusion.text.shift.weight", {outputs, width}), outputs, width);
 }
 
 void DemandModel::read_heads(Weights& tower, Weights& fusion) {
@@ -294,24 +296,45 @@ void DemandModel::embed(const ModelInputs& inputs, std::span<const std::int64_t>
   const std::vector<float>& reg = tower_->reg_token();
   for (std::int64_t r = 0; r < rows; ++r)
     if (tokens.position[r] == patches_) std::copy(reg.begin(), reg.end(), x + r * width);
-  if (!statics_.empty()) shift_tokens(inputs, series, scratch);
+  if (shifts()) shift_tokens(inputs, series, scratch);
+}
+
+// scratch.shift = [count, 2 * width].
+void DemandModel::make_shift(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                             ForwardScratch& scratch) const {
+  const std::int64_t outputs = 2 * config_.tower.d_model, part = config_.static_width,
+                     text = config_.text_width;
+  const std::int64_t count = std::ssize(series), inputs_width = part * std::ssize(statics_);
+  float* shift = reserve(scratch.shift, count * outputs);
+  if (!statics_.empty()) {
+    float* embedded = reserve(scratch.hidden, count * inputs_width);
+    for (std::int64_t b = 0; b < count; ++b)
+      for (std::size_t s = 0; s < statics_.size(); ++s)
+        std::copy_n(statics_[s].begin() + inputs.statics.row(series[b])[s] * part, part,
+                    embedded + b * inputs_width + static_cast<std::int64_t>(s) * part);
+    ops_.dense(static_shift_, embedded, inputs_width, count, shift, outputs, Write::store);
+  }
+  if (text == 0) return;
+  float* vectors = reserve(scratch.hidden, count * text);
+  for (std::int64_t b = 0; b < count; ++b) {
+    const std::int32_t row = inputs.text_row.row(series[b])[0];
+    if (row < 0)
+      std::fill_n(vectors + b * text, text, 0.0F);
+    else
+      std::copy_n(inputs.text.row(row), text, vectors + b * text);
+  }
+  ops_.dense(text_shift_, vectors, text, count, shift, outputs, statics_.empty() ? Write::store : Write::add);
 }
 
 void DemandModel::shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,
                                ForwardScratch& scratch) const {
-  const std::int64_t width = config_.tower.d_model, part = config_.static_width;
-  const std::int64_t count = std::ssize(series), inputs_width = part * std::ssize(statics_);
-  float* embedded = reserve(scratch.hidden, count * inputs_width);
-  for (std::int64_t b = 0; b < count; ++b)
-    for (std::size_t s = 0; s < statics_.size(); ++s)
-      std::copy_n(statics_[s].begin() + inputs.statics.row(series[b])[s] * part, part,
-                  embedded + b * inputs_width + static_cast<std::int64_t>(s) * part);
-  float* shift = reserve(scratch.shift, count * 2 * width);
-  ops_.dense(static_shift_, embedded, inputs_width, count, shift, 2 * width, Write::store);
-  for (std::int64_t b = 0; b < count; ++b) {
+  make_shift(inputs, series, scratch);
+  const std::int64_t width = config_.tower.d_model;
+  for (std::int64_t b = 0; b < std::ssize(series); ++b) {
     const TokenBatch::Span& span = scratch.tokens.series[b];
+    const float* shift = scratch.shift.data() + b * 2 * width;
     for (std::int64_t r = span.first_row; r < span.first_row + span.tokens; ++r)
-      for (std::int64_t d = 0; d < width; ++d) scratch.tokens.x[r * width + d] += shift[b * 2 * width + d];
+      for (std::int64_t d = 0; d < width; ++d) scratch.tokens.x[r * width + d] += shift[d];
   }
 }
 
@@ -320,7 +343,7 @@ void DemandModel::heads(const ModelInputs& inputs, std::span<const std::int64_t>
   const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff;
   const std::int64_t rows = std::ssize(config_.quantiles) * config_.horizon, count = std::ssize(series);
   float* state = scratch.state.data();
-  if (!statics_.empty())
+  if (shifts())
     for (std::int64_t b = 0; b < count; ++b)
       for (std::int64_t d = 0; d < width; ++d) state[b * width + d] += scratch.shift[(2 * b + 1) * width + d];
   float* hidden = reserve(scratch.hidden, count * inside);

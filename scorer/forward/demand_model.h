@@ -30,6 +30,9 @@ struct ModelInputs {
   std::vector<Rows<float>> past, known;                     // per column: [T], [U]
   std::vector<Rows<std::int32_t>> past_codes, known_codes;  // per column: [T], [U]
   Rows<std::int32_t> statics;                               // [statics]
+  std::int64_t texts = 0;                                   // distinct product texts
+  Rows<float> text;                                         // [text_width] of each text
+  Rows<std::int32_t> text_row;                              // [1]: the series' text, -1 = none
 };
 
 // Where forecasts go, in units of demand; rows of the series asked for, in order.
@@ -61,7 +64,7 @@ class DemandModel {
 
  private:
   void read_patch_embedding(Weights& tower, Weights& fusion);
-  void read_statics(Weights& fusion);
+  void read_shifts(Weights& fusion);
   void read_heads(Weights& tower, Weights& fusion);
 
   // Steps of `forecast` for the series computed together.
@@ -69,6 +72,10 @@ class DemandModel {
   void fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
                   float* row) const;
   void embed(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
+  // Whether there is anything that all of a series' tokens are shifted by.
+  bool shifts() const { return !statics_.empty() || config_.text_width > 0; }
+  void make_shift(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                  ForwardScratch& scratch) const;
   void shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,
                     ForwardScratch& scratch) const;
   void known_head(const ModelInputs& inputs, std::span<const std::int64_t> series,
@@ -86,7 +93,7 @@ class DemandModel {
   std::optional<ChronosBolt> tower_;  // made in the constructor, once the files are open
   DenseLayer patch_hidden_, patch_output_, patch_residual_;
   std::vector<std::vector<float>> past_codes_, known_codes_, statics_;
-  DenseLayer static_shift_;
+  DenseLayer static_shift_, text_shift_;
   DenseLayer output_hidden_, output_, output_residual_, mean_;
   DenseLayer known_state_, known_input_, known_output_;
   std::vector<float> known_step_bias_;

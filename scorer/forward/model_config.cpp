@@ -140,6 +140,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.past_cardinalities = fields.cardinalities("past_cardinalities");
   config.known_cardinalities = fields.cardinalities("known_cardinalities");
   config.static_cardinalities = fields.cardinalities("static_cardinalities");
+  config.text_width = json.contains("text_width") ? fields.count("text_width", 0) : 0;  // older files lack it
   if (config.horizon > config.tower.prediction_length)
     throw data_error("the horizon in " + path.string() + " is longer than the tower's", {},
                      "export the bundle again");

@@ -44,6 +44,12 @@ TEST(Bundle, gives_back_what_was_written) {
     for (int c = 0; c < 2; ++c)
       for (int t = 0; t < 28; ++t)
         EXPECT_EQ(bundle.inputs().known[c].row(b)[t], made.inputs().view.known[c].row(b)[t]);
+  ASSERT_EQ(bundle.inputs().texts, 4);
+  for (int text = 0; text < 4; ++text)
+    for (int w = 0; w < 5; ++w)
+      EXPECT_EQ(bundle.inputs().text.row(text)[w], made.inputs().view.text.row(text)[w]);
+  for (std::int64_t b = 0; b < 9; ++b)
+    EXPECT_EQ(bundle.inputs().text_row.row(b)[0], made.inputs().view.text_row.row(b)[0]);
 }
 
 TEST(Bundle, keeps_a_column_that_is_the_same_for_all_series_once) {
@@ -121,6 +127,22 @@ TEST(BundleWriter, leaves_nothing_behind_when_it_refuses) {
     FAIL();
   } catch (const Error& error) {
     expect_in("store names", error.what());
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(BundleWriter, refuses_a_series_whose_text_is_not_there) {
+  const ScratchFolder folder;
+  RandomBundle made;
+  std::vector<std::int32_t> rows(made.contents().text_row_b.begin(), made.contents().text_row_b.end());
+  rows[7] = 4;
+  BundleContents contents = made.contents();
+  contents.text_row_b = rows;
+  try {
+    write_bundle(folder.path() / "bundle", contents);
+    FAIL();
+  } catch (const Error& error) {
+    expect_in("series 7 has text 4", error.what());
   }
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }

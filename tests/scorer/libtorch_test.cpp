@@ -36,6 +36,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;
   m.past_cardinalities = c.past_cardinalities, m.known_cardinalities = c.known_cardinalities;
   m.static_cardinalities = c.static_cardinalities;
+  m.text_width = c.text_width;
   return m;
 }
 
@@ -55,6 +56,16 @@ at::Tensor view(std::vector<T>& values, std::vector<std::int64_t> shape) {
   return at::from_blob(values.data(), shape, at::TensorOptions().dtype(type));
 }
 
+// The vector of each series' text, zeros where it has none.
+at::Tensor texts_of(const RandomInputs& in, const ModelConfig& c, std::int64_t n) {
+  at::Tensor text_bw = at::zeros({n, c.text_width});
+  for (std::int64_t b = 0; b < n && c.text_width > 0; ++b)
+    if (const std::int32_t row = in.text_row[static_cast<std::size_t>(b)]; row >= 0)
+      std::copy_n(in.text.begin() + row * c.text_width, c.text_width,
+                  text_bw.data_ptr<float>() + b * c.text_width);
+  return text_bw;
+}
+
 models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64_t n) {
   const std::int64_t span = c.context + c.horizon;
   return {view(in.context, {n, c.context}),
@@ -62,7 +73,8 @@ models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64
           view(in.past_codes, {n, std::ssize(c.past_cardinalities), c.context}),
           view(in.known, {n, c.known_numeric, span}),
           view(in.known_codes, {n, std::ssize(c.known_cardinalities), span}),
-          view(in.statics, {n, std::ssize(c.static_cardinalities)})};
+          view(in.statics, {n, std::ssize(c.static_cardinalities)}),
+          texts_of(in, c, n)};
 }
 
 // The largest difference in units of the tolerance of golden cases.
@@ -126,6 +138,7 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     if (one_of({0, 1}) != 0) c.past_cardinalities = {};
     if (one_of({0, 1}) != 0) c.known_cardinalities = {};
     if (one_of({0, 1}) != 0) c.static_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.text_width = 0;
     c.mean_head = one_of({0, 1}) != 0;
     c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
     expect_equal_forecasts(c, 9);

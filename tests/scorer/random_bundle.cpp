@@ -37,6 +37,8 @@ RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change) :
   contents_.past_codes_bct = inputs_.past_codes;
   contents_.known_codes_bcu = inputs_.known_codes;
   contents_.statics_bs = inputs_.statics;
+  contents_.text_kw = inputs_.text;
+  contents_.text_row_b = inputs_.text_row;
   contents_.copula.correlation = Correlation::identity(static_cast<int>(config.horizon));
   contents_.copula.correlation(0, 1) = contents_.copula.correlation(1, 0) = 0.3;
   auto levels = Recalibration::kLevels;

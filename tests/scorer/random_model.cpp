@@ -69,6 +69,7 @@ std::map<std::string, Shape> fusion_shapes(const ModelConfig& c) {
     shapes["fusion.static.shift.weight"] = {2 * width, c.static_width * statics};
     shapes["fusion.static.shift.bias"] = {2 * width};
   }
+  if (c.text_width > 0) shapes["fusion.text.shift.weight"] = {2 * width, c.text_width};
   shapes["heads.known.state.weight"] = {c.known_hidden, width};
   shapes["heads.known.input.weight"] = {c.known_hidden, c.known_inputs()};
   shapes["heads.known.step_bias"] = {c.horizon, c.known_hidden};
@@ -116,7 +117,8 @@ nlohmann::json model_json(const ModelConfig& c) {
           {"known_numeric", c.known_numeric},
           {"past_cardinalities", c.past_cardinalities},
           {"known_cardinalities", c.known_cardinalities},
-          {"static_cardinalities", c.static_cardinalities}};
+          {"static_cardinalities", c.static_cardinalities},
+          {"text_width", c.text_width}};
 }
 
 }  // namespace
@@ -136,6 +138,7 @@ ModelConfig small_config() {
   c.past_cardinalities = {3};
   c.known_cardinalities = {4, 5};
   c.static_cardinalities = {6, 3};
+  c.text_width = 5;
   return c;
 }
 
@@ -220,6 +223,15 @@ RandomInputs::RandomInputs(const ModelConfig& c, std::int64_t series, std::uint6
   for (std::int64_t i = 0; i < std::ssize(c.known_cardinalities); ++i)
     view.known_codes.push_back({known_codes.data() + i * span, std::ssize(c.known_cardinalities) * span});
   view.statics = {statics.data(), std::ssize(c.static_cardinalities)};
+  if (c.text_width == 0) return;
+  constexpr std::int64_t kTexts = 4;
+  text.resize(static_cast<std::size_t>(kTexts * c.text_width));
+  for (float& value : text) value = static_cast<float>(random.normal());
+  for (std::int64_t b = 0; b < series; ++b)
+    text_row.push_back(b % 3 == 2 ? -1 : static_cast<std::int32_t>(b % kTexts));
+  view.texts = kTexts;
+  view.text = {text.data(), c.text_width};
+  view.text_row = {text_row.data(), 1};
 }
 
 ScratchFolder::ScratchFolder() {

@@ -27,10 +27,10 @@ struct RandomModel {
 ModelConfig small_config();
 
 // Inputs with demand like sales; series 0 is all missing, series 1 constant, series 2 begins late, series 3
-// has a gap of two patches, the others have single holes.
+// has a gap of two patches, the others have single holes. Four texts; every third series has none.
 struct RandomInputs {
-  std::vector<float> context, past, known;
-  std::vector<std::int32_t> past_codes, known_codes, statics;
+  std::vector<float> context, past, known, text;
+  std::vector<std::int32_t> past_codes, known_codes, statics, text_row;
   ModelInputs view;
 
   RandomInputs(const ModelConfig& config, std::int64_t series, std::uint64_t seed = 2);

@@ -124,15 +124,23 @@ class Reference {
       x_.emplace_back(shared.begin() + t_.d_model, shared.end());
       attended_.push_back(true);
     }
-    if (c_.static_cardinalities.empty()) return;
+    if (!c_.static_cardinalities.empty()) shift_ = linear("fusion.static.shift", static_embeddings());
+    if (c_.text_width > 0 && in_.text_row.row(b_)[0] >= 0) {
+      const float* text = in_.text.row(in_.text_row.row(b_)[0]);
+      const Vec of_text = linear("fusion.text.shift", Vec(text, text + c_.text_width));
+      shift_ = shift_.empty() ? of_text : plus(shift_, of_text);
+    }
+    for (Vec& token : x_)
+      for (std::int64_t d = 0; d < t_.d_model && !shift_.empty(); ++d) token[d] += shift_[d];
+  }
+
+  Vec static_embeddings() const {
     Vec e;
     for (std::size_t s = 0; s < c_.static_cardinalities.size(); ++s)
       for (std::int64_t i = 0; i < c_.static_width; ++i)
         e.push_back(w("fusion.static." + std::to_string(s) +
                       ".weight")[in_.statics.row(b_)[s] * c_.static_width + i]);
-    shift_ = linear("fusion.static.shift", e);
-    for (Vec& token : x_)
-      for (std::int64_t d = 0; d < t_.d_model; ++d) token[d] += shift_[d];
+    return e;
   }
 
   // Attention of one query over rows, before the output projection; masks as -FLT_MAX would: no key attended
