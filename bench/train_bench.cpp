@@ -70,15 +70,16 @@ class Training {
   void forecast() {
     const at::NoGradGuard no_grad;
     auto& batch = const_cast<data::Batch&>(loader_.next());
-    (void)model_.forward(trainer::make_inputs(batch, spec_), nullptr);
+    (void)model_.forward(trainer::make_inputs(batch, spec_, {}), nullptr);
   }
 
   void step(models::Precision precision) {
     const models::PrecisionScope scope(precision);
     auto& batch = const_cast<data::Batch&>(loader_.next());  // from_blob wants a mutable pointer
     const models::DropoutKeys keys{1, number_++, batch.sample_b};
-    const models::LossSums sums = models::loss_sums(model_.forward(trainer::make_inputs(batch, spec_), &keys),
-                                                    trainer::make_targets(batch, spec_), model_.config());
+    const models::LossSums sums =
+        models::loss_sums(model_.forward(trainer::make_inputs(batch, spec_, {}), &keys),
+                          trainer::make_targets(batch, spec_), model_.config());
     sums.loss.backward();
     const double norm = buffers_.gradient_norm() / sums.valid_targets;
     optimizer_->step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / sums.valid_targets);

@@ -73,7 +73,7 @@ struct Training {
   void forward_and_backward() {
     const models::DropoutKeys keys{1, step++, batch.sample_b};
     const data::FeatureSpec spec = demand_alone();
-    models::loss_sums(model->forward(trainer::make_inputs(batch, spec), &keys),
+    models::loss_sums(model->forward(trainer::make_inputs(batch, spec, {}), &keys),
                       trainer::make_targets(batch, spec), model->config())
         .loss.backward();
   }

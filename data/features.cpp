@@ -242,7 +242,8 @@ json to_json(const FeatureSpec& spec) {
           {"known_numeric", columns_to_json(spec.known_numeric)},
           {"known_categorical", columns_to_json(spec.known_categorical)},
           {"statics", statics},
-          {"censored", spec.censored}};
+          {"censored", spec.censored},
+          {"text", {{"width", spec.text.width}, {"encoder", spec.text.encoder}}}};
 }
 
 FeatureSpec feature_spec_from_json(const json& value) {
@@ -259,6 +260,8 @@ FeatureSpec feature_spec_from_json(const json& value) {
     for (const json& one : value.at("statics"))
       spec.statics.push_back({one.at("name"), one.at("vocabulary").get<std::vector<std::string>>()});
     spec.censored = value.at("censored");
+    if (const auto text = value.find("text"); text != value.end())  // older files know no texts
+      spec.text = {text->at("width"), text->at("encoder")};
     return spec;
   } catch (const json::exception& error) {
     throw data_error("the feature description is damaged", error.what(),

@@ -35,6 +35,12 @@ struct StaticColumn {
   std::vector<std::string> vocabulary;  // model code = vocabulary index + 1, 0 = unknown
 };
 
+// Product texts as vectors.
+struct TextColumn {
+  std::int64_t width = 0;  // 0 = the model reads no text
+  std::string encoder;     // digest of what makes the vectors: weights, tokenizer, settings
+};
+
 // The columns in the order the model sees them. Numeric and categorical columns are separate because they are
 // separate tensors.
 struct FeatureSpec {
@@ -44,6 +50,7 @@ struct FeatureSpec {
   std::vector<FeatureColumn> known_numeric, known_categorical;
   std::vector<StaticColumn> statics;
   std::string censored;
+  TextColumn text;  // make_features() leaves it empty: encoders are not known here
 };
 
 // Round trip through JSON (features.json in a run folder and in a bundle). from_json throws Error(data).

@@ -32,7 +32,7 @@ bool worse(const SampleLoss& a, const SampleLoss& b) {
 
 std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::DemandModel& model,
                                   const std::filesystem::path& corpus, const data::FeatureSpec& features,
-                                  std::uint64_t seed, std::int64_t step) {
+                                  const SeriesTexts& texts, std::uint64_t seed, std::int64_t step) {
   const at::NoGradGuard no_grad;
   data::EvaluationReader reader(corpus, features, samples.windows, 1);
   data::Batch batch;
@@ -41,7 +41,7 @@ std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::Dema
     reader.read(static_cast<std::int64_t>(i), batch);
     batch.sample_b[0] = samples.samples[i];
     const models::DropoutKeys keys{seed, step, batch.sample_b};
-    const models::LossSums sums = models::loss_sums(model.forward(make_inputs(batch, features), &keys),
+    const models::LossSums sums = models::loss_sums(model.forward(make_inputs(batch, features, texts), &keys),
                                                     make_targets(batch, features), model.config());
     losses.push_back({samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets)});
   }
@@ -106,11 +106,12 @@ void StepSamples::add(const data::Batch& batch) {
 
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus_path, const data::FeatureSpec& features,
-                            std::uint64_t seed, MetricsLog* log, parallel::Communicator& communicator) {
+                            const SeriesTexts& texts, std::uint64_t seed, MetricsLog* log,
+                            parallel::Communicator& communicator) {
   const data::Corpus corpus(corpus_path);
-  const json all =
-      gather(describe_worst(losses_of(samples, model, corpus_path, features, seed, bad.step - 1), corpus),
-             communicator);
+  const json all = gather(
+      describe_worst(losses_of(samples, model, corpus_path, features, texts, seed, bad.step - 1), corpus),
+      communicator);
   if (log != nullptr)
     log->write({{"step", bad.step},
                 {"verdict", describe(bad.verdict)},

@@ -9,6 +9,7 @@
 #include "models/demand_model.h"
 #include "parallel/communicator.h"
 #include "trainer/metrics_log.h"
+#include "trainer/series_texts.h"
 #include "trainer/step_guard.h"
 
 namespace shelfcast::trainer {
@@ -37,6 +38,7 @@ struct BadStep {
 // words, the same on every rank. Collective.
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus, const data::FeatureSpec& features,
-                            std::uint64_t seed, MetricsLog* log, parallel::Communicator& communicator);
+                            const SeriesTexts& texts, std::uint64_t seed, MetricsLog* log,
+                            parallel::Communicator& communicator);
 
 }  // namespace shelfcast::trainer

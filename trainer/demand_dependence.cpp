@@ -75,9 +75,10 @@ std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::Corp
                         info.series, first, info.demand_end, horizon, kMostWindows);
 }
 
-std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const std::vector<data::Window>& unseen) {
+std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const SeriesTexts& texts,
+                                           const std::vector<data::Window>& unseen) {
   data::EvaluationReader reader(run.recipe.data.corpus, run.features, unseen, run.recipe.backtest.batch);
-  ModelForecaster forecaster("unseen windows", *run.model, run.features);
+  ModelForecaster forecaster("unseen windows", *run.model, run.features, texts);
   std::vector<JudgedWindow> windows;
   data::Batch batch;
   eval::ForecastValues values;
@@ -190,7 +191,8 @@ scorer::Recalibration fit_recalibration(std::vector<JudgedWindow>& windows, cons
 
 }  // namespace
 
-DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus) {
+DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus,
+                                     const SeriesTexts& texts) {
   const std::vector<data::Window> unseen = unseen_windows(run, corpus.info());
   const std::vector<double>& levels = run.model->config().model.quantiles;
   DemandDependence dependence;
@@ -200,7 +202,7 @@ DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& 
         "there is no demand after the training cut-off - steps are taken as independent, so sums of demand "
         "look too certain");
   } else {
-    std::vector<JudgedWindow> windows = forecast_windows(run, unseen);
+    std::vector<JudgedWindow> windows = forecast_windows(run, texts, unseen);
     dependence.windows = static_cast<std::int64_t>(windows.size());
     correlation = estimate_correlation(windows, levels, run.features.horizon);
     dependence.parameters.recalibration = fit_recalibration(windows, levels, correlation);

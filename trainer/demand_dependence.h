@@ -4,6 +4,7 @@
 
 #include "data/corpus.h"
 #include "scorer/bundle.h"
+#include "trainer/series_texts.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -18,6 +19,7 @@ struct DemandDependence {
 // demand that stock-outs hid is drawn above what was sold, given the other steps -, and then fits, for sums
 // over 1, 7, 14, ... steps, how wide the summed forecasts must be to hold what they promise
 // (scorer::Recalibration). Without such windows steps are taken as independent and a warning says so.
-DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus);
+DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus,
+                                     const SeriesTexts& texts);
 
 }  // namespace shelfcast::trainer

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/loader.h"
+#include "parallel/communicator.h"
 #include "scorer/bundle_writer.h"
 #include "trainer/checkpoint.h"
 #include "trainer/command_line.h"
@@ -71,7 +72,8 @@ scorer::SeriesNames read_names(const data::Corpus& corpus) {
 }
 
 // Evenly spread series, forecast by LibTorch: what the scorer must reproduce at every load.
-scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& info) {
+scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& info,
+                                const SeriesTexts& texts) {
   scorer::GoldenCases golden;
   std::vector<data::Window> windows;
   const std::int64_t cases = std::min(kGoldenCases, info.series);
@@ -82,7 +84,7 @@ scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& i
   data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, cases);
   data::Batch batch;
   reader.read(0, batch);
-  ModelForecaster forecaster("golden", *run.model, run.features);
+  ModelForecaster forecaster("golden", *run.model, run.features, texts);
   eval::ForecastValues values;
   forecaster.forecast(batch, values);
   golden.quantiles_gqh = values.quantiles_bqh;
@@ -97,6 +99,8 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
     throw input_error(fmt::format("the bundle {} exists", out.string()), "a bundle is never overwritten",
                       "choose another --out or remove it");
   const data::Corpus corpus(run.recipe.data.corpus);
+  const auto alone = parallel::make_single();
+  const SeriesTexts texts = read_series_texts(corpus, run.features.text, run.recipe.model, *alone);
   const LastContexts last = read_last_contexts(run, corpus.info());
   ExportResult result{.series = corpus.info().series, .copula_windows = 0};
   scorer::BundleContents contents;
@@ -113,10 +117,15 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
   contents.past_codes_bct = last.past_codes_bct;
   contents.known_codes_bcu = last.known_codes_bcu;
   contents.statics_bs = last.statics_bs;
-  const DemandDependence dependence = estimate_dependence(run, corpus);
+  const at::Tensor vectors = texts.vectors();
+  if (vectors.defined())
+    contents.text_kw = {vectors.const_data_ptr<float>(), static_cast<std::size_t>(vectors.numel())};
+  const std::vector<std::int32_t> text_rows(texts.row_of_series().begin(), texts.row_of_series().end());
+  contents.text_row_b = text_rows;
+  const DemandDependence dependence = estimate_dependence(run, corpus, texts);
   contents.copula = dependence.parameters;
   result.copula_windows = dependence.windows;
-  contents.golden = make_golden(run, corpus.info());
+  contents.golden = make_golden(run, corpus.info(), texts);
   scorer::write_bundle(out, contents);
   return result;
 }

@@ -163,6 +163,25 @@ ForecastRequest make_request(const data::SalesTable& table, const data::FeatureS
   return request;
 }
 
+SeriesTexts table_texts(const data::SalesTable& table, const TrainedRun& run, const data::Corpus* corpus) {
+  if (run.features.text.width == 0) return {};
+  std::vector<std::string> texts(table.series.size());
+  if (const data::SalesTable::Column* column = find_column(table, "text"))
+    for (std::size_t series = 0; series < texts.size(); ++series)
+      texts[series] = first_cell(table, *column, series);
+  if (corpus != nullptr) {
+    std::unordered_map<std::string, std::string> text_of_item;
+    for (data::Document& document : corpus->documents())
+      text_of_item.emplace(std::move(document.item), std::move(document.text));
+    const std::vector<std::string> items = static_texts(table, corpus->info().item_level, corpus);
+    for (std::size_t series = 0; series < texts.size(); ++series)
+      if (const auto found = text_of_item.find(items[series]);
+          texts[series].empty() && found != text_of_item.end())
+        texts[series] = found->second;
+  }
+  return encode_series_texts(texts, corpus, run.features.text, run.recipe.model);
+}
+
 std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request,
                          const data::FeatureSpec& spec, std::int64_t horizon, eval::Forecaster& forecaster) {
   const data::WindowAssembler assembler(spec, table.axis, request.statics);

@@ -6,6 +6,7 @@
 
 #include "data/ingest/sales_table.h"
 #include "eval/forecaster.h"
+#include "trainer/series_texts.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -21,6 +22,11 @@ struct ForecastRequest {
 // Statics come from columns of the table named like them, else from the corpus' series of the same name.
 ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec,
                              const data::Corpus* corpus);
+
+// Texts of the table's series: from its column "text", else the corpus' for their item, which stands in a
+// column named like the item level or belongs to the corpus' series of the same name. Nothing when the model
+// reads no text. Throws what encode_series_texts throws.
+SeriesTexts table_texts(const data::SalesTable& table, const TrainedRun& run, const data::Corpus* corpus);
 
 // CSV text "series,date,mean,q0.1,...": `horizon` rows a series, the first on the step after the table's last
 // value.

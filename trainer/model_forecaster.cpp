@@ -16,10 +16,11 @@ void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
 }  // namespace
 
 ModelForecaster::ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec,
-                                 std::vector<double> levels)
+                                 SeriesTexts texts, std::vector<double> levels)
     : name_(std::move(name)),
       model_(model),
       spec_(std::move(spec)),
+      texts_(std::move(texts)),
       levels_(levels.empty() ? model.config().model.quantiles : std::move(levels)) {
   models::require_levels(levels_, "--quantiles");
 }
@@ -27,7 +28,7 @@ ModelForecaster::ModelForecaster(std::string name, const models::DemandModel& mo
 void ModelForecaster::forecast(const data::Batch& batch, eval::ForecastValues& values) {
   const at::NoGradGuard no_grad;
   // make_inputs only views the arrays; the forward does not write to them.
-  const models::ModelInputs inputs = make_inputs(const_cast<data::Batch&>(batch), spec_);
+  const models::ModelInputs inputs = make_inputs(const_cast<data::Batch&>(batch), spec_, texts_);
   const models::Forecast forecast = model_.forward(inputs, nullptr);
   const at::Tensor quantiles = forecast.demand_quantiles_bqh(0.0);
   const std::vector<double>& trained = model_.config().model.quantiles;

@@ -4,16 +4,18 @@
 #include "data/features.h"
 #include "eval/forecaster.h"
 #include "models/demand_model.h"
+#include "trainer/series_texts.h"
 
 namespace shelfcast::trainer {
 
-// At `levels` (ascending; empty = those trained, others are interpolated between them). Quantiles in units of
-// demand, never below 0 and never crossing; the median is the 0.5 quantile (interpolated when 0.5 is not a
-// trained level); the mean is the mean head's, or the median without one.
+// `texts`: of the series that batches name. At `levels` (ascending; empty = those trained, others are
+// interpolated between them). Quantiles in units of demand, never below 0 and never crossing; the median is
+// the 0.5 quantile (interpolated when 0.5 is not a trained level); the mean is the mean head's, or the median
+// without one.
 class ModelForecaster : public eval::Forecaster {
  public:
   ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec,
-                  std::vector<double> levels = {});
+                  SeriesTexts texts, std::vector<double> levels = {});
 
   const std::string& name() const override { return name_; }
   void forecast(const data::Batch& batch, eval::ForecastValues& values) override;
@@ -22,6 +24,7 @@ class ModelForecaster : public eval::Forecaster {
   std::string name_;
   const models::DemandModel& model_;
   data::FeatureSpec spec_;
+  SeriesTexts texts_;
   std::vector<double> levels_;
 };
 

@@ -18,7 +18,7 @@ std::vector<std::int64_t> cardinalities(const auto& columns) {
 
 }  // namespace
 
-models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec) {
+models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts) {
   const std::int64_t b = batch.windows, t = spec.context, u = spec.context + spec.horizon;
   models::ModelInputs inputs;
   inputs.context_bt = view(batch.context_bt, {b, t}, at::kFloat);
@@ -27,6 +27,7 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
   inputs.known_bnu = view(batch.known_bnu, {b, count(spec.known_numeric), u}, at::kFloat);
   inputs.known_codes_bcu = view(batch.known_codes_bcu, {b, count(spec.known_categorical), u}, at::kInt);
   inputs.statics_bs = view(batch.statics_bs, {b, count(spec.statics)}, at::kInt);
+  inputs.text_bw = texts.of(batch.window_b);
   return inputs;
 }
 
@@ -50,6 +51,7 @@ models::DemandModelConfig make_model_config(const models::ModelConfig& model, co
   config.past_cardinalities = cardinalities(spec.past_categorical);
   config.known_cardinalities = cardinalities(spec.known_categorical);
   config.static_cardinalities = cardinalities(spec.statics);
+  config.text_width = spec.text.width;
   return config;
 }
 

@@ -3,11 +3,12 @@
 
 #include "data/batch.h"
 #include "models/demand_model.h"
+#include "trainer/series_texts.h"
 
 namespace shelfcast::trainer {
 
 // Views, not copies: the batch must outlive every use of the tensors (autograd included).
-models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec);
+models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts);
 models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec);
 
 // The model's shapes from a recipe block and the resolved columns.

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "trainer/series_texts.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -71,6 +72,7 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
                       .superblock = recipe.data.superblock};
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
+  if (recipe.data.text) plan.features.text = text_column(recipe.model, corpus);
   plan.validation =
       choose_windows(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")), info.series,
                      plan.train_end, plan.validate_end, recipe.data.horizon, recipe.train.validate_windows);

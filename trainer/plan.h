@@ -13,14 +13,14 @@ namespace shelfcast::trainer {
 // Steps of the corpus' time axis: [0, train_end) is trained on, [train_end, validate_end) validates, what
 // comes after is never seen by training.
 struct DataPlan {
-  data::FeatureSpec features;  // scalers fitted on [0, train_end)
+  data::FeatureSpec features;  // scalers fitted on [0, train_end), text column from the recipe's encoder
   std::int64_t train_end = 0, validate_end = 0;
   data::WindowSpace train_space;
   std::vector<data::Window> validation;  // sorted by (series, origin); at most train.validate_windows
 };
 
-// Resolves the dates of the recipe; without them the first backtest origin ends validation and one horizon
-// before it ends training. Throws Error(input) when no training window fits, naming the lengths.
+// Resolves the dates and columns of the recipe; without them the first backtest origin ends validation and
+// one horizon before it ends training. Throws Error(input) when no training window fits, naming the lengths.
 DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus);
 
 // At most `count` windows, drawn by `key` and sorted, of all series with origins `first`, `first` + horizon,

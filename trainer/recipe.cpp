@@ -253,6 +253,10 @@ void Recipe::validate() const {
     throw input_error(
         fmt::format("backtest.horizon {} is longer than data.horizon {}", backtest.horizon, data.horizon),
         "the model forecasts data.horizon steps", "lower the one or raise the other");
+  if (data.text && model.text.empty())
+    throw input_error("data.text is true, but model.text names no encoder",
+                      "texts become vectors by a published BERT-family model",
+                      "set model.text to its directory, or data.text: false");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

@@ -36,14 +36,27 @@ data::Batch filled_batch(const data::FeatureSpec& spec, std::int64_t windows) {
   return batch;
 }
 
+// Texts of batches whose windows name no series.
+SeriesTexts no_texts(const data::FeatureSpec& spec) {
+  return spec.text.width == 0 ? SeriesTexts() : SeriesTexts(at::empty({0, spec.text.width}), {});
+}
+
+// Vectors of the distinct texts, and a row number a series.
+std::int64_t text_bytes(const data::FeatureSpec& spec, const data::Corpus& corpus) {
+  if (spec.text.width == 0) return 0;
+  const ProductTexts all(text_of_series(corpus));
+  return static_cast<std::int64_t>(all.texts.size()) * spec.text.width * kFloat +
+         static_cast<std::int64_t>(all.row_of_series.size() * sizeof(std::int64_t));
+}
+
 std::int64_t activations_of(const models::DemandModel& model, const data::FeatureSpec& spec,
                             models::Precision precision, std::int64_t windows) {
   data::Batch batch = filled_batch(spec, windows);
   return peak_tensor_bytes([&] {
     const models::DropoutKeys keys{1, 0, batch.sample_b};
     const models::PrecisionScope scope(precision);
-    models::loss_sums(model.forward(make_inputs(batch, spec), &keys), make_targets(batch, spec),
-                      model.config())
+    models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys),
+                      make_targets(batch, spec), model.config())
         .loss.backward();
   });
 }
@@ -119,12 +132,13 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   // A rank fills every micro-batch to its size, with windows of weight 0 where it has fewer.
   const std::int64_t windows = recipe.train.micro_batch;
   data::Batch batch = filled_batch(plan.features, windows);
-  const models::ModelInputs inputs = make_inputs(batch, plan.features);
+  const models::ModelInputs inputs = make_inputs(batch, plan.features, no_texts(plan.features));
   for (const auto& [name, tensor] :
        {std::pair("context", inputs.context_bt), std::pair("past", inputs.past_bnt),
         std::pair("past codes", inputs.past_codes_bct), std::pair("known", inputs.known_bnu),
-        std::pair("known codes", inputs.known_codes_bcu), std::pair("statics", inputs.statics_bs)})
-    if (tensor.numel() > 0) needs.shapes.emplace_back(name, tensor.sizes().vec());
+        std::pair("known codes", inputs.known_codes_bcu), std::pair("statics", inputs.statics_bs),
+        std::pair("text", inputs.text_bw)})
+    if (tensor.defined() && tensor.numel() > 0) needs.shapes.emplace_back(name, tensor.sizes().vec());
   needs.shapes.emplace_back(
       "quantiles",
       std::vector<std::int64_t>{windows, static_cast<std::int64_t>(recipe.model.quantiles.size()),
@@ -144,6 +158,7 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
       {"gradients", trained},
       {"optimizer", moments * trained},
       {"activations", activations},
+      {"text vectors", text_bytes(plan.features, corpus)},
       {"loader", loader_bytes(recipe, plan, steps_read)},
       // Every bucket is under way at once at the end of backward, with room for what the others send.
       {"gradient sums", ranks > 1 ? trained : 0},

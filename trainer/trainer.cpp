@@ -27,6 +27,7 @@
 #include "trainer/plan.h"
 #include "trainer/run_lock.h"
 #include "trainer/schedule.h"
+#include "trainer/series_texts.h"
 #include "trainer/step_guard.h"
 #include "trainer/step_log.h"
 #include "trainer/stop_signal.h"
@@ -54,8 +55,8 @@ struct StepSums {
 // One process' share of a run: built once, then loop().
 class Run {
  public:
-  Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, parallel::Communicator& communicator,
-      bool goes_on);
+  Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, SeriesTexts texts,
+      parallel::Communicator& communicator, bool goes_on);
   TrainResult loop();
 
  private:
@@ -84,6 +85,7 @@ class Run {
   Checkpoints checkpoints_;
   std::filesystem::path corpus_path_;
   DataPlan plan_;
+  SeriesTexts texts_;
   std::int64_t resume_step_;  // -1 = from scratch
   std::unique_ptr<models::DemandModel> model_;
   parallel::FlatBuffers buffers_;
@@ -103,7 +105,7 @@ class Run {
   std::optional<StopRequest> request_;  // rank 0
 };
 
-Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
+Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, SeriesTexts texts,
          parallel::Communicator& communicator, bool goes_on)
     : recipe_(recipe),
       options_(options),
@@ -112,12 +114,13 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
       checkpoints_(folder_.checkpoints()),
       corpus_path_(recipe.data.corpus),
       plan_(std::move(plan)),
+      texts_(std::move(texts)),
       resume_step_(resume_step(goes_on)),
       model_(make_model()),
       buffers_(flat_parameters(*model_)),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
-      validation_(corpus_path_, plan_, recipe.backtest.batch),
+      validation_(corpus_path_, plan_, texts_, recipe.backtest.batch),
       writer_(checkpoints_, checkpoint_source(*model_, buffers_, *optimizer_), communicator.rank(),
               communicator.size(), recipe.train.keep_last) {
   restore();
@@ -133,7 +136,8 @@ void Run::open_logs(bool goes_on) {
   request_.emplace(folder_.path());
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
   bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), state_.step);
-  if (!goes_on) {
+  // A run may have been stopped before it came here.
+  if (!goes_on || !std::filesystem::exists(folder_.features())) {
     write_file_atomically(folder_.environment(), describe_environment(communicator_).dump(2) + "\n");
     write_file_atomically(folder_.features(), data::to_json(plan_.features).dump(2) + "\n");
   }
@@ -188,7 +192,7 @@ bool Run::stop_requested() { return signal_.requested() || (request_ && request_
 double Run::forward_and_backward(data::Batch& batch, bool last, double& valid) {
   const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
-  const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
+  const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features, texts_), &keys);
   const models::LossSums sums =
       models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());
   if (last) sync_.arm();
@@ -259,7 +263,7 @@ void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
   const BadStep bad{state_.step + 1, verdict,   skips ? "skip" : "stop",
                     sums.loss,       sums.norm, state_.norm_average};
   const std::string worst =
-      report_bad_step(bad, samples_, *model_, corpus_path_, plan_.features,
+      report_bad_step(bad, samples_, *model_, corpus_path_, plan_.features, texts_,
                       static_cast<std::uint64_t>(recipe_.run.seed), bad_steps_.get(), communicator_);
   const std::string what = fmt::format("step {}: {}", bad.step, describe(verdict));
   const std::string why =
@@ -389,6 +393,16 @@ TrainResult Run::loop() {
   return {ending, state_.step, state_.best_metric, state_.best_step, seconds_since(started)};
 }
 
+// A run goes on with the texts' vectors it began with.
+void check_encoder(const RunFolder& folder, const data::TextColumn& now) {
+  const auto then = nlohmann::json::parse(read_file(folder.features()), nullptr, false);
+  if (then.is_discarded()) throw data_error(folder.features().string() + " is not JSON", "damaged file");
+  if (data::feature_spec_from_json(then).text.encoder != now.encoder)
+    throw data_error(
+        fmt::format("the text encoder is not the one that {} was started with", folder.path().string()),
+        "the files in model.text have changed", "put the directory back as it was, or start a new run");
+}
+
 }  // namespace
 
 TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::Communicator& communicator) {
@@ -402,19 +416,23 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   check_agreement({{"recipe", to_yaml(recipe)},
                    {"build", build_id()},
                    {"--stop-after", std::to_string(options.stop_after.value_or(0))},
-                   {"corpus", corpus.digest()}},
+                   {"corpus", corpus.digest()},
+                   {"text encoder", plan.features.text.encoder}},
                   communicator);
   // Rank 0 alone decides and makes the folder; a refusal there stops every rank.
   bool goes_on = false;
   std::optional<RunLock> lock;
   if (communicator.rank() == 0) {
     goes_on = folder.prepare(recipe, options.resume);
+    if (goes_on && std::filesystem::exists(folder.features())) check_encoder(folder, plan.features.text);
     lock.emplace(folder.path());
     StopRequest(folder.path()).remove();  // meant for the training before
   }
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;
   log::open_file(folder.log(communicator.rank()));
-  Run run(recipe, options, std::move(plan), communicator, goes_on);
+  activity::enter_phase("product texts");
+  SeriesTexts texts = read_series_texts(corpus, plan.features.text, recipe.model, communicator);
+  Run run(recipe, options, std::move(plan), std::move(texts), communicator, goes_on);
   return run.loop();
 }
 

@@ -8,8 +8,11 @@
 
 namespace shelfcast::trainer {
 
-Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan, std::int64_t batch)
-    : spec_(plan.features), windows_(static_cast<std::int64_t>(plan.validation.size())) {
+Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan, SeriesTexts texts,
+                       std::int64_t batch)
+    : spec_(plan.features),
+      texts_(std::move(texts)),
+      windows_(static_cast<std::int64_t>(plan.validation.size())) {
   if (windows_ > 0)
     reader_ = std::make_unique<data::EvaluationReader>(corpus, plan.features, plan.validation, batch);
 }
@@ -28,7 +31,7 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
     const std::int64_t k = first + communicator.rank();
     if (k < batches) {
       reader_->read(k, batch_);
-      const models::Forecast forecast = model.forward(make_inputs(batch_, spec_), nullptr);
+      const models::Forecast forecast = model.forward(make_inputs(batch_, spec_, texts_), nullptr);
       const models::LossSums batch_sums =
           models::loss_sums(forecast, make_targets(batch_, spec_), model.config());
       sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();

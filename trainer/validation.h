@@ -10,13 +10,16 @@
 #include "models/demand_model.h"
 #include "parallel/communicator.h"
 #include "trainer/plan.h"
+#include "trainer/series_texts.h"
 
 namespace shelfcast::trainer {
 
 class Validation {
  public:
   // `batch`: windows per evaluation batch; whole batches go to ranks (batch k to rank k % size).
-  Validation(const std::filesystem::path& corpus, const DataPlan& plan, std::int64_t batch);
+  // `texts` of the corpus.
+  Validation(const std::filesystem::path& corpus, const DataPlan& plan, SeriesTexts texts,
+             std::int64_t batch);
   ~Validation();
 
   bool empty() const { return windows_ == 0; }
@@ -28,6 +31,7 @@ class Validation {
 
  private:
   data::FeatureSpec spec_;
+  SeriesTexts texts_;
   std::int64_t windows_;
   std::unique_ptr<data::EvaluationReader> reader_;
   data::Batch batch_;

@@ -73,8 +73,9 @@ Reference train_plainly(const Recipe& recipe, Normalisation normalisation) {
     for (std::int64_t micro = 0; micro < loader.micro_batches(); ++micro) {
       auto& batch = const_cast<data::Batch&>(loader.next());
       const models::DropoutKeys keys{seed, step, batch.sample_b};
-      const models::LossSums sums = models::loss_sums(model.forward(make_inputs(batch, plan.features), &keys),
-                                                      make_targets(batch, plan.features), model.config());
+      const models::LossSums sums =
+          models::loss_sums(model.forward(make_inputs(batch, plan.features, {}), &keys),
+                            make_targets(batch, plan.features), model.config());
       if (sums.valid_targets == 0) ++reference.empty_micro_batches;
       const double divisor =
           normalisation == Normalisation::each_micro_batch
@@ -160,7 +161,7 @@ TEST_F(Exactness, validation_is_the_same_number_on_1_2_3_and_5_ranks) {
   for (const int ranks : {1, 2, 3, 5})
     parallel::run_ranks_as_threads(ranks, [&](parallel::Communicator& communicator) {
       at::set_num_threads(1);
-      Validation validation(wanted.data.corpus, plan, 7);  // a batch size that leaves a short tail
+      Validation validation(wanted.data.corpus, plan, {}, 7);  // a batch size that leaves a short tail
       const auto loss = validation.loss(
           model, [] { return false; }, communicator);
       if (communicator.rank() == 0) results.push_back(*loss);

@@ -18,6 +18,9 @@ struct SmallCorpusOptions {
   bool all_missing_series = true;  // series 1 has no demand at all
   // What stands in the corpus instead of this demand of this series on this step.
   std::function<float(std::int64_t series, std::int64_t step, float demand)> change;
+  // With any, a level "item" whose values are "item-0", ...: item i has text i ("" = none) and series i, i +
+  // texts, ...
+  std::vector<std::string> texts = {};
 };
 
 inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOptions options = {}) {
@@ -33,13 +36,26 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
                   {"category", data::Kind::categorical, {"food", "toys"}}};
   info.store_level = "store";
   info.category_level = "category";
+  const auto items = static_cast<std::int64_t>(options.texts.size());
+  std::vector<data::Document> documents;
+  if (items > 0) {
+    std::vector<std::string> names;
+    for (std::int64_t i = 0; i < items; ++i) {
+      names.push_back("item-" + std::to_string(i));
+      const std::string& text = options.texts[static_cast<std::size_t>(i)];
+      if (!text.empty()) documents.push_back({names.back(), text});
+    }
+    info.statics.push_back({"item", data::Kind::categorical, names});
+    info.item_level = "item";
+  }
   data::SeriesTable table;
-  table.codes.resize(2);
-  table.values.resize(2);
+  table.codes.resize(info.statics.size());
+  table.values.resize(info.statics.size());
   for (std::int64_t i = 0; i < options.series; ++i) {
     table.names.push_back("series-" + std::to_string(i));
     table.codes[0].push_back(static_cast<std::int32_t>(i % 2));
     table.codes[1].push_back(static_cast<std::int32_t>(i % 3 == 0));
+    if (items > 0) table.codes[2].push_back(static_cast<std::int32_t>(i % items));
   }
   data::CorpusWriter writer(folder, info, table);
   std::vector<float> event(static_cast<std::size_t>(options.steps), -1.0F), demand, promo, visits;
@@ -59,6 +75,7 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
       if (options.change) demand.back() = options.change(i, t, demand.back());
     }
   writer.append(options.series, demand, std::vector<std::vector<float>>{promo, visits});
+  writer.write_documents(documents);
   writer.finish();
 }
 

@@ -101,7 +101,8 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
   const auto world = world_of(trained.recipe.parallel, launch);
   const data::Corpus corpus(trained.recipe.data.corpus);
-  ModelForecaster forecaster(trained.name(), *trained.model, trained.features);
+  ModelForecaster forecaster(trained.name(), *trained.model, trained.features,
+                             read_series_texts(corpus, trained.features.text, trained.recipe.model, *world));
   // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
   judge({config, corpus, trained.features, forecaster,
          corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until), trained.folder.path(),

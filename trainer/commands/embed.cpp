@@ -10,6 +10,7 @@
 #include "base/npy.h"
 #include "base/progress.h"
 #include "trainer/commands/commands.h"
+#include "trainer/text_encoder.h"
 #include "trainer/text_lines.h"
 
 namespace shelfcast::trainer {
@@ -26,11 +27,11 @@ EmbedOptions options_of(const EmbedCommand& command) {
   return options;
 }
 
-at::Tensor embed_lines(const EmbedCommand& command, const models::Bert& bert,
-                       const data::Tokenizer& tokenizer, const std::vector<std::string>& texts) {
+at::Tensor embed_lines(const EmbedCommand& command, const TextTower& tower,
+                       const std::vector<std::string>& texts) {
   std::unique_ptr<Progress> progress;
   try {
-    return models::embed(bert, tokenizer, texts, options_of(command),
+    return models::embed(tower.bert, tower.tokenizer, texts, options_of(command),
                          [&progress](std::int64_t done, std::int64_t of) {
                            if (!progress) progress = std::make_unique<Progress>("embed", of, "texts");
                            progress->update(done);
@@ -45,16 +46,10 @@ at::Tensor embed_lines(const EmbedCommand& command, const models::Bert& bert,
 
 void run(const EmbedCommand& command, parallel::Launch&) {
   if (log::identity().rank != 0) return;
-  const data::Tokenizer tokenizer(std::filesystem::path{command.model});
-  const models::Bert bert = models::Bert::open(command.model);
-  if (tokenizer.vocabulary().size() > bert.config().vocab_size)
-    throw data_error(
-        fmt::format("the vocabulary in {} holds {} tokens", command.model, tokenizer.vocabulary().size()),
-        fmt::format("the model beside it knows {}", bert.config().vocab_size),
-        "they belong to different models: fetch the directory again");
+  const TextTower tower = open_text_tower(command.model);
   const std::vector<std::string> texts = read_text_lines(command.text);
   const auto started = std::chrono::steady_clock::now();
-  const at::Tensor vectors = embed_lines(command, bert, tokenizer, texts);
+  const at::Tensor vectors = embed_lines(command, tower, texts);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
   write_npy(command.out, {vectors.const_data_ptr<float>(), static_cast<std::size_t>(vectors.numel())},
             {vectors.size(0), vectors.size(1)});

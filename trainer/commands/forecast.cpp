@@ -51,7 +51,11 @@ void forecast_run(const ForecastCommand& options) {
     corpus = std::make_unique<data::Corpus>(trained.recipe.data.corpus);
   const ForecastRequest request = make_request(table, trained.features, corpus.get());
   warn_of_gaps(request, options.sales);
-  ModelForecaster forecaster(trained.name(), *trained.model, trained.features, options.quantiles);
+  const SeriesTexts texts = table_texts(table, trained, corpus.get());
+  if (texts.series_without() > 0)
+    log::warn("{} of the series have no text, neither in a column \"text\" of {} nor in the corpus",
+              texts.series_without(), options.sales);
+  ModelForecaster forecaster(trained.name(), *trained.model, trained.features, texts, options.quantiles);
   write_file_atomically(options.out, forecast_csv(table, request, trained.features, horizon, forecaster));
   say_done(options, table, horizon);
 }

@@ -1,0 +1,272 @@
+// Product texts on their way from the corpus into forecasts: encoded once, kept beside the corpus, read by
+// all.
+#include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "scorer/bundle.h"
+#include "scorer/forecaster.h"
+#include "tests/support/paths.h"
+#include "tests/trainer/training_fixture.h"
+#include "trainer/commands/commands.h"
+#include "trainer/model_inputs.h"
+#include "trainer/plan.h"
+#include "trainer/requirements.h"
+#include "trainer/series_texts.h"
+#include "trainer/text_encoder.h"
+#include "trainer/trained_run.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<std::string> kTexts = {"WHITE HANGING HEART T-LIGHT HOLDER", "Café crème 250g, 12-pack", "",
+                                         "Jalapeño Tortilla Chips (party size)"};
+
+// Item 0 sells four times as much as its series would: what its text is good for.
+float by_item(std::int64_t series, std::int64_t, float demand) {
+  return series % 4 == 0 ? 4 * demand : demand;
+}
+
+class Texts : public Training {
+ protected:
+  explicit Texts(const SmallCorpusOptions& corpus = {.series = 12,
+                                                     .steps = 160,
+                                                     .all_missing_series = true,
+                                                     .change = by_item,
+                                                     .texts = kTexts})
+      : Training(corpus) {
+    fs::create_directories(encoder());
+    for (const char* file : {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"})
+      fs::copy_file(shelfcast::testing::golden_dir() / "bert/uncased" / file, encoder() / file);
+  }
+  fs::path encoder() const { return folder_ / "encoder"; }
+  fs::path corpus() const { return folder_ / "small.corpus"; }
+  Recipe text_recipe(const std::string& run, std::vector<std::string> overrides = {}) const {
+    overrides.insert(overrides.begin(), {"data.text=true", "model.text=" + encoder().string()});
+    return recipe(run, overrides);
+  }
+  std::vector<fs::path> cache_files() const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(folder_ / "small.corpus.texts"))
+      files.push_back(entry.path());
+    return files;
+  }
+  // A table of recent sales: a row for each of these series and days, with these columns beside.
+  fs::path sales(const std::string& columns,
+                 const std::vector<std::pair<std::string, std::string>>& series) const {
+    std::string csv = "series,date,value" + columns + "\n";
+    for (const auto& [name, cells] : series)
+      for (int day = 1; day <= 28; ++day)
+        csv += fmt::format("{},2022-07-{:02},{}{}\n", name, day, day % 7, cells);
+    write_file_atomically(folder_ / "sales.csv", csv);
+    return folder_ / "sales.csv";
+  }
+  // The forecasts' rows, without the names of series.
+  std::map<std::string, std::string> forecast(const std::string& run, const fs::path& table) const {
+    parallel::Launch launch(nullptr, nullptr);
+    const fs::path out = folder_ / "forecast.csv";
+    ForecastCommand command;
+    command.model = (folder_ / run).string();
+    command.sales = table.string();
+    command.out = out.string();
+    trainer::run(command, launch);
+    std::ifstream file(out);
+    std::map<std::string, std::string> rows;
+    for (std::string line; std::getline(file, line);)
+      rows[line.substr(0, line.find(','))] += line.substr(line.find(','));
+    return rows;
+  }
+};
+
+TEST_F(Texts, become_the_encoders_vectors_with_mean_square_one_and_zeros_where_there_is_none) {
+  const data::Corpus opened(corpus());
+  const Recipe r = text_recipe("run");
+  const auto alone = parallel::make_single();
+  const data::TextColumn column = text_column(r.model, opened);
+  const SeriesTexts texts = read_series_texts(opened, column, r.model, *alone);
+  const at::Tensor got = texts.of({{4, 90}, {2, 90}, {-1, 0}, {11, 90}});
+  ASSERT_EQ(got.sizes(), at::IntArrayRef({4, 32}));
+  const TextTower tower = open_text_tower(encoder());
+  const std::vector<std::string> of_items = {kTexts[0], kTexts[3]};
+  const at::Tensor pooled = models::embed(tower.bert, tower.tokenizer, of_items, {});
+  const at::Tensor expected = pooled / pooled.square().mean(1, true).sqrt();
+  EXPECT_TRUE(at::allclose(got[0], expected[0], 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(got[3], expected[1], 1e-5, 1e-6));
+  EXPECT_EQ(got[1].abs().max().item<float>(), 0.0F);
+  EXPECT_EQ(got[2].abs().max().item<float>(), 0.0F);
+  EXPECT_EQ(texts.series_without(), 3);
+}
+
+TEST_F(Texts, are_encoded_once_for_all_runs_and_resumes_on_a_corpus) {
+  train_alone(text_recipe("first", {"train.steps=4"}), {.resume = Resume::never, .stop_after = 2});
+  ASSERT_EQ(cache_files().size(), 1U);
+  const fs::file_time_type written = fs::last_write_time(cache_files()[0]);
+  train_alone(text_recipe("first", {"train.steps=4"}), {.resume = Resume::required, .stop_after = {}});
+  train_on(2, text_recipe("second", {"train.steps=2"}));
+  ASSERT_EQ(cache_files().size(), 1U);
+  EXPECT_EQ(fs::last_write_time(cache_files()[0]), written);
+  // Other settings are other vectors.
+  train_alone(text_recipe("third", {"train.steps=2", "model.text_pooling=cls"}));
+  EXPECT_EQ(cache_files().size(), 2U);
+}
+
+TEST_F(Texts, resumed_and_uninterrupted_training_end_in_the_same_bits) {
+  for (const int ranks : {1, 2}) {
+    const std::string whole = fmt::format("whole-{}", ranks), parts = fmt::format("parts-{}", ranks);
+    train_on(ranks, text_recipe(whole));
+    for (const std::int64_t stop : {10, 20, 30})
+      train_on(ranks, text_recipe(parts), {.resume = Resume::automatic, .stop_after = stop});
+    EXPECT_EQ(weights(whole), weights(parts));
+  }
+  train_alone(recipe("without"));
+  EXPECT_NE(weights("whole-1").size(), weights("without").size());
+}
+
+TEST_F(Texts, two_series_alike_but_for_their_text_get_different_forecasts) {
+  train_alone(text_recipe("run"));
+  const std::string heart = ",1," + kTexts[0], coffee = ",1,\"" + kTexts[1] + "\"";
+  auto rows =
+      forecast("run", sales(",promo,text", {{"a", heart}, {"b", coffee}, {"c", heart}, {"new", ",1,Tea"}}));
+  EXPECT_EQ(rows.at("a"), rows.at("c"));
+  EXPECT_NE(rows.at("a"), rows.at("b"));
+  EXPECT_NE(rows.at("a"), rows.at("new"));
+  // The text of an item of the corpus is that of the same words.
+  // (As many series: the last bits follow the batch.)
+  const std::vector<std::pair<std::string, std::string>> items = {
+      {"d", ",1,item-0"}, {"e", ",1,item-2"}, {"f", ",1,item-0"}, {"g", ",1,item-1"}};
+  rows.merge(forecast("run", sales(",promo,item", items)));
+  EXPECT_EQ(rows.at("a"), rows.at("d"));
+  EXPECT_NE(rows.at("a"), rows.at("e"));
+  EXPECT_EQ(rows.at("b"), rows.at("g"));
+  EXPECT_EQ(cache_files().size(), 1U);
+}
+
+TEST_F(Texts, reach_backtests_of_a_run_even_when_the_encoder_is_gone) {
+  train_alone(text_recipe("run"));
+  fs::remove_all(encoder());
+  parallel::Launch launch(nullptr, nullptr);
+  BacktestCommand command;
+  command.model = (folder_ / "run").string();
+  trainer::run(command, launch);
+  EXPECT_TRUE(fs::exists(folder_ / "run/backtest/report.html"));
+  // Texts that the cache does not hold need it.
+  fs::remove_all(folder_ / "small.corpus.texts");
+  EXPECT_THAT(message_of([&] { trainer::run(command, launch); }), HasSubstr("model.text"));
+}
+
+TEST_F(Texts, stand_among_the_requirements) {
+  const Requirements needs = estimate_requirements(text_recipe("run"), 1);
+  EXPECT_THAT(needs.shapes, ::testing::Contains(::testing::Pair("text", std::vector<std::int64_t>{12, 32})));
+  EXPECT_FALSE(fs::exists(folder_ / "small.corpus.texts"));
+}
+
+TEST_F(Texts, are_in_the_bundle_whose_forecasts_are_those_of_the_run) {
+  train_alone(text_recipe("run", {"train.steps=10"}));
+  parallel::Launch launch(nullptr, nullptr);
+  // Writing opens it as a reader would: the scorer reproduces LibTorch's forecasts of eight series.
+  trainer::run(ExportCommand{(folder_ / "run").string(), (folder_ / "bundle").string()}, launch);
+  const scorer::Bundle bundle(folder_ / "bundle");
+  EXPECT_EQ(bundle.inputs().texts, 3);
+  EXPECT_EQ(bundle.inputs().text_row.row(2)[0], -1);
+  scorer::ModelInputs silent = bundle.inputs();
+  const std::vector<std::int32_t> none(12, -1);
+  silent.text_row = {none.data(), 1};
+  const std::vector<std::int64_t> with_and_without = {4, 6};
+  const auto before = scorer::forecast(bundle.model(), bundle.inputs(), with_and_without, 1),
+             after = scorer::forecast(bundle.model(), silent, with_and_without, 1);
+  EXPECT_NE(before.mean_bh[0], after.mean_bh[0]);
+  EXPECT_EQ(before.mean_bh[7], after.mean_bh[7]);
+}
+
+TEST_F(Texts, name_the_key_that_is_wrong_before_a_run_folder_is_made) {
+  EXPECT_THAT(message_of([&] { recipe("run", {"data.text=true"}); }),
+              HasSubstr("model.text names no encoder"));
+  const auto message = [&](const std::string& override) {
+    return message_of([&] { train_alone(text_recipe("run", {override})); });
+  };
+  EXPECT_THAT(message("model.text_pooling=max"), HasSubstr("model.text_pooling: unknown pooling \"max\""));
+  EXPECT_THAT(message("model.text_length=161"), HasSubstr("model.text_length"));
+  EXPECT_THAT(message("model.text_length=0"), HasSubstr("model.text_length is 0"));
+  EXPECT_THAT(message("model.text=nowhere"), HasSubstr("model.text: "));
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+TEST_F(Texts, go_on_only_with_the_encoder_they_began_with) {
+  train_alone(text_recipe("run", {"train.steps=4"}), {.resume = Resume::never, .stop_after = 2});
+  std::string bytes = read_file(encoder() / "model.safetensors");
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_file_atomically(encoder() / "model.safetensors", bytes);
+  EXPECT_THAT(message_of([&] {
+                train_alone(text_recipe("run", {"train.steps=4"}),
+                            {.resume = Resume::required, .stop_after = {}});
+              }),
+              HasSubstr("not the one"));
+  fs::remove_all(folder_ / "small.corpus.texts");
+  EXPECT_THAT(message_of([&] {
+                forecast("run", sales(",promo", {{"series-1", ",1"}}));
+              }),
+              HasSubstr("not the one"));
+}
+
+TEST_F(Texts, a_run_stopped_while_they_were_encoded_goes_on) {
+  train_alone(text_recipe("run", {"train.steps=4"}), {.resume = Resume::never, .stop_after = 2});
+  for (const char* later : {"features.json", "environment.json", "checkpoints"})
+    fs::remove_all(folder_ / "run" / later);
+  fs::create_directories(folder_ / "run" / "checkpoints");
+  train_alone(text_recipe("run", {"train.steps=4"}), {.resume = Resume::automatic, .stop_after = {}});
+  EXPECT_EQ(open_run(folder_ / "run").features.text.width, 32);
+}
+
+TEST_F(Texts, say_so_when_their_cache_is_damaged) {
+  train_alone(text_recipe("run", {"train.steps=2"}));
+  const fs::path file = cache_files().at(0);
+  std::string bytes = read_file(file);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_file_atomically(file, bytes);
+  const std::string message = message_of([&] { train_alone(text_recipe("again", {"train.steps=2"})); });
+  EXPECT_THAT(message, HasSubstr(file.string()));
+  EXPECT_THAT(message, HasSubstr("remove it"));
+}
+
+class CorpusWithoutTexts : public Texts {
+ protected:
+  CorpusWithoutTexts() : Texts(SmallCorpusOptions{}) {}
+};
+TEST_F(CorpusWithoutTexts, is_refused_for_want_of_an_item_level) {
+  EXPECT_THAT(message_of([&] { train_alone(text_recipe("run")); }), HasSubstr("no item level"));
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+class CorpusWithEmptyTexts : public Texts {
+ protected:
+  CorpusWithEmptyTexts() : Texts(SmallCorpusOptions{.change = {}, .texts = {"", ""}}) {}
+};
+TEST_F(CorpusWithEmptyTexts, is_refused_for_want_of_texts) {
+  EXPECT_THAT(message_of([&] { estimate_requirements(text_recipe("run"), 1); }),
+              HasSubstr("no product texts"));
+}
+
+// A day with a number that no arithmetic in float survives.
+class BadStepsWithTexts : public Texts {
+ protected:
+  BadStepsWithTexts()
+      : Texts({.series = 12,
+               .steps = 160,
+               .all_missing_series = true,
+               .change = [](std::int64_t series, std::int64_t step,
+                            float demand) { return series == 5 && step == 60 ? 3e38F : demand; },
+               .texts = kTexts}) {}
+};
+TEST_F(BadStepsWithTexts, find_the_sample_to_blame) {
+  train_on(2, text_recipe("run", {"train.guard.action=skip", "train.guard.most=30",
+                                  "train.validate_windows=1", "train.early_stop=0"}));
+  const std::vector<nlohmann::json> bad = read_lines(folder_ / "run/bad-steps.jsonl");
+  ASSERT_FALSE(bad.empty());
+  for (const nlohmann::json& sample : bad[0].at("samples")) EXPECT_EQ(sample.at("series"), "series-5");
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer

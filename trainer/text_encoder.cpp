@@ -1,0 +1,92 @@
+#include "trainer/text_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/activity.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/progress.h"
+#include "models/text/bert_weights.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
+                             const fs::path& folder) {
+  if (tokenizer.vocabulary().size() <= config.vocab_size) return;
+  throw data_error(
+      fmt::format("the vocabulary in {} holds {} tokens", folder.string(), tokenizer.vocabulary().size()),
+      fmt::format("the model beside it knows {}", config.vocab_size),
+      "they belong to different models: fetch the directory again");
+}
+
+// Digest of every file that vectors follow from, but the tokenizer's, which has its own.
+nlohmann::json weight_digests(const fs::path& folder) {
+  nlohmann::json digests;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "config.json" || entry.path().extension() == ".safetensors")
+      digests[name] = digest_file(entry.path());
+  }
+  return digests;
+}
+
+// An error about one key of the recipe.
+template <typename Call>
+auto about(const char* key, Call call) {
+  try {
+    return call();
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{}: {}", key, error.problem()), error.why(), error.advice());
+  }
+}
+
+}  // namespace
+
+TextTower open_text_tower(const fs::path& folder) {
+  TextTower tower{data::Tokenizer(folder), models::Bert::open(folder)};
+  require_same_vocabulary(tower.tokenizer, tower.bert.config(), folder);
+  return tower;
+}
+
+TextEncoder::TextEncoder(const models::ModelConfig& model) : folder_(model.text) {
+  options_.pooling = about("model.text_pooling", [&] { return models::pooling_from(model.text_pooling); });
+  options_.max_tokens = model.text_length;
+  options_.length = models::EmbedOptions::Length::one;
+  about("model.text", [&] {
+    const models::BertConfig config = models::read_bert_config(folder_);
+    const data::Tokenizer tokenizer(folder_);
+    require_same_vocabulary(tokenizer, config, folder_);
+    about("model.text_length", [&] { options_.validate(config); });
+    if (options_.pooling == models::Pooling::pooler && !models::bert_parts(folder_).pooler)
+      throw input_error(fmt::format("{} has no pooler", folder_.string()), "model.text_pooling asks for it",
+                        "use mean or cls");
+    width_ = config.hidden_size;
+    const nlohmann::json parts = {{"files", weight_digests(folder_)},
+                                  {"tokenizer", tokenizer.digest()},
+                                  {"pooling", model.text_pooling},
+                                  {"length", model.text_length},
+                                  {"mean_square", 1}};
+    digest_ = digest_text(parts.dump());
+  });
+}
+
+at::Tensor TextEncoder::encode(std::span<const std::string> texts) const {
+  return about("model.text", [&] {
+    const TextTower tower = open_text_tower(folder_);
+    Progress progress("encode", static_cast<std::int64_t>(texts.size()), "texts");
+    at::Tensor vectors =
+        models::embed(tower.bert, tower.tokenizer, texts, options_, [&](std::int64_t done, std::int64_t) {
+          progress.update(done);
+          activity::note_progress();
+        });
+    return vectors.mul_(std::sqrt(static_cast<double>(width_)));
+  });
+}
+
+}  // namespace shelfcast::trainer
