@@ -17,10 +17,8 @@ void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
 
 ModelForecaster::ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec,
                                  std::vector<double> levels)
-    : name_(std::move(name)),
-      model_(model),
-      spec_(std::move(spec)),
-      levels_(levels.empty() ? model.config().model.quantiles : std::move(levels)) {
+    : name_(std::move(name)), model_(model), spec_(std::move(spec)), levels_(std::move(levels)) {
+  if (levels_.empty()) levels_ = model.config().model.quantiles;
   models::require_levels(levels_, "--quantiles");
 }
 

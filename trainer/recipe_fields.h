@@ -68,6 +68,8 @@ void visit(Visitor& v, models::ModelConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
+  v("layers", c.layers);
+  v("layer_decay", c.layer_decay);
 }
 
 template <typename Visitor>

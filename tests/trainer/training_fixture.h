@@ -19,7 +19,7 @@ namespace shelfcast::trainer {
 
 namespace fs = std::filesystem;
 
-class Training : public testing::Test {
+class Training : public ::testing::Test {
  protected:
   explicit Training(const SmallCorpusOptions& corpus = {})
       : folder_(fs::temp_directory_path() / fmt::format("shelfcast-train-{}", getpid())) {
