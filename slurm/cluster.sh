@@ -99,20 +99,51 @@ CONF
   done
 }
 
-# Processes of the node: slurmd, the slurmstepd of its jobs, and all below them.
+# A process and all below it.
 tree() {
   local child
   echo "$1"
   for child in $(pgrep -P "$1"); do tree "$child"; done
 }
-node_processes() {
-  local root
-  for root in $(cat "$folder/slurmd-$1.pid" 2>/dev/null) $(pgrep -f "^slurmstepd: .*" || true); do
-    if [[ -r /proc/$root/environ ]]; then tree "$root"; fi
-  done
+
+# The slurmstepd processes of a job: they hang below no slurmd.
+steps_of() { pgrep -f "^slurmstepd: \\[$1\\." || true; }
+
+kill_node() {
+  local job step victims=()
+  mapfile -t victims < <(
+    cat "$folder/slurmd-$1.pid"
+    for job in $(squeue -h -w "$1" -t running,completing -o %A); do
+      for step in $(steps_of "$job"); do tree "$step"; done
+    done
+  )
+  kill -9 "${victims[@]}" 2>/dev/null || true
+  rm -f "$folder/slurmd-$1.pid"
 }
 
+stop() {
+  local file job step pids=() i
+  [[ -d $folder ]] || exit 0
+  for job in $(timeout 5 squeue -h -t running,completing -o %A 2>/dev/null); do
+    for step in $(steps_of "$job"); do mapfile -t -O "${#pids[@]}" pids < <(tree "$step"); done
+  done
+  for file in "$folder"/slurmctld.pid "$folder"/slurmd-*.pid "$folder"/munged.pid; do
+    [[ -r $file ]] && pids+=("$(cat "$file")")
+  done
+  ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
+  for ((i = 0; i < 50; ++i)); do
+    kill -0 "${pids[@]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  ((${#pids[@]} == 0)) || kill -9 "${pids[@]}" 2>/dev/null || true
+  rm -rf "$folder"
+}
+
+[[ $action == start ]] || { folder=$(realpath -m "$folder"); export SLURM_CONF=$folder/slurm.conf; }
 case $action in
   start) start "${3:-2}" ;;
+  kill) kill_node "${3:?which node?}" ;;
+  revive) start_node "${3:?which node?}"; wait_for 20 node_is_up "$3" ;;
+  stop) stop ;;
   *) echo "cluster: unknown action '$action'" >&2; exit 2 ;;
 esac

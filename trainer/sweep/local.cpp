@@ -13,6 +13,7 @@
 #include "trainer/sweep/slurm.h"
 #include "trainer/sweep/submit.h"
 #include "trainer/sweep/sweep_worker.h"
+#include "trainer/sweep/table.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -84,6 +85,7 @@ void run_locally(const SweepPlan& plan) {
     });
   for (std::thread& thread : threads) thread.join();
   if (failed) std::rethrow_exception(failed);
+  log::all(summarize(plan, read_state(plan)));
 }
 
 }  // namespace shelfcast::trainer

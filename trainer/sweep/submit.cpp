@@ -29,16 +29,25 @@ std::set<std::int64_t> open_submissions(const SweepState& state) {
   return open;
 }
 
-// Tasks in the queue whose share holds the run's next segment.
-bool covered(const SweepState& state, const Queue& queue, std::size_t run) {
-  const RunRecord& record = state.runs()[run];
-  if (record.state == RunRecord::State::failed || record.state == RunRecord::State::stopped) return false;
-  if (record.state == RunRecord::State::running)
-    return queue.tasks.count({record.worker.submission, record.worker.task}) > 0;
-  for (const auto& [submission, task] : queue.tasks)
-    for (const Segment& segment : state.share_of({submission, task}))
-      if (segment == Segment{run, record.next_rung()}) return true;
-  return false;
+// Runs that a task in the queue will train, or is training.
+std::vector<bool> covered_runs(const SweepState& state, const Queue& queue) {
+  std::vector<bool> covered(state.runs().size(), false);
+  for (const Submission& submission : state.submissions())
+    for (std::size_t i = 0; i < submission.segments.size(); ++i) {
+      const Segment& segment = submission.segments[i];
+      const std::int64_t task = static_cast<std::int64_t>(i) % submission.tasks;
+      if (segment.rung == state.runs()[segment.run].next_rung() &&
+          queue.tasks.count({submission.number, task}) > 0)
+        covered[segment.run] = true;
+    }
+  for (std::size_t run = 0; run < covered.size(); ++run) {
+    const RunRecord& record = state.runs()[run];
+    if (record.state == RunRecord::State::failed || record.state == RunRecord::State::stopped)
+      covered[run] = false;
+    if (record.state == RunRecord::State::running)
+      covered[run] = queue.tasks.count({record.worker.submission, record.worker.task}) > 0;
+  }
+  return covered;
 }
 
 }  // namespace
@@ -49,9 +58,10 @@ std::vector<Segment> idle_segments(const SweepPlan& plan, LedgerSession& session
   for (const auto& [number, job] : queue.jobs)
     if (const Submission* submission = session.state().submission(number); submission->job.empty())
       session.add({{"event", "submitted"}, {"submission", number}, {"job", job}});
+  const std::vector<bool> covered = covered_runs(session.state(), queue);
   std::vector<Segment> idle;
   for (std::size_t i = 0; i < plan.runs.size(); ++i)
-    if (session.state().unfinished(i) && !covered(session.state(), queue, i))
+    if (session.state().unfinished(i) && !covered[i])
       idle.push_back({i, session.state().runs()[i].next_rung()});
   return idle;
 }

@@ -33,9 +33,17 @@ std::string digest_of_corpus(const fs::path& corpus) {
 [[noreturn]] void rethrow(const Error& error, const SweepFile& sweep,
                           const std::vector<std::string>& overrides) {
   const std::string& problem = error.problem();
-  for (std::size_t i = 0; i < overrides.size(); ++i)
-    if (const std::string origin = "--set " + overrides[i]; problem.starts_with(origin))
-      throw input_error(sweep.axes[i].place + problem.substr(origin.size()), error.why(), error.advice());
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
+    if (const std::string origin = fmt::format("--set {}", overrides[i]); problem.starts_with(origin))
+      throw input_error(fmt::format("{}{}", sweep.axes[i].place, problem.substr(origin.size())), error.why(),
+                        error.advice());
+    // An unknown block that only this key asked for.
+    const std::string& key = sweep.axes[i].key;
+    for (std::size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1))
+      if (const std::string unknown = fmt::format("unknown key \"{}\"", key.substr(0, dot));
+          problem.ends_with(unknown))
+        throw input_error(fmt::format("{}: {}", sweep.axes[i].place, unknown), error.why(), error.advice());
+  }
   throw input_error(fmt::format("{}: with {}: {}", sweep.file.string(), fmt::join(overrides, ", "), problem),
                     error.why(), error.advice());
 }

@@ -82,7 +82,7 @@ std::string summary(const SweepPlan& plan, const std::vector<TableRow>& rows) {
   for (const auto& [state, count] : counts) parts.push_back(fmt::format("{} {}", count, state));
   std::string text = fmt::format("{}: {} runs: {}\n", plan.dir.string(), rows.size(), fmt::join(parts, ", "));
   if (best != nullptr)
-    text += fmt::format("best so far: {} with {} {} at step {} ({})\n", plan.runs[best->run].id, plan.metric,
+    text += fmt::format("best: {} with {} {} at step {} ({})\n", plan.runs[best->run].id, plan.metric,
                         number(best->metric), best->step, values_of(plan, best->run));
   return text;
 }
@@ -93,6 +93,12 @@ std::vector<TableRow> make_table(const SweepPlan& plan, const SweepState& state)
   std::vector<TableRow> rows;
   for (std::size_t run = 0; run < plan.runs.size(); ++run) rows.push_back(make_row(plan, state, run));
   return rows;
+}
+
+std::string summarize(const SweepPlan& plan, const SweepState& state) {
+  std::string text = summary(plan, make_table(plan, state));
+  text.pop_back();
+  return text;
 }
 
 std::string describe_status(const SweepPlan& plan, const SweepState& state) {

@@ -22,6 +22,9 @@ struct TableRow {
 // One row a run, in the order of the plan. Looks into the folders of running runs only.
 std::vector<TableRow> make_table(const SweepPlan& plan, const SweepState& state);
 
+// How many runs are in which state, and the best so far: two lines.
+std::string summarize(const SweepPlan& plan, const SweepState& state);
+
 // The table, the counts above it and the best run: `shelfcast sweep --status`.
 std::string describe_status(const SweepPlan& plan, const SweepState& state);
 
