@@ -98,7 +98,7 @@ grep -q '"error":"exit code 1: error: this node has had it"' runs/disturbed/ledg
 echo "sync: the leaderboard of the disturbed sweep is that of the undisturbed one"
 
 # --- asynchronous halving: one job array, every decision noted
-sweep async async "set: {train.batch: 32}" >async.yaml
+sweep async async "set: {train.batch: 32, train.micro_batch: 32}" >async.yaml
 "$shelfcast" sweep async.yaml --submit >/dev/null
 until_true 90 queue_is_empty || fail "the asynchronous sweep does not end: $(squeue)"
 "$shelfcast" sweep async.yaml --collect >async.txt
