@@ -48,7 +48,8 @@ start() {
   mkdir -p "$folder"/{state,log}
   folder=$(realpath "$folder")
   chmod 755 "$folder"
-  cores=$(nproc)
+  cores=$(nproc --all)  # plain nproc listens to OMP_NUM_THREADS
+  ((cores > 1)) || cores=2
   (umask 077 && head -c 128 /dev/urandom >"$folder/munge.key")
   munged --force --key-file "$folder/munge.key" --socket "$folder/munge.socket" --pid-file "$folder/munged.pid" \
     --log-file "$folder/log/munged.log" --seed-file "$folder/munge.seed" || cannot "munged does not start"
@@ -77,6 +78,7 @@ SchedulerParameters=sched_min_interval=100000,sched_interval=1,bf_interval=1
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 MpiDefault=none
+SlurmdParameters=config_overrides
 ReturnToService=2
 # A silent node is given up after ten seconds; what a cluster waits minutes for, seconds here.
 SlurmdTimeout=10
