@@ -13,14 +13,19 @@ export SLURM_CONF=$scratch/cluster/slurm.conf SHELFCAST=$bin/shelfcast
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 shelfcast=$bin/shelfcast
 
-# until SECONDS COMMAND...: waits for it to succeed. Requeued jobs wait two minutes by themselves: they are called up here.
+# until_true SECONDS COMMAND...: waits for it to succeed. Slurm holds requeued jobs back for two minutes; they are called up here
+# after five seconds, when every daemon has forgotten their first start (cred_expire in slurm/cluster.sh).
+declare -A held_since
 until_true() {
   local end=$((SECONDS + $1)) job
   shift
   until "$@"; do
     ((SECONDS < end)) || return 1
     for job in $(squeue -h -r -t pending -o '%i %r' | awk '$2 == "BeginTime" { print $1 }'); do
+      held_since[$job]=${held_since[$job]:-$SECONDS}
+      ((SECONDS - held_since[$job] < 5)) && continue
       scontrol update "JobId=$job" StartTime=now 2>/dev/null || true
+      unset "held_since[$job]"
     done
     sleep 0.3
   done
