@@ -110,14 +110,16 @@ grep -q '"error":"exit code 1: error: this node has had it"' runs/disturbed/ledg
 echo "sync: the leaderboard of the disturbed sweep is that of the undisturbed one"
 
 # --- asynchronous halving: one job array, every decision noted
-sweep async async >async.yaml
+sweep async async "slurm: {stage: $scratch/local}" >async.yaml
 "$shelfcast" sweep async.yaml --submit >/dev/null
 until_true 90 queue_is_empty || fail "the asynchronous sweep does not end: $(squeue)"
 "$shelfcast" sweep async.yaml --collect >async.txt
 grep -q "not finished" async.txt && fail "$("$shelfcast" sweep async.yaml --status)"
 [[ $(grep -c '"event":"submitted"' runs/async/ledger.jsonl) == 1 ]] || fail "more than one job array"
 [[ $(grep -c '"event":"decided"' runs/async/ledger.jsonl) -ge 12 ]] || fail "decisions are missing"
-echo "async: done with one job array"
+grep -q "^stage: .*s.corpus" runs/async/logs/slurm-*_0.out || fail "the corpus was not copied to the node: $(cat runs/async/logs/slurm-*_0.out)"
+compgen -G "local/*" >/dev/null && fail "copies of the corpus are left behind: $(ls local)"
+echo "async: done with one job array, from copies of the corpus"
 
 # --- Slurm says no
 sweep refused sync "slurm: {partition: gpux}" >refused.yaml
@@ -130,13 +132,13 @@ model: {tower: bolt-nano, patch: 7, scale_floor: 0.5, dropout: 0.1}
 train: {steps: 1000000, batch: 8, micro_batch: 4, validate_every: 100, validate_windows: 16, checkpoint_every: 50, log_every: 50, early_stop: 0}
 backtest: {origins: 2, stride: 7, horizon: 7, batch: 16}
 Y
-job=$(sbatch --parsable --nodes=1 --ntasks=2 --time=1 --signal=B:USR1@57 --output=train.txt "$tree/slurm/train.sbatch" c.yaml)
+job=$(STAGE=$scratch/local sbatch --parsable --nodes=1 --ntasks=2 --time=1 --signal=B:USR1@57 --output=train.txt "$tree/slurm/train.sbatch" c.yaml)
 came_back() { grep -q "start 2," train.txt 2>/dev/null && (($(grep -c '^train: ' train.txt) > 0)) && (($(newest runs/c) > left)); }
 left_for_its_limit() { grep -q "saved at step" train.txt 2>/dev/null; }
 until_true 60 left_for_its_limit || fail "no signal before the time limit: $(cat train.txt)"
 left=$(grep -o "saved at step [0-9]*" train.txt | grep -o "[0-9]*")
 until_true 60 came_back || fail "the job did not come back: $(cat train.txt; squeue)"
-grep -q "resuming runs/c at step $left" train.txt || fail "it did not go on at step $left: $(cat train.txt)"
+grep -q "resuming .*runs/c at step $left" train.txt || fail "it did not go on at step $left: $(cat train.txt)"
 scancel "$job"
 until_true 30 queue_is_empty || fail "$(squeue)"
 cancelled=$(newest runs/c)

@@ -52,18 +52,21 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   text += "#SBATCH --requeue\n#SBATCH --open-mode=append\n";
   for (const std::string& other : s.options) text += fmt::format("#SBATCH {}\n", other);
   for (const std::string& line : s.setup) text += line + "\n";
-  if (!s.stage.empty()) {
-    // Every node copies the corpus once; paths of the recipe are then looked up from the copy's folder.
-    const auto stage = program.parent_path().parent_path() / "share" / "shelfcast" / "slurm" / "stage.sh";
-    text +=
-        fmt::format("stage={}\n", s.stage);  // not quoted: the node's own variables count, such as $TMPDIR
-    text += fmt::format("stage=$stage/shelfcast-$SLURM_JOB_ID\ntrap 'rm -rf \"$stage\"' EXIT\n");
-    text += fmt::format("srun --nodes={0} --ntasks={0} --ntasks-per-node=1 {1} {2} \"$stage\" || exit 1\n",
-                        s.nodes, quote(stage.string()), quote(plan.corpus));
-    text += "cd \"$stage\"\n";
-  }
-  return text + fmt::format("{}{} sweep {} --task \"$1\"\n", s.stage.empty() ? "exec " : "",
-                            quote(program.string()), quote(plan.dir.string()));
+  const std::string work =
+      fmt::format("{} sweep {} --task \"$1\"", quote(program.string()), quote(plan.dir.string()));
+  if (s.stage.empty()) return fmt::format("{}exec {}\n", text, work);
+  // Every node copies the corpus once; paths of the recipe are then looked up from the copy's folder. The
+  // folder's name is not quoted: the node's own variables count, such as $TMPDIR.
+  const auto stage = program.parent_path().parent_path() / "share" / "shelfcast" / "slurm" / "stage.sh";
+  text += fmt::format("stage={}/shelfcast-$SLURM_JOB_ID\ntrap 'rm -rf \"$stage\"' EXIT\n", s.stage);
+  text += fmt::format(
+      "srun --mpi=none --overlap --nodes={0} --ntasks={0} --ntasks-per-node=1 {1} {2} \"$stage\" || exit 1\n",
+      s.nodes, quote(stage.string()), quote(plan.corpus));
+  // The warning comes to this shell, which stays to clean up: it passes it on.
+  return text + fmt::format(
+                    "cd \"$stage\"\ntrap 'kill -USR1 \"$work\"' USR1\n{} &\nwork=$!\n"
+                    "while kill -0 \"$work\" 2>/dev/null; do wait \"$work\"; done\n",
+                    work);
 }
 
 std::string job_name(const SweepPlan& plan, std::int64_t submission) {
