@@ -33,15 +33,16 @@ void HistoryReader::load(std::int64_t first, std::int64_t count) {
   corpus_.read(first, count, 0, corpus_.info().demand_end, censored_, block_);
   if (!censored_.empty()) mask_censored();
   scales_.clear();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::vector<double> scales = seasonal_scales(row(i), season_, origins_);
+  for (std::int64_t series = first; series < first + count; ++series) {
+    const std::vector<double> scales = seasonal_scales(demand(series), season_, origins_);
     scales_.insert(scales_.end(), scales.begin(), scales.end());
   }
 }
 
-std::span<const float> HistoryReader::row(std::int64_t index) const {
+std::span<const float> HistoryReader::demand(std::int64_t series) const {
   const auto steps = static_cast<std::size_t>(block_.steps);
-  return std::span(block_.demand).subspan(static_cast<std::size_t>(index) * steps, steps);
+  return std::span(block_.demand)
+      .subspan(static_cast<std::size_t>(series - block_.first_series) * steps, steps);
 }
 
 void HistoryReader::mask_censored() {
@@ -63,7 +64,7 @@ double HistoryReader::scale(std::int64_t series, std::size_t origin) const {
 
 Coverage HistoryReader::coverage(std::int64_t series) const {
   Coverage coverage;
-  for (const float value : row(series - block_.first_series)) {
+  for (const float value : demand(series)) {
     coverage.cells += 1.0;
     coverage.missing += std::isnan(value) ? 1.0 : 0.0;
     coverage.zeros += value == 0.0F ? 1.0 : 0.0;

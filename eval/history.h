@@ -33,13 +33,14 @@ class HistoryReader {
 
   // Loads series [first, first + count); what was loaded before is gone.
   void load(std::int64_t first, std::int64_t count);
+  // All of a loaded series' demand, NaN = not observed; valid until the next load().
+  std::span<const float> demand(std::int64_t series) const;
   // Of a loaded series at origin number `origin`; 0 or NaN: no scale.
   double scale(std::int64_t series, std::size_t origin) const;
   // Of a loaded series.
   Coverage coverage(std::int64_t series) const;
 
  private:
-  std::span<const float> row(std::int64_t index) const;
   void mask_censored();
 
   data::Corpus corpus_;

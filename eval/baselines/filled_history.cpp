@@ -8,7 +8,7 @@ namespace shelfcast::eval {
 FilledHistory::FilledHistory(std::span<const float> demand, std::int64_t season, SeasonalGaps gaps) {
   const auto first = std::ranges::find_if(demand, [](float value) { return !std::isnan(value); });
   first_ = first - demand.begin();
-  observed_ = demand.subspan(static_cast<std::size_t>(first_));
+  observed_.assign(first, demand.end());
   filled_.reserve(observed_.size());
   const auto back = gaps == SeasonalGaps::last_season ? static_cast<std::size_t>(season) : 1;
   for (const float value : observed_) {
@@ -22,7 +22,7 @@ FilledHistory::FilledHistory(std::span<const float> demand, std::int64_t season,
 History FilledHistory::before(std::int64_t origin) const {
   const auto length =
       static_cast<std::size_t>(std::clamp<std::int64_t>(origin - first_, 0, std::ssize(filled_)));
-  return {observed_.first(length), std::span(filled_).first(length)};
+  return {std::span(observed_).first(length), std::span(filled_).first(length)};
 }
 
 }  // namespace shelfcast::eval

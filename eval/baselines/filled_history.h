@@ -22,14 +22,13 @@ struct History {
 // histories before all origins are prefixes of one filling.
 class FilledHistory {
  public:
-  // `demand` must outlive this object.
   FilledHistory(std::span<const float> demand, std::int64_t season, SeasonalGaps gaps);
 
   // What was before step `origin` of `demand`.
   History before(std::int64_t origin) const;
 
  private:
-  std::span<const float> observed_;
+  std::vector<float> observed_;
   std::int64_t first_ = 0;  // step of the first observation
   std::vector<double> filled_;
 };

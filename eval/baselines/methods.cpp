@@ -36,7 +36,7 @@ const std::vector<NamedMethod>& statistical_methods() {
        [](const History& history, const MethodOptions&, Steps steps) { naive(history, steps); }},
       {"seasonal_naive", "Seasonal Naive", seasonal<seasonal_naive>},
       {"drift", "Drift", plain<drift>},
-      {"moving_average", "Moving average",
+      {"moving_average", "Moving average ({})",
        [](const History& history, const MethodOptions& options, Steps steps) {
          moving_average(history, options.window, steps);
        }},

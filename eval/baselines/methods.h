@@ -21,7 +21,7 @@ using Method = void (*)(const History& history, const MethodOptions& options, st
 
 struct NamedMethod {
   std::string name;   // in recipes: "holt_winters"
-  std::string label;  // in reports: "Holt-Winters"
+  std::string label;  // in reports: "Holt-Winters"; "{}" stands for the moving average's window
   Method forecast;
 };
 
