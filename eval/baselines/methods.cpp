@@ -1,5 +1,7 @@
 #include "eval/baselines/methods.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "eval/baselines/ets.h"
@@ -32,25 +34,31 @@ void seasonal(const History& history, const MethodOptions& options, Steps steps)
 
 const std::vector<NamedMethod>& statistical_methods() {
   static const std::vector<NamedMethod> methods{
-      {"naive", "Naive",
+      {"naive", "Naive", "repeats the last observed value",
        [](const History& history, const MethodOptions&, Steps steps) { naive(history, steps); }},
-      {"seasonal_naive", "Seasonal Naive", seasonal<seasonal_naive>},
-      {"drift", "Drift", plain<drift>},
+      {"seasonal_naive", "Seasonal Naive", "repeats the last season", seasonal<seasonal_naive>},
+      {"drift", "Drift", "draws the line through the first and the last value on", plain<drift>},
       {"moving_average", "Moving average ({})",
+       "repeats the mean of the values observed among the last steps",
        [](const History& history, const MethodOptions& options, Steps steps) {
          moving_average(history, options.window, steps);
        }},
-      {"ses", "SES", flat<ses>},
-      {"holt", "Holt", plain<holt>},
-      {"holt_winters", "Holt-Winters", seasonal<holt_winters>},
-      {"holt_winters_multiplicative", "Holt-Winters (multiplicative)", seasonal<multiplicative_holt_winters>},
-      {"ets", "ETS", seasonal<ets>},
-      {"theta", "Theta", seasonal<theta>},
-      {"croston", "Croston", flat<croston>},
-      {"sba", "SBA", flat<sba>},
-      {"tsb", "TSB", flat<tsb>},
-      {"adida", "ADIDA", flat<adida>},
-      {"imapa", "IMAPA", flat<imapa>},
+      {"ses", "SES", "simple exponential smoothing, alpha fitted", flat<ses>},
+      {"holt", "Holt", "smooths level and growth: ETS(A,A,N), maximum likelihood", plain<holt>},
+      {"holt_winters", "Holt-Winters", "smooths level, growth and season: ETS(A,A,A), maximum likelihood",
+       seasonal<holt_winters>},
+      {"holt_winters_multiplicative", "Holt-Winters (multiplicative)",
+       "ETS(M,A,M) where the history is positive, ETS(A,A,A) elsewhere",
+       seasonal<multiplicative_holt_winters>},
+      {"ets", "ETS", "the exponential smoothing model with the least AICc", seasonal<ets>},
+      {"theta", "Theta",
+       "the Theta method's variant with the least squared error, season taken out where significant",
+       seasonal<theta>},
+      {"croston", "Croston", "smoothed demand sizes over smoothed intervals between demands", flat<croston>},
+      {"sba", "SBA", "Croston's forecast times 0.95", flat<sba>},
+      {"tsb", "TSB", "smoothed demand sizes times the smoothed probability of demand", flat<tsb>},
+      {"adida", "ADIDA", "smooths sums over the mean interval between demands", flat<adida>},
+      {"imapa", "IMAPA", "the mean of such forecasts over all intervals up to that", flat<imapa>},
   };
   return methods;
 }
@@ -59,6 +67,10 @@ std::vector<std::string> method_names() {
   std::vector<std::string> names;
   for (const NamedMethod& method : statistical_methods()) names.push_back(method.name);
   return names;
+}
+
+std::string label_of(const NamedMethod& method, std::int64_t window) {
+  return fmt::format(fmt::runtime(method.label), window);
 }
 
 void forecast_history(const NamedMethod& method, const History& history, const MethodOptions& options,

@@ -22,6 +22,7 @@ using Method = void (*)(const History& history, const MethodOptions& options, st
 struct NamedMethod {
   std::string name;   // in recipes: "holt_winters"
   std::string label;  // in reports: "Holt-Winters"; "{}" stands for the moving average's window
+  std::string about;  // what it does, for reports: "repeats the last observed value"
   Method forecast;
 };
 
@@ -30,6 +31,9 @@ const std::vector<NamedMethod>& statistical_methods();
 
 // Their names, in that order.
 std::vector<std::string> method_names();
+
+// As reports call it.
+std::string label_of(const NamedMethod& method, std::int64_t window);
 
 // Forecasts of one history: 0 throughout where nothing was ever observed (demand nobody has seen yet, and the
 // one value that stays sensible when judged against zeros).

@@ -1,7 +1,5 @@
 #include "eval/baselines/statistical.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -72,7 +70,7 @@ HistoryForecaster::HistoryForecaster(const NamedMethod& method, MethodOptions op
                                      std::shared_ptr<BatchHistories> histories, std::int64_t threads)
     : method_(method),
       options_(options),
-      name_(fmt::format(fmt::runtime(method.label), options.window)),
+      name_(label_of(method, options.window)),
       histories_(std::move(histories)),
       threads_(threads) {}
 

@@ -51,7 +51,7 @@ std::string protocol_card(const BacktestResult& result) {
   card += fact("Not observed, left out",
                share_of(judged.missing_targets, judged.targets + judged.missing_targets));
   card += fact("Season",
-               fmt::format("{} {} (Seasonal Naive and the scale of MASE)", result.config.season, steps));
+               fmt::format("{} {} (of seasonal baselines and the scale of MASE)", result.config.season, steps));
   return card + "</dl>\n";
 }
 

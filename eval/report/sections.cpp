@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 
+#include "eval/baselines/methods.h"
 #include "eval/report/plots.h"
 #include "eval/report/svg.h"
 
@@ -199,8 +200,14 @@ std::string calibration_section(const BacktestResult& result) {
 
 std::string notes_section(const BacktestResult& result) {
   const std::string gaps = result.config.seasonal_gaps == SeasonalGaps::last_season
-                               ? "the last observed value of the same season step"
-                               : "the last value observed before it";
+                               ? "the value one season before it"
+                               : "the value before it";
+  std::string baselines;
+  for (const std::string& name : result.config.baselines) {
+    const NamedMethod& method = *std::ranges::find(statistical_methods(), name, &NamedMethod::name);
+    baselines +=
+        fmt::format(" <em>{}</em>: {}.", label_of(method, result.config.window), escape_html(method.about));
+  }
   return fmt::format(
       "<section id=\"notes\"><h2>Notes on scoring</h2>\n"
       "<p><b>What is judged.</b> The median is the best forecast under absolute error and the mean under "
@@ -216,15 +223,12 @@ std::string notes_section(const BacktestResult& result) {
       "steps; “mean of "
       "windows” first averages each origin, then the origins, as some published tables do (WAPE there "
       "divides by at least 1).</p>\n"
-      "<p><b>Baselines.</b> Seasonal Naive repeats the last season of {} steps; where a step of it was not "
-      "observed, {} stands in. Moving average: "
-      "the mean of the last {} steps. Naive repeats the last observed value. All see the same context as the "
-      "model; one "
-      "without any observation forecasts 0.</p>\n"
+      "<p><b>Baselines</b> see the whole history before an origin; one without any observation forecasts 0. "
+      "For a step that was not observed {} stands in; a season has {} steps.{}</p>\n"
       "<p><b>Chance.</b> Series are drawn with replacement, all forecasters on the same draws. This speaks "
       "for other series like these "
       "in the same weeks, not for other weeks.</p></section>\n",
-      result.config.season, result.config.season, gaps, result.config.window);
+      result.config.season, gaps, result.config.season, baselines);
 }
 
 }  // namespace shelfcast::eval
