@@ -30,10 +30,10 @@ Speed measure(const std::string& method, const data::Corpus& corpus, std::int64_
   eval::ForecastValues values;
   Speed speed;
   const Clock::time_point began = Clock::now();
-  for (std::int64_t first = 0; first < corpus.info().series; first += every * kBatch) {
+  for (std::int64_t next = 0; next < corpus.info().series;) {
     data::Batch batch;
-    for (std::int64_t s = first; s < std::min(first + kBatch, corpus.info().series); ++s)
-      batch.window_b.push_back({s, corpus.info().demand_end});
+    for (; next < corpus.info().series && std::ssize(batch.window_b) < kBatch; next += every)
+      batch.window_b.push_back({next, corpus.info().demand_end});
     batch.windows = std::ssize(batch.window_b);
     batch.target_bh.resize(static_cast<std::size_t>(batch.windows * kHorizon));
     baseline->forecast(batch, values);
@@ -49,7 +49,8 @@ void bench(int count, char** words) {
     throw input_error("no corpus named", "", "bench_baselines CORPUS [THREADS] [SEASON] [EVERY]");
   const data::Corpus corpus(words[1]);
   for (const std::string& method : eval::method_names()) {
-    const Speed speed = measure(method, corpus, number(2, 2), number(3, 7), number(4, 1));
+    const bool fitted = method == "theta" || method == "ets" || method.starts_with("holt");
+    const Speed speed = measure(method, corpus, number(2, 2), number(3, 7), fitted ? number(4, 1) : 1);
     fmt::print("{:<28} {:>8} series {:>9.2f} s {:>12.0f} series/s\n", method, speed.series, speed.seconds,
                static_cast<double>(speed.series) / speed.seconds);
   }
