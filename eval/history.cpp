@@ -5,10 +5,10 @@
 
 namespace shelfcast::eval {
 
-std::vector<double> seasonal_scales(std::span<const float> demand, std::int64_t season,
-                                    std::span<const std::int64_t> origins) {
-  std::vector<double> scales;
-  double sum = 0.0, pairs = 0.0;
+std::vector<SeasonalScale> seasonal_scales(std::span<const float> demand, std::int64_t season,
+                                           std::span<const std::int64_t> origins) {
+  std::vector<SeasonalScale> scales;
+  double sum = 0.0, squares = 0.0, pairs = 0.0;
   std::int64_t t = season;
   for (const std::int64_t origin : origins) {
     for (; t < std::min(origin, std::ssize(demand)); ++t) {
@@ -16,9 +16,11 @@ std::vector<double> seasonal_scales(std::span<const float> demand, std::int64_t 
                             static_cast<double>(demand[static_cast<std::size_t>(t - season)]);
       if (std::isnan(change)) continue;
       sum += std::abs(change);
+      squares += change * change;
       pairs += 1.0;
     }
-    scales.push_back(pairs > 0 ? sum / pairs : std::numeric_limits<double>::quiet_NaN());
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+    scales.push_back(pairs > 0 ? SeasonalScale{sum / pairs, squares / pairs} : SeasonalScale{kNone, kNone});
   }
   return scales;
 }
@@ -34,7 +36,7 @@ void HistoryReader::load(std::int64_t first, std::int64_t count) {
   if (!censored_.empty()) mask_censored();
   scales_.clear();
   for (std::int64_t series = first; series < first + count; ++series) {
-    const std::vector<double> scales = seasonal_scales(demand(series), season_, origins_);
+    const std::vector<SeasonalScale> scales = seasonal_scales(demand(series), season_, origins_);
     scales_.insert(scales_.end(), scales.begin(), scales.end());
   }
 }
@@ -58,7 +60,7 @@ void HistoryReader::mask_censored() {
   }
 }
 
-double HistoryReader::scale(std::int64_t series, std::size_t origin) const {
+SeasonalScale HistoryReader::scale(std::int64_t series, std::size_t origin) const {
   return scales_[static_cast<std::size_t>(series - block_.first_series) * origins_.size() + origin];
 }
 

@@ -117,7 +117,9 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, ErrorTab
   const std::size_t levels = values_.levels.size();
   std::vector<double> quantiles(levels);
   Judged judged;
-  judged.scale = history_.scale(series, static_cast<std::size_t>(origin));
+  const SeasonalScale scale = history_.scale(series, static_cast<std::size_t>(origin));
+  judged.scale = scale.absolute;
+  judged.squared_scale = scale.squared;
   judged.quantiles = quantiles;
   for (std::size_t step = 0; step < horizon_; ++step) {
     if (std::isnan(target(row, step))) continue;

@@ -27,8 +27,8 @@ std::string cell(const Score& score, bool best = false) {
 
 std::string legend(const BacktestResult& result) {
   std::string html = "<div class=\"legend\">";
-  for (std::size_t i = 0; i < result.forecasters.size(); ++i)
-    html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(i),
+  for (const std::size_t i : plotted_forecasters(result))
+    html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(result, i),
                         escape_html(result.forecasters[i].name));
   return html + "</div>\n";
 }
@@ -112,7 +112,7 @@ std::string score_table(const BacktestResult& result, const Columns& columns) {
   for (std::size_t i = 0; i < result.forecasters.size(); ++i) {
     const ForecasterResult& forecaster = result.forecasters[i];
     html += fmt::format("<tr{}><td><i class=\"swatch {}\"></i>{}</td><td>{}</td>",
-                        i < result.models ? " class=\"model\"" : "", forecaster_style(i),
+                        i < result.models ? " class=\"model\"" : "", forecaster_style(result, i),
                         escape_html(forecaster.name),
                         format_count(static_cast<double>(forecaster.overall.score("mae").n)));
     for (const auto& [metric, title] : columns) {
