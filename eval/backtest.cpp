@@ -46,6 +46,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
     shape.series = series;
     whole.tables.emplace_back(table.layout(), shape);
   }
+  whole.profiles.resize(static_cast<std::size_t>(series));
   return whole;
 }
 
@@ -181,7 +182,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   result.judgement.validate_end = validate_end;
   const std::vector<std::int64_t>& origins = result.judgement.origins;
   check_request(config, spec, models.size(), info.series * std::ssize(origins), communicator.size());
-  const std::vector<Grouping> groupings = make_groupings(config.by, corpus, result.absent_groups);
+  check_groups(config.by, info);
 
   const auto baselines =
       make_baselines(config, corpus_folder, spec.censored, threads_of(config, communicator));
@@ -190,6 +191,8 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   Judge judge(corpus_folder, spec, config, info.series, origins, forecasters);
   const BatchErrors errors = judge_all(judge, info.series, communicator);
 
+  const std::vector<Grouping> groupings =
+      make_groupings(config.by, corpus, errors.profiles, config.horizon, result.absent_groups);
   fill_judgement(errors, spec, judge.windows(), result.judgement);
   for (std::size_t i = 0; i < forecasters.size(); ++i)
     result.forecasters.push_back(summarise(forecasters[i]->name(), errors.tables[i], config.by, groupings));

@@ -117,7 +117,8 @@ std::string score_table(const BacktestResult& result, const Columns& columns) {
                         format_count(static_cast<double>(forecaster.overall.score("mae").n)));
     for (const auto& [metric, title] : columns) {
       const Score score = forecaster.overall.score(metric);
-      const bool of_quantiles = metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql");
+      const bool of_quantiles =
+          metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql") || metric == "crps";
       html += of_quantiles && forecaster.levels.empty()
                   ? "<td class=\"small\">–</td>"
                   : cell(score, score.value && std::abs(*score.value) == best[metric]);
@@ -139,7 +140,9 @@ std::string main_table_section(const BacktestResult& result) {
   return "<section id=\"results\"><h2>Results</h2>\n<p class=\"lead\">All forecasters on the same windows. "
          "MAE, WAPE and MASE "
          "judge the median, MSE, RMSE and bias the mean. Bold: the best of its column.</p>\n" +
-         score_table(result, main) +
+         score_table(result, main) + "<details><summary>Table: more measures</summary>\n" +
+         score_table(result, {{"smape", "sMAPE"}, {"rmsse", "RMSSE"}, {"sql", "SQL"}, {"crps", "CRPS"}}) +
+         "</details>" +
          "<details><summary>Table: means of windows, as some published tables average</summary>\n<p "
          "class=\"small\">Each origin "
          "is averaged over all series and steps, then the origins with equal weight.</p>\n" +

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "eval/baselines/methods.h"
+#include "eval/profile.h"
 #include "parallel/launch.h"
 #include "tests/eval/small_panel.h"
 #include "tests/support/temporary_folder.h"
@@ -291,6 +292,36 @@ TEST_F(Backtest, judges_the_baselines_it_is_asked_for_in_that_order) {
   EXPECT_EQ(alone.forecasters.size(), 1U);
   EXPECT_NO_THROW(write_backtest(alone, folder_.path() / "alone", {"alone", {}}));
   EXPECT_THROW(run(config), Error);  // nothing to judge
+}
+
+TEST_F(Backtest, groups_series_by_what_they_were_before_the_first_origin) {
+  BacktestConfig config = small_backtest();
+  config.by = {"demand_class", "shop", "volume", "age"};
+  const std::int64_t first = panel_.demand_end - config.horizon - 2 * config.stride;
+  std::map<std::string, double> n;
+  for_each_step(panel_, config, [&](std::int64_t s, auto...) {
+    std::vector<float> past;
+    for (std::int64_t t = 0; t < first; ++t) past.push_back(panel_.at(s, t));
+    const SeriesProfile profile = profile_of(past, first);
+    n["demand_class " + std::to_string(static_cast<int>(demand_class(profile)))] += 1;
+    n[profile.age < 12 ? "age 1" : "age 0"] += 1;
+  });
+  for (const std::int64_t batch : {4, 1000}) {
+    config.batch = batch;
+    const BacktestResult result = run(config);
+    const std::vector<GroupScores>& groups = result.forecasters.front().groups;
+    ASSERT_EQ(groups.size(), 5U + 3U + 11U + 2U);
+    double volumes = 0;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const auto count = static_cast<double>(groups[i].score("mae").n);
+      const std::size_t first_of_group = groups[i].group == "age" ? 19 : 0;
+      if (groups[i].group == "demand_class" || groups[i].group == "age") {
+        EXPECT_EQ(count, n[groups[i].group + " " + std::to_string(i - first_of_group)]) << i;
+      }
+      if (groups[i].group == "volume") volumes += count;
+    }
+    EXPECT_EQ(volumes, result.judgement.targets);
+  }
 }
 
 TEST(BacktestConfig, refuses_baselines_that_are_unknown_or_named_twice) {
