@@ -7,12 +7,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= $(shell nproc)
 PREFIX ?= $(HOME)/.local
+SEED ?= 1
+FUZZ_SECONDS ?= 60
 PROGRAMS := shelfcast shelfcast-score shelfcast_gpu
 # One build folder for programs, tests and benchmarks: what is tested is what runs, and nothing is compiled twice.
 CONFIGURE = scripts/configure.sh release $(if $(CI),-DSHELFCAST_WERROR=ON)
 export GPU JOBS
 
-.PHONY: help build demo test bench sanitize lint format install clean packages packages-check build-tests
+.PHONY: help build demo test bench golden parity fuzz sanitize lint format install clean packages packages-check build-tests
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /  make \1\t/' | expand -t 18
@@ -42,6 +44,16 @@ bench: packages-check ## the benchmarks of bench/README.md
 	@$(CONFIGURE) -DSHELFCAST_BENCH=ON
 	@cmake --build build -j $(JOBS)
 	@bench/run.sh
+
+golden: ## tests/golden anew from the reference Python packages (installed into the cache)
+	@python=$$(scripts/reference.sh) && for model in bolt chronos2 bert; do \
+	  $$python -O tests/golden/make_$$model.py tests/golden/$$model || exit 1; done
+
+parity: build-tests ## SEED=n: us beside the reference packages on fresh random checkpoints, with the worst errors
+	@tests/golden/parity.sh $(SEED)
+
+fuzz: packages-check ## FUZZ_SECONDS=n: damaged weight files, configs and vocabularies against their readers
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
 sanitize: packages-check ## tests under the thread sanitizer, then under the address and undefined-behaviour sanitizers
 	@scripts/sanitize.sh thread

@@ -1,6 +1,6 @@
 // Whole training steps of a Chronos-Bolt size (loader, forward, loss, backward, norm, AdamW) and forecasts
 // alone. bench_train FOLDER [TOWER]: makes FOLDER/train_bench.corpus when it is not there, then answers each
-// line "train STEPS" or "forecast BATCHES" on stdin with the seconds those took.
+// line "train STEPS", "train-bf16 STEPS" or "forecast BATCHES" on stdin with the seconds those took.
 // bench/python/train_bolt_peer.py drives it in turns with the reference package.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "data/corpus_writer.h"
 #include "data/loader.h"
+#include "models/product.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/model_inputs.h"
 #include "trainer/model_state.h"
@@ -72,7 +73,8 @@ class Training {
     (void)model_.forward(trainer::make_inputs(batch, spec_), nullptr);
   }
 
-  void step() {
+  void step(models::Precision precision) {
+    const models::PrecisionScope scope(precision);
     auto& batch = const_cast<data::Batch&>(loader_.next());  // from_blob wants a mutable pointer
     const models::DropoutKeys keys{1, number_++, batch.sample_b};
     const models::LossSums sums = models::loss_sums(model_.forward(trainer::make_inputs(batch, spec_), &keys),
@@ -100,7 +102,11 @@ void run(const std::filesystem::path& folder, const std::string& tower) {
   int count = 0;
   while (std::cin >> what >> count) {
     const auto began = Clock::now();
-    for (int left = count; left > 0; --left) what == "train" ? training.step() : training.forecast();
+    for (int left = count; left > 0; --left)
+      if (what == "forecast")
+        training.forecast();
+      else
+        training.step(what == "train" ? models::Precision::fp32 : models::Precision::bf16);
     fmt::print("{}\n", std::chrono::duration<double>(Clock::now() - began).count());
     std::fflush(stdout);
   }
@@ -111,7 +117,9 @@ void run(const std::filesystem::path& folder, const std::string& tower) {
 int main(int argc, char** argv) {
   if (argc < 2 || argc > 3) {
     fmt::print(stderr,
-               "usage: bench_train FOLDER [TOWER], then \"train STEPS\" or \"forecast BATCHES\" on stdin\n");
+               "usage: bench_train FOLDER [TOWER], then \"train STEPS\", \"train-bf16 STEPS\" or \"forecast "
+               "BATCHES\" on "
+               "stdin\n");
     return 2;
   }
   try {

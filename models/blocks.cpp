@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "models/product.h"
 #include "models/threads.h"
 
 namespace shelfcast::models {
@@ -110,9 +111,7 @@ at::Tensor ParameterMaker::constant(const std::string& name, at::IntArrayRef sha
   return add(name, at::full(shape, value, at::kFloat), Decay::no);
 }
 
-at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
-}
+at::Tensor Linear::operator()(const at::Tensor& x) const { return product(x, weight, bias); }
 
 at::Tensor ResidualBlock::operator()(const at::Tensor& x, const SiteDropout& site,
                                      const at::Tensor& more_hidden, const at::Tensor& more_residual) const {

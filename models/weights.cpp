@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -17,12 +18,42 @@ namespace {
 
 std::vector<std::int64_t> shape_of(const at::Tensor& tensor) { return tensor.sizes().vec(); }
 
-void check_surplus(const StoredWeights& file, const std::set<std::string>& known) {
+// A tensor of the file under its name there.
+struct Entry {
+  std::string name;
+  const StoredTensor* tensor;
+};
+using Entries = std::map<std::string, Entry>;  // by canonical name
+
+Entries entries_of(const StoredWeights& file, const TensorNames& names) {
+  Entries entries;
   for (const auto& [name, tensor] : file.tensors()) {
-    if (known.count(name) != 0) continue;
-    throw data_error(
-        fmt::format("{} holds a tensor \"{}\" that this model has no place for", file.path().string(), name),
-        "the weights belong to another model or another version of it");
+    const auto [there, added] = entries.try_emplace(names.canonical(name), Entry{name, &tensor});
+    if (!added)
+      throw data_error(
+          fmt::format("{} holds \"{}\" and \"{}\"", file.path().string(), there->second.name, name),
+          "they are two names of one tensor", "remove one of them");
+  }
+  return entries;
+}
+
+const Entry& find(const Entries& entries, const std::string& name, const StoredWeights& file) {
+  if (const auto found = entries.find(name); found != entries.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [there, entry] : entries) names.push_back(there);
+  const std::string near = nearest_name(name, names);
+  throw data_error(fmt::format("{} has no tensor \"{}\"", file.path().string(), name),
+                   near.empty() ? std::string() : fmt::format("nearest is \"{}\"", near),
+                   "check that the configuration beside it belongs to these weights");
+}
+
+void check_surplus(const StoredWeights& file, const Entries& entries, const std::set<std::string>& used,
+                   const TensorNames& names) {
+  for (const auto& [name, entry] : entries) {
+    if (used.count(name) != 0 || names.may_be_left_over(name)) continue;
+    throw data_error(fmt::format("{} holds a tensor \"{}\" that this model has no place for",
+                                 file.path().string(), entry.name),
+                     "the weights belong to another model or another version of it");
   }
 }
 
@@ -78,21 +109,31 @@ void copy_values(const StoredWeights& file, const Copy& copy) {
 }  // namespace
 
 void load_weights(const std::filesystem::path& path, const std::string& prefix,
-                  const std::vector<Parameter>& parameters, const std::vector<std::string>& ignored) {
+                  const std::vector<Parameter>& parameters, const TensorNames& names) {
   const StoredWeights file(path);
-  std::set<std::string> known(ignored.begin(), ignored.end());
+  const Entries entries = entries_of(file, names);
+  std::set<std::string> used;
   std::vector<Copy> copies;
   for (const Parameter& parameter : parameters) {
     if (!parameter.name.starts_with(prefix)) continue;
     const std::string name = parameter.name.substr(prefix.size());
-    const StoredTensor& stored = file.at(name);
-    check_shape(file, name, stored, parameter.tensor);
-    known.insert(name);
-    copies.push_back({name, &stored, parameter.tensor});
+    const Entry& entry = find(entries, name, file);
+    check_shape(file, entry.name, *entry.tensor, parameter.tensor);
+    used.insert(name);
+    copies.push_back({entry.name, entry.tensor, parameter.tensor});
   }
-  check_surplus(file, known);
+  check_surplus(file, entries, used, names);
   const at::NoGradGuard no_grad;
   for (const Copy& copy : copies) copy_values(file, copy);
+}
+
+void load_weights(const std::filesystem::path& path, const std::string& prefix,
+                  const std::vector<Parameter>& parameters, const std::vector<std::string>& ignored) {
+  load_weights(path, prefix, parameters,
+               {[](const std::string& name) { return name; },
+                [&ignored](const std::string& name) {
+                  return std::find(ignored.begin(), ignored.end(), name) != ignored.end();
+                }});
 }
 
 void save_weights(const std::filesystem::path& path, const std::string& prefix,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,15 @@ namespace shelfcast::models {
 // finite.
 void load_weights(const std::filesystem::path& file_or_folder, const std::string& prefix,
                   const std::vector<Parameter>& parameters, const std::vector<std::string>& ignored = {});
+
+// How a file may name its tensors.
+struct TensorNames {
+  std::function<std::string(const std::string&)> canonical;  // stored name -> the model's, without a prefix
+  std::function<bool(const std::string&)> may_be_left_over;  // of canonical names
+};
+// The same for files with other names. Two that mean one tensor are an error, too.
+void load_weights(const std::filesystem::path& file_or_folder, const std::string& prefix,
+                  const std::vector<Parameter>& parameters, const TensorNames& names);
 
 // Writes, atomically, the parameters whose names begin with `prefix`, without it. Throws Error(io).
 void save_weights(const std::filesystem::path& file, const std::string& prefix,

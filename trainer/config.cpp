@@ -51,9 +51,9 @@ void TrainConfig::validate() const {
   require_at_least(keep_last, 2, "train.keep_last");
   require_at_least(early_stop, 0, "train.early_stop");
   require_at_least(log_every, 1, "train.log_every");
-  if (precision != "fp32")
+  if (precision != "fp32" && precision != "bf16")
     throw input_error(fmt::format("train.precision: \"{}\" is not available", precision), "",
-                      "use fp32, the only one this version has");
+                      "use fp32 or bf16");
   if (!(clip >= 0)) throw input_error("train.clip must not be negative", fmt::format("it is {}", clip));
   optimizer.validate();
   schedule.validate();

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "data/loader.h"
 #include "models/demand_model.h"
+#include "models/product.h"
 #include "parallel/sharding.h"
 #include "trainer/allocation_count.h"
 #include "trainer/model_inputs.h"
@@ -36,10 +37,11 @@ data::Batch filled_batch(const data::FeatureSpec& spec, std::int64_t windows) {
 }
 
 std::int64_t activations_of(const models::DemandModel& model, const data::FeatureSpec& spec,
-                            std::int64_t windows) {
+                            models::Precision precision, std::int64_t windows) {
   data::Batch batch = filled_batch(spec, windows);
   return peak_tensor_bytes([&] {
     const models::DropoutKeys keys{1, 0, batch.sample_b};
+    const models::PrecisionScope scope(precision);
     models::loss_sums(model.forward(make_inputs(batch, spec), &keys), make_targets(batch, spec),
                       model.config())
         .loss.backward();
@@ -49,15 +51,15 @@ std::int64_t activations_of(const models::DemandModel& model, const data::Featur
 // Of forward and backward of a micro-batch: a line through two small ones. Gradients exist by then, as in
 // training.
 std::int64_t predicted_activations(const models::DemandModel& model, const data::FeatureSpec& spec,
-                                   std::int64_t windows) {
+                                   models::Precision precision, std::int64_t windows) {
   for (const models::Parameter& parameter : model.parameters()) {
     at::Tensor tensor = parameter.tensor;
     tensor.mutable_grad() = at::zeros_like(tensor);
   }
   const std::int64_t few = std::min<std::int64_t>(windows, 2), more = std::min<std::int64_t>(windows, 6);
-  const std::int64_t at_few = activations_of(model, spec, few);
-  if (windows <= more) return activations_of(model, spec, windows);
-  const std::int64_t at_more = activations_of(model, spec, more);
+  const std::int64_t at_few = activations_of(model, spec, precision, few);
+  if (windows <= more) return activations_of(model, spec, precision, windows);
+  const std::int64_t at_more = activations_of(model, spec, precision, more);
   return at_more + (at_more - at_few) * (windows - more) / (more - few);
 }
 
@@ -132,7 +134,8 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   const std::int64_t moments = recipe.train.optimizer.name == "adamw" ? 2
                                : recipe.train.optimizer.momentum > 0  ? 1
                                                                       : 0;
-  const std::int64_t activations = predicted_activations(model, plan.features, windows);
+  const std::int64_t activations =
+      predicted_activations(model, plan.features, models::precision_from(recipe.train.precision), windows);
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
   const std::int64_t program = memory_use().resident_bytes - weights - trained;
   needs.memory = {

@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "models/product.h"
 #include "parallel/gradient_sync.h"
 #include "trainer/agreement.h"
 #include "trainer/bad_step.h"
@@ -122,6 +123,9 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan,
   restore();
   start_loader();
   if (communicator_.rank() == 0) open_logs(goes_on);
+  if (recipe_.train.precision == "bf16" && !models::cpu_has_bf16())
+    log::warn(
+        "this CPU does not multiply bf16 itself - train.precision=bf16 is right here, but slower than fp32");
   log_.emplace(communicator_, recipe_.train.batch, metrics_.get());
 }
 
@@ -183,6 +187,7 @@ bool Run::stop_requested() { return signal_.requested() || (request_ && request_
 
 double Run::forward_and_backward(data::Batch& batch, bool last, double& valid) {
   const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
+  const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features), &keys);
   const models::LossSums sums =
       models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());

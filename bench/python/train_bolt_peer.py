@@ -1,12 +1,11 @@
 """Speed of Chronos-Bolt: the reference package and bench_train in turns, in one run.
 
-    pip install "chronos-forecasting==2.3.*" "transformers==4.57.*" torch==2.11.0
-    python bench/python/train_bolt_peer.py build/bin/bench_train FOLDER [TOWER] [ROUNDS]
+    $(scripts/reference.sh) bench/python/train_bolt_peer.py build/bin/bench_train FOLDER [TOWER] [ROUNDS]
 
-TOWER is bolt-tiny (default), bolt-mini, bolt-small or bolt-base. Context 512, horizon 64, batch 32, dropout 0.1, float32, two
-threads, AdamW. Here batches lie ready in memory and nothing is clipped; bench_train reads its windows from a corpus and
+TOWER is bolt-tiny (default), bolt-mini, bolt-small or bolt-base. Context 512, horizon 64, batch 32, dropout 0.1, two threads, AdamW; float32, and training
+in bf16 as well where the CPU has it (the reference under autocast). Here batches lie ready in memory and nothing is clipped; bench_train reads its windows from a corpus and
 computes the gradient's norm at every step. Beside the ratios stands the share of the machine's rate of matrix products
-(2048 x 2048 x 2048, float32, same threads, same run) that ours reaches with the products the published model needs.
+(2048 x 2048 x 2048, same precision, threads and run) that ours reaches with the products the published model needs.
 """
 import subprocess
 import sys
@@ -41,11 +40,13 @@ target = torch.poisson(torch.full((BATCH, HORIZON), 4.0))
 
 
 def reference(what, count):
-    model.train(what == "train")
+    model.train(what != "forecast")
     began = time.perf_counter()
     for _ in range(count):
-        if what == "train":
-            model(context=context, target=target.clone()).loss.backward()
+        if what != "forecast":
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=what == "train-bf16"):
+                loss = model(context=context, target=target.clone()).loss
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad()
         else:
@@ -65,8 +66,8 @@ def products():
     return 2 * (tokens * (token + memory) + decoder + head)
 
 
-def product_rate():
-    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+def product_rate(dtype):
+    a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
     best = 0.0
     for _ in range(5):
         began = time.perf_counter()
@@ -84,14 +85,18 @@ def shelfcast(what, count):
     return float(ours.stdout.readline())
 
 
-for what, passes, count in (("train", 3, steps), ("forecast", 1, 4 * steps)):
+kinds = [("train", 3, steps), ("train-bf16", 3, steps), ("forecast", 1, 4 * steps)]
+if "avx512_bf16" not in open("/proc/cpuinfo").read():
+    del kinds[1]
+for what, passes, count in kinds:
+    dtype = torch.bfloat16 if what == "train-bf16" else torch.float32
     reference(what, 2)
     shelfcast(what, 2)
     ratios, shares = [], []
     for number in range(rounds):
         theirs, mine = reference(what, count), shelfcast(what, count)
         ratios.append(theirs / mine)
-        shares.append(passes * products() * count * BATCH / mine / product_rate())
+        shares.append(passes * products() * count * BATCH / mine / product_rate(dtype))
         print(f"{what} round {number + 1}: reference {count * BATCH / theirs:6.1f} windows/s, "
               f"shelfcast {count * BATCH / mine:6.1f}, ratio {ratios[-1]:.3f}", flush=True)
     print(f"{tower} {what}: median ratio {sorted(ratios)[rounds // 2]:.3f}, "

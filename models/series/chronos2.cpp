@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "models/attention.h"  // additive_mask
+#include "models/product.h"
 
 namespace shelfcast::models {
 
@@ -123,16 +124,16 @@ at::Tensor Chronos2::time_attention(const at::Tensor& x, const Attention& a, con
   at::Tensor mixed, residual = x;
   if (last) {
     residual = last_tokens(x, pass.tokens, pass.patches);
-    const at::Tensor q = at::mm(last_tokens(normed, pass.tokens, pass.patches), a.q.t());
-    const at::Tensor kv = at::mm(normed, at::cat({a.k, a.v}, 0).t());
+    const at::Tensor q = product(last_tokens(normed, pass.tokens, pass.patches), a.q);
+    const at::Tensor kv = product(normed, at::cat({a.k, a.v}, 0));
     mixed = last_tokens_attention(q, kv, pass.mask_bl, pass.patches, pass.tokens, shape, pass.rotation,
                                   probabilities);
   } else {
-    const at::Tensor qkv = at::mm(normed, at::cat({a.q, a.k, a.v}, 0).t());
+    const at::Tensor qkv = product(normed, at::cat({a.q, a.k, a.v}, 0));
     mixed = window_attention(qkv, pass.mask_bl, WindowLayout::along_time(pass.rows, pass.tokens), shape,
                              pass.rotation, probabilities);
   }
-  return add_dropout(residual, at::mm(mixed, a.o.t()), pass.dropout.site(site + "time"));
+  return add_dropout(residual, product(mixed, a.o), pass.dropout.site(site + "time"));
 }
 
 // `x` holds the last `tokens` tokens of each row.
@@ -146,7 +147,7 @@ at::Tensor Chronos2::group_attention(const at::Tensor& x, const Attention& a, co
     parts.push_back(mixed_by_group(own, a, probabilities, pass, part, tokens));
   }
   const at::Tensor mixed = parts.size() == 1 ? parts[0] : at::cat(parts, 0);
-  return add_dropout(x, at::mm(mixed, a.o.t()), pass.dropout.site(site + "group"));
+  return add_dropout(x, product(mixed, a.o), pass.dropout.site(site + "group"));
 }
 
 at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, const SiteDropout& site,
@@ -159,7 +160,7 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
 
   if (part.size == 1) {
     // A series alone: every probability is 1, so that q and k have no effect; dropout can still take it.
-    const at::Tensor value = at::mm(x, a.v.t());
+    const at::Tensor value = product(x, a.v);
     if (!own.active()) return value;
     const at::Tensor keep = own.keep_mask(tokens * heads).view({-1, 1}).to(value.options()) * own.scale;
     return (value.view({-1, width}) * keep).view({x.size(0), heads * width});
@@ -169,16 +170,16 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
       pass.mask_bl.narrow(0, part.first, part.rows()).narrow(1, pass.tokens - tokens, tokens);
   const at::Tensor mask_wl =
       mask_bl.reshape({part.count, part.size, tokens}).transpose(1, 2).reshape({-1, part.size});
-  return window_attention(at::mm(x, at::cat({a.q, a.k, a.v}, 0).t()), mask_wl, layout, {heads, width}, {},
+  return window_attention(product(x, at::cat({a.q, a.k, a.v}, 0)), mask_wl, layout, {heads, width}, {},
                           own.split(tokens));
 }
 
 at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
                                   const Pass& pass) const {
   const at::Tensor hidden =
-      activate_dropout_(at::mm(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi.t()),
-                        activation_, pass.dropout.site(site + "hidden"));
-  return add_dropout(x, at::mm(hidden, block.wo.t()), pass.dropout.site(site + "feed_forward"));
+      activate_dropout_(product(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi), activation_,
+                        pass.dropout.site(site + "hidden"));
+  return add_dropout(x, product(hidden, block.wo), pass.dropout.site(site + "feed_forward"));
 }
 
 Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const {

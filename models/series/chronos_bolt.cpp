@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "models/product.h"
+
 namespace shelfcast::models {
 
 namespace {
@@ -154,9 +156,9 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
     const std::string site = fmt::format("encoder.{}.", i);
     const BoltAttention& a = encoder_[i].attention;
     const at::Tensor qkv =
-        at::mm(rms_norm(x, a.norm, config_.layer_norm_epsilon), at::cat({a.q, a.k, a.v}, 0).t());
+        product(rms_norm(x, a.norm, config_.layer_norm_epsilon), at::cat({a.q, a.k, a.v}, 0));
     const at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
-    x = add_dropout(x, at::mm(mixed, a.o.t()), dropout.site(site + "attention"));
+    x = add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
     x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
   }
   x = rms_norm(x, encoder_norm_, config_.layer_norm_epsilon);
@@ -167,19 +169,19 @@ at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward&
                                      const std::string& site, const Dropout& dropout) const {
   const at::Tensor normed = rms_norm(x, layer.norm, config_.layer_norm_epsilon);
   const SiteDropout hidden_site = dropout.site(site + "hidden");
-  at::Tensor hidden = at::mm(normed, layer.wi.t());
+  at::Tensor hidden = product(normed, layer.wi);
   if (layer.gate.defined()) {
-    hidden = models::dropout(activate(at::mm(normed, layer.gate.t()), activation_) * hidden, hidden_site);
+    hidden = models::dropout(activate(product(normed, layer.gate), activation_) * hidden, hidden_site);
   } else {
     hidden = activate_dropout_(std::move(hidden), activation_, hidden_site);
   }
-  return add_dropout(x, at::mm(hidden, layer.wo.t()), dropout.site(site + "feed_forward"));
+  return add_dropout(x, product(hidden, layer.wo), dropout.site(site + "feed_forward"));
 }
 
 // Over one token every probability is 1, so that q, k and the bias have no effect; dropout can still take it.
 at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAttention& layer,
                                                const std::string& site, const Dropout& dropout) const {
-  at::Tensor value = at::mm(rms_norm(y, layer.norm, config_.layer_norm_epsilon), layer.v.t());
+  at::Tensor value = product(rms_norm(y, layer.norm, config_.layer_norm_epsilon), layer.v);
   const SiteDropout probabilities = dropout.site(site + "self_probabilities");
   if (probabilities.active()) {
     const at::Tensor keep_bn1 =
@@ -188,7 +190,7 @@ at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAt
             (keep_bn1.to(value.options()) * probabilities.scale);
     value = value.view({y.size(0), config_.num_heads * config_.d_kv});
   }
-  return add_dropout(y, at::mm(value, layer.o.t()), dropout.site(site + "self"));
+  return add_dropout(y, product(value, layer.o), dropout.site(site + "self"));
 }
 
 at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_bl,
@@ -200,10 +202,10 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
     const std::string site = fmt::format("decoder.{}.", i);
     y = decoder_self_attention(y, decoder_[i].self, site, dropout);
     const BoltAttention& a = decoder_[i].cross;
-    const at::Tensor q = at::mm(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q.t());
+    const at::Tensor q = product(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q);
     const at::Tensor mixed = single_query_attention(q, a.k, a.v, memory, mask_bl, config_.num_heads,
                                                     dropout.site(site + "cross_probabilities"));
-    y = add_dropout(y, at::mm(mixed, a.o.t()), dropout.site(site + "cross"));
+    y = add_dropout(y, product(mixed, a.o), dropout.site(site + "cross"));
     y = feed_forward(y, decoder_[i].feed_forward, site, dropout);
   }
   y = rms_norm(y, decoder_norm_, config_.layer_norm_epsilon);

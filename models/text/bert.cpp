@@ -120,10 +120,9 @@ Bert::Bert(const BertConfig& config, const BertParts& parts, ParameterMaker& mak
 
 Bert Bert::open(const std::filesystem::path& folder, const std::string& prefix) {
   const BertConfig config = read_bert_config(folder);
-  const auto file = bert_weights_file(folder);
   ParameterMaker maker(0, ParameterMaker::Fill::leave);
-  Bert bert(config, bert_parts(file), maker, prefix);
-  load_bert_weights(file, bert.parameters(), prefix);
+  Bert bert(config, bert_parts(folder), maker, prefix);
+  load_bert_weights(folder, bert.parameters(), prefix);
   return bert;
 }
 

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "models/activation.h"
+
 namespace shelfcast::models {
 
 struct BertConfig {
-  enum class Activation { gelu, gelu_tanh, relu, silu };
-
   std::int64_t vocab_size = 30522;
   std::int64_t hidden_size = 768;
   std::int64_t num_hidden_layers = 12;

@@ -2,22 +2,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "models/product.h"
 
 namespace shelfcast::models {
-
-at::Tensor activate(const at::Tensor& x, BertConfig::Activation activation) {
-  switch (activation) {
-    case BertConfig::Activation::gelu:
-      return at::gelu(x, "none");
-    case BertConfig::Activation::gelu_tanh:
-      return at::gelu(x, "tanh");
-    case BertConfig::Activation::relu:
-      return at::relu(x);
-    case BertConfig::Activation::silu:
-      return at::silu(x);
-  }
-  throw Error(ErrorKind::internal, "unknown activation");
-}
 
 MaskedLanguageHead::MaskedLanguageHead(const BertConfig& config, ParameterMaker& maker,
                                        const std::string& prefix, at::Tensor words)
@@ -35,7 +22,7 @@ at::Tensor MaskedLanguageHead::operator()(const at::Tensor& hidden_rw) const {
   const at::Tensor inner = activate(transform_(hidden_rw), activation_);
   const at::Tensor normed =
       at::layer_norm(inner, {inner.size(1)}, norm_weight_, norm_bias_, epsilon_, /*cudnn_enable=*/false);
-  return at::addmm(bias_, normed, words_.t());
+  return product(normed, words_, bias_);
 }
 
 MaskedLanguageLoss masked_language_loss(const MaskedLanguageHead& head, const at::Tensor& hidden_rw,

@@ -15,9 +15,6 @@ namespace shelfcast::models {
 
 constexpr std::int64_t kNoLabel = -100;  // a token that is not to be guessed
 
-// x after the model's activation. Differentiable.
-at::Tensor activate(const at::Tensor& x, BertConfig::Activation activation);
-
 // The published head `cls.predictions`; its last layer is the word embeddings.
 class MaskedLanguageHead {
  public:
@@ -30,7 +27,7 @@ class MaskedLanguageHead {
   Linear transform_;
   at::Tensor norm_weight_, norm_bias_, words_, bias_;
   double epsilon_;
-  BertConfig::Activation activation_;
+  Activation activation_;
 };
 
 struct MaskedLanguageLoss {

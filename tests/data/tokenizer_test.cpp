@@ -20,7 +20,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Ids = std::vector<std::int32_t>;
 
-fs::path golden() { return shelfcast::testing::source_dir() / "tests" / "golden" / "bert"; }
+fs::path golden() { return shelfcast::testing::golden_dir() / "bert"; }
 
 nlohmann::json json_of(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
 

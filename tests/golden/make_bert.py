@@ -1,8 +1,7 @@
 """Makes tests/golden/bert/*: small random BERT checkpoints with what the reference package computes from them.
 
-By hand, in a scratch environment:
-    pip install "transformers==4.57.*" "tokenizers==0.22.*" torch
-    python tests/golden/make_bert.py tests/golden/bert
+By hand, with the packages of scripts/reference.sh (`make golden`); another SEED than 0 draws others (`make parity`):
+    python tests/golden/make_bert.py tests/golden/bert [SEED]
 
 texts.json holds the texts that all cases tokenize. Each case is a folder: the published files (config.json,
 model.safetensors, vocab.txt, tokenizer_config.json), tokens.json with the ids of every text, alone and in pairs, from the
@@ -58,9 +57,9 @@ vintage retro spot design small large medium kids garden kitchen cake stand cand
 understand understandable ability affable hello world bold quoted single"""
 
 
-def texts():
+def texts(seed):
     """Several scripts, and what breaks tokenizers."""
-    rng = random.Random(7)
+    rng = random.Random(7 + 1000 * seed)
     words = (PRODUCTS.replace("|", " ") + " " + CORPUS).split()
     odd = [
         "", " ", "\t\n\r", "\u00a0\u2003\u3000", "\x00", "a\x00b", "a\ufffdb", "soft\u00adhyphen", "zero\u200bwidth\u200djoin", "\ufeffbom",
@@ -133,7 +132,7 @@ def mean_pooling(hidden, mask):
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
 
-def make_case(number, name, case, all_texts, folder):
+def make_case(number, name, case, all_texts, folder, seed):
     out = folder / name
     out.mkdir(parents=True, exist_ok=True)
     (out / "vocab.txt").write_text("\n".join(vocabulary(case, all_texts)) + "\n", encoding="utf-8")
@@ -151,7 +150,7 @@ def make_case(number, name, case, all_texts, folder):
     }
     (out / "tokens.json").write_text(json.dumps(tokens))
 
-    generator = torch.Generator().manual_seed(200 + number)
+    generator = torch.Generator().manual_seed(200 + number + 1000 * seed)
     config = BertConfig(vocab_size=tokenizer.vocab_size, hidden_size=case["width"], num_hidden_layers=case["layers"],
                         num_attention_heads=case["heads"], intermediate_size=case["inner"], hidden_act=case["act"],
                         max_position_embeddings=case["positions"], attn_implementation="eager")
@@ -211,16 +210,16 @@ def make_case(number, name, case, all_texts, folder):
     print(name, "vocabulary", tokenizer.vocab_size, "unknown", f"{unknown:.2f}", "losses", losses)
 
 
-def main(folder):
-    all_texts = texts()
+def main(folder, seed):
+    all_texts = texts(seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "texts.json").write_text(json.dumps(all_texts))
     print(len(all_texts), "texts")
     for number, (name, case) in enumerate(CASES.items()):
-        make_case(number, name, case, all_texts, folder)
+        make_case(number, name, case, all_texts, folder, seed)
 
 
 if __name__ == "__main__":
     logging.set_verbosity_error()
     torch.set_num_threads(1)
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -1,13 +1,15 @@
 """Makes tests/golden/bolt/*: small random Chronos-Bolt checkpoints with what the reference package computes from them.
 
-By hand, in a scratch environment:
-    pip install "chronos-forecasting==2.3.*" "transformers==4.57.*" torch
-    python tests/golden/make_bolt.py tests/golden/bolt
+By hand, with the packages of scripts/reference.sh (`make golden`); another SEED than 0 draws others (`make parity`):
+    python tests/golden/make_bolt.py tests/golden/bolt [SEED]
 
 Each case is a folder: config.json and model.safetensors as the package saves them (float32), and case.safetensors with
 inputs, forecasts in units of demand, the published training loss (no dropout) and a digest of every gradient: for each
 tensor its dot products with two fixed vectors, which our test makes again. Gradients themselves would be as large as
 the weights.
+
+The other way round: a folder that we saved, with its case.safetensors beside, is loaded and compared by
+    python tests/golden/make_bolt.py --check FOLDER
 """
 
 import pathlib
@@ -16,7 +18,7 @@ import sys
 import numpy as np
 import torch
 from chronos.chronos_bolt import ChronosBoltModelForForecasting, ChronosBoltPipeline
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import T5Config
 
 CASES = {
@@ -107,9 +109,9 @@ def five_steps(model, context, target):
     return torch.cat(losses)
 
 
-def main(folder):
+def main(folder, seed):
     for number, (name, case) in enumerate(CASES.items()):
-        generator = torch.Generator().manual_seed(100 + number)
+        generator = torch.Generator().manual_seed(100 + number + 1000 * seed)
         model = ChronosBoltModelForForecasting(config_of(case))
         draw_weights(model, generator)
         model.eval()
@@ -142,6 +144,20 @@ def main(folder):
         save_file({k: v.contiguous() for k, v in tensors.items()}, out / "case.safetensors")
 
 
+def check(folder):
+    pipeline = ChronosBoltPipeline.from_pretrained(folder)
+    case = load_file(folder / "case.safetensors")
+    with torch.no_grad():
+        got = pipeline.model(context=case["context"]).quantile_preds
+    error = ((got - case["forecast"]).abs().amax((1, 2)) / case["forecast"].abs().amax((1, 2)).clamp_min(1)).max()
+    print(type(pipeline).__name__, "loads", folder.name, "- largest relative difference of forecasts:", float(error))
+    if not error < 1e-5:
+        sys.exit(1)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(pathlib.Path(sys.argv[1]))
+    if sys.argv[1] == "--check":
+        check(pathlib.Path(sys.argv[2]))
+        sys.exit()
+    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

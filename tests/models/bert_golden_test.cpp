@@ -1,30 +1,30 @@
 // Against the reference Python package: files of tests/golden/make_bert.py.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/safetensors.h"
 #include "models/text/bert.h"
+#include "tests/models/golden.h"
 #include "tests/support/paths.h"
 
 namespace shelfcast::models {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::digest;
+using testing::digest_error;
+using testing::error_of;
+using testing::expect_below;
+using testing::gradient_of;
+using testing::stored;
 
 std::vector<std::int32_t> integers(const SafetensorsFile& file, const std::string& name) {
   const StoredTensor& tensor = file.at(name);
   const auto* data = reinterpret_cast<const std::int32_t*>(tensor.bytes.data());
   return {data, data + tensor.elements()};
-}
-
-at::Tensor stored(const SafetensorsFile& file, const std::string& name) {
-  const StoredTensor& tensor = file.at(name);
-  std::vector<float> values = tensor.to_float();
-  return at::from_blob(values.data(), tensor.shape, at::kFloat).clone();
 }
 
 // The reference's rows, text by text, cut into texts again.
@@ -55,17 +55,9 @@ at::Tensor in_text_order(const at::Tensor& hidden, const PackedTexts& packed,
   return at::cat(rows);
 }
 
-// The largest error over the largest reference value.
-float error_of(const at::Tensor& got, const at::Tensor& expected) {
-  EXPECT_EQ(got.sizes(), expected.sizes());
-  return ((got - expected).abs().max() / expected.abs().max()).item<float>();
-}
-
 class BertGolden : public ::testing::TestWithParam<const char*> {
  protected:
-  fs::path folder() const {
-    return shelfcast::testing::source_dir() / "tests" / "golden" / "bert" / GetParam();
-  }
+  fs::path folder() const { return shelfcast::testing::golden_dir() / "bert" / GetParam(); }
   SafetensorsFile golden() const { return SafetensorsFile(folder() / "case.safetensors"); }
 };
 
@@ -76,14 +68,16 @@ TEST_P(BertGolden, hidden_states_and_poolings_equal_the_padded_reference) {
   const PackedTexts packed = pack_texts(texts, bert.config());
   const auto compare = [&] {
     const at::Tensor hidden = bert.forward(packed);
-    EXPECT_LT(error_of(in_text_order(hidden, packed, texts), stored(file, "hidden")), 1e-5F);
-    EXPECT_LT(error_of(bert.pool(hidden, packed, Pooling::mean), stored(file, "mean")), 1e-5F);
-    EXPECT_LT(error_of(bert.pool(hidden, packed, Pooling::cls), stored(file, "cls")), 1e-5F);
-    EXPECT_LT(
+    expect_below("bert hidden", error_of(in_text_order(hidden, packed, texts), stored(file, "hidden")), 1e-5);
+    expect_below("bert mean", error_of(bert.pool(hidden, packed, Pooling::mean), stored(file, "mean")), 1e-5);
+    expect_below("bert cls", error_of(bert.pool(hidden, packed, Pooling::cls), stored(file, "cls")), 1e-5);
+    expect_below(
+        "bert normalized_mean",
         error_of(l2_normalized(bert.pool(hidden, packed, Pooling::mean)), stored(file, "normalized_mean")),
-        1e-5F);
+        1e-5);
     if (file.contains("pooler")) {
-      EXPECT_LT(error_of(bert.pool(hidden, packed, Pooling::pooler), stored(file, "pooler")), 1e-5F);
+      expect_below("bert pooler",
+                   error_of(bert.pool(hidden, packed, Pooling::pooler), stored(file, "pooler")), 1e-5);
     } else {
       EXPECT_THROW(bert.pool(hidden, packed, Pooling::pooler), Error);
     }
@@ -91,16 +85,6 @@ TEST_P(BertGolden, hidden_states_and_poolings_equal_the_padded_reference) {
   compare();  // as in training
   const at::NoGradGuard no_grad;
   compare();  // by the faster attention
-}
-
-// What make_bert.py keeps of a gradient.
-std::array<double, 3> digest(const at::Tensor& gradient) {
-  const at::Tensor flat = gradient.to(at::kDouble).flatten();
-  const at::Tensor index = at::arange(flat.numel(), at::kDouble);
-  const auto along = [&](double phase) {
-    return flat.dot(at::cos(index * 0.37 + phase) + 0.1).item<double>();
-  };
-  return {along(0.0), along(1.0), flat.norm().item<double>()};
 }
 
 at::Tensor loss_of(const Bert& bert, const SafetensorsFile& file) {
@@ -119,21 +103,12 @@ at::Tensor loss_of(const Bert& bert, const SafetensorsFile& file) {
   return loss.sum / static_cast<double>(loss.tokens);
 }
 
-void compare_gradient(const Parameter& parameter, const std::array<double, 3>& got,
-                      const at::Tensor& expected, double floor) {
-  const double size = std::max(expected[2].item<double>(), floor);
-  // A dot product's error is up to the vector's length times the gradient's.
-  const double reach = std::sqrt(static_cast<double>(parameter.tensor.numel())) * size;
-  EXPECT_NEAR(got[0] / reach, expected[0].item<double>() / reach, 1e-4) << parameter.name;
-  EXPECT_NEAR(got[1] / reach, expected[1].item<double>() / reach, 1e-4) << parameter.name;
-  EXPECT_NEAR(got[2] / size, expected[2].item<double>() / size, 1e-4) << parameter.name;
-}
-
 TEST_P(BertGolden, loss_and_every_gradient_equal_the_reference) {
   const SafetensorsFile file = golden();
   const Bert bert = Bert::open(folder(), "");
   const at::Tensor loss = loss_of(bert, file);
-  EXPECT_NEAR(loss.item<double>() / stored(file, "losses")[0].item<double>(), 1.0, 1e-5);
+  expect_below("bert loss", std::abs(loss.item<double>() / stored(file, "losses")[0].item<double>() - 1.0),
+               1e-5);
   loss.backward();
   // A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
   double largest = 0.0;
@@ -147,50 +122,24 @@ TEST_P(BertGolden, loss_and_every_gradient_equal_the_reference) {
   for (const Parameter& parameter : bert.parameters()) {
     const std::string published =
         file.contains("gradient." + parameter.name) ? "gradient." : "gradient.bert.";
-    const at::Tensor& gradient = parameter.tensor.grad();
-    compare_gradient(parameter, digest(gradient.defined() ? gradient : at::zeros_like(parameter.tensor)),
-                     stored(file, published + parameter.name), 1e-4 * largest);
+    expect_below("bert gradient",
+                 digest_error(digest(gradient_of(parameter)), stored(file, published + parameter.name),
+                              parameter.tensor.numel(), 1e-4 * largest),
+                 1e-4, parameter.name);
     ++compared;
   }
   EXPECT_EQ(compared, in_file);
 }
 
-// Loshchilov and Hutter, 2019, as the reference's optimizer has it.
-struct AdamW {
-  explicit AdamW(const std::vector<Parameter>& parameters) : all(parameters) {
-    for (const Parameter& one : all) {
-      first.push_back(at::zeros_like(one.tensor));
-      second.push_back(at::zeros_like(one.tensor));
-    }
-  }
-  void step() {
-    const at::NoGradGuard no_grad;
-    ++steps;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      at::Tensor weight = all[i].tensor;
-      if (!weight.grad().defined()) continue;
-      weight.mul_(1 - 1e-3 * 0.01);
-      first[i].mul_(0.9).add_(weight.grad(), 0.1);
-      second[i].mul_(0.999).addcmul_(weight.grad(), weight.grad(), 0.001);
-      const double correction = std::sqrt(1 - std::pow(0.999, steps));
-      weight.addcdiv_(first[i], second[i].sqrt().div_(correction).add_(1e-8),
-                      -1e-3 / (1 - std::pow(0.9, steps)));
-      weight.grad().zero_();
-    }
-  }
-  std::vector<Parameter> all;
-  std::vector<at::Tensor> first, second;
-  int steps = 0;
-};
-
 TEST_P(BertGolden, five_steps_of_adamw_have_the_losses_of_the_reference) {
   const SafetensorsFile file = golden();
   const Bert bert = Bert::open(folder());
   const at::Tensor expected = stored(file, "losses");
-  AdamW optimizer(bert.parameters());
+  testing::PlainAdamW optimizer(bert.parameters());
   for (std::int64_t step = 0; step < expected.size(0); ++step) {
     const at::Tensor loss = loss_of(bert, file);
-    EXPECT_NEAR(loss.item<double>() / expected[step].item<double>(), 1.0, 1e-4) << "step " << step;
+    expect_below("bert loss in five steps",
+                 std::abs(loss.item<double>() / expected[step].item<double>() - 1.0), 1e-4);
     loss.backward();
     optimizer.step();
   }

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 fs::path golden(const std::string& name) {
-  return shelfcast::testing::source_dir() / "tests" / "golden" / "bert" / name;
+  return shelfcast::testing::golden_dir() / "bert" / name;
 }
 
 std::vector<std::string> some_texts() {
@@ -199,8 +199,8 @@ class DamagedModel : public ::testing::Test {
 };
 
 TEST_F(DamagedModel, other_architectures_activations_and_positions_are_named) {
-  set("hidden_act", "mish");
-  EXPECT_THAT(error(), HasSubstr("hidden_act \"mish\""));
+  set("hidden_act", "snake");
+  EXPECT_THAT(error(), HasSubstr("hidden_act \"snake\""));
   set("hidden_act", "gelu");
   set("position_embedding_type", "relative_key");
   EXPECT_THAT(error(), HasSubstr("position_embedding_type \"relative_key\""));
@@ -220,22 +220,22 @@ TEST_F(DamagedModel, truncated_missing_and_pickled_weights_are_named) {
   fs::resize_file(file, fs::file_size(file) - 100);
   EXPECT_THAT(error(), HasSubstr("model.safetensors"));
   fs::rename(file, folder_ / "pytorch_model.bin");
-  EXPECT_THAT(error(), HasSubstr("Python pickle"));
+  EXPECT_THAT(error(), HasSubstr("pytorch_model.bin must be saved as safetensors"));
 }
 
-TEST_F(DamagedModel, weights_that_are_not_numbers_are_named_by_tensor_and_element) {
+TEST_F(DamagedModel, weights_that_are_not_numbers_are_named_by_tensor) {
   rewrite([](const std::string& name, std::vector<float>& values) {
     if (name == "bert.encoder.layer.1.output.dense.bias") values[3] = std::numeric_limits<float>::quiet_NaN();
   });
   EXPECT_THAT(error(), HasSubstr("\"bert.encoder.layer.1.output.dense.bias\""));
-  EXPECT_THAT(error(), HasSubstr("nan at element 3"));
+  EXPECT_THAT(error(), HasSubstr("not finite"));
 }
 
 TEST_F(DamagedModel, surplus_missing_and_misshapen_tensors_are_named) {
   rewrite([](std::string& name, std::vector<float>&) {
     if (name == "bert.embeddings.LayerNorm.bias") name = "bert.embeddings.LayerNorm.bent";
   });
-  EXPECT_THAT(error(), HasSubstr("lacks the tensor \"embeddings.LayerNorm.bias\""));
+  EXPECT_THAT(error(), HasSubstr("has no tensor \"embeddings.LayerNorm.bias\""));
   rewrite([](std::string& name, std::vector<float>&) {
     if (name == "bert.embeddings.LayerNorm.bent") name = "embeddings.LayerNorm.beta";
   });

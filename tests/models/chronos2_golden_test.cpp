@@ -20,17 +20,12 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::digest;
 using testing::digest_error;
+using testing::expect_below;
+using testing::gradient_of;
 using testing::row_error;
 using testing::stored;
 
-// Zero where none arrived.
-at::Tensor gradient_of(const Parameter& p) {
-  return p.tensor.grad().defined() ? p.tensor.grad() : at::zeros_like(p.tensor);
-}
-
-fs::path folder_of(const std::string& name) {
-  return shelfcast::testing::source_dir() / "tests" / "golden" / "chronos2" / name;
-}
+fs::path folder_of(const std::string& name) { return shelfcast::testing::golden_dir() / "chronos2" / name; }
 
 class Chronos2Golden : public ::testing::TestWithParam<const char*> {
  protected:
@@ -59,59 +54,45 @@ TEST_P(Chronos2Golden, forecasts_equal_the_reference_with_groups_gaps_and_odd_co
   const at::NoGradGuard no_grad;
   const Chronos2Inputs batch = inputs();
   const at::Tensor grouped = model_.tower.forward(batch, nullptr).demand_quantiles_bqh();
-  EXPECT_LT(row_error(grouped, stored(golden_, "forecast")), bound("forecast", 1e-5));
+  expect_below("chronos2 forecast", row_error(grouped, stored(golden_, "forecast")), bound("forecast", 1e-5));
   const at::Tensor alone =
       model_.tower.forward({batch.context_bt, {}, {}, 1}, nullptr).demand_quantiles_bqh();
-  EXPECT_LT(row_error(alone, stored(golden_, "alone_forecast")), bound("alone_forecast", 1e-5));
+  expect_below("chronos2 alone_forecast", row_error(alone, stored(golden_, "alone_forecast")),
+               bound("alone_forecast", 1e-5));
 }
 
 TEST_P(Chronos2Golden, loss_and_every_gradient_equal_the_reference) {
   const at::Tensor value = loss();
-  EXPECT_NEAR(value.item<double>() / stored(golden_, "loss").item<double>(), 1.0, bound("loss", 1e-5));
+  expect_below("chronos2 loss", std::abs(value.item<double>() / stored(golden_, "loss").item<double>() - 1.0),
+               bound("loss", 1e-5));
   value.backward();
   std::size_t in_file = 0;
   for (const auto& [name, tensor] : golden_.tensors()) in_file += name.starts_with("gradient.") ? 1 : 0;
   EXPECT_EQ(model_.parameters.size(), in_file);
   for (const Parameter& p : model_.parameters) {
     const std::string name = "gradient." + p.name;
-    EXPECT_LT(digest_error(digest(gradient_of(p)), stored(golden_, name), p.tensor.numel()),
-              bound(name, 1e-4))
-        << name;
+    expect_below("chronos2 gradient",
+                 digest_error(digest(gradient_of(p)), stored(golden_, name), p.tensor.numel()),
+                 bound(name, 1e-4), p.name);
   }
-}
-
-// One step of AdamW as in its paper (Loshchilov and Hutter, 2019).
-void adamw(const Parameter& p, at::Tensor& m, at::Tensor& v, int step) {
-  const at::NoGradGuard no_grad;
-  if (!p.tensor.grad().defined()) return;
-  const at::Tensor g = p.tensor.grad();
-  p.tensor.mutable_grad() = at::Tensor();
-  m = 0.9 * m + 0.1 * g;
-  v = 0.999 * v + 0.001 * g * g;
-  const at::Tensor divisor = (v / (1.0 - std::pow(0.999, step))).sqrt() + 1e-6;
-  const at::Tensor update = m / (1.0 - std::pow(0.9, step)) / divisor;
-  at::Tensor weight = p.tensor;
-  weight.mul_(1.0 - 1e-3 * 0.01).sub_(1e-3 * update);
 }
 
 TEST_P(Chronos2Golden, five_steps_of_training_equal_the_reference) {
-  std::vector<at::Tensor> m, v;
-  for (const Parameter& p : model_.parameters) {
-    m.push_back(at::zeros_like(p.tensor));
-    v.push_back(at::zeros_like(p.tensor));
-  }
+  testing::PlainAdamW optimizer(model_.parameters, 1e-6);
   const at::Tensor expected = stored(golden_, "step_losses");
-  for (int step = 1; step <= 5; ++step) {
+  for (std::int64_t step = 0; step < 5; ++step) {
     const at::Tensor value = loss();
-    EXPECT_NEAR(value.item<double>() / expected[step - 1].item<double>(), 1.0, bound("step_losses", 1e-5))
-        << step;
+    expect_below("chronos2 loss in five steps",
+                 std::abs(value.item<double>() / expected[step].item<double>() - 1.0),
+                 bound("step_losses", 1e-5));
     value.backward();
-    for (std::size_t i = 0; i < m.size(); ++i) adamw(model_.parameters[i], m[i], v[i], step);
+    optimizer.step();
   }
   for (const Parameter& p : model_.parameters) {
     const std::string name = "trained." + p.name;
-    EXPECT_LT(digest_error(digest(p.tensor), stored(golden_, name), p.tensor.numel()), bound(name, 1e-5))
-        << name;
+    expect_below("chronos2 trained weight",
+                 digest_error(digest(p.tensor), stored(golden_, name), p.tensor.numel()), bound(name, 1e-5),
+                 p.name);
   }
 }
 
@@ -180,14 +161,15 @@ TEST_P(Chronos2Golden, forecasts_of_tasks_equal_the_reference_at_untrained_level
           at::cat(forecast(model_.tower, tasks_from(set), set.at("horizon"), levels, options), 0);
       const std::string result = name + ".forecast";
       ASSERT_EQ(got.sizes(), stored(golden_, result).sizes());
-      EXPECT_LT(row_error(got, stored(golden_, result)), bound(result, 1e-5)) << result << ' ' << batch_rows;
+      expect_below("chronos2 " + result, row_error(got, stored(golden_, result)), bound(result, 1e-5),
+                   result);
     }
   }
 }
 
-// With $SHELFCAST_CHRONOS2_OUT the folder stays for make_chronos2.py --check.
+// With $SHELFCAST_SAVED the folder stays for make_chronos2.py --check.
 TEST_P(Chronos2Golden, a_saved_folder_holds_the_same_tensors_and_config) {
-  const char* named = std::getenv("SHELFCAST_CHRONOS2_OUT");
+  const char* named = std::getenv("SHELFCAST_SAVED");
   const fs::path out =
       fs::path(named == nullptr ? ::testing::TempDir() : named) / (std::string("chronos2_") + GetParam());
   save_chronos2(out, model_.tower.config(), model_.parameters);

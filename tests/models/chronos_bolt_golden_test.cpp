@@ -1,7 +1,6 @@
 // Against the reference Python package: files of tests/golden/make_bolt.py.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -10,7 +9,7 @@
 #include "base/safetensors.h"
 #include "models/demand_model.h"
 #include "models/series/series_model.h"
-#include "tests/models/small_models.h"
+#include "tests/models/golden.h"
 #include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
@@ -19,14 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-at::Tensor stored(const SafetensorsFile& file, const std::string& name) {
-  const StoredTensor& tensor = file.at(name);
-  if (tensor.dtype == DType::i32) {
-    return at::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.shape, at::kInt).clone();
-  }
-  std::vector<float> values = tensor.to_float();
-  return at::from_blob(values.data(), tensor.shape, at::kFloat).clone();
-}
+using testing::digest;
+using testing::digest_error;
+using testing::expect_below;
+using testing::gradient_of;
+using testing::stored;
 
 // The published checkpoint as a demand model that adds nothing to it.
 DemandModel model_of(const fs::path& folder, std::int64_t context) {
@@ -53,9 +49,7 @@ ModelInputs inputs_of(const at::Tensor& context) {
 
 class ChronosBoltGolden : public ::testing::TestWithParam<const char*> {
  protected:
-  fs::path folder() const {
-    return shelfcast::testing::source_dir() / "tests" / "golden" / "bolt" / GetParam();
-  }
+  fs::path folder() const { return shelfcast::testing::golden_dir() / "bolt" / GetParam(); }
   SafetensorsFile golden() const { return SafetensorsFile(folder() / "case.safetensors"); }
 };
 
@@ -65,7 +59,7 @@ void expect_forecast(const DemandModel& model, const at::Tensor& context, const 
   const Forecast forecast = model.forward(inputs_of(context), nullptr);
   const at::Tensor difference = (demand(forecast) - expected).abs().flatten(1).amax(1);
   const at::Tensor scale = at::maximum(expected.abs().flatten(1).amax(1), forecast.scale_b);
-  EXPECT_LT((difference / scale).max().item<float>(), 1e-5F) << difference << scale;
+  expect_below("bolt forecast", (difference / scale).max().item<double>(), 1e-5);
 }
 
 TEST_P(ChronosBoltGolden,
@@ -75,16 +69,6 @@ TEST_P(ChronosBoltGolden,
   const DemandModel model = model_of(folder(), context.size(1));
   expect_forecast(model, context, stored(file, "forecast"));
   expect_forecast(model, stored(file, "overlong_context"), stored(file, "overlong_forecast"));
-}
-
-// What make_bolt.py keeps of a gradient.
-std::array<double, 3> digest(const at::Tensor& gradient) {
-  const at::Tensor flat = gradient.to(at::kDouble).flatten();
-  const at::Tensor index = at::arange(flat.numel(), at::kDouble);
-  const auto along = [&](double phase) {
-    return flat.dot(at::cos(index * 0.37 + phase) + 0.1).item<double>();
-  };
-  return {along(0.0), along(1.0), flat.norm().item<double>()};
 }
 
 TEST_P(ChronosBoltGolden, loss_and_every_gradient_equal_the_reference) {
@@ -97,21 +81,17 @@ TEST_P(ChronosBoltGolden, loss_and_every_gradient_equal_the_reference) {
                                   {target, at::ones({rows.size(0)}), {}}, model.config());
   const at::Tensor loss =
       sums.loss / static_cast<double>(rows.size(0));  // the published loss: mean over windows
-  EXPECT_NEAR(loss.item<double>() / stored(file, "loss").item<double>(), 1.0, 1e-5);
+  expect_below("bolt loss", std::abs(loss.item<double>() / stored(file, "loss").item<double>() - 1.0), 1e-5);
   EXPECT_EQ(sums.valid_targets, (~target.isnan()).sum().item<double>());
   loss.backward();
   std::size_t compared = 0;
   for (const Parameter& parameter : model.parameters()) {
     if (!parameter.name.starts_with("tower.")) continue;
-    const at::Tensor expected = stored(file, "gradient." + parameter.name.substr(6));
-    const at::Tensor& gradient = parameter.tensor.grad();
-    const auto got = digest(gradient.defined() ? gradient : at::zeros_like(parameter.tensor));
-    const double size = expected[2].item<double>() + 1e-7;
-    // A dot product's error is up to the vector's length times the gradient's.
-    const double reach = std::sqrt(static_cast<double>(parameter.tensor.numel()));
-    EXPECT_NEAR(got[0] / (size * reach), expected[0].item<double>() / (size * reach), 1e-4) << parameter.name;
-    EXPECT_NEAR(got[1] / (size * reach), expected[1].item<double>() / (size * reach), 1e-4) << parameter.name;
-    EXPECT_NEAR(got[2] / size, expected[2].item<double>() / size, 1e-4) << parameter.name;
+    const std::string name = parameter.name.substr(6);
+    expect_below("bolt gradient",
+                 digest_error(digest(gradient_of(parameter)), stored(file, "gradient." + name),
+                              parameter.tensor.numel()),
+                 1e-4, name);
     ++compared;
   }
   std::size_t in_file = 0;
@@ -124,7 +104,7 @@ void expect_close(const at::Tensor& got, const at::Tensor& expected) {
   ASSERT_EQ(got.sizes(), expected.sizes());
   const at::Tensor difference = (got - expected).abs().flatten(1).amax(1);
   const at::Tensor size = expected.abs().flatten(1).amax(1).clamp_min(1.0);
-  EXPECT_LT((difference / size).max().item<float>(), 1e-5F) << difference << size;
+  expect_below("bolt unrolled", (difference / size).max().item<double>(), 1e-5);
 }
 
 TEST_P(ChronosBoltGolden, a_horizon_beyond_its_own_is_unrolled_like_the_reference) {
@@ -155,37 +135,6 @@ TEST(InterpolateLevels, takes_trained_levels_as_they_are_and_never_crosses_betwe
                         at::tensor({1.0F, 3.0F})));
 }
 
-// One step of AdamW as published, on every parameter.
-class PlainAdamW {
- public:
-  void step(const std::vector<Parameter>& parameters) {
-    const at::NoGradGuard no_grad;
-    ++steps_;
-    moments_.resize(parameters.size());
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      at::Tensor w = parameters[i].tensor;
-      // What the demand model adds stays as it is.
-      if (!w.grad().defined() || !parameters[i].name.starts_with("tower.")) continue;
-      auto& [m, v] = moments_[i];
-      if (!m.defined()) {
-        m = at::zeros_like(w);
-        v = at::zeros_like(w);
-      }
-      w.mul_(1.0 - kRate * kDecay);
-      m.lerp_(w.grad(), 1.0 - kBeta1);
-      v.mul_(kBeta2).addcmul_(w.grad(), w.grad(), 1.0 - kBeta2);
-      const at::Tensor size = v.sqrt() / std::sqrt(1.0 - std::pow(kBeta2, steps_)) + 1e-8;
-      w.addcdiv_(m, size, -kRate / (1.0 - std::pow(kBeta1, steps_)));
-      w.mutable_grad() = at::Tensor();
-    }
-  }
-
- private:
-  static constexpr double kRate = 1e-3, kDecay = 0.01, kBeta1 = 0.9, kBeta2 = 0.999;
-  int steps_ = 0;
-  std::vector<std::pair<at::Tensor, at::Tensor>> moments_;
-};
-
 TEST_P(ChronosBoltGolden, five_steps_of_adamw_have_the_losses_of_the_reference) {
   const SafetensorsFile file = golden();
   const at::Tensor rows = stored(file, "loss_rows").to(at::kLong);
@@ -193,24 +142,37 @@ TEST_P(ChronosBoltGolden, five_steps_of_adamw_have_the_losses_of_the_reference) 
   const at::Tensor target = stored(file, "target").index_select(0, rows);
   const at::Tensor expected = stored(file, "losses");
   const DemandModel model = model_of(folder(), context.size(1));
-  PlainAdamW optimizer;
+  std::vector<Parameter> tower;  // what the demand model adds stays as it is
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name.starts_with("tower.")) tower.push_back(parameter);
+  testing::PlainAdamW optimizer(tower);
   for (std::int64_t step = 0; step < 5; ++step) {
     const LossSums sums = loss_sums(model.forward(inputs_of(context), nullptr),
                                     {target, at::ones({rows.size(0)}), {}}, model.config());
     const at::Tensor loss = sums.loss / static_cast<double>(rows.size(0));
-    EXPECT_NEAR(loss.item<double>() / expected[step].item<double>(), 1.0, 2e-5) << step;
+    expect_below("bolt loss in five steps",
+                 std::abs(loss.item<double>() / expected[step].item<double>() - 1.0), 2e-5);
     loss.backward();
-    optimizer.step(model.parameters());
+    optimizer.step();
   }
 }
 
+// With $SHELFCAST_SAVED the folder stays for make_bolt.py --check.
 TEST_P(ChronosBoltGolden, saved_and_loaded_again_it_forecasts_the_same_bits) {
   const at::Tensor context = stored(golden(), "context");
   const DemandModel model = model_of(folder(), context.size(1));
-  const shelfcast::testing::TemporaryFolder saved;
-  model.save(saved.path());
-  const auto before = open_series_model(folder()), after = open_series_model(saved.path() / "tower");
+  const shelfcast::testing::TemporaryFolder temporary;
+  model.save(temporary.path());
+  const fs::path tower = temporary.path() / "tower";
+  const auto before = open_series_model(folder()), after = open_series_model(tower);
   EXPECT_TRUE(at::equal(before->forecast(context, 2, {0.5}), after->forecast(context, 2, {0.5})));
+  if (const char* named = std::getenv("SHELFCAST_SAVED"); named != nullptr) {
+    const fs::path kept = fs::path(named) / (std::string("bolt_") + GetParam());
+    fs::create_directories(kept);
+    fs::copy(tower, kept, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+    fs::copy_file(folder() / "case.safetensors", kept / "case.safetensors",
+                  fs::copy_options::overwrite_existing);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, ChronosBoltGolden,

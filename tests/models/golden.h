@@ -1,11 +1,15 @@
-// Reading golden files: tensors, digests and how far apart results are.
+// Reading golden files: tensors, digests, how far apart results are, and the reference's optimizer.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <cmath>
 #include <string>
+#include <vector>
 
 #include "base/safetensors.h"
+#include "models/blocks.h"
 
 namespace shelfcast::models::testing {
 
@@ -32,10 +36,63 @@ inline double row_error(const at::Tensor& got, const at::Tensor& expected) {
 }
 
 // The largest difference of digests; a dot product's error is up to the vector's length times the tensor's.
-inline double digest_error(const at::Tensor& got, const at::Tensor& expected, std::int64_t elements) {
-  const double size = expected[2].item<double>() + 1e-7, reach = std::sqrt(static_cast<double>(elements));
+// Tensors whose norm is below `floor` are zero but for rounding.
+inline double digest_error(const at::Tensor& got, const at::Tensor& expected, std::int64_t elements,
+                           double floor = 1e-7) {
+  const double size = std::max(expected[2].item<double>(), floor),
+               reach = std::sqrt(static_cast<double>(elements));
   const at::Tensor unit = at::tensor({size * reach, size * reach, size}, at::kDouble);
   return ((got - expected.to(at::kDouble)) / unit).abs().max().item<double>();
 }
+
+// Fails where `error` reaches `bound`; the largest error of each quantity is printed at the program's end
+// when the golden files are not those of the sources.
+void expect_below(const std::string& quantity, double error, double bound, const std::string& where = "");
+
+// The largest error over the largest reference value.
+inline double error_of(const at::Tensor& got, const at::Tensor& expected) {
+  EXPECT_EQ(got.sizes(), expected.sizes());
+  return ((got - expected).abs().max() / expected.abs().max()).item<double>();
+}
+
+inline at::Tensor gradient_of(const Parameter& parameter) {
+  const at::Tensor& gradient = parameter.tensor.grad();
+  return gradient.defined() ? gradient : at::zeros_like(parameter.tensor);
+}
+
+// AdamW as published (Loshchilov and Hutter, 2019), with the rate 1e-3 and the decay 0.01 of all golden
+// cases.
+class PlainAdamW {
+ public:
+  explicit PlainAdamW(std::vector<Parameter> parameters, double epsilon = 1e-8)
+      : parameters_(std::move(parameters)), moments_(parameters_.size()), epsilon_(epsilon) {}
+
+  // Leaves parameters that no gradient reached as they are; clears the gradients.
+  void step() {
+    const at::NoGradGuard no_grad;
+    ++steps_;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      at::Tensor w = parameters_[i].tensor;
+      if (!w.grad().defined()) continue;
+      auto& [m, v] = moments_[i];
+      if (!m.defined()) {
+        m = at::zeros_like(w);
+        v = at::zeros_like(w);
+      }
+      w.mul_(1.0 - 1e-3 * 0.01);
+      m.mul_(0.9).add_(w.grad(), 0.1);
+      v.mul_(0.999).addcmul_(w.grad(), w.grad(), 0.001);
+      const at::Tensor size = v.sqrt().div_(std::sqrt(1.0 - std::pow(0.999, steps_))).add_(epsilon_);
+      w.addcdiv_(m, size, -1e-3 / (1.0 - std::pow(0.9, steps_)));
+      w.mutable_grad() = at::Tensor();
+    }
+  }
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::vector<std::pair<at::Tensor, at::Tensor>> moments_;
+  double epsilon_;
+  int steps_ = 0;
+};
 
 }  // namespace shelfcast::models::testing

@@ -1,0 +1,36 @@
+// Products with weights, in the precision that a training step asks for.
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+
+namespace shelfcast::models {
+
+// bf16: both factors of a product are rounded to bfloat16 and so is its result; sums inside it, and
+// everything else, are float32 (Micikevicius et al., 2018; without loss scaling, since bf16 has the range of
+// float32).
+enum class Precision { fp32, bf16 };
+// Throws Error(input) naming the known ones.
+Precision precision_from(const std::string& name);
+// Whether the CPU multiplies bf16 itself (AVX512-BF16 or AMX): without, it is right but slow.
+bool cpu_has_bf16();
+
+// The precision of this thread's products while it lives; outside of any, fp32. A product's gradients are
+// taken in the precision that it had itself.
+class PrecisionScope {
+ public:
+  explicit PrecisionScope(Precision precision);
+  ~PrecisionScope();
+  PrecisionScope(const PrecisionScope&) = delete;
+  PrecisionScope& operator=(const PrecisionScope&) = delete;
+
+ private:
+  Precision before_;
+};
+
+// x [rows, in], weight [out, in] and bias [out] or undefined, float32 -> x weight^T + bias [rows, out],
+// float32. Differentiable.
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
+}  // namespace shelfcast::models
