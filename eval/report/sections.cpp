@@ -139,7 +139,9 @@ std::string main_table_section(const BacktestResult& result) {
                         {"sql_window_mean", "SQL"}};
   return "<section id=\"results\"><h2>Results</h2>\n<p class=\"lead\">All forecasters on the same windows. "
          "MAE, WAPE and MASE "
-         "judge the median, MSE, RMSE and bias the mean. Bold: the best of its column.</p>\n" +
+         "judge the median, MSE, RMSE and bias the mean. Bold: the best of its column. Plots show six "
+         "forecasters at most: the model, the first "
+         "baseline and those with the smallest MAE.</p>\n" +
          score_table(result, main) + "<details><summary>Table: more measures</summary>\n" +
          score_table(result, {{"smape", "sMAPE"}, {"rmsse", "RMSSE"}, {"sql", "SQL"}, {"crps", "CRPS"}}) +
          "</details>" +
