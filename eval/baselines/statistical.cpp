@@ -82,10 +82,14 @@ void HistoryForecaster::forecast(const data::Batch& batch, ForecastValues& value
   values.quantiles_bqh.clear();
   values.mean_bh.resize(rows * horizon);
   share(rows, threads_, [&](std::size_t row) {
+    const History history = histories_->before(batch.window_b[row]);
     std::vector<double> steps(horizon);
-    forecast_history(method_, histories_->before(batch.window_b[row]), options_, steps);
-    std::ranges::transform(steps, values.mean_bh.begin() + static_cast<std::ptrdiff_t>(row * horizon),
-                           [](double value) { return static_cast<float>(value); });
+    forecast_history(method_, history, options_, steps);
+    // As models' forecasts are; only a history with returns may go on below 0.
+    const bool returns = std::ranges::any_of(history.filled, [](double value) { return value < 0.0; });
+    std::ranges::transform(
+        steps, values.mean_bh.begin() + static_cast<std::ptrdiff_t>(row * horizon),
+        [&](double value) { return static_cast<float>(returns ? value : std::max(value, 0.0)); });
   });
   values.median_bh = values.mean_bh;
 }

@@ -37,8 +37,9 @@ class BatchHistories {
   std::vector<FilledHistory> histories_;
 };
 
-// One method as a forecaster of points: mean and median are the same. Depends on the histories of the batch's
-// windows alone, whatever the number of threads; rows share the threads.
+// One method as a forecaster of points: mean and median are the same, and not below 0 unless the history was.
+// Depends on the histories of the batch's windows alone, whatever the number of threads; rows share the
+// threads.
 class HistoryForecaster final : public Forecaster {
  public:
   HistoryForecaster(const NamedMethod& method, MethodOptions options,

@@ -176,9 +176,24 @@ TEST_F(Histories, are_those_of_each_window_whatever_the_batch_and_the_threads) {
       std::vector<float> demand;
       for (std::int64_t t = 0; t < windows[row].origin; ++t)
         demand.push_back(panel_.at(windows[row].series, t));
-      const std::vector<double> expected = forecast(names[m], demand, 9);
+      std::vector<double> expected = forecast(names[m], demand, 9);
+      for (double& step : expected) step = std::max(step, 0.0);
       EXPECT_EQ(part, std::vector<float>(expected.begin(), expected.end())) << names[m] << ", row " << row;
     }
+  }
+}
+
+TEST_F(Histories, are_not_drawn_on_below_0_unless_they_were_there) {
+  for (std::int64_t t = 0; t < panel_.steps; ++t) {
+    panel_.demand[static_cast<std::size_t>(t)] = 64.0F - static_cast<float>(t);  // series 0: 4 at step 60
+    panel_.demand[static_cast<std::size_t>(panel_.steps + t)] =
+        30.0F - static_cast<float>(t);  // series 1: -30 there
+  }
+  write_panel(panel_, folder_.path() / "falling.corpus");
+  const auto drawn = forecasts({{0, 60}, {1, 60}}, 1, "falling.corpus")[2];  // drift
+  for (std::size_t h = 0; h < 9; ++h) {
+    EXPECT_FLOAT_EQ(drawn[h], std::max(4.0F - static_cast<float>(h), 0.0F));
+    EXPECT_FLOAT_EQ(drawn[9 + h], -30.0F - static_cast<float>(h));
   }
 }
 
