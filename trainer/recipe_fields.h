@@ -133,6 +133,8 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("stride", c.stride);
   v("horizon", c.horizon);
   v("batch", c.batch);
+  v("baselines", c.baselines);
+  v("threads", c.threads);
   v("season", c.season);
   v("window", c.window);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
