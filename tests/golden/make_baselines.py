@@ -1,7 +1,6 @@
 """Makes tests/golden/baselines.safetensors: 100 drawn series with what statsforecast forecasts and fits for them.
 
-By hand, in a scratch environment:
-    pip install "statsforecast==2.0.2" "numpy<3" safetensors
+By hand, with the packages of scripts/reference.sh (`make golden`):
     python tests/golden/make_baselines.py tests/golden/baselines.safetensors
 
 Histories lie one after the other in `history` (float32; whole numbers or multiples of 1/8, so that float64 holds the
