@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -45,6 +46,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
     shape.series = series;
     whole.tables.emplace_back(table.layout(), shape);
   }
+  whole.profiles.resize(static_cast<std::size_t>(series));
   return whole;
 }
 
@@ -134,12 +136,21 @@ std::vector<Comparison> compare_all(const BacktestResult& result) {
   return comparisons;
 }
 
-void check_request(const BacktestConfig& config, const data::FeatureSpec& spec, std::int64_t windows,
-                   int ranks) {
+// Threads that forecast a batch's baselines. The result does not depend on them.
+std::int64_t threads_of(const BacktestConfig& config, const Communicator& communicator) {
+  if (config.threads > 0) return config.threads;
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency() / communicator.local_size());
+}
+
+void check_request(const BacktestConfig& config, const data::FeatureSpec& spec, std::size_t models,
+                   std::int64_t windows, int ranks) {
   if (config.horizon > spec.horizon)
     throw input_error(
         fmt::format("backtest.horizon {} is longer than what the model forecasts", config.horizon),
         fmt::format("its horizon is {} steps", spec.horizon), "lower backtest.horizon or train a longer one");
+  if (models == 0 && config.baselines.empty())
+    throw input_error("the backtest has nothing to judge",
+                      "there is no model and backtest.baselines is empty", "name baselines");
   if (ranks > windows)
     throw input_error(fmt::format("{} ranks have only {} windows to judge", ranks, windows),
                       "some would have no work",
@@ -170,15 +181,18 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   result.judgement.horizon = config.horizon;
   result.judgement.validate_end = validate_end;
   const std::vector<std::int64_t>& origins = result.judgement.origins;
-  check_request(config, spec, info.series * std::ssize(origins), communicator.size());
-  const std::vector<Grouping> groupings = make_groupings(config.by, corpus, result.absent_groups);
+  check_request(config, spec, models.size(), info.series * std::ssize(origins), communicator.size());
+  check_groups(config.by, info);
 
-  const auto baselines = make_baselines(config);
+  const auto baselines =
+      make_baselines(config, corpus_folder, spec.censored, threads_of(config, communicator));
   std::vector<Forecaster*> forecasters = std::move(models);
   for (const auto& baseline : baselines) forecasters.push_back(baseline.get());
   Judge judge(corpus_folder, spec, config, info.series, origins, forecasters);
   const BatchErrors errors = judge_all(judge, info.series, communicator);
 
+  const std::vector<Grouping> groupings =
+      make_groupings(config.by, corpus, errors.profiles, config.horizon, result.absent_groups);
   fill_judgement(errors, spec, judge.windows(), result.judgement);
   for (std::size_t i = 0; i < forecasters.size(); ++i)
     result.forecasters.push_back(summarise(forecasters[i]->name(), errors.tables[i], config.by, groupings));

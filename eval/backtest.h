@@ -12,7 +12,7 @@
 
 namespace shelfcast::eval {
 
-// Judges `models` (may be none) and, always, the baselines Seasonal Naive, moving average and Naive.
+// Judges `models` (may be none) and the baselines that config.baselines names.
 //
 // Evaluation batch k is positions [kE, (k+1)E) of the list of windows sorted by series; rank k % N forecasts
 // it whole, and its error sums are added up in batch order on every rank. So the result is the same to the

@@ -7,10 +7,10 @@
 
 namespace shelfcast::eval {
 
-// What Seasonal Naive repeats where the step one season back was not observed.
+// What baselines take for a step that was not observed.
 enum class SeasonalGaps {
-  last_season,  // the last observed value of the same season step: the stronger baseline
-  last_value,   // the last observed value before that step: what published tables were made with
+  last_season,  // the value one season before it, itself perhaps filled: the stronger baselines
+  last_value,   // the value before it: what published tables were made with
 };
 
 struct BacktestConfig {
@@ -19,7 +19,9 @@ struct BacktestConfig {
   std::int64_t horizon = 28;  // steps judged; at most the model's horizon
   std::int64_t batch =
       256;  // E: windows per evaluation batch; part of what results depend on, so never derived
-  std::int64_t season = 7;   // of Seasonal Naive and of the MASE scale
+  std::vector<std::string> baselines = {"seasonal_naive", "moving_average", "naive"};  // statistical methods
+  std::int64_t threads = 0;  // that share a rank's baselines; 0: this host's cores over its ranks
+  std::int64_t season = 7;   // of seasonal baselines and of the MASE scale
   std::int64_t window = 28;  // steps the moving average looks back on
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
   std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name

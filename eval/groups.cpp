@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "eval/profile.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -17,8 +18,19 @@ std::string static_of(const std::string& name, const data::CorpusInfo& info) {
   return name;
 }
 
+bool is_profile_group(const std::string& name) {
+  return std::ranges::find(profile_groups(), name) != profile_groups().end();
+}
+
+auto find_static(const std::string& fact, const data::CorpusInfo& info) {
+  return std::ranges::find_if(info.statics, [&](const data::StaticInfo& s) {
+    return s.name == fact && s.kind == data::Kind::categorical;
+  });
+}
+
 [[noreturn]] void throw_unknown(const std::string& name, const data::CorpusInfo& info) {
   std::vector<std::string> known = {"category", "store", "horizon"};
+  known.insert(known.end(), profile_groups().begin(), profile_groups().end());
   for (const data::StaticInfo& fact : info.statics)
     if (fact.kind == data::Kind::categorical) known.push_back(fact.name);
   const std::string nearest = nearest_name(name, known);
@@ -40,21 +52,32 @@ Grouping group_by_codes(std::string name, const std::vector<std::string>& vocabu
   return grouping;
 }
 
+void check_groups(const std::vector<std::string>& by, const data::CorpusInfo& info) {
+  for (const std::string& name : by) {
+    const std::string fact = static_of(name, info);
+    if (name == "horizon" || fact.empty() || is_profile_group(name)) continue;
+    if (find_static(fact, info) == info.statics.end()) throw_unknown(name, info);
+  }
+}
+
 std::vector<Grouping> make_groupings(const std::vector<std::string>& by, const data::Corpus& corpus,
+                                     std::span<const SeriesProfile> profiles, std::int64_t horizon,
                                      std::vector<std::string>& absent) {
   const data::CorpusInfo& info = corpus.info();
   std::vector<Grouping> groupings;
   for (const std::string& name : by) {
     if (name == "horizon") continue;
+    if (is_profile_group(name)) {
+      groupings.push_back(group_by_profile(name, profiles, horizon));
+      continue;
+    }
     const std::string fact = static_of(name, info);
     if (fact.empty()) {
       absent.push_back(name);
       continue;
     }
-    const auto found = std::ranges::find_if(info.statics, [&](const data::StaticInfo& s) {
-      return s.name == fact && s.kind == data::Kind::categorical;
-    });
-    if (found == info.statics.end()) throw_unknown(name, info);
+    const auto found = find_static(fact, info);
+    SHELFCAST_ASSERT(found != info.statics.end());
     const auto index = static_cast<std::size_t>(found - info.statics.begin());
     groupings.push_back(group_by_codes(name, found->vocabulary, corpus.static_codes(index)));
   }

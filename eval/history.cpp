@@ -5,10 +5,10 @@
 
 namespace shelfcast::eval {
 
-std::vector<double> seasonal_scales(std::span<const float> demand, std::int64_t season,
-                                    std::span<const std::int64_t> origins) {
-  std::vector<double> scales;
-  double sum = 0.0, pairs = 0.0;
+std::vector<SeasonalScale> seasonal_scales(std::span<const float> demand, std::int64_t season,
+                                           std::span<const std::int64_t> origins) {
+  std::vector<SeasonalScale> scales;
+  double sum = 0.0, squares = 0.0, pairs = 0.0;
   std::int64_t t = season;
   for (const std::int64_t origin : origins) {
     for (; t < std::min(origin, std::ssize(demand)); ++t) {
@@ -16,9 +16,11 @@ std::vector<double> seasonal_scales(std::span<const float> demand, std::int64_t 
                             static_cast<double>(demand[static_cast<std::size_t>(t - season)]);
       if (std::isnan(change)) continue;
       sum += std::abs(change);
+      squares += change * change;
       pairs += 1.0;
     }
-    scales.push_back(pairs > 0 ? sum / pairs : std::numeric_limits<double>::quiet_NaN());
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+    scales.push_back(pairs > 0 ? SeasonalScale{sum / pairs, squares / pairs} : SeasonalScale{kNone, kNone});
   }
   return scales;
 }
@@ -33,15 +35,16 @@ void HistoryReader::load(std::int64_t first, std::int64_t count) {
   corpus_.read(first, count, 0, corpus_.info().demand_end, censored_, block_);
   if (!censored_.empty()) mask_censored();
   scales_.clear();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::vector<double> scales = seasonal_scales(row(i), season_, origins_);
+  for (std::int64_t series = first; series < first + count; ++series) {
+    const std::vector<SeasonalScale> scales = seasonal_scales(demand(series), season_, origins_);
     scales_.insert(scales_.end(), scales.begin(), scales.end());
   }
 }
 
-std::span<const float> HistoryReader::row(std::int64_t index) const {
+std::span<const float> HistoryReader::demand(std::int64_t series) const {
   const auto steps = static_cast<std::size_t>(block_.steps);
-  return std::span(block_.demand).subspan(static_cast<std::size_t>(index) * steps, steps);
+  return std::span(block_.demand)
+      .subspan(static_cast<std::size_t>(series - block_.first_series) * steps, steps);
 }
 
 void HistoryReader::mask_censored() {
@@ -57,13 +60,13 @@ void HistoryReader::mask_censored() {
   }
 }
 
-double HistoryReader::scale(std::int64_t series, std::size_t origin) const {
+SeasonalScale HistoryReader::scale(std::int64_t series, std::size_t origin) const {
   return scales_[static_cast<std::size_t>(series - block_.first_series) * origins_.size() + origin];
 }
 
 Coverage HistoryReader::coverage(std::int64_t series) const {
   Coverage coverage;
-  for (const float value : row(series - block_.first_series)) {
+  for (const float value : demand(series)) {
     coverage.cells += 1.0;
     coverage.missing += std::isnan(value) ? 1.0 : 0.0;
     coverage.zeros += value == 0.0F ? 1.0 : 0.0;

@@ -1,4 +1,5 @@
-// What is known of each series before an origin: the scale of MASE, and how much of the history was observed.
+// What is known of each series before an origin: the scales of MASE and RMSSE, and how much of the history
+// was observed.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,16 @@
 
 namespace shelfcast::eval {
 
-// In-sample mean |y_t - y_(t-season)| over the pairs of observed steps before each origin (ascending): one
-// scale per origin, NaN where there is no such pair. Steps at or after an origin are never looked at for it.
-std::vector<double> seasonal_scales(std::span<const float> demand, std::int64_t season,
-                                    std::span<const std::int64_t> origins);
+// Of the changes y_t - y_(t-season) over the pairs of observed steps before an origin; NaN where there is no
+// such pair.
+struct SeasonalScale {
+  double absolute = 0.0;  // mean |change|
+  double squared = 0.0;   // mean change^2
+};
+
+// One scale per origin (ascending). Steps at or after an origin are never looked at for it.
+std::vector<SeasonalScale> seasonal_scales(std::span<const float> demand, std::int64_t season,
+                                           std::span<const std::int64_t> origins);
 
 // How much of a panel is there to see, over all steps of demand.
 struct Coverage {
@@ -33,13 +40,14 @@ class HistoryReader {
 
   // Loads series [first, first + count); what was loaded before is gone.
   void load(std::int64_t first, std::int64_t count);
+  // All of a loaded series' demand, NaN = not observed; valid until the next load().
+  std::span<const float> demand(std::int64_t series) const;
   // Of a loaded series at origin number `origin`; 0 or NaN: no scale.
-  double scale(std::int64_t series, std::size_t origin) const;
+  SeasonalScale scale(std::int64_t series, std::size_t origin) const;
   // Of a loaded series.
   Coverage coverage(std::int64_t series) const;
 
  private:
-  std::span<const float> row(std::int64_t index) const;
   void mask_censored();
 
   data::Corpus corpus_;
@@ -47,7 +55,7 @@ class HistoryReader {
   std::int64_t season_;
   std::vector<std::int64_t> origins_;
   data::PanelBlock block_;
-  std::vector<double> scales_;  // [series, origin]
+  std::vector<SeasonalScale> scales_;  // [series, origin]
 };
 
 }  // namespace shelfcast::eval

@@ -26,6 +26,8 @@ void BatchErrors::merge(const BatchErrors& part) {
   SHELFCAST_ASSERT(part.tables.size() == tables.size());
   add(counts, part.counts);
   for (std::size_t i = 0; i < tables.size(); ++i) tables[i].merge(part.tables[i]);
+  SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
+  std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
 }
 
 void BatchErrors::pack(std::vector<double>& out) const {
@@ -33,15 +35,28 @@ void BatchErrors::pack(std::vector<double>& out) const {
   out.insert(out.end(), {counts.judged, counts.missing, counts.zeros, history.cells, history.missing,
                          history.zeros, static_cast<double>(tables.size())});
   for (const ErrorTable& table : tables) table.pack(out);
+  out.insert(out.end(), {static_cast<double>(first_series), static_cast<double>(profiles.size())});
+  for (const SeriesProfile& p : profiles)
+    out.insert(out.end(), {p.steps, p.demands, p.size, p.squares, p.age});
 }
 
 BatchErrors BatchErrors::unpack(std::span<const double>& in) {
   constexpr std::size_t kHead = 7;
   SHELFCAST_ASSERT(in.size() >= kHead);
-  BatchErrors errors{{in[0], in[1], in[2], {in[3], in[4], in[5]}}, {}};
+  BatchErrors errors{{in[0], in[1], in[2], {in[3], in[4], in[5]}}, {}, 0, {}};
   const auto tables = static_cast<std::size_t>(in[6]);
   in = in.subspan(kHead);
   for (std::size_t i = 0; i < tables; ++i) errors.tables.push_back(ErrorTable::unpack(in));
+  constexpr std::size_t kProfile = 5;
+  SHELFCAST_ASSERT(in.size() >= 2);
+  errors.first_series = static_cast<std::int64_t>(in[0]);
+  errors.profiles.resize(static_cast<std::size_t>(in[1]));
+  in = in.subspan(2);
+  SHELFCAST_ASSERT(in.size() >= kProfile * errors.profiles.size());
+  for (SeriesProfile& profile : errors.profiles) {
+    profile = {in[0], in[1], in[2], in[3], in[4]};
+    in = in.subspan(kProfile);
+  }
   return errors;
 }
 
@@ -59,7 +74,8 @@ Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
 
 BatchErrors Judge::judge(std::int64_t index) {
   load(index);
-  BatchErrors errors{count(), {}};
+  BatchErrors errors{count(), {}, 0, {}};
+  add_profiles(errors);
   for (Forecaster* forecaster : forecasters_) errors.tables.push_back(judge_forecaster(*forecaster));
   return errors;
 }
@@ -102,6 +118,17 @@ TargetCounts Judge::count() const {
   return counts;
 }
 
+// A series cut by a batch border is in two batches; its first origin is in one.
+void Judge::add_profiles(BatchErrors& errors) const {
+  for (std::size_t row = 0; row < rows_; ++row) {
+    if (origin_of_row_[row] != 0) continue;
+    const std::int64_t series = batch_.window_b[row].series;
+    if (errors.profiles.empty()) errors.first_series = series;
+    SHELFCAST_ASSERT(series == errors.first_series + std::ssize(errors.profiles));
+    errors.profiles.push_back(profile_of(history_.demand(series), origins_.front()));
+  }
+}
+
 ErrorTable Judge::judge_forecaster(Forecaster& forecaster) {
   forecaster.forecast(batch_, values_);
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
@@ -117,7 +144,9 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, ErrorTab
   const std::size_t levels = values_.levels.size();
   std::vector<double> quantiles(levels);
   Judged judged;
-  judged.scale = history_.scale(series, static_cast<std::size_t>(origin));
+  const SeasonalScale scale = history_.scale(series, static_cast<std::size_t>(origin));
+  judged.scale = scale.absolute;
+  judged.squared_scale = scale.squared;
   judged.quantiles = quantiles;
   for (std::size_t step = 0; step < horizon_; ++step) {
     if (std::isnan(target(row, step))) continue;

@@ -11,6 +11,7 @@
 #include "eval/error_table.h"
 #include "eval/forecaster.h"
 #include "eval/history.h"
+#include "eval/profile.h"
 
 namespace shelfcast::eval {
 
@@ -24,6 +25,9 @@ struct TargetCounts {
 struct BatchErrors {
   TargetCounts counts;
   std::vector<ErrorTable> tables;  // one a forecaster
+  // Of a run of series from `first_series` on, those whose first origin is in the batch.
+  std::int64_t first_series = 0;
+  std::vector<SeriesProfile> profiles;
 
   void merge(const BatchErrors& part);
   // As plain doubles for the other ranks: appended to `out`, and taken off the front of `in`.
@@ -46,6 +50,7 @@ class Judge {
  private:
   void load(std::int64_t index);
   TargetCounts count() const;
+  void add_profiles(BatchErrors& errors) const;
   ErrorTable judge_forecaster(Forecaster& forecaster);
   void judge_window(const Forecaster& forecaster, std::size_t row, ErrorTable& table);
   float target(std::size_t row, std::size_t step) const;

@@ -16,6 +16,11 @@ Score ratio(std::string metric, double numerator, double denominator, double cou
   return score;
 }
 
+Score root(Score score) {
+  if (score.value) score.value = std::sqrt(*score.value);
+  return score;
+}
+
 // Equal-weight mean of the windows that have a value.
 class WindowMean {
  public:
@@ -48,20 +53,23 @@ ErrorLayout::ErrorLayout(std::vector<double> levels) : levels_(std::move(levels)
   }
 }
 
-std::size_t ErrorLayout::width() const { return kFields + 2 * levels_.size() + intervals_.size(); }
+std::size_t ErrorLayout::width() const { return kFields + 2 * (levels_.size() + intervals_.size()); }
 
 void ErrorLayout::add(const Judged& step, std::span<double> sums) const {
   const double absolute = std::abs(step.median - step.target);
   const double error = step.mean - step.target;
   const bool scaled = step.scale > 0;  // false for NaN
+  SHELFCAST_ASSERT(!scaled || step.squared_scale > 0);
   sums[kCount] += 1.0;
   sums[kAbsolute] += absolute;
   sums[kSquared] += error * error;
   sums[kSigned] += error;
   sums[kAbsoluteTarget] += std::abs(step.target);
+  if (absolute > 0.0) sums[kSymmetric] += 2.0 * absolute / (std::abs(step.median) + std::abs(step.target));
   if (scaled) {
     sums[kScaledCount] += 1.0;
     sums[kScaledAbsolute] += absolute / step.scale;
+    sums[kScaledSquared] += error * error / step.squared_scale;
   }
   if (!levels_.empty()) add_quantiles(step, scaled, sums);
 }
@@ -78,6 +86,7 @@ void ErrorLayout::add_quantiles(const Judged& step, bool scaled, std::span<doubl
     const bool inside =
         step.target >= step.quantiles[intervals_[i].low] && step.target <= step.quantiles[intervals_[i].high];
     sums[inside_at(i)] += inside ? 1.0 : 0.0;
+    sums[width_at(i)] += step.quantiles[intervals_[i].high] - step.quantiles[intervals_[i].low];
   }
   if (scaled) sums[kScaledPinball] += 2.0 * total / (static_cast<double>(levels_.size()) * step.scale);
 }
@@ -88,17 +97,29 @@ double ErrorLayout::total_pinball(std::span<const double> sums) const {
   return total / static_cast<double>(levels_.size());
 }
 
+// Twice the integral of the pinball loss over the levels from 0 to 1, each level standing for what lies
+// nearer to it than to its neighbours.
+double ErrorLayout::total_crps(std::span<const double> sums) const {
+  double total = 0.0, from = 0.0;
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    const double to = i + 1 < levels_.size() ? 0.5 * (levels_[i] + levels_[i + 1]) : 1.0;
+    total += 2.0 * (to - from) * sums[pinball_at(i)];
+    from = to;
+  }
+  return total;
+}
+
 std::vector<Score> ErrorLayout::scores(std::span<const double> sums) const {
   const double n = sums[kCount];
   std::vector<Score> scores;
   scores.push_back(ratio("mae", sums[kAbsolute], n, n));
   scores.push_back(ratio("mse", sums[kSquared], n, n));
-  scores.push_back(scores.back());
-  scores.back().metric = "rmse";
-  if (scores.back().value) scores.back().value = std::sqrt(*scores.back().value);
+  scores.push_back(root(ratio("rmse", sums[kSquared], n, n)));
   scores.push_back(ratio("bias", sums[kSigned], n, n));
   scores.push_back(ratio("wape", sums[kAbsolute], sums[kAbsoluteTarget], n));
+  scores.push_back(ratio("smape", sums[kSymmetric], n, n));
   scores.push_back(ratio("mase", sums[kScaledAbsolute], sums[kScaledCount], sums[kScaledCount]));
+  scores.push_back(root(ratio("rmsse", sums[kScaledSquared], sums[kScaledCount], sums[kScaledCount])));
   if (!levels_.empty()) append_quantile_scores(sums, scores);
   return scores;
 }
@@ -109,12 +130,15 @@ void ErrorLayout::append_quantile_scores(std::span<const double> sums, std::vect
   scores.push_back(ratio("pinball", mean, n, n));
   scores.push_back(ratio("wql", 2.0 * mean, sums[kAbsoluteTarget], n));
   scores.push_back(ratio("sql", sums[kScaledPinball], sums[kScaledCount], sums[kScaledCount]));
+  scores.push_back(ratio("crps", total_crps(sums), n, n));
   for (std::size_t level = 0; level < levels_.size(); ++level)
     scores.push_back(ratio(fmt::format("pinball@{:g}", levels_[level]), sums[pinball_at(level)], n, n));
   for (std::size_t level = 0; level < levels_.size(); ++level)
     scores.push_back(ratio(fmt::format("below@{:g}", levels_[level]), sums[below_at(level)], n, n));
   for (std::size_t i = 0; i < intervals_.size(); ++i)
     scores.push_back(ratio(fmt::format("coverage@{:g}", intervals_[i].nominal), sums[inside_at(i)], n, n));
+  for (std::size_t i = 0; i < intervals_.size(); ++i)
+    scores.push_back(ratio(fmt::format("width@{:g}", intervals_[i].nominal), sums[width_at(i)], n, n));
 }
 
 std::vector<Score> ErrorLayout::window_means(std::span<const std::vector<double>> windows) const {

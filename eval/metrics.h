@@ -20,10 +20,11 @@ struct Score {
 // What happened on one judged step: an observed target and what was forecast for it.
 struct Judged {
   double target = 0.0;
-  double median = 0.0;  // judged by MAE, WAPE, MASE
-  double mean = 0.0;    // judged by MSE, RMSE, bias
+  double median = 0.0;  // judged by MAE, WAPE, sMAPE, MASE
+  double mean = 0.0;    // judged by MSE, RMSE, bias, RMSSE
   double scale = 0.0;   // in-sample seasonal error of the series at this origin; 0 or NaN = none
   std::span<const double> quantiles;  // one per level, ascending; empty for a point forecast
+  double squared_scale = 0.0;         // the mean of squares that `scale` is the mean of absolute values of
 };
 
 // How the sums of one forecaster lie in a flat array of doubles, so that partial sums of batches, ranks and
@@ -45,8 +46,8 @@ class ErrorLayout {
 
   void add(const Judged& step, std::span<double> sums) const;
 
-  // All scores of `sums`, always the same names in the same order: mae, mse, rmse, bias, wape, mase, and with
-  // levels pinball, wql, sql, pinball@L, below@L, coverage@C.
+  // All scores of `sums`, always the same names in the same order: mae, mse, rmse, bias, wape, smape, mase,
+  // rmsse, and with levels pinball, wql, sql, crps, pinball@L, below@L, coverage@C, width@C.
   std::vector<Score> scores(std::span<const double> sums) const;
   // The same of several windows (origins) averaged with equal weight, as some published tables do:
   // mase_window_mean, wape_window_mean (divisor at least 1) and with levels wql_window_mean, sql_window_mean.
@@ -66,17 +67,21 @@ class ErrorLayout {
     kSquared,
     kSigned,
     kAbsoluteTarget,
+    kSymmetric,
     kScaledCount,
     kScaledAbsolute,
+    kScaledSquared,
     kScaledPinball,
     kFields
   };
   std::size_t pinball_at(std::size_t level) const { return kFields + level; }
   std::size_t below_at(std::size_t level) const { return kFields + levels_.size() + level; }
   std::size_t inside_at(std::size_t interval) const { return kFields + 2 * levels_.size() + interval; }
+  std::size_t width_at(std::size_t interval) const { return inside_at(intervals_.size() + interval); }
   void add_quantiles(const Judged& step, bool scaled, std::span<double> sums) const;
   void append_quantile_scores(std::span<const double> sums, std::vector<Score>& scores) const;
   double total_pinball(std::span<const double> sums) const;
+  double total_crps(std::span<const double> sums) const;
 
   std::vector<double> levels_;
   std::vector<Interval> intervals_;

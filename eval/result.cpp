@@ -54,6 +54,7 @@ Json protocol_json(const BacktestResult& result) {
           {"horizon", judged.horizon},
           {"context", judged.context},
           {"first_unseen_date", result.date_of(judged.validate_end)},
+          {"baselines", result.config.baselines},
           {"season", result.config.season},
           {"moving_average_window", result.config.window},
           {"seasonal_gaps",

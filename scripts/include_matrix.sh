@@ -19,6 +19,7 @@ scorer           | base data/text scorer/orders                           | eige
 scorer/orders    | base                                                   |
 eval             | base parallel data models scorer/orders                | torch xgboost
 trainer          | base parallel parallel/gpu data data/text data/ingest data/synth models models/text eval scorer scorer/orders | torch cli
+trainer/sweep    | base data trainer                                      |
 '
 # Single files that may include one library more: the reason a room's rule has an exception stands here.
 exceptions='
@@ -27,6 +28,7 @@ parallel/flat_buffers.cpp   torch
 parallel/gradient_sync.h    torch
 parallel/gradient_sync.cpp  torch
 trainer/recipe              yaml
+trainer/sweep/sweep_file    yaml
 '
 
 rooms=()

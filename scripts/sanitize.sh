@@ -2,8 +2,8 @@
 # Builds and runs tests under sanitizers: scripts/sanitize.sh address|thread
 #
 #   address   address and undefined-behaviour sanitizers over everything that runs on a CPU in one process
-#   thread    thread sanitizer over what has threads of its own: communicator, heartbeats, loader, checkpoint writer; free of
-#             LibTorch, which is not built for it
+#   thread    thread sanitizer over what has threads of its own: communicator, heartbeats, loader, checkpoint writer, baselines; free
+#             of LibTorch, which is not built for it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ case ${1:-} in
   address)
     preset=asan
     programs=(base_tests checkpoints_tests data_tests ingest_tests synth_tests parallel_host_tests parallel_tests contract_tests
-      models_tests text_tests text_models_tests orders_tests scorer_tests eval_tests trainer_tests)
+      models_tests text_tests text_models_tests orders_tests scorer_tests eval_tests trainer_tests sweep_tests)
     # Leaks: Open MPI, HDF5 and LibTorch keep memory until the process ends. Custom new/delete pairs of LibTorch's wheel
     # are not seen as pairs.
     export ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0:detect_stack_use_after_return=0
@@ -21,7 +21,7 @@ case ${1:-} in
     ;;
   thread)
     preset=tsan
-    programs=(base_tests checkpoints_tests data_tests parallel_host_tests contract_tests heartbeat_tests)
+    programs=(base_tests checkpoints_tests data_tests parallel_host_tests contract_tests heartbeat_tests eval_tests)
     export TSAN_OPTIONS=halt_on_error=0:exitcode=66
     # Open MPI is not built for the thread sanitizer and takes its own locks in both orders.
     skipped='MpiRanks.*:HeartbeatProcesses.*'

@@ -177,6 +177,31 @@ void add_embed(CLI::App& app, Command& chosen) {
       ->capture_default_str();
 }
 
+void add_sweep(CLI::App& app, Command& chosen) {
+  const auto [sweep, command] = add<SweepCommand>(
+      app, chosen, "sweep", "Train many variants of a recipe, here or on Slurm, and compare them");
+  sweep->add_option("sweep", command->sweep, "Sweep file (YAML), or folder of a sweep that was started")
+      ->required();
+  auto* const action = sweep->add_option_group("action", "One of");
+  action->add_flag("--plan")->description("List the runs and rungs, and leave");
+  action->add_flag("--submit")
+      ->description("Hand what is not finished to Slurm (again and again, if you like)");
+  action->add_flag("--local")->description("Run what is not finished on this machine");
+  action->add_flag("--status")->description("Tell where every run stands");
+  action->add_flag("--collect")->description("Write the leaderboard (CSV, JSON, Markdown)");
+  action->add_option("--task", command->submission)->group("");
+  action->require_option(1);
+  sweep->callback([&chosen, command = command, action] {
+    using Action = SweepCommand::Action;
+    for (const auto& [name, value] :
+         {std::pair("--plan", Action::plan), std::pair("--submit", Action::submit),
+          std::pair("--local", Action::local), std::pair("--status", Action::status),
+          std::pair("--collect", Action::collect), std::pair("--task", Action::task)})
+      if (action->count(name) > 0) command->action = value;
+    chosen = *command;
+  });
+}
+
 void add_doctor(CLI::App& app, Command& chosen) {
   const auto [doctor, command] = add<DoctorCommand>(
       app, chosen, "doctor", "Say what this machine has, what is missing, and what to do about it");
@@ -194,8 +219,9 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   CLI::App app(kAbout, "shelfcast");
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
-  for (const auto add_command : {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast,
-                                 add_backtest, add_weights, add_export, add_tokenize, add_embed, add_doctor})
+  for (const auto add_command :
+       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_weights,
+        add_export, add_tokenize, add_embed, add_sweep, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

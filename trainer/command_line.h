@@ -81,6 +81,13 @@ struct EmbedCommand {
   std::int64_t max_length = 128, batch = 64;
 };
 
+struct SweepCommand {
+  enum class Action { plan, submit, local, status, collect, task };
+  std::string sweep;  // file, or folder of a sweep that was started
+  Action action = Action::plan;
+  std::int64_t submission = 0;  // of the task
+};
+
 struct DoctorCommand {
   std::string folder = ".";
   bool as_rank = false;
@@ -88,7 +95,7 @@ struct DoctorCommand {
 
 using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
                              ForecastCommand, BacktestCommand, WeightsCommand, ExportCommand, TokenizeCommand,
-                             EmbedCommand, DoctorCommand>;
+                             EmbedCommand, SweepCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.
 std::string build_id();

@@ -13,9 +13,11 @@ void require_at_least(std::int64_t value, std::int64_t least, const char* field)
 }  // namespace
 
 void TuneConfig::validate() const {
-  if (method != "all")
-    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
-                      "use all, the only one this version has");
+  if (method != "all" && method != "top" && method != "heads")
+    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "", "use all, top or heads");
+  require_at_least(layers, 1, "tune.layers");
+  if (!(layer_decay > 0 && layer_decay <= 1))
+    throw input_error("tune.layer_decay must be above 0 and at most 1", fmt::format("it is {}", layer_decay));
 }
 
 void OptimizerConfig::validate() const {

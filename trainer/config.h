@@ -15,9 +15,13 @@ struct RunConfig {
   std::int64_t seed = 17;
 };
 
-// What is trained. Only "all" so far.
+// What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
+// is.
 struct TuneConfig {
-  std::string method = "all";
+  std::string method =
+      "all";  // all; heads: of the tower only its output layer; top: also its last `layers` blocks
+  std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
+  double layer_decay = 1.0;  // a block's learning rate over that of the block above it
 
   // Throws Error(input) naming the field.
   void validate() const;

@@ -30,7 +30,13 @@ int main(int argc, char** argv) {
   if (const int* exit_code = std::get_if<int>(&line)) return *exit_code;
   parallel::Launch launch(&argc, &argv);
   try {
-    std::visit([&](const auto& command) { trainer::run(command, launch); }, std::get<trainer::Command>(line));
+    const auto run = [&](const auto& command) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(command)>, trainer::SweepCommand>)
+        throw Error(ErrorKind::internal, "sweeps have a program of their own");
+      else
+        trainer::run(command, launch);
+    };
+    std::visit(run, std::get<trainer::Command>(line));
     return 0;
   } catch (const std::exception& error) {
     return fail(launch, error.what());

@@ -21,7 +21,8 @@ ModelForecaster::ModelForecaster(std::string name, const models::DemandModel& mo
       model_(model),
       spec_(std::move(spec)),
       texts_(std::move(texts)),
-      levels_(levels.empty() ? model.config().model.quantiles : std::move(levels)) {
+      levels_(std::move(levels)) {
+  if (levels_.empty()) levels_ = model.config().model.quantiles;
   models::require_levels(levels_, "--quantiles");
 }
 

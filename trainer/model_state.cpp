@@ -1,5 +1,7 @@
 #include "trainer/model_state.h"
 
+#include "base/error.h"
+
 namespace shelfcast::trainer {
 
 std::vector<parallel::FlatParameter> flat_parameters(const models::DemandModel& model) {
@@ -19,15 +21,17 @@ std::vector<FlatState> optimizer_state(const Optimizer& optimizer) {
 
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer) {
-  // In the model's order, which is the reverse of the buffers'.
   const auto write_model = [&model, &buffers](const std::filesystem::path& folder,
                                               std::span<const float> copy) {
-    std::vector<models::Parameter> values;
-    for (auto range = buffers.ranges().rbegin(); range != buffers.ranges().rend(); ++range)
-      values.push_back(
-          {range->name,
-           at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat),
-           range->decay});
+    // Frozen parameters never change; of the others, in the model's order too but backwards, the copy counts.
+    std::vector<models::Parameter> values = model.parameters();
+    auto range = buffers.ranges().rbegin();
+    for (models::Parameter& value : values) {
+      if (range == buffers.ranges().rend() || range->name != value.name) continue;
+      value.tensor = at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat);
+      ++range;
+    }
+    SHELFCAST_ASSERT(range == buffers.ranges().rend());
     model.save(folder, values);
   };
   return {buffers.ranges(),

@@ -295,4 +295,10 @@ std::string to_yaml(const Recipe& recipe) {
   return text;
 }
 
+std::string identity_yaml(Recipe recipe) {
+  recipe.run.dir.clear();
+  recipe.parallel = {};
+  return to_yaml(recipe);
+}
+
 }  // namespace shelfcast::trainer

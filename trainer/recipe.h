@@ -37,4 +37,8 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin,
 // The resolved recipe: every key with its value, readable by parse_recipe.
 std::string to_yaml(const Recipe& recipe);
 
+// The same without what results do not depend on: the folder and the parallel block. Runs with the same text
+// are the same run.
+std::string identity_yaml(Recipe recipe);
+
 }  // namespace shelfcast::trainer

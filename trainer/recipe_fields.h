@@ -71,6 +71,8 @@ void visit(Visitor& v, models::ModelConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
+  v("layers", c.layers);
+  v("layer_decay", c.layer_decay);
 }
 
 template <typename Visitor>
@@ -134,6 +136,8 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("stride", c.stride);
   v("horizon", c.horizon);
   v("batch", c.batch);
+  v("baselines", c.baselines);
+  v("threads", c.threads);
   v("season", c.season);
   v("window", c.window);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});

@@ -1,20 +1,15 @@
 #include "trainer/recipe_map.h"
 
-#include <yaml-cpp/yaml.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "trainer/recipe_block.h"
 
 namespace shelfcast::trainer {
 namespace {
 
 using data::LongMap;
-
-template <typename Enum>
-using Choices = std::vector<std::pair<const char*, Enum>>;
 
 const Choices<data::Kind> kKinds = {{"numeric", data::Kind::numeric},
                                     {"categorical", data::Kind::categorical}};
@@ -39,75 +34,6 @@ const Choices<data::Aggregate> kAggregates = {{"sum", data::Aggregate::sum},
 const Choices<LongMap::RowFilter::Rule> kRules = {{"positive", LongMap::RowFilter::Rule::positive},
                                                   {"not_negative", LongMap::RowFilter::Rule::not_negative},
                                                   {"present", LongMap::RowFilter::Rule::present}};
-
-// One block of keys; a key that nobody took is an error.
-class Block {
- public:
-  Block(const std::string& origin, std::string name, const YAML::Node& node)
-      : origin_(origin), name_(std::move(name)), node_(node) {
-    if (!node_.IsMap()) fail(node_, fmt::format("{} must be a block of keys", name_));
-    std::vector<std::string> seen;
-    for (const auto& entry : node_) {
-      const std::string key = entry.first.Scalar();
-      if (std::find(seen.begin(), seen.end(), key) != seen.end())
-        fail(entry.first, fmt::format("key \"{}\" stands twice", key));
-      seen.push_back(key);
-    }
-  }
-
-  // Undefined when the key is not there.
-  YAML::Node take(const std::string& key) {
-    known_.push_back(key);
-    return node_[key];
-  }
-  void text(const std::string& key, std::string& value) {
-    const YAML::Node node = take(key);
-    if (node.IsDefined()) value = scalar(key, node);
-  }
-  template <typename Enum>
-  void choice(const std::string& key, const Choices<Enum>& choices, Enum& value) {
-    const YAML::Node node = take(key);
-    if (node.IsDefined()) value = one_of(key, node, choices);
-  }
-  template <typename Enum>
-  Enum one_of(const std::string& key, const YAML::Node& node, const Choices<Enum>& choices) const {
-    std::string names;
-    for (const auto& [name, choice] : choices) {
-      if (node.IsScalar() && node.Scalar() == name) return choice;
-      names += (names.empty() ? "" : ", ") + std::string(name);
-    }
-    fail(node, fmt::format("{} must be one of {}", key, names));
-  }
-  std::string scalar(const std::string& key, const YAML::Node& node) const {
-    if (!node.IsScalar()) fail(node, fmt::format("{} must be a name", key));
-    return node.Scalar();
-  }
-  // Throws for keys that nobody took.
-  void finish() const {
-    for (const auto& entry : node_) {
-      const std::string key = entry.first.Scalar();
-      if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-      const std::string near = nearest_name(key, known_);
-      throw input_error(fmt::format("{}: unknown key \"{}\" in {}", at(entry.first), key, name_),
-                        near.empty() ? fmt::format("it has {}", fmt::join(known_, ", ")) : "",
-                        near.empty() ? "remove it" : fmt::format("did you mean \"{}\"?", near));
-    }
-  }
-  [[noreturn]] void fail(const YAML::Node& node, const std::string& problem) const {
-    throw input_error(fmt::format("{}: {}", at(node), problem));
-  }
-  const YAML::Node& node() const { return node_; }
-  const std::string& origin() const { return origin_; }
-
- private:
-  std::string at(const YAML::Node& node) const {
-    return node.Mark().is_null() ? origin_ : fmt::format("{}:{}", origin_, node.Mark().line + 1);
-  }
-  const std::string& origin_;
-  std::string name_;
-  YAML::Node node_;
-  std::vector<std::string> known_;
-};
 
 // `key: COLUMN`, or a block whose `column` it is; `more` reads the block's other keys.
 template <typename More>

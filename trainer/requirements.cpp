@@ -14,6 +14,7 @@
 #include "trainer/allocation_count.h"
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
+#include "trainer/tune.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -67,7 +68,7 @@ std::int64_t predicted_activations(const models::DemandModel& model, const data:
                                    models::Precision precision, std::int64_t windows) {
   for (const models::Parameter& parameter : model.parameters()) {
     at::Tensor tensor = parameter.tensor;
-    tensor.mutable_grad() = at::zeros_like(tensor);
+    if (tensor.requires_grad()) tensor.mutable_grad() = at::zeros_like(tensor);
   }
   const std::int64_t few = std::min<std::int64_t>(windows, 2), more = std::min<std::int64_t>(windows, 6);
   const std::int64_t at_few = activations_of(model, spec, precision, few);
@@ -127,6 +128,7 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
 
   const models::DemandModel model(make_model_config(recipe.model, plan.features),
                                   static_cast<std::uint64_t>(recipe.run.seed));
+  trained_parameters(model, recipe.tune);
   for (const models::Parameter& parameter : model.parameters())
     (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
   // A rank fills every micro-batch to its size, with windows of weight 0 where it has fewer.

@@ -5,16 +5,6 @@
 #include "trainer/agreement.h"
 
 namespace shelfcast::trainer {
-namespace {
-
-// The recipe without what results do not depend on: the folder and the parallel block.
-std::string comparable(Recipe recipe) {
-  recipe.run.dir.clear();
-  recipe.parallel = {};
-  return to_yaml(recipe);
-}
-
-}  // namespace
 
 std::filesystem::path RunFolder::log(int rank) const {
   return path_ / "log" / fmt::format("rank-{}.jsonl", rank);
@@ -26,7 +16,7 @@ bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
       throw input_error(fmt::format("the run folder {} exists", path_.string()), "a run is never overwritten",
                         "add --resume to go on with it, or choose another folder with --set run.dir=...");
     const std::string difference =
-        first_difference(comparable(stored_recipe()), comparable(wanted), "in the run", "now");
+        first_difference(identity_yaml(stored_recipe()), identity_yaml(wanted), "in the run", "now");
     if (!difference.empty())
       throw input_error(fmt::format("the recipe is not the one that {} was started with", path_.string()),
                         difference,

@@ -31,7 +31,8 @@ SeriesForecaster::SeriesForecaster(std::string name, const models::SeriesModel& 
       model_(model),
       context_(spec.context),
       horizon_(spec.horizon),
-      levels_(levels.empty() ? model.levels() : std::move(levels)) {
+      levels_(std::move(levels)) {
+  if (levels_.empty()) levels_ = model.levels();
   models::require_levels(levels_, "--quantiles");
 }
 

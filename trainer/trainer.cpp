@@ -31,6 +31,7 @@
 #include "trainer/step_guard.h"
 #include "trainer/step_log.h"
 #include "trainer/stop_signal.h"
+#include "trainer/tune.h"
 #include "trainer/validation.h"
 
 namespace shelfcast::trainer {
@@ -117,7 +118,7 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, Serie
       texts_(std::move(texts)),
       resume_step_(resume_step(goes_on)),
       model_(make_model()),
-      buffers_(flat_parameters(*model_)),
+      buffers_(trained_parameters(*model_, recipe.tune)),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
       validation_(corpus_path_, plan_, texts_, recipe.backtest.batch),
@@ -371,7 +372,10 @@ TrainResult Run::loop() {
   Ending ending = Ending::finished;
   Progress progress("train", recipe_.train.steps, "step", state_.step);
   bool left = false;
-  if (state_.validation_pending) {
+  if (resume_step_ < 0 && !recipe_.model.weights.empty()) {
+    // Fine-tuning never ends worse than it began: what was published is the first best.
+    left = close_step(false, ending);
+  } else if (state_.validation_pending) {
     saved_step_ = -1;  // what it finds out belongs into this step's checkpoint
     left = close_step(false, ending);
   } else {

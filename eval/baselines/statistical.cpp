@@ -1,106 +1,112 @@
 #include "eval/baselines/statistical.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
 
 namespace shelfcast::eval {
 namespace {
 
-using Steps = std::span<const float>;
-
-// Index of the last observation at or before `index`, looking back by `stride`; -1 when there is none.
-std::int64_t last_observed(Steps context, std::int64_t index, std::int64_t stride) {
-  while (index >= 0 && std::isnan(context[static_cast<std::size_t>(index)])) index -= stride;
-  return std::max<std::int64_t>(index, -1);
-}
-
-float last_value(Steps context) {
-  return context[static_cast<std::size_t>(last_observed(context, std::ssize(context) - 1, 1))];
-}
-
-class Naive final : public ContextForecaster {
- public:
-  Naive() : ContextForecaster("Naive") {}
-
- private:
-  void forecast_window(Steps context, std::span<float> steps) const override {
-    std::ranges::fill(steps, last_value(context));
-  }
-};
-
-class SeasonalNaive final : public ContextForecaster {
- public:
-  SeasonalNaive(std::int64_t season, SeasonalGaps gaps)
-      : ContextForecaster("Seasonal Naive"),
-        season_(season),
-        look_back_(gaps == SeasonalGaps::last_season ? season : 1) {}
-
- private:
-  void forecast_window(Steps context, std::span<float> steps) const override {
-    for (std::int64_t h = 0; h < std::ssize(steps); ++h) {
-      const std::int64_t same_step = std::ssize(context) - season_ + h % season_;
-      const std::int64_t index = last_observed(context, same_step, look_back_);
-      steps[static_cast<std::size_t>(h)] =
-          index >= 0 ? context[static_cast<std::size_t>(index)] : last_value(context);
+// Calls `work(i)` for i in [0, count), shared by `threads`; the first exception is thrown on.
+template <typename Work>
+void share(std::size_t count, std::int64_t threads, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex failing;
+  const auto run = [&] {
+    try {
+      for (std::size_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      next = count;
+      const std::lock_guard lock(failing);
+      if (!failure) failure = std::current_exception();
     }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (std::int64_t i = 1; i < std::min(threads, static_cast<std::int64_t>(count)); ++i)
+      helpers.emplace_back(run);
+    run();
   }
-
-  std::int64_t season_, look_back_;
-};
-
-class MovingAverage final : public ContextForecaster {
- public:
-  explicit MovingAverage(std::int64_t window)
-      : ContextForecaster(fmt::format("Moving average ({})", window)), window_(window) {}
-
- private:
-  void forecast_window(Steps context, std::span<float> steps) const override {
-    double sum = 0.0, count = 0.0;
-    for (const float value : context.last(static_cast<std::size_t>(std::min(window_, std::ssize(context))))) {
-      if (std::isnan(value)) continue;
-      sum += value;
-      count += 1.0;
-    }
-    std::ranges::fill(steps, count > 0 ? static_cast<float>(sum / count) : last_value(context));
-  }
-
-  std::int64_t window_;
-};
+  if (failure) std::rethrow_exception(failure);
+}
 
 }  // namespace
 
-void ContextForecaster::forecast(const data::Batch& batch, ForecastValues& values) {
-  const auto windows = static_cast<std::size_t>(batch.windows);
-  const std::size_t context = windows == 0 ? 0 : batch.context_bt.size() / windows;
-  const std::size_t horizon = windows == 0 ? 0 : batch.target_bh.size() / windows;
+BatchHistories::BatchHistories(const std::filesystem::path& corpus, const std::string& censored,
+                               std::int64_t season, SeasonalGaps gaps)
+    : reader_(corpus, censored, season, {}), season_(season), gaps_(gaps) {}
+
+void BatchHistories::load(const data::Batch& batch) {
+  std::vector<std::int64_t> wanted;
+  for (const data::Window& window : batch.window_b)
+    if (window.series >= 0) wanted.push_back(window.series);
+  std::ranges::sort(wanted);
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  if (wanted == series_) return;
+  series_.clear();  // stays empty if reading fails
+  histories_.clear();
+  for (std::size_t i = 0; i < wanted.size();) {
+    std::size_t end = i + 1;  // of the run of neighbours
+    while (end < wanted.size() && wanted[end] == wanted[end - 1] + 1) ++end;
+    reader_.load(wanted[i], static_cast<std::int64_t>(end - i));
+    for (; i < end; ++i) histories_.emplace_back(reader_.demand(wanted[i]), season_, gaps_);
+  }
+  series_ = std::move(wanted);
+}
+
+History BatchHistories::before(const data::Window& window) const {
+  if (window.series < 0) return {};
+  const auto found = std::ranges::lower_bound(series_, window.series);
+  SHELFCAST_ASSERT(found != series_.end() && *found == window.series);
+  return histories_[static_cast<std::size_t>(found - series_.begin())].before(window.origin);
+}
+
+HistoryForecaster::HistoryForecaster(const NamedMethod& method, MethodOptions options,
+                                     std::shared_ptr<BatchHistories> histories, std::int64_t threads)
+    : method_(method),
+      options_(options),
+      name_(label_of(method, options.window)),
+      histories_(std::move(histories)),
+      threads_(threads) {}
+
+void HistoryForecaster::forecast(const data::Batch& batch, ForecastValues& values) {
+  histories_->load(batch);
+  const std::size_t rows = batch.window_b.size();
+  const std::size_t horizon = rows == 0 ? 0 : batch.target_bh.size() / rows;
   values.levels.clear();
   values.quantiles_bqh.clear();
-  values.mean_bh.assign(windows * horizon, 0.0F);
-  for (std::size_t b = 0; b < windows; ++b) {
-    const Steps past(batch.context_bt.data() + b * context, context);
-    if (std::ranges::all_of(past, [](float value) { return std::isnan(value); })) continue;
-    forecast_window(past, std::span(values.mean_bh).subspan(b * horizon, horizon));
-  }
+  values.mean_bh.resize(rows * horizon);
+  share(rows, threads_, [&](std::size_t row) {
+    const History history = histories_->before(batch.window_b[row]);
+    std::vector<double> steps(horizon);
+    forecast_history(method_, history, options_, steps);
+    // As models' forecasts are; only a history with returns may go on below 0.
+    const bool returns = std::ranges::any_of(history.filled, [](double value) { return value < 0.0; });
+    std::ranges::transform(
+        steps, values.mean_bh.begin() + static_cast<std::ptrdiff_t>(row * horizon),
+        [&](double value) { return static_cast<float>(returns ? value : std::max(value, 0.0)); });
+  });
   values.median_bh = values.mean_bh;
 }
 
-std::unique_ptr<Forecaster> make_naive() { return std::make_unique<Naive>(); }
-
-std::unique_ptr<Forecaster> make_seasonal_naive(std::int64_t season, SeasonalGaps gaps) {
-  return std::make_unique<SeasonalNaive>(season, gaps);
-}
-
-std::unique_ptr<Forecaster> make_moving_average(std::int64_t window) {
-  return std::make_unique<MovingAverage>(window);
-}
-
-std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config) {
+std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config,
+                                                        const std::filesystem::path& corpus,
+                                                        const std::string& censored, std::int64_t threads) {
   std::vector<std::unique_ptr<Forecaster>> baselines;
-  baselines.push_back(make_seasonal_naive(config.season, config.seasonal_gaps));
-  baselines.push_back(make_moving_average(config.window));
-  baselines.push_back(make_naive());
+  if (config.baselines.empty()) return baselines;
+  const auto histories =
+      std::make_shared<BatchHistories>(corpus, censored, config.season, config.seasonal_gaps);
+  for (const std::string& name : config.baselines) {
+    const auto method = std::ranges::find(statistical_methods(), name, &NamedMethod::name);
+    SHELFCAST_ASSERT(method != statistical_methods().end());  // validate() has seen the names
+    baselines.push_back(std::make_unique<HistoryForecaster>(
+        *method, MethodOptions{config.season, config.window}, histories, threads));
+  }
   return baselines;
 }
 

@@ -1,46 +1,64 @@
-// Baselines that need no training: Naive, Seasonal Naive and a moving average. They look at the window's
-// context only.
+// The statistical methods as forecasters of a backtest: each sees the whole history before an origin, not
+// just a model's context.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "eval/baselines/methods.h"
 #include "eval/config.h"
 #include "eval/forecaster.h"
+#include "eval/history.h"
 
 namespace shelfcast::eval {
 
-// A point forecast per window from its context alone. A context without any observation forecasts 0
-// throughout: demand nobody has seen yet, and the one value that stays sensible when judged against zeros.
-class ContextForecaster : public Forecaster {
+// The filled histories of the series in the batch at hand, read once for all forecasters that share this
+// object. One per rank; owns a handle on the corpus, so load() is called from one thread. Memory: one batch's
+// series.
+class BatchHistories {
  public:
-  const std::string& name() const override { return name_; }
-  void forecast(const data::Batch& batch, ForecastValues& values) final;
+  // Steps of covariate `censored` (empty: none) that are 1 do not count as observed.
+  BatchHistories(const std::filesystem::path& corpus, const std::string& censored, std::int64_t season,
+                 SeasonalGaps gaps);
 
- protected:
-  explicit ContextForecaster(std::string name) : name_(std::move(name)) {}
+  // Reads what the batch needs, unless it is what the last one needed.
+  void load(const data::Batch& batch);
+  // Of a window of the loaded batch; nothing for a padding row. Any thread.
+  History before(const data::Window& window) const;
 
  private:
-  // `context` holds at least one observation. Fills `steps`, one per horizon step.
-  virtual void forecast_window(std::span<const float> context, std::span<float> steps) const = 0;
-
-  std::string name_;
+  HistoryReader reader_;
+  std::int64_t season_;
+  SeasonalGaps gaps_;
+  std::vector<std::int64_t> series_;  // ascending
+  std::vector<FilledHistory> histories_;
 };
 
-// Every step repeats the last observed value.
-std::unique_ptr<Forecaster> make_naive();
+// One method as a forecaster of points: mean and median are the same, and not below 0 unless the history was.
+// Depends on the histories of the batch's windows alone, whatever the number of threads; rows share the
+// threads.
+class HistoryForecaster final : public Forecaster {
+ public:
+  HistoryForecaster(const NamedMethod& method, MethodOptions options,
+                    std::shared_ptr<BatchHistories> histories, std::int64_t threads);
 
-// Step h repeats the value one season (or the fewest whole seasons) before it; where that was not observed,
-// `gaps` says what stands in; where nothing does, the last observed value of the context.
-std::unique_ptr<Forecaster> make_seasonal_naive(std::int64_t season, SeasonalGaps gaps);
+  const std::string& name() const override { return name_; }
+  void forecast(const data::Batch& batch, ForecastValues& values) override;
 
-// Every step is the mean of the observed values among the last `window` steps; where there is none among
-// them, the last observed value.
-std::unique_ptr<Forecaster> make_moving_average(std::int64_t window);
+ private:
+  NamedMethod method_;
+  MethodOptions options_;
+  std::string name_;
+  std::shared_ptr<BatchHistories> histories_;
+  std::int64_t threads_;
+};
 
-// The three of them, as every backtest judges beside the model.
-std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config);
+// The baselines that `config` names, in that order. `threads` of each call are at least 1.
+std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config,
+                                                        const std::filesystem::path& corpus,
+                                                        const std::string& censored, std::int64_t threads);
 
 }  // namespace shelfcast::eval

@@ -102,7 +102,7 @@ std::string fan_plot(const BacktestResult& result, const Fan& fan) {
   draw_observed(svg, frame, first, fan.history, "line history");
   if (result.models > 0 && result.models < fan.forecasts.size())
     draw_observed(svg, frame, origin, fan.forecasts[result.models].median_h,
-                  "line thin " + forecaster_style(result.models));
+                  "line thin " + forecaster_style(result, result.models));
   draw_observed(svg, frame, origin, model.median_h, "line f0");
   draw_observed(svg, frame, origin, fan.target, "line truth");
   return svg.str();

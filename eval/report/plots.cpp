@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "eval/report/svg.h"
 
@@ -68,7 +69,27 @@ std::string format_score(const std::string& metric, double value) {
   return is_share(metric) ? format_percent(value) : format_number(value);
 }
 
-std::string forecaster_style(std::size_t index) { return fmt::format("f{}", index % kStyles); }
+std::vector<std::size_t> plotted_forecasters(const BacktestResult& result) {
+  std::vector<std::size_t> order(result.forecasters.size());
+  std::iota(order.begin(), order.end(), 0U);
+  if (order.size() <= kStyles) return order;
+  const auto others = order.begin() + static_cast<std::ptrdiff_t>(std::min(result.models + 1, kStyles));
+  std::stable_sort(others, order.end(), [&](std::size_t a, std::size_t b) {
+    const auto mae = [&](std::size_t i) {
+      return result.forecasters[i].overall.score("mae").value.value_or(HUGE_VAL);
+    };
+    return mae(a) < mae(b);
+  });
+  order.resize(kStyles);
+  std::ranges::sort(order);
+  return order;
+}
+
+std::string forecaster_style(const BacktestResult& result, std::size_t index) {
+  const std::vector<std::size_t> plotted = plotted_forecasters(result);
+  const auto found = std::ranges::find(plotted, index);
+  return found == plotted.end() ? "unplotted" : fmt::format("f{}", found - plotted.begin());
+}
 
 const GroupScores* find_group(const ForecasterResult& forecaster, const std::string& group,
                               const std::string& level) {
@@ -81,12 +102,13 @@ std::string horizon_plot(const BacktestResult& result, const std::string& metric
   constexpr double kWidth = 960, kHeight = 320, kLeft = 64, kRight = 800, kTop = 16, kBottom = 276;
   std::vector<HorizonLine> lines;
   double top = 0.0;
-  for (const ForecasterResult& forecaster : result.forecasters) {
-    lines.push_back(horizon_line(forecaster, metric));
+  const std::vector<std::size_t> plotted = plotted_forecasters(result);
+  for (const std::size_t index : plotted) {
+    lines.push_back(horizon_line(result.forecasters[index], metric));
     for (const double value : lines.back().value) top = std::max(top, value);
   }
   if (top == 0.0) return "<p class=\"empty\">n = 0: no step could be judged.</p>\n";
-  Svg svg(kWidth, kHeight, "Error by horizon step", metric + " of every forecaster at each step ahead");
+  Svg svg(kWidth, kHeight, "Error by horizon step", metric + " of forecasters at each step ahead");
   const auto steps = static_cast<double>(result.judgement.horizon);
   const Axis x{1.0, std::max(steps, 2.0), kLeft, kRight}, y{0.0, top * 1.06, kBottom, kTop};
   draw_value_axis(svg, y, kLeft, kRight);
@@ -98,13 +120,14 @@ std::string horizon_plot(const BacktestResult& result, const std::string& metric
     Points points;
     for (std::size_t k = 0; k < lines[i].step.size(); ++k)
       points.emplace_back(x(lines[i].step[k]), y(lines[i].value[k]));
-    const std::string style = forecaster_style(i);
+    const ForecasterResult& forecaster = result.forecasters[plotted[i]];
+    const std::string style = forecaster_style(result, plotted[i]);
     svg.polyline(points, "line " + style);
     for (std::size_t k = 0; k < points.size(); ++k)
       svg.circle(points[k].first, points[k].second, points.size() == 1 ? 4 : 2, "dot " + style,
-                 fmt::format("{}, step {:.0f}: {}", result.forecasters[i].name, lines[i].step[k],
+                 fmt::format("{}, step {:.0f}: {}", forecaster.name, lines[i].step[k],
                              format_number(lines[i].value[k])));
-    if (!points.empty()) labels.push_back({points.back().second, result.forecasters[i].name, style});
+    if (!points.empty()) labels.push_back({points.back().second, forecaster.name, style});
   }
   draw_end_labels(svg, labels, kRight + 12);
   return svg.str();
@@ -113,15 +136,16 @@ std::string horizon_plot(const BacktestResult& result, const std::string& metric
 std::string level_plot(const BacktestResult& result, const std::string& group,
                        const std::vector<std::string>& levels, const std::string& metric) {
   constexpr double kWidth = 960, kLeft = 190, kRight = 880, kBar = 9, kGap = 14, kTop = 8;
-  const double height_of_level = kBar * static_cast<double>(result.forecasters.size()) + kGap;
+  const std::vector<std::size_t> plotted = plotted_forecasters(result);
+  const double height_of_level = kBar * static_cast<double>(plotted.size()) + kGap;
   const double bottom = kTop + height_of_level * static_cast<double>(levels.size());
   double top = 0.0;
-  for (const ForecasterResult& forecaster : result.forecasters)
+  for (const std::size_t i : plotted)
     for (const std::string& level : levels)
-      if (const GroupScores* scores = find_group(forecaster, group, level))
+      if (const GroupScores* scores = find_group(result.forecasters[i], group, level))
         top = std::max(top, scores->score(metric).value.value_or(0.0));
   if (top == 0.0) top = 1.0;
-  Svg svg(kWidth, bottom + 28, "Error by " + group, metric + " of every forecaster for each " + group);
+  Svg svg(kWidth, bottom + 28, "Error by " + group, metric + " of forecasters for each " + group);
   const Axis x{0.0, top * 1.04, kLeft, kRight};
   for (const double tick : round_ticks(0.0, x.high, 6)) {
     svg.line(x(tick), kTop, x(tick), bottom, tick == 0.0 ? "axis" : "grid");
@@ -132,9 +156,11 @@ std::string level_plot(const BacktestResult& result, const std::string& group,
   for (const std::string& level : levels) {
     svg.text(kLeft - 10, at + (height_of_level - kGap) / 2 + 8, shorten(level, 24), "label", Anchor::end);
     double bar = at + kGap / 2;
-    for (std::size_t i = 0; i < result.forecasters.size(); ++i, bar += kBar) {
+    for (const std::size_t i : plotted) {
       const GroupScores* scores = find_group(result.forecasters[i], group, level);
       const Score score = scores != nullptr ? scores->score(metric) : Score{};
+      const double row = bar;
+      bar += kBar;
       if (!score.value) {
         if (i == 0) svg.text(kLeft + 6, at + height_of_level / 2 + 4, fmt::format("n = {}", score.n), "tick");
         continue;
@@ -142,8 +168,8 @@ std::string level_plot(const BacktestResult& result, const std::string& group,
       const std::string tip =
           fmt::format("{}, {}: {} {} (n = {})", level, result.forecasters[i].name, metric,
                       format_score(metric, *score.value), format_count(static_cast<double>(score.n)));
-      svg.rect(kLeft, bar, x(*score.value) - kLeft, kBar - 1, "bar " + forecaster_style(i), tip);
-      if (i == 0) svg.text(x(*score.value) + 5, bar + kBar - 1, format_score(metric, *score.value), "value");
+      svg.rect(kLeft, row, x(*score.value) - kLeft, kBar - 1, "bar " + forecaster_style(result, i), tip);
+      if (i == 0) svg.text(x(*score.value) + 5, row + kBar - 1, format_score(metric, *score.value), "value");
     }
     at += height_of_level;
   }

@@ -12,8 +12,13 @@ namespace shelfcast::eval {
 bool is_share(const std::string& metric);
 std::string format_score(const std::string& metric, double value);
 
-// The style class of forecaster `index`: colour and dash are the same in every plot and legend.
-std::string forecaster_style(std::size_t index);
+// The forecasters that plots draw, by number and in order: all, or where there are more than can be told
+// apart, the models, the first baseline and the others with the smallest overall MAE. Tables hold all.
+std::vector<std::size_t> plotted_forecasters(const BacktestResult& result);
+
+// The style class of forecaster `index`: colour and dash are the same in every plot and legend; none for one
+// that plots leave out.
+std::string forecaster_style(const BacktestResult& result, std::size_t index);
 
 // `metric` by horizon step, one line a forecaster.
 std::string horizon_plot(const BacktestResult& result, const std::string& metric);

@@ -50,8 +50,8 @@ std::string protocol_card(const BacktestResult& result) {
   card += fact("of them zero", share_of(judged.zero_targets, judged.targets));
   card += fact("Not observed, left out",
                share_of(judged.missing_targets, judged.targets + judged.missing_targets));
-  card += fact("Season",
-               fmt::format("{} {} (Seasonal Naive and the scale of MASE)", result.config.season, steps));
+  card += fact("Season", fmt::format("{} {} (of seasonal baselines and the scale of MASE)",
+                                     result.config.season, steps));
   return card + "</dl>\n";
 }
 
@@ -101,7 +101,7 @@ std::string fans(const BacktestResult& result) {
         "<span><i class=\"key band\"></i>quantiles {:g} to {:g}, stronger towards the middle</span>",
         result.forecasters.front().levels.front(), result.forecasters.front().levels.back());
   if (result.models > 0 && result.models < result.forecasters.size())
-    html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(result.models),
+    html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(result, result.models),
                         escape_html(result.forecasters[result.models].name));
   html += "</div>\n<div class=\"fans\">\n";
   for (const Fan& fan : result.fans)

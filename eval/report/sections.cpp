@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 
+#include "eval/baselines/methods.h"
 #include "eval/report/plots.h"
 #include "eval/report/svg.h"
 
@@ -26,8 +27,8 @@ std::string cell(const Score& score, bool best = false) {
 
 std::string legend(const BacktestResult& result) {
   std::string html = "<div class=\"legend\">";
-  for (std::size_t i = 0; i < result.forecasters.size(); ++i)
-    html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(i),
+  for (const std::size_t i : plotted_forecasters(result))
+    html += fmt::format("<span><i class=\"swatch {}\"></i>{}</span>", forecaster_style(result, i),
                         escape_html(result.forecasters[i].name));
   return html + "</div>\n";
 }
@@ -111,12 +112,13 @@ std::string score_table(const BacktestResult& result, const Columns& columns) {
   for (std::size_t i = 0; i < result.forecasters.size(); ++i) {
     const ForecasterResult& forecaster = result.forecasters[i];
     html += fmt::format("<tr{}><td><i class=\"swatch {}\"></i>{}</td><td>{}</td>",
-                        i < result.models ? " class=\"model\"" : "", forecaster_style(i),
+                        i < result.models ? " class=\"model\"" : "", forecaster_style(result, i),
                         escape_html(forecaster.name),
                         format_count(static_cast<double>(forecaster.overall.score("mae").n)));
     for (const auto& [metric, title] : columns) {
       const Score score = forecaster.overall.score(metric);
-      const bool of_quantiles = metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql");
+      const bool of_quantiles =
+          metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql") || metric == "crps";
       html += of_quantiles && forecaster.levels.empty()
                   ? "<td class=\"small\">–</td>"
                   : cell(score, score.value && std::abs(*score.value) == best[metric]);
@@ -137,8 +139,12 @@ std::string main_table_section(const BacktestResult& result) {
                         {"sql_window_mean", "SQL"}};
   return "<section id=\"results\"><h2>Results</h2>\n<p class=\"lead\">All forecasters on the same windows. "
          "MAE, WAPE and MASE "
-         "judge the median, MSE, RMSE and bias the mean. Bold: the best of its column.</p>\n" +
-         score_table(result, main) +
+         "judge the median, MSE, RMSE and bias the mean. Bold: the best of its column. Plots show six "
+         "forecasters at most: the model, the first "
+         "baseline and those with the smallest MAE.</p>\n" +
+         score_table(result, main) + "<details><summary>Table: more measures</summary>\n" +
+         score_table(result, {{"smape", "sMAPE"}, {"rmsse", "RMSSE"}, {"sql", "SQL"}, {"crps", "CRPS"}}) +
+         "</details>" +
          "<details><summary>Table: means of windows, as some published tables average</summary>\n<p "
          "class=\"small\">Each origin "
          "is averaged over all series and steps, then the origins with equal weight.</p>\n" +
@@ -199,8 +205,14 @@ std::string calibration_section(const BacktestResult& result) {
 
 std::string notes_section(const BacktestResult& result) {
   const std::string gaps = result.config.seasonal_gaps == SeasonalGaps::last_season
-                               ? "the last observed value of the same season step"
-                               : "the last value observed before it";
+                               ? "the value one season before it"
+                               : "the value before it";
+  std::string baselines;
+  for (const std::string& name : result.config.baselines) {
+    const NamedMethod& method = *std::ranges::find(statistical_methods(), name, &NamedMethod::name);
+    baselines +=
+        fmt::format(" <em>{}</em>: {}.", label_of(method, result.config.window), escape_html(method.about));
+  }
   return fmt::format(
       "<section id=\"notes\"><h2>Notes on scoring</h2>\n"
       "<p><b>What is judged.</b> The median is the best forecast under absolute error and the mean under "
@@ -216,15 +228,12 @@ std::string notes_section(const BacktestResult& result) {
       "steps; “mean of "
       "windows” first averages each origin, then the origins, as some published tables do (WAPE there "
       "divides by at least 1).</p>\n"
-      "<p><b>Baselines.</b> Seasonal Naive repeats the last season of {} steps; where a step of it was not "
-      "observed, {} stands in. Moving average: "
-      "the mean of the last {} steps. Naive repeats the last observed value. All see the same context as the "
-      "model; one "
-      "without any observation forecasts 0.</p>\n"
+      "<p><b>Baselines</b> see the whole history before an origin; one without any observation forecasts 0. "
+      "For a step that was not observed {} stands in; a season has {} steps.{}</p>\n"
       "<p><b>Chance.</b> Series are drawn with replacement, all forecasters on the same draws. This speaks "
       "for other series like these "
       "in the same weeks, not for other weeks.</p></section>\n",
-      result.config.season, result.config.season, gaps, result.config.window);
+      result.config.season, gaps, result.config.season, baselines);
 }
 
 }  // namespace shelfcast::eval

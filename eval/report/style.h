@@ -78,6 +78,7 @@ svg text.tick, svg text.caption { fill: var(--soft); } svg text.label { font-siz
 .f0 { --c: var(--f0); } .f1 { --c: var(--f1); } .f2 { --c: var(--f2); } .f3 { --c: var(--f3); } .f4 { --c: var(--f4); } .f5 { --c: var(--f5); }
 .line.f0 { stroke-width: 2.6; } .line.f1 { stroke-dasharray: 7 5; } .line.f2 { stroke-dasharray: 2 5; } .line.f3 { stroke-dasharray: 9 4 2 4; }
 .line.f4 { stroke-dasharray: 12 5; } .line.f5 { stroke-dasharray: 4 3; }
+.swatch.unplotted { visibility: hidden; }
 .line, .swatch { stroke: var(--c); border-color: var(--c); } .dot, .bar { fill: var(--c); } svg text.label[class*=" f"] { fill: var(--c); font-weight: 600; }
 .bar:not(.f0) { opacity: .62; } .band { fill: var(--c); opacity: .16; }
 .line.history { stroke: var(--soft); stroke-width: 1.1; } .line.truth { stroke: var(--ink); stroke-width: 1.7; }

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "eval/baselines/methods.h"
+#include "eval/profile.h"
 #include "parallel/launch.h"
 #include "tests/eval/small_panel.h"
 #include "tests/support/temporary_folder.h"
@@ -15,6 +17,7 @@
 namespace shelfcast::eval {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
@@ -65,9 +68,8 @@ void for_each_step(const SmallPanel& panel, const BacktestConfig& config, Visit 
   }
 }
 
-// Naive from the window's context of `context` steps.
-double naive(const SmallPanel& panel, std::int64_t s, std::int64_t origin, std::int64_t context) {
-  for (std::int64_t t = origin - 1; t >= 0 && t >= origin - context; --t)
+double naive(const SmallPanel& panel, std::int64_t s, std::int64_t origin) {
+  for (std::int64_t t = origin - 1; t >= 0; --t)
     if (!std::isnan(panel.at(s, t))) return panel.at(s, t);
   return 0.0;
 }
@@ -88,7 +90,7 @@ TEST_F(Backtest, agrees_with_plain_loops_overall_and_in_every_group) {
   };
   std::map<std::pair<std::string, std::string>, Sums> expected;
   for_each_step(panel_, config, [&](std::int64_t s, std::int64_t origin, std::int64_t h, double y) {
-    const double error = naive(panel_, s, origin, 28) - y, m = scale(panel_, s, origin, 7);
+    const double error = naive(panel_, s, origin) - y, m = scale(panel_, s, origin, 7);
     const auto store = static_cast<std::size_t>(panel_.store[static_cast<std::size_t>(s)]);
     const auto code = panel_.category[static_cast<std::size_t>(s)];
     const std::string category = code < 0 ? "(missing)" : panel_.categories[static_cast<std::size_t>(code)];
@@ -152,7 +154,8 @@ TEST_F(Backtest, counts_every_observed_target_once_whatever_the_batch) {
 }
 
 TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
-  const BacktestConfig config = small_backtest();
+  BacktestConfig config = small_backtest();
+  config.baselines = method_names();
   const data::FeatureSpec features = spec(28, 8);
   std::vector<std::string> results;
   for (const int ranks : {1, 2, 3, 5}) {
@@ -272,6 +275,71 @@ TEST_F(Backtest, refuses_what_it_cannot_judge) {
   EXPECT_THAT(message([](auto& c) { c.horizon = 9; }), HasSubstr("longer than what the model forecasts"));
   EXPECT_THAT(message([](auto& c) { c.by = {"shopp"}; }), HasSubstr("did you mean 'shop'"));
   EXPECT_THAT(message([](auto& c) { c.batch = 0; }), HasSubstr("backtest.batch"));
+}
+
+TEST_F(Backtest, judges_the_baselines_it_is_asked_for_in_that_order) {
+  BacktestConfig config = small_backtest();
+  config.baselines = {"theta", "moving_average", "ets"};
+  SeasonalQuantiles model(7, 3);
+  const BacktestResult result = run(config, &model);
+  std::vector<std::string> names;
+  for (const ForecasterResult& forecaster : result.forecasters) names.push_back(forecaster.name);
+  EXPECT_THAT(names, ElementsAre("Seasonal quantiles", "Theta", "Moving average (14)", "ETS"));
+  EXPECT_EQ(result.comparisons.size(), 3U * 2U);
+
+  config.baselines.clear();
+  const BacktestResult alone = run(config, &model);
+  EXPECT_EQ(alone.forecasters.size(), 1U);
+  EXPECT_NO_THROW(write_backtest(alone, folder_.path() / "alone", {"alone", {}}));
+  EXPECT_THROW(run(config), Error);  // nothing to judge
+}
+
+TEST_F(Backtest, groups_series_by_what_they_were_before_the_first_origin) {
+  BacktestConfig config = small_backtest();
+  config.by = {"demand_class", "shop", "volume", "age"};
+  const std::int64_t first = panel_.demand_end - config.horizon - 2 * config.stride;
+  std::map<std::string, double> n;
+  for_each_step(panel_, config, [&](std::int64_t s, auto...) {
+    std::vector<float> past;
+    for (std::int64_t t = 0; t < first; ++t) past.push_back(panel_.at(s, t));
+    const SeriesProfile profile = profile_of(past, first);
+    n["demand_class " + std::to_string(static_cast<int>(demand_class(profile)))] += 1;
+    n[profile.age < 12 ? "age 1" : "age 0"] += 1;
+  });
+  for (const std::int64_t batch : {4, 1000}) {
+    config.batch = batch;
+    const BacktestResult result = run(config);
+    const std::vector<GroupScores>& groups = result.forecasters.front().groups;
+    ASSERT_EQ(groups.size(), 5U + 3U + 11U + 2U);
+    double volumes = 0;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const auto count = static_cast<double>(groups[i].score("mae").n);
+      const std::size_t first_of_group = groups[i].group == "age" ? 19 : 0;
+      if (groups[i].group == "demand_class" || groups[i].group == "age") {
+        EXPECT_EQ(count, n[groups[i].group + " " + std::to_string(i - first_of_group)]) << i;
+      }
+      if (groups[i].group == "volume") volumes += count;
+    }
+    EXPECT_EQ(volumes, result.judgement.targets);
+  }
+}
+
+TEST(BacktestConfig, refuses_baselines_that_are_unknown_or_named_twice) {
+  const auto message = [](std::vector<std::string> baselines) -> std::string {
+    BacktestConfig config;
+    config.baselines = std::move(baselines);
+    try {
+      config.validate();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(method_names()), "");
+  EXPECT_THAT(message({"naive", "holt_winter"}), HasSubstr("names 'holt_winter', which is no baseline"));
+  EXPECT_THAT(message({"naive", "holt_winter"}), HasSubstr("did you mean 'holt_winters'?"));
+  EXPECT_THAT(message({"prophet"}), HasSubstr("there are naive, seasonal_naive, drift"));
+  EXPECT_THAT(message({"ses", "ets", "ses"}), HasSubstr("'ses' twice"));
 }
 
 TEST_F(Backtest, on_more_ranks_than_windows_is_an_error_and_no_hang) {

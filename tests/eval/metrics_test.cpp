@@ -16,7 +16,7 @@ Score find(const std::vector<Score>& scores, const std::string& metric) {
 }
 
 Judged point(double target, double median, double mean, double scale) {
-  return {target, median, mean, scale, {}};
+  return {target, median, mean, scale, {}, 2 * scale * scale};
 }
 
 TEST(Metrics, agree_with_values_worked_out_by_hand) {
@@ -32,7 +32,9 @@ TEST(Metrics, agree_with_values_worked_out_by_hand) {
   EXPECT_DOUBLE_EQ(*find(scores, "rmse").value, std::sqrt(2.0 / 3));
   EXPECT_DOUBLE_EQ(*find(scores, "bias").value, 2.0 / 3);  // +1, 0, +1
   EXPECT_DOUBLE_EQ(*find(scores, "wape").value, 4.0 / 7);
-  EXPECT_DOUBLE_EQ(*find(scores, "mase").value, 2.0 / 3);  // 4/3 over 2
+  EXPECT_DOUBLE_EQ(*find(scores, "smape").value, (2.0 / 3 + 2 + 4.0 / 12) / 3);
+  EXPECT_DOUBLE_EQ(*find(scores, "mase").value, 2.0 / 3);                  // 4/3 over 2
+  EXPECT_DOUBLE_EQ(*find(scores, "rmsse").value, std::sqrt(2.0 / 3 / 8));  // a mean square of 2 * 2^2
   for (const Score& score : scores) EXPECT_EQ(score.n, 3) << score.metric;
 }
 
@@ -41,11 +43,11 @@ TEST(Metrics, absolute_measures_judge_the_median_and_squared_ones_the_mean) {
   std::vector<double> perfect_median(layout.width()), perfect_mean(layout.width());
   layout.add(point(3, 3, 10, 1), perfect_median);
   layout.add(point(3, 10, 3, 1), perfect_mean);
-  for (const char* metric : {"mae", "wape", "mase"}) {
+  for (const char* metric : {"mae", "wape", "smape", "mase"}) {
     EXPECT_EQ(find(layout.scores(perfect_median), metric).value, 0.0) << metric;
     EXPECT_GT(find(layout.scores(perfect_mean), metric).value, 0.0) << metric;
   }
-  for (const char* metric : {"mse", "rmse", "bias"}) {
+  for (const char* metric : {"mse", "rmse", "bias", "rmsse"}) {
     EXPECT_EQ(find(layout.scores(perfect_mean), metric).value, 0.0) << metric;
     EXPECT_GT(find(layout.scores(perfect_median), metric).value, 0.0) << metric;
   }
@@ -74,6 +76,7 @@ TEST(Metrics, zero_demand_has_no_wape_and_zero_scale_no_mase) {
   EXPECT_FALSE(find(layout.scores(sums), "wape").value);
   EXPECT_EQ(find(layout.scores(sums), "wape").n, 2);
   EXPECT_FALSE(find(layout.scores(sums), "mase").value);
+  EXPECT_FALSE(find(layout.scores(sums), "rmsse").value);
   EXPECT_EQ(find(layout.scores(sums), "mase").n, 0);
 }
 
@@ -98,7 +101,7 @@ TEST(Metrics, quantile_scores_agree_with_plain_loops) {
     q.emplace_back();
     for (std::size_t k = 0; k < levels.size(); ++k) q.back().push_back(std::floor(uniform(random)));
     std::sort(q.back().begin(), q.back().end());
-    layout.add({y.back(), q.back()[2], q.back()[2], 2.5, q.back()}, sums);
+    layout.add({y.back(), q.back()[2], q.back()[2], 2.5, q.back(), 9.0}, sums);
   }
   double total_y = 0;
   for (const double value : y) total_y += value;
@@ -118,9 +121,43 @@ TEST(Metrics, quantile_scores_agree_with_plain_loops) {
   EXPECT_NEAR(*find(layout.scores(sums), "wql").value, 2 * mean_loss / (total_y / kSteps), 1e-12);
   EXPECT_NEAR(*find(layout.scores(sums), "sql").value, 2 * mean_loss / 2.5, 1e-12);
   for (const auto& [low, high, name] : {std::tuple{0, 4, "coverage@0.8"}, std::tuple{1, 3, "coverage@0.4"}}) {
-    double inside = 0;
+    double inside = 0, width = 0;
     for (int i = 0; i < kSteps; ++i) inside += y[i] >= q[i][low] && y[i] <= q[i][high] ? 1 : 0;
+    for (int i = 0; i < kSteps; ++i) width += q[i][high] - q[i][low];
     EXPECT_DOUBLE_EQ(*find(layout.scores(sums), name).value, inside / kSteps);
+    EXPECT_DOUBLE_EQ(*find(layout.scores(sums), "width" + std::string(name).substr(8)).value, width / kSteps);
+  }
+}
+
+TEST(Metrics, symmetric_error_of_nothing_forecast_as_nothing_is_0) {
+  const ErrorLayout layout;
+  std::vector<double> sums(layout.width());
+  layout.add(point(0, 0, 0, 1), sums);
+  EXPECT_EQ(find(layout.scores(sums), "smape").value, 0.0);
+  layout.add(point(0, 3, 3, 1), sums);
+  EXPECT_EQ(find(layout.scores(sums), "smape").value, 1.0);  // 0 and the worst, 2
+}
+
+TEST(Metrics, crps_of_fine_quantiles_is_that_of_the_distribution) {
+  // Uniform on (0, 1): the integral of (F - [x >= y])^2 is (y^3 + (1 - y)^3) / 3.
+  std::vector<double> levels;
+  for (int i = 1; i < 1000; ++i) levels.push_back(i / 1000.0);
+  const ErrorLayout layout(levels);
+  for (const double y : {0.0, 0.3, 0.5, 1.0}) {
+    std::vector<double> sums(layout.width());
+    layout.add({y, 0.5, 0.5, 1.0, levels, 1.0}, sums);
+    EXPECT_NEAR(*find(layout.scores(sums), "crps").value, (y * y * y + std::pow(1 - y, 3)) / 3, 2e-6) << y;
+  }
+}
+
+TEST(Metrics, crps_of_a_point_mass_is_the_absolute_error_whatever_the_levels) {
+  for (const std::vector<double>& levels : {std::vector<double>{0.5}, std::vector<double>{0.1, 0.5, 0.9},
+                                            std::vector<double>{0.025, 0.1, 0.9, 0.975}}) {
+    const ErrorLayout layout(levels);
+    const std::vector<double> quantiles(levels.size(), 7.0);
+    std::vector<double> sums(layout.width());
+    layout.add({4, 7, 7, 1.0, quantiles, 1.0}, sums);
+    EXPECT_NEAR(*find(layout.scores(sums), "crps").value, 3.0, 1e-12);
   }
 }
 
@@ -138,7 +175,7 @@ TEST(Metrics, sums_of_parts_are_the_sums_of_the_whole) {
   std::vector<double> whole(layout.width()), left(layout.width()), right(layout.width());
   for (int i = 0; i < 10; ++i) {
     const std::vector<double> quantiles{i * 0.5, i * 1.5};
-    const Judged step{static_cast<double>(i % 4), 1.0 * i, 2.0 * i, 4.0, quantiles};
+    const Judged step{static_cast<double>(i % 4), 1.0 * i, 2.0 * i, 4.0, quantiles, 20.0};
     layout.add(step, whole);
     layout.add(step, i < 5 ? left : right);
   }

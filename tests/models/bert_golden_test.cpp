@@ -110,7 +110,6 @@ TEST_P(BertGolden, loss_and_every_gradient_equal_the_reference) {
   expect_below("bert loss", std::abs(loss.item<double>() / stored(file, "losses")[0].item<double>() - 1.0),
                1e-5);
   loss.backward();
-  // A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
   double largest = 0.0;
   std::size_t in_file = 0, compared = 0;
   for (const auto& [name, tensor] : file.tensors()) {
@@ -122,9 +121,11 @@ TEST_P(BertGolden, loss_and_every_gradient_equal_the_reference) {
   for (const Parameter& parameter : bert.parameters()) {
     const std::string published =
         file.contains("gradient." + parameter.name) ? "gradient." : "gradient.bert.";
+    // A key's bias shifts all scores of a query alike: its gradient is zero but for rounding.
+    const double floor = parameter.name.ends_with("key.bias") ? 1e-3 : 1e-4;
     expect_below("bert gradient",
                  digest_error(digest(gradient_of(parameter)), stored(file, published + parameter.name),
-                              parameter.tensor.numel(), 1e-4 * largest),
+                              parameter.tensor.numel(), floor * largest),
                  1e-4, parameter.name);
     ++compared;
   }

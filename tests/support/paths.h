@@ -12,8 +12,8 @@ inline std::filesystem::path source_dir() { return SHELFCAST_SOURCE_DIR; }
 // The folder of the built programs.
 inline std::filesystem::path bin_dir() { return SHELFCAST_BIN_DIR; }
 
-// The files that generators of tests/golden wrote: $SHELFCAST_GOLDEN (others, of another seed: make parity) or
-// those of the sources.
+// The files that generators of tests/golden wrote: $SHELFCAST_GOLDEN (others, of another seed: make parity)
+// or those of the sources.
 inline std::filesystem::path golden_dir() {
   const char* named = std::getenv("SHELFCAST_GOLDEN");
   return named != nullptr ? std::filesystem::path(named) : source_dir() / "tests" / "golden";

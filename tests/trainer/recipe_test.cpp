@@ -106,6 +106,16 @@ TEST(Recipe, says_what_the_seasonal_baseline_does_at_gaps_and_how_many_forecasts
   expect_parts(message_of("data: {corpus: x}\nbacktest: {fans: -1}\n"), {"fans", "at least 0"});
 }
 
+TEST(Recipe, lists_the_baselines_of_a_backtest) {
+  const Recipe recipe =
+      parse_recipe("data: {corpus: x}\nbacktest: {baselines: [ets, tsb], threads: 3}\n", "r.yaml", {});
+  EXPECT_EQ(recipe.backtest.baselines, (std::vector<std::string>{"ets", "tsb"}));
+  EXPECT_EQ(recipe.backtest.threads, 3);
+  EXPECT_EQ(parse_recipe(to_yaml(recipe), "again.yaml", {}).backtest.baselines, recipe.backtest.baselines);
+  expect_parts(message_of("data: {corpus: x}\nbacktest: {baselines: [naive, crostn]}\n"),
+               {"backtest.baselines", "'crostn'", "did you mean 'croston'?"});
+}
+
 TEST(Recipe, checks_what_only_holds_between_blocks) {
   expect_parts(message_of("data: {corpus: x, horizon: 7}\nbacktest: {horizon: 28}\n"),
                {"backtest.horizon", "data.horizon"});

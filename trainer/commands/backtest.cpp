@@ -1,6 +1,7 @@
 // shelfcast backtest MODEL: rolling origins, the model beside its baselines, a report.
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/activity.h"
@@ -20,11 +21,14 @@ namespace {
 // model  MAE  MSE ... n, one line a forecaster.
 std::string table(const eval::BacktestResult& result) {
   const std::vector<std::string> metrics = {"mae", "mse", "rmse", "bias", "wape", "mase"};
-  std::string text = fmt::format("{:<20}", "");
+  std::size_t width = 20;
+  for (const eval::ForecasterResult& forecaster : result.forecasters)
+    width = std::max(width, forecaster.name.size() + 2);
+  std::string text(width, ' ');
   for (const std::string& metric : metrics) text += fmt::format("{:>12}", metric);
   text += fmt::format("{:>12}\n", "n");
   for (const eval::ForecasterResult& forecaster : result.forecasters) {
-    text += fmt::format("{:<20}", forecaster.name);
+    text += fmt::format("{:<{}}", forecaster.name, width);
     for (const std::string& metric : metrics) {
       const eval::Score score = forecaster.overall.score(metric);
       text += score.value ? fmt::format("{:>12.4f}", *score.value) : fmt::format("{:>12}", "-");

@@ -1,0 +1,240 @@
+// Submitting exactly once, against programs that answer as Slurm would.
+#include "trainer/sweep/submit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+#include "tests/trainer/sweep_fixture.h"
+#include "trainer/sweep/local.h"
+#include "trainer/sweep/process.h"
+#include "trainer/sweep/run_progress.h"
+#include "trainer/sweep/slurm.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A folder first in $PATH with an sbatch and an squeue that note their calls and say what they are told to.
+class PretendedSlurm {
+ public:
+  PretendedSlurm() : path_(std::getenv("PATH")) {
+    program("sbatch", "echo \"$@\" >>'" + folder_.path().string() + "/calls'; echo 42");
+    queue({});
+    ::setenv("PATH", (folder_.path().string() + ":" + path_).c_str(), 1);
+  }
+  ~PretendedSlurm() { ::setenv("PATH", path_.c_str(), 1); }
+  PretendedSlurm(const PretendedSlurm&) = delete;
+  PretendedSlurm& operator=(const PretendedSlurm&) = delete;
+
+  void program(const std::string& name, const std::string& body) const {
+    write_file_atomically(folder_ / name, "#!/bin/sh\n" + body + "\n");
+    ::chmod((folder_ / name).c_str(), 0755);
+  }
+  void queue(const std::vector<std::string>& lines) const {
+    program("squeue", fmt::format("printf '{}'", fmt::join(lines, "")));
+  }
+  std::vector<std::string> calls() const {
+    std::vector<std::string> lines;
+    std::ifstream file(folder_ / "calls");
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+  }
+  // No Slurm at all.
+  void remove() const { ::setenv("PATH", "/nowhere", 1); }
+
+ private:
+  testing::TemporaryFolder folder_;
+  std::string path_;
+};
+
+std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+const std::string kThree = "keys: {model.dropout: [0.0, 0.1, 0.2]}\n";
+
+std::string waiting_line(const SweepPlan& plan, int submission, int task) {
+  return fmt::format("{}|42|{}\\n", job_name(plan, submission), task);
+}
+
+TEST(SweepSubmit, one_call_of_sbatch_for_all_runs_and_none_when_they_are_in_the_queue) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan(kThree + "slurm: {at_once: 2}\n");
+  submit(plan);
+  ASSERT_EQ(slurm.calls().size(), 1u);
+  EXPECT_THAT(slurm.calls()[0], HasSubstr("--array=0-2%2"));
+  slurm.queue({waiting_line(plan, 1, 0), waiting_line(plan, 1, 1), waiting_line(plan, 1, 2)});
+  submit(plan);
+  EXPECT_EQ(slurm.calls().size(), 1u);
+  EXPECT_EQ(read_state(plan).submission(1)->job, "42");
+}
+
+TEST(SweepSubmit, only_what_failed_or_lost_its_job_is_submitted_again) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan("keys: {model.dropout: [0.0, 0.1, 0.2, 0.3]}\n");
+  submit(plan);
+  {
+    LedgerSession session(plan);
+    session.add(result(plan, 0, 0, 1.0));      // finished
+    session.add(started(plan, 1, 0, {1, 1}));  // lost: its task is not in the queue
+    session.add(failed(plan, 2, 0));           // failed
+    session.add(started(plan, 3, 0, {1, 3}));  // at work
+  }
+  slurm.queue({waiting_line(plan, 1, 3)});
+  submit(plan);
+  const SweepState state = read_state(plan);
+  EXPECT_EQ(state.submissions().size(), 2u);
+  EXPECT_EQ(state.submission(2)->segments, (std::vector<Segment>{{1, 0}, {2, 0}}));
+}
+
+TEST(SweepSubmit, a_submitter_that_died_before_it_noted_the_job_leads_to_no_second_one) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.stored(kThree);
+  nlohmann::json segments;
+  for (const PlannedRun& run : plan.runs) segments.push_back({run.id, 0});
+  LedgerSession(plan).add({{"event", "submitting"}, {"submission", 1}, {"tasks", 3}, {"segments", segments}});
+  slurm.queue({waiting_line(plan, 1, 0), waiting_line(plan, 1, 1), waiting_line(plan, 1, 2)});
+  submit(plan);
+  EXPECT_TRUE(slurm.calls().empty());
+  EXPECT_EQ(read_state(plan).submission(1)->job, "42");
+  // And when it died before Slurm took the job, there is one.
+  slurm.queue({});
+  submit(plan);
+  EXPECT_EQ(slurm.calls().size(), 1u);
+}
+
+TEST(SweepSubmit, what_a_lost_worker_could_not_decide_is_decided) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.stored(kThree + "halving: {first: 10, keep: 3}\n");
+  for (std::size_t run = 0; run < 3; ++run)
+    LedgerSession(plan).add(result(plan, run, 0, static_cast<double>(run)));
+  submit(plan);
+  ASSERT_EQ(slurm.calls().size(), 1u);
+  EXPECT_EQ(read_state(plan).submission(1)->segments, (std::vector<Segment>{{0, 1}}));
+}
+
+TEST(SweepSubmit, a_rejection_is_passed_on_in_the_words_of_slurm_and_leaves_nothing_behind) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  slurm.program("sbatch", "echo 'sbatch: error: invalid partition specified: gpux' >&2; exit 1");
+  const SweepPlan plan = folder.plan(kThree);
+  EXPECT_THAT(message_of([&] { submit(plan); }),
+              HasSubstr("Slurm rejected the sweep (sbatch: error: invalid partition specified: gpux)"));
+  slurm.program("sbatch", "echo 43");
+  submit(plan);
+  EXPECT_EQ(read_state(plan).submission(2)->job, "43");
+}
+
+TEST(SweepSubmit, nothing_is_submitted_while_slurm_does_not_say_what_is_in_the_queue) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan(kThree);
+  submit(plan);
+  slurm.program("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1");
+  EXPECT_THAT(message_of([&] { submit(plan); }), HasSubstr("Unable to contact slurm controller"));
+  EXPECT_EQ(slurm.calls().size(), 1u);
+}
+
+TEST(SweepSubmit, without_slurm_it_says_so_and_names_the_other_way) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  slurm.remove();
+  const SweepPlan plan = folder.plan(kThree);
+  EXPECT_THAT(message_of([&] { submit(plan); }), HasSubstr("no Slurm on this machine) - use --local"));
+}
+
+TEST(SweepSubmit, not_beside_work_on_this_machine_and_not_the_other_way_round) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.stored(kThree);
+  {
+    const LocalWork work(plan);
+    EXPECT_THAT(message_of([&] { submit(plan); }), HasSubstr("is being run by another process"));
+  }
+  submit(plan);
+  slurm.queue({waiting_line(plan, 1, 0), waiting_line(plan, 1, 1), waiting_line(plan, 1, 2)});
+  EXPECT_THAT(message_of([&] { run_locally(plan); }), HasSubstr("3 runs of"));
+}
+
+TEST(SweepSubmit, more_runs_than_an_array_may_have_tasks_share_them) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan =
+      folder.plan("keys: {model.dropout: [0.0, 0.1, 0.2, 0.3, 0.4]}\nslurm: {most_tasks: 2}\n");
+  submit(plan);
+  EXPECT_THAT(slurm.calls()[0], HasSubstr("--array=0-1"));
+  EXPECT_EQ(read_state(plan).share_of({1, 0}).size(), 3u);
+  EXPECT_EQ(read_state(plan).share_of({1, 1}).size(), 2u);
+}
+
+TEST(SweepSubmit, a_thousand_runs_are_submitted_within_two_seconds_by_one_call) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepFile file = folder.file(
+      "method: random\nruns: 1000\nkeys: {model.dropout: {range: [0.0, 0.9]}, "
+      "train.optimizer.lr: {log: [1.0e-6, 1.0]}}\n");
+  const auto began = std::chrono::steady_clock::now();
+  submit(make_plan(file));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+  EXPECT_EQ(slurm.calls().size(), 1u);
+}
+
+TEST(SweepScript, holds_resources_signal_requeue_and_setup) {
+  const SweepFolder folder;
+  const SweepPlan plan = folder.plan(kThree +
+                                     "slurm: {partition: gpu, nodes: 2, tasks_per_node: 8, gpus_per_node: "
+                                     "'8', time: '4:00:00', warn_seconds: 90,\n"
+                                     "  options: [--account=a], setup: [module load openmpi]}\n");
+  const std::string script = render_script(plan, "/opt/it's/bin/shelfcast");
+  for (const char* line :
+       {"#SBATCH --partition=gpu\n", "#SBATCH --nodes=2\n", "#SBATCH --ntasks-per-node=8\n",
+        "#SBATCH --gpus-per-node=8\n", "#SBATCH --time=4:00:00\n", "#SBATCH --signal=B:USR1@90\n",
+        "#SBATCH --requeue\n", "#SBATCH --account=a\n", "module load openmpi\n",
+        "exec '/opt/it'\\''s/bin/shelfcast' sweep "})
+    EXPECT_THAT(script, HasSubstr(line));
+  EXPECT_THAT(folder.plan(kThree).slurm.partition, Not(HasSubstr("gpu")));
+}
+
+TEST(RunProgress, the_metric_is_the_best_up_to_the_step_and_a_missing_one_is_named) {
+  const SweepFolder folder;
+  const std::filesystem::path run = folder.path("run");
+  std::filesystem::create_directories(run);
+  std::ofstream(run / "metrics.jsonl")
+      << "{\"step\":10,\"validation_loss\":3.0}\n{\"step\":15,\"loss\":0.1}\n"
+         "{\"step\":20,\"validation_loss\":2.0}\n{\"step\":30,\"validation_loss\":2.5}\n"
+         "{\"step\":40,\"validation_loss\":1.0}\n{\"step\":50,\"validation_loss\":null}\n{\"st";
+  EXPECT_EQ(best_metric(run, "validation_loss", Goal::minimise, 30), 2.0);
+  EXPECT_EQ(best_metric(run, "validation_loss", Goal::minimise, 50), 1.0);
+  EXPECT_EQ(best_metric(run, "validation_loss", Goal::maximise, 30), 3.0);
+  EXPECT_THAT(message_of([&] { best_metric(run, "validation_los", Goal::minimise, 30); }),
+              HasSubstr("did you mean \"validation_loss\"?"));
+}
+
+TEST(Process, tells_exit_codes_output_and_absence) {
+  EXPECT_EQ(ask({"sh", "-c", "echo out; echo err >&2; exit 3"}).exit_code, 3);
+  EXPECT_EQ(ask({"sh", "-c", "echo out; echo err >&2"}).out, "out\n");
+  EXPECT_EQ(ask({"sh", "-c", "echo out; echo err >&2"}).err, "err\n");
+  EXPECT_EQ(ask({"no-such-program"}).exit_code, 127);
+  ::setenv("SLURM_JOB_ID", "7", 1);
+  EXPECT_EQ(ask({"sh", "-c", "echo $SLURM_JOB_ID"}, Environment::without_job).out, "\n");
+  EXPECT_EQ(ask({"sh", "-c", "echo $SLURM_JOB_ID"}).out, "7\n");
+  ::unsetenv("SLURM_JOB_ID");
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer

@@ -1,0 +1,34 @@
+// What a run's own folder says about it: how far it is, and its metric. Read only; the trainer writes there.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "trainer/sweep/sweep_plan.h"
+
+namespace shelfcast::trainer {
+
+// How far the newest checkpoint is.
+struct SavedStep {
+  std::int64_t step = 0;
+  bool stopped_early = false;  // by the recipe's early_stop
+  bool validation_pending = false;
+};
+std::optional<SavedStep> saved_step(const std::filesystem::path& run, std::int64_t early_stop);
+
+// The best value of `metric` in metrics.jsonl up to and including `step`. Throws Error(data) when the file
+// has none, with the keys it has.
+double best_metric(const std::filesystem::path& run, const std::string& metric, Goal goal, std::int64_t step);
+
+// The end of metrics.jsonl, for a table: cheap however long the file is.
+struct LiveProgress {
+  std::int64_t step = 0;
+  double seconds_per_step = 0;   // 0 = not known
+  std::optional<double> metric;  // the last one logged
+  double silent_seconds = 0;     // since the file was last written
+};
+std::optional<LiveProgress> live_progress(const std::filesystem::path& run, const std::string& metric);
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,12 @@
+// One task of a sweep's job array, from inside the job.
+#pragma once
+
+#include "trainer/sweep/sweep_plan.h"
+
+namespace shelfcast::trainer {
+
+// Works off this task's share of a submission; near the time limit it lets its run save, and has itself
+// requeued. Throws Error(input) outside of a job array.
+void work_off_share(const SweepPlan& plan, std::int64_t submission);
+
+}  // namespace shelfcast::trainer

@@ -1,0 +1,254 @@
+#include "trainer/sweep/sweep_plan.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "data/manifest.h"
+#include "trainer/agreement.h"
+#include "trainer/recipe.h"
+#include "trainer/sweep/space.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+
+fs::path plan_path(const fs::path& dir) { return dir / "sweep.json"; }
+
+std::string resolve_corpus(const SweepPlan& plan) { return (plan.working_dir / plan.corpus).string(); }
+
+std::string digest_of_corpus(const fs::path& corpus) {
+  std::string digest;
+  data::read_manifest(corpus, &digest);
+  return digest;
+}
+
+// A recipe's complaint about an override, in terms of the sweep's file and line.
+[[noreturn]] void rethrow(const Error& error, const SweepFile& sweep,
+                          const std::vector<std::string>& overrides) {
+  const std::string& problem = error.problem();
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
+    if (const std::string origin = fmt::format("--set {}", overrides[i]); problem.starts_with(origin))
+      throw input_error(fmt::format("{}{}", sweep.axes[i].place, problem.substr(origin.size())), error.why(),
+                        error.advice());
+    // An unknown block that only this key asked for.
+    const std::string& key = sweep.axes[i].key;
+    for (std::size_t dot = key.find('.'); dot != std::string::npos; dot = key.find('.', dot + 1))
+      if (const std::string unknown = fmt::format("unknown key \"{}\"", key.substr(0, dot));
+          problem.ends_with(unknown))
+        throw input_error(fmt::format("{}: {}", sweep.axes[i].place, unknown), error.why(), error.advice());
+  }
+  throw input_error(fmt::format("{}: with {}: {}", sweep.file.string(), fmt::join(overrides, ", "), problem),
+                    error.why(), error.advice());
+}
+
+Recipe resolve(const SweepPlan& plan, const SweepFile& sweep, const std::vector<std::string>& overrides) {
+  try {
+    return parse_recipe(plan.base, sweep.recipe.string(), overrides);
+  } catch (const Error& error) {
+    rethrow(error, sweep, overrides);
+  }
+}
+
+// Halving compares runs at the end of a rung: each must have been validated there.
+void check_rungs(const SweepPlan& plan, const SweepFile& sweep, const Recipe& recipe) {
+  if (sweep.halving.kind == HalvingConfig::Kind::none) return;
+  const std::vector<std::int64_t> own = rung_steps(sweep.halving, recipe.train.steps);
+  if (own != plan.rungs)
+    throw input_error(fmt::format("{}: runs of {} and of {} steps cannot be halved together",
+                                  sweep.file.string(), plan.rungs.back(), recipe.train.steps),
+                      "rungs would end at other steps", "do not vary train.steps");
+  for (const std::int64_t step : own)
+    if (step != recipe.train.steps && step % recipe.train.validate_every != 0)
+      throw input_error(
+          fmt::format("{}: no validation at step {}, where a rung ends", sweep.file.string(), step),
+          fmt::format("train.validate_every is {}; rungs end at {}", recipe.train.validate_every,
+                      fmt::join(own, ", ")),
+          "make halving.first a multiple of train.validate_every");
+}
+
+const char* name_of(SweepMethod method) {
+  return method == SweepMethod::grid ? "grid" : method == SweepMethod::random ? "random" : "sobol";
+}
+const char* name_of(HalvingConfig::Kind kind) {
+  return kind == HalvingConfig::Kind::none ? "none" : kind == HalvingConfig::Kind::sync ? "sync" : "async";
+}
+
+std::string describe_identity(const SweepFile& sweep, const SweepPlan& plan, const Recipe& base) {
+  std::string text = fmt::format("method: {}\nseed: {}\nruns: {}\nmetric: {}\ngoal: {}\nhalving: {} {} {}\n",
+                                 name_of(sweep.method), sweep.seed, plan.runs.size(), sweep.metric,
+                                 sweep.goal == Goal::minimise ? "min" : "max", name_of(sweep.halving.kind),
+                                 sweep.halving.first, sweep.halving.keep);
+  for (const SweepAxis& axis : sweep.axes)
+    text +=
+        axis.kind == SweepAxis::Kind::list
+            ? fmt::format("{}: [{}]\n", axis.key, fmt::join(axis.values, ", "))
+            : fmt::format("{}: {} {} to {}\n", axis.key, static_cast<int>(axis.kind), axis.low, axis.high);
+  return text + identity_yaml(base);
+}
+
+json to_json(const SweepPlan& plan) {
+  json runs = json::array();
+  for (const PlannedRun& run : plan.runs)
+    runs.push_back(
+        {{"id", run.id}, {"set", run.overrides}, {"steps", run.steps}, {"early_stop", run.early_stop}});
+  const SlurmConfig& s = plan.slurm;
+  return {
+      {"format_version", kVersion},
+      {"working_dir", plan.working_dir.string()},
+      {"rungs", plan.rungs},
+      {"metric", plan.metric},
+      {"goal", plan.goal == Goal::minimise ? "min" : "max"},
+      {"halving", {{"kind", plan.halving.kind}, {"first", plan.halving.first}, {"keep", plan.halving.keep}}},
+      {"retries", plan.retries},
+      {"corpus", plan.corpus},
+      {"corpus_digest", plan.corpus_digest},
+      {"identity", plan.identity},
+      {"local", {{"launcher", plan.local.launcher}, {"at_once", plan.local.at_once}}},
+      {"slurm",
+       {{"launcher", s.launcher},
+        {"partition", s.partition},
+        {"gpus_per_node", s.gpus_per_node},
+        {"time", s.time},
+        {"nodes", s.nodes},
+        {"tasks_per_node", s.tasks_per_node},
+        {"cpus_per_task", s.cpus_per_task},
+        {"at_once", s.at_once},
+        {"most_tasks", s.most_tasks},
+        {"warn_seconds", s.warn_seconds},
+        {"stage", s.stage},
+        {"options", s.options},
+        {"setup", s.setup}}},
+      {"runs", runs}};
+}
+
+SweepPlan from_json(const json& j) {
+  SweepPlan plan;
+  plan.working_dir = j.at("working_dir").get<std::string>();
+  j.at("rungs").get_to(plan.rungs);
+  j.at("metric").get_to(plan.metric);
+  plan.goal = j.at("goal") == "min" ? Goal::minimise : Goal::maximise;
+  j.at("halving").at("kind").get_to(plan.halving.kind);
+  j.at("halving").at("first").get_to(plan.halving.first);
+  j.at("halving").at("keep").get_to(plan.halving.keep);
+  j.at("retries").get_to(plan.retries);
+  j.at("corpus").get_to(plan.corpus);
+  j.at("corpus_digest").get_to(plan.corpus_digest);
+  j.at("identity").get_to(plan.identity);
+  j.at("local").at("launcher").get_to(plan.local.launcher);
+  j.at("local").at("at_once").get_to(plan.local.at_once);
+  const json& s = j.at("slurm");
+  s.at("launcher").get_to(plan.slurm.launcher);
+  s.at("partition").get_to(plan.slurm.partition);
+  s.at("gpus_per_node").get_to(plan.slurm.gpus_per_node);
+  s.at("time").get_to(plan.slurm.time);
+  s.at("nodes").get_to(plan.slurm.nodes);
+  s.at("tasks_per_node").get_to(plan.slurm.tasks_per_node);
+  s.at("cpus_per_task").get_to(plan.slurm.cpus_per_task);
+  s.at("at_once").get_to(plan.slurm.at_once);
+  s.at("most_tasks").get_to(plan.slurm.most_tasks);
+  s.at("warn_seconds").get_to(plan.slurm.warn_seconds);
+  s.at("stage").get_to(plan.slurm.stage);
+  s.at("options").get_to(plan.slurm.options);
+  s.at("setup").get_to(plan.slurm.setup);
+  for (const json& run : j.at("runs"))
+    plan.runs.push_back({run.at("id"), run.at("set"), run.at("steps"), run.at("early_stop")});
+  return plan;
+}
+
+}  // namespace
+
+std::int64_t SweepPlan::target(std::size_t run, std::int64_t rung) const {
+  return rung == last_rung() ? runs[run].steps : rungs[static_cast<std::size_t>(rung)];
+}
+
+std::vector<std::int64_t> rung_steps(const HalvingConfig& halving, std::int64_t steps) {
+  std::vector<std::int64_t> rungs;
+  if (halving.kind != HalvingConfig::Kind::none)
+    for (std::int64_t step = halving.first; step < steps; step *= halving.keep) rungs.push_back(step);
+  rungs.push_back(steps);
+  return rungs;
+}
+
+SweepPlan make_plan(const SweepFile& sweep) {
+  const auto points = expand(sweep);
+  SweepPlan plan;
+  plan.dir = fs::absolute(sweep.dir).lexically_normal();
+  plan.working_dir = fs::current_path();
+  const Recipe base = read_recipe(sweep.recipe, sweep.set);
+  plan.base = to_yaml(base);
+  plan.rungs = rung_steps(sweep.halving, base.train.steps);
+  plan.metric = sweep.metric;
+  plan.goal = sweep.goal;
+  plan.halving = sweep.halving;
+  plan.retries = sweep.retries;
+  plan.local = sweep.local;
+  plan.slurm = sweep.slurm;
+  plan.corpus = base.data.corpus;
+  plan.corpus_digest = digest_of_corpus(resolve_corpus(plan));
+  std::map<std::string, std::size_t> known;
+  for (const auto& overrides : points) {
+    const Recipe recipe = resolve(plan, sweep, overrides);
+    if (known.empty()) plan.rungs = rung_steps(sweep.halving, recipe.train.steps);
+    check_rungs(plan, sweep, recipe);
+    // "xxh3:" and 32 digits; twelve name a run of any sensible sweep.
+    const std::string id = digest_text(identity_yaml(recipe)).substr(5, 12);
+    if (known.emplace(id, plan.runs.size()).second)
+      plan.runs.push_back({id, overrides, recipe.train.steps, recipe.train.early_stop});
+  }
+  if (plan.runs.size() < points.size())
+    log::warn("{} of {} points resolve to the recipe of another - each recipe is one run",
+              points.size() - plan.runs.size(), points.size());
+  plan.identity = describe_identity(sweep, plan, base);
+  return plan;
+}
+
+bool is_sweep_folder(const fs::path& dir) { return fs::exists(plan_path(dir)); }
+
+SweepPlan load_plan(const fs::path& dir) {
+  if (!is_sweep_folder(dir))
+    throw input_error(fmt::format("{} holds no sweep", dir.string()), "it has no sweep.json",
+                      "name a sweep file, or the folder of a sweep that was started");
+  try {
+    SweepPlan plan = from_json(json::parse(read_file(plan_path(dir))));
+    plan.dir = fs::absolute(dir).lexically_normal();
+    if (!plan.dir.has_filename()) plan.dir = plan.dir.parent_path();
+    plan.base = read_file(plan.recipe());
+    return plan;
+  } catch (const json::exception& damage) {
+    throw data_error(fmt::format("{} is damaged", plan_path(dir).string()), damage.what(),
+                     "remove it and give the sweep file again: finished runs are found by their names");
+  }
+}
+
+void store_plan(const SweepPlan& plan) {
+  if (is_sweep_folder(plan.dir)) {
+    const SweepPlan there = load_plan(plan.dir);
+    const std::string difference = first_difference(there.identity, plan.identity, "there", "now");
+    if (!difference.empty())
+      throw input_error(fmt::format("{} holds another sweep", plan.dir.string()), difference,
+                        "choose another folder with `dir`, or undo the change");
+    if (there.corpus_digest != plan.corpus_digest) check_corpus(there);
+  }
+  std::error_code failed;
+  fs::create_directories(plan.log_folder(), failed);
+  if (failed) throw io_error(fmt::format("cannot make {}", plan.log_folder().string()), failed.value());
+  write_file_atomically(plan.recipe(), plan.base);
+  write_file_atomically(plan_path(plan.dir), to_json(plan).dump(1) + "\n");
+}
+
+void check_corpus(const SweepPlan& plan) {
+  const std::string digest = digest_of_corpus(resolve_corpus(plan));
+  if (digest != plan.corpus_digest)
+    throw data_error(fmt::format("the corpus {} changed under the sweep {}", plan.corpus, plan.dir.string()),
+                     fmt::format("its digest is {}, the sweep began with {}", digest, plan.corpus_digest),
+                     "bring the old corpus back, or start a new sweep in another folder");
+}
+
+}  // namespace shelfcast::trainer

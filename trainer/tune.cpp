@@ -1,0 +1,65 @@
+#include "trainer/tune.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+constexpr std::string_view kEncoder = "tower.encoder.block.", kDecoder = "tower.decoder.block.";
+
+// Where a parameter stands between a model's output and its input.
+struct Place {
+  // Blocks between it and the output: 0 for heads, for whatever the tower did not bring along (statics,
+  // covariates) and for its last norm and output layer.
+  std::int64_t depth = 0;
+  std::int64_t from_top = 0;  // of its own stack: 1 = the last block; 0 = not in a block
+};
+
+Place place_of(const std::string& name, const models::BoltConfig& tower) {
+  const auto block = [&](std::string_view stack) { return std::stoll(name.substr(stack.size())); };
+  if (name.starts_with(kDecoder)) {
+    const std::int64_t from_top = tower.num_decoder_layers - block(kDecoder);
+    return {from_top, from_top};
+  }
+  if (name.starts_with(kEncoder)) {
+    const std::int64_t from_top = tower.num_layers - block(kEncoder);
+    return {tower.num_decoder_layers + from_top, from_top};
+  }
+  if (name.starts_with("tower.encoder.final_layer_norm")) return {tower.num_decoder_layers, 0};
+  if (name.starts_with("tower.input_patch_embedding") || name.starts_with("tower.shared"))
+    return {tower.num_decoder_layers + tower.num_layers + 1, 0};
+  return {};
+}
+
+bool is_trained(const Place& place, const TuneConfig& tune, const models::BoltConfig& tower) {
+  if (tune.method == "all" || place.depth == 0) return true;
+  if (tune.method == "heads") return false;
+  if (place.from_top > 0) return place.from_top <= tune.layers;
+  // The norm over the encoder's blocks goes with them.
+  return place.depth == tower.num_decoder_layers;
+}
+
+}  // namespace
+
+std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
+                                                        const TuneConfig& tune) {
+  const models::BoltConfig& tower = model.config().tower;
+  if (tune.method == "top" && tune.layers > std::min(tower.num_layers, tower.num_decoder_layers))
+    throw input_error(fmt::format("tune.layers is {}", tune.layers),
+                      fmt::format("the tower has {} encoder and {} decoder blocks", tower.num_layers,
+                                  tower.num_decoder_layers),
+                      "lower it, or train everything with tune.method=all");
+  std::vector<parallel::FlatParameter> trained;
+  for (const models::Parameter& parameter : model.parameters()) {
+    const Place place = place_of(parameter.name, tower);
+    at::Tensor tensor = parameter.tensor;
+    tensor.set_requires_grad(is_trained(place, tune, tower));
+    if (tensor.requires_grad())
+      trained.push_back({parameter.name, tensor, std::pow(tune.layer_decay, place.depth), parameter.decay});
+  }
+  return trained;
+}
+
+}  // namespace shelfcast::trainer

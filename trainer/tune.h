@@ -1,0 +1,17 @@
+// What of a model is trained, and how fast: the recipe's block `tune`.
+#pragma once
+
+#include <vector>
+
+#include "models/demand_model.h"
+#include "parallel/flat_buffers.h"
+#include "trainer/config.h"
+
+namespace shelfcast::trainer {
+
+// The parameters that `tune` trains, in the model's order, with their learning rates' factors; all others
+// stop requiring gradients. Throws Error(input) when there are fewer blocks than it asks for.
+std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
+                                                        const TuneConfig& tune);
+
+}  // namespace shelfcast::trainer
