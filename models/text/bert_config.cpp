@@ -82,7 +82,7 @@ BertConfig read_bert_config(const fs::path& folder) {
     throw data_error(fmt::format("{} cannot be read as a BERT configuration", path.string()), error.what(),
                      "fetch it again");
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::input) throw;
+    if (error.problem().starts_with(path.string())) throw;
     throw data_error(fmt::format("{}: {}", path.string(), error.problem()), error.why(), "fetch it again");
   }
 }

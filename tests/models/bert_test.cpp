@@ -200,7 +200,7 @@ class DamagedModel : public ::testing::Test {
 
 TEST_F(DamagedModel, other_architectures_activations_and_positions_are_named) {
   set("hidden_act", "snake");
-  EXPECT_THAT(error(), HasSubstr("hidden_act \"snake\""));
+  EXPECT_THAT(error(), HasSubstr("config.json: there is no activation function \"snake\""));
   set("hidden_act", "gelu");
   set("position_embedding_type", "relative_key");
   EXPECT_THAT(error(), HasSubstr("position_embedding_type \"relative_key\""));

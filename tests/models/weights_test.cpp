@@ -54,7 +54,7 @@ TEST(LoadWeights, reads_long_tensors_whole) {
   EXPECT_TRUE(at::equal(wanted.front().tensor.detach(), at::arange(300'001, at::kFloat)));
 }
 
-void expect_refused(const std::filesystem::path& path, std::vector<Parameter> wanted,
+void expect_refused(const std::filesystem::path& path, const std::vector<Parameter>& wanted,
                     const std::string& word) {
   try {
     load_weights(path, "tower.", wanted);
