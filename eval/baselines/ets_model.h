@@ -68,7 +68,7 @@ class EtsModel final : public SumOfSquares {
   std::span<const double> history_;
   std::size_t season_, smoothing_, parameters_, width_;
   std::size_t beta_ = 0, gamma_ = 0, phi_ = 0;  // where these lie; alpha is first
-  State state_;
+  State state_{};
   // Sums over the steps: of d_i d_j and of error d_i, where d is the error's derivative; of the derivative of
   // the forecast's logarithm.
   std::vector<double> error_by_, forecast_by_, products_, slopes_, log_by_;

@@ -22,9 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-fs::path golden(const std::string& name) {
-  return shelfcast::testing::golden_dir() / "bert" / name;
-}
+fs::path golden(const std::string& name) { return shelfcast::testing::golden_dir() / "bert" / name; }
 
 std::vector<std::string> some_texts() {
   return nlohmann::json::parse(read_file(golden("texts.json"))).get<std::vector<std::string>>();
