@@ -136,7 +136,8 @@ void expect_same(const at::Tensor& got, const at::Tensor& expected) {
 }
 
 TEST_P(Chronos2Golden, tasks_with_covariates_of_all_kinds_are_prepared_as_by_the_reference) {
-  for (const auto& [name, set] : json::parse(read_file(folder() / "tasks.json")).at("sets").items()) {
+  const json file = json::parse(read_file(folder() / "tasks.json"));
+  for (const auto& [name, set] : file.at("sets").items()) {
     const std::vector<PreparedTask> prepared = prepare_tasks(tasks_from(set), set.at("horizon"));
     for (std::size_t i = 0; i < prepared.size(); ++i) {
       const std::string task = fmt::format("{}.{}.", name, i);
