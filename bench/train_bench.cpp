@@ -18,6 +18,7 @@
 #include "trainer/model_inputs.h"
 #include "trainer/model_state.h"
 #include "trainer/optimizer.h"
+#include "trainer/tune.h"
 
 namespace {
 
@@ -62,7 +63,7 @@ class Training {
   Training(const std::filesystem::path& corpus, const std::string& tower)
       : spec_(demand_alone()),
         model_(trainer::make_model_config(model_of(tower), spec_), 1),
-        buffers_(trainer::flat_parameters(model_)),
+        buffers_(trainer::trained_parameters(model_, {})),
         optimizer_(trainer::make_optimizer({}, buffers_)),
         loader_(corpus, spec_, data::Sampler(7, {kSeries, kContext, kSteps - kHorizon, 64, 8}),
                 {.global_batch = kBatch, .micro_batch = kBatch, .last_step = 1'000'000}) {}

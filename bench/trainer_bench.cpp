@@ -27,6 +27,7 @@
 #include "trainer/model_inputs.h"
 #include "trainer/model_state.h"
 #include "trainer/trainer.h"
+#include "trainer/tune.h"
 
 namespace {
 
@@ -56,7 +57,7 @@ struct Training {
       : Training(std::make_unique<models::DemandModel>(make_config(tower), 1)) {}
   explicit Training(std::unique_ptr<models::DemandModel> given)
       : model(std::move(given)),
-        buffers(trainer::flat_parameters(*model)),
+        buffers(trainer::trained_parameters(*model, {})),
         optimizer(trainer::make_optimizer({}, buffers)) {
     batch.resize(demand_alone(), 2);
     RandomStream random(3);

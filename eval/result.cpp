@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/csv.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "eval/report/report.h"
@@ -81,16 +82,9 @@ Json corpus_json(const BacktestResult& result) {
           {"zeros", whole(result.judgement.history.zeros)}};
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 void append_rows(const std::string& model, const GroupScores& group, std::string& csv) {
   const std::string head =
-      fmt::format("{},{},{}", csv_field(model), csv_field(group.group), csv_field(group.level));
+      fmt::format("{},{},{}", csv_cell(model), csv_cell(group.group), csv_cell(group.level));
   for (const Score& score : group.scores) {
     const std::string value = score.value ? fmt::format("{}", *score.value) : std::string();
     csv += fmt::format("{},{},{},{}\n", head, score.metric, value, score.n);
@@ -134,10 +128,10 @@ std::string result_csv(const BacktestResult& result) {
 std::string series_csv(const BacktestResult& result) {
   std::string csv = "model,series,n,absolute_error,squared_error,absolute_target\n";
   for (const ForecasterResult& forecaster : result.forecasters) {
-    const std::string model = csv_field(forecaster.name);
+    const std::string model = csv_cell(forecaster.name);
     for (std::size_t i = 0; i < forecaster.series.size(); ++i) {
       const SeriesErrors& errors = forecaster.series[i];
-      csv += fmt::format("{},{},{},{},{},{}\n", model, csv_field(result.series_names[i]), errors.n,
+      csv += fmt::format("{},{},{},{},{},{}\n", model, csv_cell(result.series_names[i]), errors.n,
                          errors.absolute_error, errors.squared_error, errors.absolute_target);
     }
   }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 #include "models/activation.h"
 
 namespace shelfcast::models {
@@ -179,9 +180,7 @@ BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_
     return tower;
   }
   const auto path = std::filesystem::path(model.weights) / "config.json";
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) throw data_error(path.string() + " is not JSON", "it is damaged or foreign");
-  BoltConfig tower = bolt_config_from_published_json(json);
+  BoltConfig tower = bolt_config_from_published_json(read_json(path));
   tower.dropout_rate = model.dropout;
   if (tower.prediction_length < horizon) {
     throw input_error(

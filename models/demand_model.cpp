@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 #include "models/context.h"
 #include "models/heads.h"
 #include "models/series/chronos_bolt.h"
@@ -136,8 +137,7 @@ void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& val
 
 DemandModel DemandModel::load(const fs::path& folder) {
   const auto path = folder / "model.json";
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) throw data_error(path.string() + " is not JSON", "it is damaged or foreign");
+  const nlohmann::json json = read_json(path);
   auto impl = std::make_unique<Impl>(demand_model_config_from_json(json), 0, ParameterMaker::Fill::leave);
   load_weights(folder / "tower" / "model.safetensors", "tower.", impl->parameters, kIgnored);
   std::vector<Parameter> others;

@@ -23,7 +23,4 @@ struct CsvTable {
 // quote that is never closed, bytes that are not UTF-8, another separator than the comma.
 CsvTable read_csv(const std::filesystem::path& path);
 
-// One cell for writing: quoted when it has to be.
-std::string csv_cell(const std::string& text);
-
 }  // namespace shelfcast::scorer

@@ -1,14 +1,12 @@
 #include "scorer/order_list.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <iterator>
-#include <mutex>
-#include <thread>
 
+#include "base/csv.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/share.h"
 #include "scorer/csv.h"
 #include "scorer/orders/lead_time_demand.h"
 
@@ -23,29 +21,6 @@ std::vector<float> by_step(const Forecasts& forecasts, std::size_t row) {
   for (std::int64_t h = 0; h < horizon; ++h)
     for (std::int64_t q = 0; q < levels; ++q) steps[h * levels + q] = from[q * horizon + h];
   return steps;
-}
-
-// Calls work(i) for all i below `count` on `threads` threads; rethrows the first exception.
-template <typename Work>
-void for_each_row(std::size_t count, int threads, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex mutex;
-  const auto run = [&] {
-    try {
-      for (std::size_t i; (i = next.fetch_add(1)) < count;) work(i);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failure) failure = std::current_exception();
-      next = count;
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (int i = 1; i < threads; ++i) helpers.emplace_back(run);
-    run();
-  }
-  if (failure) std::rethrow_exception(failure);
 }
 
 // Two decimals at most: forecasts are not known to more.
@@ -64,7 +39,7 @@ std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, co
   const LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, order_path_options(),
                               bundle.copula().recalibration);
   std::vector<Order> orders(table.rows.size());
-  for_each_row(orders.size(), threads, [&](std::size_t i) {
+  share(orders.size(), threads, [&](std::size_t i) {
     const StockRow& row = table.rows[i];
     orders[i] =
         decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_days()));

@@ -8,6 +8,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/csv.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "scorer/csv.h"

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 #include "base/log.h"
 #include "base/safetensors.h"
 
@@ -29,11 +30,7 @@ std::string damage_of_file(const fs::path& path, const std::string& name, const 
   return "";
 }
 
-json read_json(const fs::path& path) {
-  json value = json::parse(read_file(path), nullptr, false);
-  if (value.is_discarded()) throw data_error(fmt::format("{} is not JSON", path.string()), "damaged file");
-  return value;
-}
+constexpr const char* kDamaged = "damaged file";
 
 // Puts stored pieces back where they belong: "NAME.first_moment", or "NAME.first_moment[begin:end]" where the
 // shares of two ranks met inside a parameter.
@@ -145,7 +142,7 @@ std::vector<std::int64_t> Checkpoints::steps() const {
 std::string Checkpoints::damage(std::int64_t step) const {
   const fs::path folder = path_of(step);
   try {
-    const json manifest = read_json(folder / kManifestFile);
+    const json manifest = read_json(folder / kManifestFile, kDamaged);
     for (const auto& [name, expected] : manifest.at("files").items()) {
       std::string what = damage_of_file(folder / name, name, expected);
       if (!what.empty()) return what;
@@ -183,11 +180,11 @@ std::optional<std::int64_t> Checkpoints::best_valid() const {
 }
 
 TrainState Checkpoints::read_state(std::int64_t step) const {
-  return state_from_json(read_json(path_of(step) / kStateFile));
+  return state_from_json(read_json(path_of(step) / kStateFile, kDamaged));
 }
 
 json Checkpoints::read_conditions(std::int64_t step) const {
-  return read_json(path_of(step) / kStateFile).at("conditions");
+  return read_json(path_of(step) / kStateFile, kDamaged).at("conditions");
 }
 
 std::int64_t Checkpoints::read_optimizer(std::int64_t step, const std::vector<parallel::FlatRange>& ranges,
@@ -195,7 +192,7 @@ std::int64_t Checkpoints::read_optimizer(std::int64_t step, const std::vector<pa
   OptimizerReader reader(ranges, state);
   std::int64_t steps = 0;
   // The manifest's files: another may have strayed into the folder.
-  const json manifest = read_json(path_of(step) / kManifestFile);
+  const json manifest = read_json(path_of(step) / kManifestFile, kDamaged);
   for (const auto& [name, unused] : manifest.at("files").items()) {
     if (!name.starts_with("optimizer-")) continue;
     const SafetensorsFile file(path_of(step) / name);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "base/csv.h"
 #include "data/batch.h"
 
 namespace shelfcast::trainer {
@@ -125,19 +126,12 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
   request.unknown_series = std::count(unknown.begin(), unknown.end(), true);
 }
 
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string result = "\"";
-  for (const char c : text) result += c == '"' ? "\"\"" : std::string(1, c);
-  return result + "\"";
-}
-
 void append_rows(const data::SalesTable& table, const data::Batch& batch, std::int64_t model_horizon,
                  std::int64_t horizon, const eval::ForecastValues& values, std::string& csv) {
   const auto levels = static_cast<std::int64_t>(values.levels.size());
   for (std::int64_t row = 0; row < batch.windows; ++row) {
     const std::int64_t series = batch.window_b[static_cast<std::size_t>(row)].series;
-    const std::string name = quoted(table.series[static_cast<std::size_t>(series)]);
+    const std::string name = csv_cell(table.series[static_cast<std::size_t>(series)]);
     for (std::int64_t step = 0; step < horizon; ++step) {
       csv += fmt::format("{},{},{:.6g}", name, format_date(table.axis.date_of(table.demand_end + step)),
                          values.mean_bh[static_cast<std::size_t>(row * model_horizon + step)]);
@@ -170,13 +164,10 @@ SeriesTexts table_texts(const data::SalesTable& table, const TrainedRun& run, co
     for (std::size_t series = 0; series < texts.size(); ++series)
       texts[series] = first_cell(table, *column, series);
   if (corpus != nullptr) {
-    std::unordered_map<std::string, std::string> text_of_item;
-    for (data::Document& document : corpus->documents())
-      text_of_item.emplace(std::move(document.item), std::move(document.text));
+    const std::unordered_map<std::string, std::string> of_item = text_of_item(*corpus);
     const std::vector<std::string> items = static_texts(table, corpus->info().item_level, corpus);
     for (std::size_t series = 0; series < texts.size(); ++series)
-      if (const auto found = text_of_item.find(items[series]);
-          texts[series].empty() && found != text_of_item.end())
+      if (const auto found = of_item.find(items[series]); texts[series].empty() && found != of_item.end())
         texts[series] = found->second;
   }
   return encode_series_texts(texts, corpus, run.features.text, run.recipe.model);

@@ -4,13 +4,6 @@
 
 namespace shelfcast::trainer {
 
-std::vector<parallel::FlatParameter> flat_parameters(const models::DemandModel& model) {
-  std::vector<parallel::FlatParameter> flat;
-  for (const models::Parameter& parameter : model.parameters())
-    flat.push_back({parameter.name, parameter.tensor, 1.0, parameter.decay});
-  return flat;
-}
-
 std::vector<FlatState> optimizer_state(const Optimizer& optimizer) {
   std::vector<FlatState> state;
   for (const OptimizerState& part : optimizer.state())

@@ -10,9 +10,6 @@
 
 namespace shelfcast::trainer {
 
-// All parameters of the model, in its order.
-std::vector<parallel::FlatParameter> flat_parameters(const models::DemandModel& model);
-
 // Views of the optimizer's state: what a checkpoint stores, and what resuming fills.
 std::vector<FlatState> optimizer_state(const Optimizer& optimizer);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -102,6 +101,13 @@ ProductTexts::ProductTexts(const std::vector<std::string>& text_of_series) {
   }
 }
 
+std::unordered_map<std::string, std::string> text_of_item(const data::Corpus& corpus) {
+  std::unordered_map<std::string, std::string> texts;
+  for (data::Document& document : corpus.documents())
+    texts.emplace(std::move(document.item), std::move(document.text));
+  return texts;
+}
+
 std::vector<std::string> text_of_series(const data::Corpus& corpus) {
   const data::CorpusInfo& info = corpus.info();
   if (info.item_level.empty())
@@ -109,10 +115,8 @@ std::vector<std::string> text_of_series(const data::Corpus& corpus) {
         fmt::format("data.text: the corpus {} has no item level", corpus.folder().string()),
         "texts belong to items",
         "name it in the map (levels: {item: COLUMN}) and ingest again, or set data.text: false");
-  std::unordered_map<std::string, std::string> text_of_item;
-  for (data::Document& document : corpus.documents())
-    text_of_item.emplace(std::move(document.item), std::move(document.text));
-  if (text_of_item.empty())
+  const std::unordered_map<std::string, std::string> of_item = text_of_item(corpus);
+  if (of_item.empty())
     throw input_error(
         fmt::format("data.text: the corpus {} holds no product texts", corpus.folder().string()),
         "none were ingested",
@@ -120,10 +124,10 @@ std::vector<std::string> text_of_series(const data::Corpus& corpus) {
   const std::size_t level = info.static_index(info.item_level);
   std::vector<std::string> texts;
   for (const std::int32_t code : corpus.static_codes(level)) {
-    const auto found =
-        code < 0 ? text_of_item.end()
-                 : text_of_item.find(info.statics[level].vocabulary[static_cast<std::size_t>(code)]);
-    texts.push_back(found == text_of_item.end() ? "" : found->second);
+    const auto found = code < 0
+                           ? of_item.end()
+                           : of_item.find(info.statics[level].vocabulary[static_cast<std::size_t>(code)]);
+    texts.push_back(found == of_item.end() ? "" : found->second);
   }
   return texts;
 }

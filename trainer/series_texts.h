@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "data/batch.h"
@@ -42,6 +43,9 @@ struct ProductTexts {
   // "" = no text.
   explicit ProductTexts(const std::vector<std::string>& text_of_series);
 };
+
+// The text of each item that has one.
+std::unordered_map<std::string, std::string> text_of_item(const data::Corpus& corpus);
 
 // The text of each series' item, "" where it has none. Throws Error(input) when the corpus has no item level
 // or no texts.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 #include "trainer/checkpoint.h"
 
 namespace shelfcast::trainer {
@@ -35,10 +36,7 @@ TrainedRun open_run(const std::filesystem::path& folder) {
     throw data_error(fmt::format("{} has no whole checkpoint", folder.string()),
                      "the run was stopped before its first", "go on with `shelfcast train RECIPE --resume`");
   run.step = *step;
-  const nlohmann::json features = nlohmann::json::parse(read_file(run.folder.features()), nullptr, false);
-  if (features.is_discarded())
-    throw data_error(fmt::format("{} is not JSON", run.folder.features().string()), "damaged file");
-  run.features = data::feature_spec_from_json(features);
+  run.features = data::feature_spec_from_json(read_json(run.folder.features(), "damaged file"));
   run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
   return run;
 }

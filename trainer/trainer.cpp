@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "models/product.h"
@@ -399,9 +400,8 @@ TrainResult Run::loop() {
 
 // A run goes on with the texts' vectors it began with.
 void check_encoder(const RunFolder& folder, const data::TextColumn& now) {
-  const auto then = nlohmann::json::parse(read_file(folder.features()), nullptr, false);
-  if (then.is_discarded()) throw data_error(folder.features().string() + " is not JSON", "damaged file");
-  if (data::feature_spec_from_json(then).text.encoder != now.encoder)
+  const auto then = data::feature_spec_from_json(read_json(folder.features(), "damaged file"));
+  if (then.text.encoder != now.encoder)
     throw data_error(
         fmt::format("the text encoder is not the one that {} was started with", folder.path().string()),
         "the files in model.text have changed", "put the directory back as it was, or start a new run");

@@ -1,41 +1,11 @@
 #include "eval/baselines/statistical.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "base/error.h"
+#include "base/share.h"
 
 namespace shelfcast::eval {
-namespace {
-
-// Calls `work(i)` for i in [0, count), shared by `threads`; the first exception is thrown on.
-template <typename Work>
-void share(std::size_t count, std::int64_t threads, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failing;
-  const auto run = [&] {
-    try {
-      for (std::size_t i = next++; i < count; i = next++) work(i);
-    } catch (...) {
-      next = count;
-      const std::lock_guard lock(failing);
-      if (!failure) failure = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (std::int64_t i = 1; i < std::min(threads, static_cast<std::int64_t>(count)); ++i)
-      helpers.emplace_back(run);
-    run();
-  }
-  if (failure) std::rethrow_exception(failure);
-}
-
-}  // namespace
 
 BatchHistories::BatchHistories(const std::filesystem::path& corpus, const std::string& censored,
                                std::int64_t season, SeasonalGaps gaps)

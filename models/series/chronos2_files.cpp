@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 #include "models/weights.h"
 
 namespace shelfcast::models {
@@ -23,9 +24,7 @@ Chronos2Model make_chronos2(const Chronos2Config& config, std::uint64_t seed) {
 
 Chronos2Config read_chronos2_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) throw data_error(path.string() + " is not JSON", "it is damaged or foreign");
-  return chronos2_config_from_published_json(json);
+  return chronos2_config_from_published_json(read_json(path));
 }
 
 Chronos2Model load_chronos2(const std::filesystem::path& folder) {

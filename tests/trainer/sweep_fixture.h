@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/trainer/small_corpus.h"
@@ -12,6 +14,15 @@
 #include "trainer/sweep/sweep_plan.h"
 
 namespace shelfcast::trainer {
+
+inline std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
 
 class SweepFolder {
  public:

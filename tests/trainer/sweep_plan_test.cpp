@@ -15,16 +15,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-template <typename Body>
-std::string message_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(SweepPlan, a_run_is_named_by_its_recipe_and_by_nothing_else) {
   const SweepFolder folder;
   const SweepPlan first = folder.plan("keys: {model.dropout: [0.0, 0.2], train.batch: [64]}\n");

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tests/support/paths.h"
+#include "tests/trainer/sweep_fixture.h"
 #include "trainer/sweep/sobol.h"
 
 namespace shelfcast::trainer {
@@ -19,14 +20,6 @@ using ::testing::HasSubstr;
 
 SweepFile sweep(const std::string& yaml) { return parse_sweep("recipe: r.yaml\n" + yaml, "sweep.yaml"); }
 
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 std::string refusal(const std::string& yaml) {
   return message_of([&] { expand(sweep(yaml)); });
 }

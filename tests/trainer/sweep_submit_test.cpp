@@ -53,15 +53,6 @@ class PretendedSlurm {
   std::string path_;
 };
 
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 const std::string kThree = "keys: {model.dropout: [0.0, 0.1, 0.2]}\n";
 
 std::string waiting_line(const SweepPlan& plan, int submission, int task) {

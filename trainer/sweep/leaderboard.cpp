@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/csv.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "trainer/sweep/table.h"
@@ -29,27 +30,22 @@ std::string marked(const std::string& text, char special, char mark) {
   return result;
 }
 
-std::string csv_field(const std::string& text) {
-  return text.find_first_of(",\"\n") == std::string::npos ? text
-                                                          : fmt::format("\"{}\"", marked(text, '"', '"'));
-}
-
 // As many digits as tell every value from its neighbours.
 std::string exact(const std::optional<double>& metric) {
   return metric && std::isfinite(*metric) ? fmt::format("{}", *metric) : "";
 }
 
 std::string to_csv(const SweepPlan& plan, const std::vector<LeaderboardRow>& rows) {
-  std::string text = fmt::format("place,run,state,rungs,step,{}", csv_field(plan.metric));
+  std::string text = fmt::format("place,run,state,rungs,step,{}", csv_cell(plan.metric));
   for (const std::string& override_text : plan.runs.front().overrides)
-    text += fmt::format(",{}", csv_field(split(override_text).first));
+    text += fmt::format(",{}", csv_cell(split(override_text).first));
   text += "\n";
   for (std::size_t place = 0; place < rows.size(); ++place) {
     const LeaderboardRow& row = rows[place];
     text += fmt::format("{},{},{},{},{},{}", place + 1, plan.runs[row.run].id, row.state, row.rungs, row.step,
                         exact(row.metric));
     for (const std::string& override_text : plan.runs[row.run].overrides)
-      text += fmt::format(",{}", csv_field(split(override_text).second));
+      text += fmt::format(",{}", csv_cell(split(override_text).second));
     text += "\n";
   }
   return text;

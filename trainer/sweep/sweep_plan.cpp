@@ -12,6 +12,13 @@
 #include "trainer/sweep/space.h"
 
 namespace shelfcast::trainer {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HalvingConfig, kind, first, keep)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LocalConfig, launcher, at_once)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SlurmConfig, launcher, partition, gpus_per_node, time, nodes,
+                                   tasks_per_node, cpus_per_task, at_once, most_tasks, warn_seconds, stage,
+                                   options, setup)
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -98,34 +105,19 @@ json to_json(const SweepPlan& plan) {
   for (const PlannedRun& run : plan.runs)
     runs.push_back(
         {{"id", run.id}, {"set", run.overrides}, {"steps", run.steps}, {"early_stop", run.early_stop}});
-  const SlurmConfig& s = plan.slurm;
-  return {
-      {"format_version", kVersion},
-      {"working_dir", plan.working_dir.string()},
-      {"rungs", plan.rungs},
-      {"metric", plan.metric},
-      {"goal", plan.goal == Goal::minimise ? "min" : "max"},
-      {"halving", {{"kind", plan.halving.kind}, {"first", plan.halving.first}, {"keep", plan.halving.keep}}},
-      {"retries", plan.retries},
-      {"corpus", plan.corpus},
-      {"corpus_digest", plan.corpus_digest},
-      {"identity", plan.identity},
-      {"local", {{"launcher", plan.local.launcher}, {"at_once", plan.local.at_once}}},
-      {"slurm",
-       {{"launcher", s.launcher},
-        {"partition", s.partition},
-        {"gpus_per_node", s.gpus_per_node},
-        {"time", s.time},
-        {"nodes", s.nodes},
-        {"tasks_per_node", s.tasks_per_node},
-        {"cpus_per_task", s.cpus_per_task},
-        {"at_once", s.at_once},
-        {"most_tasks", s.most_tasks},
-        {"warn_seconds", s.warn_seconds},
-        {"stage", s.stage},
-        {"options", s.options},
-        {"setup", s.setup}}},
-      {"runs", runs}};
+  return {{"format_version", kVersion},
+          {"working_dir", plan.working_dir.string()},
+          {"rungs", plan.rungs},
+          {"metric", plan.metric},
+          {"goal", plan.goal == Goal::minimise ? "min" : "max"},
+          {"halving", plan.halving},
+          {"retries", plan.retries},
+          {"corpus", plan.corpus},
+          {"corpus_digest", plan.corpus_digest},
+          {"identity", plan.identity},
+          {"local", plan.local},
+          {"slurm", plan.slurm},
+          {"runs", runs}};
 }
 
 SweepPlan from_json(const json& j) {
@@ -134,29 +126,13 @@ SweepPlan from_json(const json& j) {
   j.at("rungs").get_to(plan.rungs);
   j.at("metric").get_to(plan.metric);
   plan.goal = j.at("goal") == "min" ? Goal::minimise : Goal::maximise;
-  j.at("halving").at("kind").get_to(plan.halving.kind);
-  j.at("halving").at("first").get_to(plan.halving.first);
-  j.at("halving").at("keep").get_to(plan.halving.keep);
+  j.at("halving").get_to(plan.halving);
   j.at("retries").get_to(plan.retries);
   j.at("corpus").get_to(plan.corpus);
   j.at("corpus_digest").get_to(plan.corpus_digest);
   j.at("identity").get_to(plan.identity);
-  j.at("local").at("launcher").get_to(plan.local.launcher);
-  j.at("local").at("at_once").get_to(plan.local.at_once);
-  const json& s = j.at("slurm");
-  s.at("launcher").get_to(plan.slurm.launcher);
-  s.at("partition").get_to(plan.slurm.partition);
-  s.at("gpus_per_node").get_to(plan.slurm.gpus_per_node);
-  s.at("time").get_to(plan.slurm.time);
-  s.at("nodes").get_to(plan.slurm.nodes);
-  s.at("tasks_per_node").get_to(plan.slurm.tasks_per_node);
-  s.at("cpus_per_task").get_to(plan.slurm.cpus_per_task);
-  s.at("at_once").get_to(plan.slurm.at_once);
-  s.at("most_tasks").get_to(plan.slurm.most_tasks);
-  s.at("warn_seconds").get_to(plan.slurm.warn_seconds);
-  s.at("stage").get_to(plan.slurm.stage);
-  s.at("options").get_to(plan.slurm.options);
-  s.at("setup").get_to(plan.slurm.setup);
+  j.at("local").get_to(plan.local);
+  j.at("slurm").get_to(plan.slurm);
   for (const json& run : j.at("runs"))
     plan.runs.push_back({run.at("id"), run.at("set"), run.at("steps"), run.at("early_stop")});
   return plan;
@@ -183,7 +159,6 @@ SweepPlan make_plan(const SweepFile& sweep) {
   plan.working_dir = fs::current_path();
   const Recipe base = read_recipe(sweep.recipe, sweep.set);
   plan.base = to_yaml(base);
-  plan.rungs = rung_steps(sweep.halving, base.train.steps);
   plan.metric = sweep.metric;
   plan.goal = sweep.goal;
   plan.halving = sweep.halving;
