@@ -4,6 +4,7 @@
 
 #include "tests/support/paths.h"
 #include "tests/trainer/training_fixture.h"
+#include "trainer/model_state.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -72,13 +73,39 @@ TEST_F(Tuning, what_was_published_stays_the_best_when_training_makes_it_worse) {
       SafetensorsFile(published() / "model.safetensors").at("shared.weight").to_float());
 }
 
-TEST_F(Tuning, learning_rates_decay_from_the_output_to_the_input) {
+models::DemandModel published_model() {
   models::DemandModelConfig config;
   config.model.weights = published().string();
   config.context = 28;
   config.horizon = 7;
   config.tower = models::tower_for(config.model, config.context, config.horizon);
-  const models::DemandModel model(config, 1);
+  return {config, 1};
+}
+
+TEST_F(Tuning, a_checkpoint_holds_the_copy_of_what_is_trained_and_the_frozen_rest) {
+  const models::DemandModel model = published_model();
+  parallel::FlatBuffers buffers(trained_parameters(model, {.method = "top"}));
+  const auto optimizer = make_optimizer({}, buffers);
+  const std::vector<float> copy(static_cast<std::size_t>(buffers.elements()), 7.0F);
+  checkpoint_source(model, buffers, *optimizer).write_model(folder_ / "saved", copy);
+  const SafetensorsFile saved(folder_ / "saved/tower/model.safetensors"),
+      before(published() / "model.safetensors");
+  std::size_t trained = 0;
+  for (const auto& [name, tensor] : saved.tensors()) {
+    const std::vector<float> values = tensor.to_float();
+    if (values == before.at(name).to_float()) continue;
+    EXPECT_EQ(values, std::vector<float>(values.size(), 7.0F)) << name;
+    ++trained;
+  }
+  std::size_t expected = 0;
+  for (const parallel::FlatRange& range : buffers.ranges())
+    expected += range.name.starts_with("tower.") ? 1 : 0;
+  EXPECT_EQ(trained, expected);
+  EXPECT_LT(trained, saved.tensors().size());
+}
+
+TEST_F(Tuning, learning_rates_decay_from_the_output_to_the_input) {
+  const models::DemandModel model = published_model();
   std::map<std::string, double> factors;
   for (const parallel::FlatParameter& parameter : trained_parameters(model, {.layer_decay = 0.5}))
     factors[parameter.name] = parameter.lr_scale;
