@@ -24,9 +24,11 @@ struct BacktestConfig {
   std::int64_t season = 7;   // of seasonal baselines and of the MASE scale
   std::int64_t window = 28;  // steps the moving average looks back on
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
-  std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name
-  std::int64_t bootstrap = 1000;  // resamples of the paired bootstrap over series
-  std::int64_t fans = 8;          // series whose forecasts are kept for plots; 0 = none
+  std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name, and regimes
+  std::string promotion, price;        // the corpus' covariates of these names; empty = it has none
+  std::vector<std::string> hierarchy;  // levels of WRMSSE (hierarchy.h); none = it is not computed
+  std::int64_t bootstrap = 1000;       // resamples of the paired bootstrap over series
+  std::int64_t fans = 8;               // series whose forecasts are kept for plots; 0 = none
 
   // Throws Error(input) naming the field.
   void validate() const;

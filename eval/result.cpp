@@ -35,15 +35,22 @@ Json forecaster_json(const ForecasterResult& forecaster) {
           {"by", by}};
 }
 
+Json dates_json(const std::optional<DieboldMariano>& test) {
+  if (!test) return {};
+  return {{"statistic", test->statistic}, {"p", test->p}, {"dates", test->dates}};
+}
+
 Json comparison_json(const Comparison& comparison) {
   return {{"model", comparison.model},
           {"baseline", comparison.baseline},
           {"metric", comparison.metric},
+          {"category", comparison.category.empty() ? Json() : Json(comparison.category)},
           {"relative_difference", to_json(comparison.difference)},
           {"low", to_json(comparison.low)},
           {"high", to_json(comparison.high)},
           {"verdict", to_string(comparison.verdict)},
-          {"series", comparison.series}};
+          {"series", comparison.series},
+          {"diebold_mariano", dates_json(comparison.dates)}};
 }
 
 Json protocol_json(const BacktestResult& result) {
@@ -103,17 +110,20 @@ std::string BacktestResult::date_of(std::int64_t step) const {
 }
 
 nlohmann::ordered_json result_json(const BacktestResult& result) {
-  Json forecasters = Json::array(), comparisons = Json::array();
+  Json forecasters = Json::array(), comparisons = Json::array(), category_comparisons = Json::array();
   for (const ForecasterResult& forecaster : result.forecasters)
     forecasters.push_back(forecaster_json(forecaster));
   for (const Comparison& comparison : result.comparisons) comparisons.push_back(comparison_json(comparison));
+  for (const Comparison& comparison : result.category_comparisons)
+    category_comparisons.push_back(comparison_json(comparison));
   return {{"format", 1},
           {"corpus", corpus_json(result)},
           {"protocol", protocol_json(result)},
           {"absent_groups", result.absent_groups},
           {"models", result.models},
           {"forecasters", forecasters},
-          {"comparisons", comparisons}};
+          {"comparisons", comparisons},
+          {"category_comparisons", category_comparisons}};
 }
 
 std::string result_csv(const BacktestResult& result) {

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "eval/comparisons.h"
 #include "eval/config.h"
 #include "eval/history.h"
 #include "eval/metrics.h"
-#include "eval/significance.h"
 
 namespace shelfcast::eval {
 
@@ -35,9 +35,9 @@ struct SeriesErrors {
 struct ForecasterResult {
   std::string name;
   std::vector<double> levels;
-  GroupScores overall;  // with the window means
-  std::vector<GroupScores>
-      groups;  // grouping after grouping, in the order asked for; "horizon" levels are "1", "2", ...
+  GroupScores overall;              // with the window means
+  std::vector<GroupScores> groups;  // "hierarchy" first where there is one; then grouping after grouping, in
+                                    // the order asked for; "horizon" levels are "1", "2", ...
   std::vector<SeriesErrors> series;
 };
 
@@ -72,7 +72,11 @@ struct BacktestResult {
   std::vector<std::string> absent_groups;  // asked for, but the corpus has no such level
   std::size_t models = 0;                  // the first so many forecasters; the others are baselines
   std::vector<ForecasterResult> forecasters;
-  std::vector<Comparison> comparisons;  // each model with each baseline, on mae and mse
+  // Each model with each baseline, on mae and mse: over all series, and by category.
+  std::vector<Comparison> comparisons, category_comparisons;
+  std::vector<std::string> categories;   // that comparisons go by; one = all series
+  std::vector<std::size_t> category_of;  // [series]
+  std::vector<LossRecord> losses;        // of each forecaster, by series and date
   std::vector<Fan> fans;
 
   std::string date_of(std::int64_t step) const;

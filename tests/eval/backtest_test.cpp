@@ -156,6 +156,10 @@ TEST_F(Backtest, counts_every_observed_target_once_whatever_the_batch) {
 TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
   BacktestConfig config = small_backtest();
   config.baselines = method_names();
+  config.by = {"category", "store", "horizon", "demand_class", "promotion", "price"};
+  config.promotion = "traffic";
+  config.price = "price";
+  config.hierarchy = {"all", "shop"};
   const data::FeatureSpec features = spec(28, 8);
   std::vector<std::string> results;
   for (const int ranks : {1, 2, 3, 5}) {
