@@ -140,6 +140,8 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("threads", c.threads);
   v("season", c.season);
   v("window", c.window);
+  v("learned_rows", c.learned_rows);
+  v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
   v("bootstrap", c.bootstrap);
