@@ -41,8 +41,9 @@ std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::Dema
     reader.read(static_cast<std::int64_t>(i), batch);
     batch.sample_b[0] = samples.samples[i];
     const models::DropoutKeys keys{seed, step, batch.sample_b};
-    const models::LossSums sums = models::loss_sums(model.forward(make_inputs(batch, features, texts), &keys),
-                                                    make_targets(batch, features), model.config());
+    const models::LossSums sums =
+        models::loss_sums(model.forward(make_inputs(batch, features, texts, &keys), &keys),
+                          make_targets(batch, features), model.config());
     losses.push_back({samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets)});
   }
   return losses;

@@ -109,7 +109,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
   contents.first_day = corpus.info().axis.date_of(corpus.info().demand_end);
   contents.frequency = corpus.info().axis.frequency;
   contents.model = Checkpoints(run.folder.checkpoints()).path_of(run.step);
-  contents.features = read_file(run.folder.features());
+  contents.features = data::to_json(run.features).dump(2) + "\n";
   contents.names = read_names(corpus);
   contents.context_bt = last.context_bt;
   contents.past_bnt = last.past_bnt;

@@ -257,6 +257,9 @@ void Recipe::validate() const {
     throw input_error("data.text is true, but model.text names no encoder",
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
+  if (tune.text != TuneConfig::Text::frozen && !data.text)
+    throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
+                      "set data.text: true, or tune.text: frozen");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

@@ -73,6 +73,9 @@ void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
   v("layers", c.layers);
   v("layer_decay", c.layer_decay);
+  v.choice("text", c.text, {"frozen", "top", "all"});
+  v("text_layers", c.text_layers);
+  v("text_rate", c.text_rate);
 }
 
 template <typename Visitor>

@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -12,6 +14,7 @@
 #include "models/product.h"
 #include "parallel/sharding.h"
 #include "trainer/allocation_count.h"
+#include "trainer/live_texts.h"
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
 #include "trainer/tune.h"
@@ -25,6 +28,22 @@ std::int64_t columns_of(const data::FeatureSpec& spec) {
   return static_cast<std::int64_t>(spec.past_numeric.size() + spec.past_categorical.size() +
                                    spec.known_numeric.size() + spec.known_categorical.size()) +
          (spec.censored.empty() ? 0 : 1);
+}
+
+// A run's text encoder and texts, where it trains them.
+struct TextTraining {
+  std::shared_ptr<const TrainedText> encoder;
+  std::unique_ptr<LiveTexts> texts;
+};
+
+TextTraining make_text_training(const Recipe& recipe, const data::Corpus& corpus) {
+  if (recipe.tune.text == TuneConfig::Text::frozen) return {};
+  TextTraining training;
+  training.encoder =
+      std::make_shared<const TrainedText>(recipe.model.text, recipe.model, demand_text_parts(recipe.model));
+  training.texts =
+      std::make_unique<LiveTexts>(training.encoder, recipe.model, ProductTexts(text_of_series(corpus)).texts);
+  return training;
 }
 
 // Windows of plausible demand, so that every path of the loss is walked.
@@ -62,19 +81,32 @@ std::int64_t activations_of(const models::DemandModel& model, const data::Featur
   });
 }
 
-// Of forward and backward of a micro-batch: a line through two small ones. Gradients exist by then, as in
-// training.
-std::int64_t predicted_activations(const models::DemandModel& model, const data::FeatureSpec& spec,
-                                   models::Precision precision, std::int64_t windows) {
-  for (const models::Parameter& parameter : model.parameters()) {
+// What `count` of something take, by a line through what two and six of it take.
+std::int64_t extrapolated(std::int64_t count, const std::function<std::int64_t(std::int64_t)>& taken_by) {
+  const std::int64_t few = std::min<std::int64_t>(count, 2), more = std::min<std::int64_t>(count, 6);
+  const std::int64_t at_few = taken_by(few);
+  if (count <= more) return taken_by(count);
+  const std::int64_t at_more = taken_by(more);
+  return at_more + (at_more - at_few) * (count - more) / (more - few);
+}
+
+// As in training, gradients exist before the first backward.
+void make_gradients(const std::vector<models::Parameter>& parameters) {
+  for (const models::Parameter& parameter : parameters) {
     at::Tensor tensor = parameter.tensor;
     if (tensor.requires_grad()) tensor.mutable_grad() = at::zeros_like(tensor);
   }
-  const std::int64_t few = std::min<std::int64_t>(windows, 2), more = std::min<std::int64_t>(windows, 6);
-  const std::int64_t at_few = activations_of(model, spec, precision, few);
-  if (windows <= more) return activations_of(model, spec, precision, windows);
-  const std::int64_t at_more = activations_of(model, spec, precision, more);
-  return at_more + (at_more - at_few) * (windows - more) / (more - few);
+}
+
+// Of forward and backward of a micro-batch whose windows have the longest texts there are, all different.
+std::int64_t text_activations(const LiveTexts& texts, models::Precision precision, std::int64_t windows) {
+  return extrapolated(std::min(windows, texts.texts()), [&](std::int64_t count) {
+    return peak_tensor_bytes([&] {
+      const models::DropoutKeys keys{1, 0, {}};
+      const models::PrecisionScope scope(precision);
+      texts.encode(texts.longest(count), &keys).sum().backward();
+    });
+  });
 }
 
 std::int64_t bytes_of(const data::Batch& batch) {
@@ -93,6 +125,11 @@ std::int64_t loader_bytes(const Recipe& recipe, const DataPlan& plan, std::int64
   const std::int64_t batches =
       (data::LoaderConfig{}.ahead + 1) * bytes_of(filled_batch(plan.features, recipe.train.micro_batch));
   return 2 * panel + batches;
+}
+
+void count_parameters(const std::vector<models::Parameter>& parameters, Requirements& needs) {
+  for (const models::Parameter& parameter : parameters)
+    (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -129,8 +166,12 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   const models::DemandModel model(make_model_config(recipe.model, plan.features),
                                   static_cast<std::uint64_t>(recipe.run.seed));
   trained_parameters(model, recipe.tune);
-  for (const models::Parameter& parameter : model.parameters())
-    (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
+  count_parameters(model.parameters(), needs);
+  const TextTraining text = make_text_training(recipe, corpus);
+  if (text.encoder) {
+    trained_parameters(*text.encoder, recipe.tune);
+    count_parameters(text.encoder->parameters(), needs);
+  }
   // A rank fills every micro-batch to its size, with windows of weight 0 where it has fewer.
   const std::int64_t windows = recipe.train.micro_batch;
   data::Batch batch = filled_batch(plan.features, windows);
@@ -150,8 +191,14 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   const std::int64_t moments = recipe.train.optimizer.name == "adamw" ? 2
                                : recipe.train.optimizer.momentum > 0  ? 1
                                                                       : 0;
-  const std::int64_t activations =
-      predicted_activations(model, plan.features, models::precision_from(recipe.train.precision), windows);
+  const models::Precision precision = models::precision_from(recipe.train.precision);
+  make_gradients(model.parameters());
+  std::int64_t activations = extrapolated(
+      windows, [&](std::int64_t few) { return activations_of(model, plan.features, precision, few); });
+  if (text.texts) {
+    make_gradients(text.encoder->parameters());
+    activations += text_activations(*text.texts, precision, windows);
+  }
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
   const std::int64_t program = memory_use().resident_bytes - weights - trained;
   needs.memory = {

@@ -16,15 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
-                             const fs::path& folder) {
-  if (tokenizer.vocabulary().size() <= config.vocab_size) return;
-  throw data_error(
-      fmt::format("the vocabulary in {} holds {} tokens", folder.string(), tokenizer.vocabulary().size()),
-      fmt::format("the model beside it knows {}", config.vocab_size),
-      "they belong to different models: fetch the directory again");
-}
-
 // Digest of every file that vectors follow from, but the tokenizer's, which has its own.
 nlohmann::json weight_digests(const fs::path& folder) {
   nlohmann::json digests;
@@ -48,16 +39,31 @@ auto about(const char* key, Call call) {
 
 }  // namespace
 
+void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
+                             const fs::path& folder) {
+  if (tokenizer.vocabulary().size() <= config.vocab_size) return;
+  throw data_error(
+      fmt::format("the vocabulary in {} holds {} tokens", folder.string(), tokenizer.vocabulary().size()),
+      fmt::format("the model beside it knows {}", config.vocab_size),
+      "they belong to different models: fetch the directory again");
+}
+
 TextTower open_text_tower(const fs::path& folder) {
   TextTower tower{data::Tokenizer(folder), models::Bert::open(folder)};
   require_same_vocabulary(tower.tokenizer, tower.bert.config(), folder);
   return tower;
 }
 
-TextEncoder::TextEncoder(const models::ModelConfig& model) : folder_(model.text) {
-  options_.pooling = about("model.text_pooling", [&] { return models::pooling_from(model.text_pooling); });
-  options_.max_tokens = model.text_length;
-  options_.length = models::EmbedOptions::Length::one;
+models::EmbedOptions embed_options(const models::ModelConfig& model) {
+  models::EmbedOptions options;
+  options.pooling = about("model.text_pooling", [&] { return models::pooling_from(model.text_pooling); });
+  options.max_tokens = model.text_length;
+  options.length = models::EmbedOptions::Length::one;
+  return options;
+}
+
+TextEncoder::TextEncoder(const models::ModelConfig& model)
+    : folder_(model.text), options_(embed_options(model)) {
   about("model.text", [&] {
     const models::BertConfig config = models::read_bert_config(folder_);
     const data::Tokenizer tokenizer(folder_);

@@ -20,6 +20,13 @@ struct TextTower {
 // Throws what Tokenizer and Bert::open throw, Error(data) when vocabulary and model do not belong together.
 TextTower open_text_tower(const std::filesystem::path& folder);
 
+// Throws Error(data) when the vocabulary holds more tokens than the model beside it knows.
+void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
+                             const std::filesystem::path& folder);
+
+// How a recipe's texts become vectors, before their scale. Throws Error(input) on an unknown pooling.
+models::EmbedOptions embed_options(const models::ModelConfig& model);
+
 class TextEncoder {
  public:
   // Of `model.text`, `model.text_pooling` and `model.text_length`. Reads the directory's descriptions and the

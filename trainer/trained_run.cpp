@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/json_file.h"
 #include "trainer/checkpoint.h"
+#include "trainer/text_encoder.h"
 
 namespace shelfcast::trainer {
 
@@ -37,6 +38,10 @@ TrainedRun open_run(const std::filesystem::path& folder) {
                      "the run was stopped before its first", "go on with `shelfcast train RECIPE --resume`");
   run.step = *step;
   run.features = data::feature_spec_from_json(read_json(run.folder.features(), "damaged file"));
+  if (run.recipe.tune.text != TuneConfig::Text::frozen) {
+    run.recipe.model.text = (checkpoints.path_of(*step) / kTextFolder).string();
+    run.features.text.encoder = TextEncoder(run.recipe.model).digest();
+  }
   run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
   return run;
 }

@@ -57,13 +57,15 @@ struct StepSums {
 // One process' share of a run: built once, then loop().
 class Run {
  public:
-  Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, SeriesTexts texts,
+  Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, const data::Corpus& corpus,
       parallel::Communicator& communicator, bool goes_on);
   TrainResult loop();
 
  private:
   std::int64_t resume_step(bool goes_on) const;
   std::unique_ptr<models::DemandModel> make_model() const;
+  std::shared_ptr<const TrainedText> make_text() const;
+  std::vector<parallel::FlatParameter> trained() const;
   void restore();
   void start_loader();
   void open_logs(bool goes_on);
@@ -87,9 +89,10 @@ class Run {
   Checkpoints checkpoints_;
   std::filesystem::path corpus_path_;
   DataPlan plan_;
-  SeriesTexts texts_;
   std::int64_t resume_step_;  // -1 = from scratch
   std::unique_ptr<models::DemandModel> model_;
+  std::shared_ptr<const TrainedText> text_;  // null = no text, or a frozen encoder
+  SeriesTexts texts_;
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
   parallel::GradientSync sync_;
@@ -107,7 +110,7 @@ class Run {
   std::optional<StopRequest> request_;  // rank 0
 };
 
-Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, SeriesTexts texts,
+Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, const data::Corpus& corpus,
          parallel::Communicator& communicator, bool goes_on)
     : recipe_(recipe),
       options_(options),
@@ -116,15 +119,17 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, Serie
       checkpoints_(folder_.checkpoints()),
       corpus_path_(recipe.data.corpus),
       plan_(std::move(plan)),
-      texts_(std::move(texts)),
       resume_step_(resume_step(goes_on)),
       model_(make_model()),
-      buffers_(trained_parameters(*model_, recipe.tune)),
+      text_(make_text()),
+      texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
+                   : read_series_texts(corpus, plan_.features.text, recipe.model, communicator)),
+      buffers_(trained()),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
       validation_(corpus_path_, plan_, texts_, recipe.backtest.batch),
-      writer_(checkpoints_, checkpoint_source(*model_, buffers_, *optimizer_), communicator.rank(),
-              communicator.size(), recipe.train.keep_last) {
+      writer_(checkpoints_, checkpoint_source(*model_, text_.get(), buffers_, *optimizer_),
+              communicator.rank(), communicator.size(), recipe.train.keep_last) {
   restore();
   start_loader();
   if (communicator_.rank() == 0) open_logs(goes_on);
@@ -162,6 +167,22 @@ std::unique_ptr<models::DemandModel> Run::make_model() const {
                                                static_cast<std::uint64_t>(recipe_.run.seed));
 }
 
+std::shared_ptr<const TrainedText> Run::make_text() const {
+  if (recipe_.tune.text == TuneConfig::Text::frozen) return nullptr;
+  const std::filesystem::path folder = resume_step_ < 0 ? std::filesystem::path(recipe_.model.text)
+                                                        : checkpoints_.path_of(resume_step_) / kTextFolder;
+  return std::make_shared<const TrainedText>(folder, recipe_.model, demand_text_parts(recipe_.model));
+}
+
+// What gradients reach last comes first.
+std::vector<parallel::FlatParameter> Run::trained() const {
+  std::vector<parallel::FlatParameter> all;
+  if (text_) all = trained_parameters(*text_, recipe_.tune);
+  for (parallel::FlatParameter& parameter : trained_parameters(*model_, recipe_.tune))
+    all.push_back(std::move(parameter));
+  return all;
+}
+
 void Run::restore() {
   if (resume_step_ < 0) return;
   state_ = checkpoints_.read_state(resume_step_);
@@ -194,7 +215,7 @@ bool Run::stop_requested() { return signal_.requested() || (request_ && request_
 double Run::forward_and_backward(data::Batch& batch, bool last, double& valid) {
   const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
-  const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features, texts_), &keys);
+  const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features, texts_, &keys), &keys);
   const models::LossSums sums =
       models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());
   if (last) sync_.arm();
@@ -435,8 +456,7 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;
   log::open_file(folder.log(communicator.rank()));
   activity::enter_phase("product texts");
-  SeriesTexts texts = read_series_texts(corpus, plan.features.text, recipe.model, communicator);
-  Run run(recipe, options, std::move(plan), std::move(texts), communicator, goes_on);
+  Run run(recipe, options, std::move(plan), corpus, communicator, goes_on);
   return run.loop();
 }
 

@@ -27,7 +27,10 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   if (!step)
     throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
                      "go on with `shelfcast train RECIPE --resume`");
-  return {checkpoints.path_of(*step) / "tower", checkpoints.path_of(*step) / "fusion.safetensors"};
+  const fs::path checkpoint = checkpoints.path_of(*step);
+  std::vector<fs::path> parts = {checkpoint / "tower", checkpoint / "fusion.safetensors"};
+  if (fs::exists(checkpoint / kTextFolder)) parts.push_back(checkpoint / kTextFolder);
+  return parts;
 }
 
 std::string architecture_of(const fs::path& part) {
