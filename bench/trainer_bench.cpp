@@ -170,7 +170,7 @@ void bench_checkpoint(const std::filesystem::path& folder) {
     for (int i = 0; i < 5; ++i) usual.push_back(seconds_of(train_step));
     fmt::print("step without a checkpoint {:.2f} s\n", median(usual));
     trainer::CheckpointWriter writer(
-        checkpoints, trainer::checkpoint_source(*training.model, nullptr, training.buffers, *training.optimizer), 0, 1,
+        checkpoints, trainer::checkpoint_source(*training.model, training.buffers, *training.optimizer), 0, 1,
         2);
     for (std::int64_t number = 1; number <= 3; ++number) {
       const trainer::CheckpointWriter::Times before = writer.times();

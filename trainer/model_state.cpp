@@ -12,46 +12,43 @@ std::vector<FlatState> optimizer_state(const Optimizer& optimizer) {
   return state;
 }
 
-namespace {
-
-// The ranges of flat buffers in the order in which parameters were put in, with a copy of their values.
-class CopiedValues {
- public:
-  CopiedValues(const std::vector<parallel::FlatRange>& ranges, std::span<const float> copy)
-      : range_(ranges.rbegin()), end_(ranges.rend()), copy_(copy) {}
-
-  // Frozen parameters never change; of the others the copy counts.
-  std::vector<models::Parameter> of(std::vector<models::Parameter> values) {
-    for (models::Parameter& value : values) {
-      if (range_ == end_ || range_->name != value.name) continue;
-      value.tensor =
-          at::from_blob(const_cast<float*>(copy_.data()) + range_->offset, range_->shape, at::kFloat);
-      ++range_;
-    }
-    return values;
+std::vector<models::Parameter> CopiedValues::of(std::vector<models::Parameter> parameters) {
+  for (models::Parameter& parameter : parameters) {
+    if (range_ == end_ || range_->name != parameter.name) continue;
+    parameter.tensor =
+        at::from_blob(const_cast<float*>(copy_.data()) + range_->offset, range_->shape, at::kFloat);
+    ++range_;
   }
-  bool all_used() const { return range_ == end_; }
+  return parameters;
+}
 
- private:
-  std::vector<parallel::FlatRange>::const_reverse_iterator range_, end_;
-  std::span<const float> copy_;
-};
+void save_demand_model(const std::filesystem::path& folder, const models::DemandModel& model,
+                       const TrainedText* text, CopiedValues& values) {
+  if (text != nullptr) text->save(folder / kTextFolder, values.of(text->parameters()));
+  model.save(folder, values.of(model.parameters()));
+}
 
-}  // namespace
-
-CheckpointSource checkpoint_source(const models::DemandModel& model, const TrainedText* text,
-                                   const parallel::FlatBuffers& buffers, const Optimizer& optimizer) {
-  const auto write_model = [&model, text, &buffers](const std::filesystem::path& folder,
-                                                    std::span<const float> copy) {
+CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
+                                   const Optimizer& optimizer) {
+  const auto write_model = [write = std::move(write), &buffers](const std::filesystem::path& folder,
+                                                                std::span<const float> copy) {
     CopiedValues values(buffers.ranges(), copy);
-    if (text != nullptr) text->save(folder / kTextFolder, values.of(text->parameters()));
-    model.save(folder, values.of(model.parameters()));
+    write(folder, values);
     SHELFCAST_ASSERT(values.all_used());
   };
   return {buffers.ranges(),
           {buffers.values().const_data_ptr<float>(), static_cast<std::size_t>(buffers.elements())},
           optimizer_state(optimizer),
           write_model};
+}
+
+CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
+                                   const Optimizer& optimizer) {
+  return checkpoint_source(
+      [&model](const std::filesystem::path& folder, CopiedValues& values) {
+        save_demand_model(folder, model, nullptr, values);
+      },
+      buffers, optimizer);
 }
 
 }  // namespace shelfcast::trainer

@@ -66,6 +66,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("text", c.text);
   v("text_pooling", c.text_pooling);
   v("text_length", c.text_length);
+  v.choice("text_start", c.text_start, {"published", "drawn"});
 }
 
 template <typename Visitor>
@@ -104,6 +105,7 @@ void visit(Visitor& v, ScheduleConfig& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
+  v.choice("task", c.task, {"demand", "masked_language"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);

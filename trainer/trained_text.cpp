@@ -13,6 +13,7 @@ namespace shelfcast::trainer {
 namespace {
 
 namespace fs = std::filesystem;
+using TextStart = models::ModelConfig::TextStart;
 
 constexpr const char* kPrefix = "text.";
 constexpr std::string_view kLayer = "text.encoder.layer.";
@@ -24,23 +25,31 @@ std::map<std::string, std::string> read_vocabulary_files(const fs::path& folder)
   return files;
 }
 
-models::Bert read_bert(const fs::path& folder, const models::ModelConfig& model,
-                       const models::BertParts& parts) {
+bool is_of_head(const models::Parameter& parameter) { return parameter.name.starts_with("text.cls."); }
+
+models::Bert make_bert(const fs::path& folder, const models::ModelConfig& model,
+                       const models::BertParts& parts, TextStart start, std::uint64_t seed) {
   models::BertConfig config = models::read_bert_config(folder);
   config.hidden_dropout = config.attention_dropout = model.dropout;
-  models::ParameterMaker maker(0, models::ParameterMaker::Fill::leave);
+  const bool read = start == TextStart::published,
+             all = read && (!parts.masked_language || models::bert_parts(folder).masked_language);
+  using Fill = models::ParameterMaker::Fill;
+  models::ParameterMaker maker(seed, all ? Fill::leave : Fill::draw);
   models::Bert bert(config, parts, maker, kPrefix);
-  models::load_bert_weights(folder, bert.parameters(), kPrefix);
+  if (!read) return bert;
+  std::vector<models::Parameter> stored = bert.parameters();
+  if (!all) std::erase_if(stored, is_of_head);
+  models::load_bert_weights(folder, stored, kPrefix);
   return bert;
 }
 
 }  // namespace
 
 TrainedText::TrainedText(const fs::path& folder, const models::ModelConfig& model,
-                         const models::BertParts& parts)
+                         const models::BertParts& parts, TextStart start, std::uint64_t seed)
     : vocabulary_files_(read_vocabulary_files(folder)),
       tokenizer_(folder),
-      bert_(read_bert(folder, model, parts)) {
+      bert_(make_bert(folder, model, parts, start, seed)) {
   require_same_vocabulary(tokenizer_, bert_.config(), folder);
 }
 
@@ -48,9 +57,14 @@ void TrainedText::save(const fs::path& folder, const std::vector<models::Paramet
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw io_error("cannot make " + folder.string(), failed.value());
-  write_file_atomically(folder / "config.json",
-                        models::to_published_json(bert_.config(), "BertModel").dump(2) + "\n");
-  models::save_weights(folder / "model.safetensors", kPrefix, values);
+  const bool head = bert_.masked_language().has_value();
+  write_file_atomically(
+      folder / "config.json",
+      models::to_published_json(bert_.config(), head ? "BertForMaskedLM" : "BertModel").dump(2) + "\n");
+  std::vector<models::Parameter> named = values;
+  for (models::Parameter& value : named)
+    if (head && !is_of_head(value)) value.name.insert(std::string_view(kPrefix).size(), "bert.");
+  models::save_weights(folder / "model.safetensors", kPrefix, named);
   for (const auto& [name, bytes] : vocabulary_files_) write_file_atomically(folder / name, bytes);
 }
 

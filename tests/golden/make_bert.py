@@ -229,12 +229,22 @@ def check(folder):
     ids, types = (case[name].long().split(lengths) for name in ("ids", "types"))
     batch = padded([{"input_ids": i.tolist(), "token_type_ids": t.tolist(), "attention_mask": [1] * len(i)}
                     for i, t in zip(ids, types)])
+    kept = batch["attention_mask"].bool()
     with torch.no_grad():
-        got = model(**batch).last_hidden_state[batch["attention_mask"].bool()]
+        got = model(**batch).last_hidden_state[kept]
     error = float((got - case["hidden"]).abs().max() / case["hidden"].abs().max())
     text = "WHITE heart"
     print(type(model).__name__, "loads", folder.name, "-", len(tokenizer(text)["input_ids"]), "tokens for", repr(text),
           "- largest relative difference of hidden states:", error)
+    if folder.name.endswith("masked_language"):
+        masked = dict(batch, input_ids=padded([{"input_ids": i.tolist(), "token_type_ids": t.tolist(), "attention_mask": [1] * len(i)}
+                                               for i, t in zip(case["masked_ids"].long().split(lengths), types)])["input_ids"])
+        labels = torch.full_like(masked["input_ids"], -100)
+        labels[kept] = case["labels"].long()
+        with torch.no_grad():
+            loss = float(BertForMaskedLM.from_pretrained(folder).eval()(**masked, labels=labels).loss)
+        error = max(error, abs(loss / float(case["losses"][0]) - 1))
+        print("BertForMaskedLM: loss", loss, "of", float(case["losses"][0]))
     if not error < 1e-5:
         sys.exit(1)
 

@@ -87,7 +87,7 @@ TEST_F(Tuning, a_checkpoint_holds_the_copy_of_what_is_trained_and_the_frozen_res
   parallel::FlatBuffers buffers(trained_parameters(model, {.method = "top"}));
   const auto optimizer = make_optimizer({}, buffers);
   const std::vector<float> copy(static_cast<std::size_t>(buffers.elements()), 7.0F);
-  checkpoint_source(model, nullptr, buffers, *optimizer).write_model(folder_ / "saved", copy);
+  checkpoint_source(model, buffers, *optimizer).write_model(folder_ / "saved", copy);
   const SafetensorsFile saved(folder_ / "saved/tower/model.safetensors"),
       before(published() / "model.safetensors");
   std::size_t trained = 0;

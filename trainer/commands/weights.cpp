@@ -28,8 +28,10 @@ std::vector<fs::path> parts_of(const fs::path& model) {
     throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
                      "go on with `shelfcast train RECIPE --resume`");
   const fs::path checkpoint = checkpoints.path_of(*step);
-  std::vector<fs::path> parts = {checkpoint / "tower", checkpoint / "fusion.safetensors"};
-  if (fs::exists(checkpoint / kTextFolder)) parts.push_back(checkpoint / kTextFolder);
+  // A run has a demand model, a text encoder or both.
+  std::vector<fs::path> parts;
+  for (const char* part : {"tower", "fusion.safetensors", kTextFolder})
+    if (fs::exists(checkpoint / part)) parts.push_back(checkpoint / part);
   return parts;
 }
 
