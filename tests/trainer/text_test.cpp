@@ -7,6 +7,7 @@
 
 #include "scorer/bundle.h"
 #include "scorer/forecaster.h"
+#include "scorer/new_items.h"
 #include "tests/trainer/text_fixture.h"
 #include "trainer/commands/commands.h"
 #include "trainer/model_inputs.h"
@@ -119,6 +120,29 @@ TEST_F(Texts, are_in_the_bundle_whose_forecasts_are_those_of_the_run) {
              after = scorer::forecast(bundle.model(), silent, with_and_without, 1);
   EXPECT_NE(before.mean_bh[0], after.mean_bh[0]);
   EXPECT_EQ(before.mean_bh[7], after.mean_bh[7]);
+}
+
+// Series 1 was never observed: a new item with its facts, text and promotions is forecast alike.
+TEST_F(Texts, of_new_items_are_encoded_by_the_bundle_itself) {
+  train_alone(text_recipe("run", {"train.steps=10", "data.past=[]"}));
+  parallel::Launch launch(nullptr, nullptr);
+  trainer::run(ExportCommand{(folder_ / "run").string(), (folder_ / "bundle").string()}, launch);
+  fs::remove_all(encoder());
+  const scorer::Bundle bundle(folder_ / "bundle");
+  write_file_atomically(folder_ / "new.csv", fmt::format("series,store,category,text,like\n"
+                                                         "new,上海,food,\"{}\",series-1\n"
+                                                         "other,上海,food,\"{}\",series-1\n",
+                                                         kTexts[1], kTexts[3]));
+  const scorer::NewItems items(folder_ / "new.csv", bundle, 1);
+  EXPECT_EQ(items.unknown_facts(), 0);
+  const scorer::Forecasts all = scorer::forecast(bundle, items, {1, 12, 13}, 1);
+  const std::int64_t width = all.levels * all.horizon;
+  bool another = false;
+  for (std::int64_t i = 0; i < width; ++i) {
+    EXPECT_NEAR(all.quantiles_bqh[width + i], all.quantiles_bqh[i], 1e-4);
+    another = another || std::abs(all.quantiles_bqh[2 * width + i] - all.quantiles_bqh[i]) > 1e-3;
+  }
+  EXPECT_TRUE(another) << "another text makes no difference";
 }
 
 TEST_F(Texts, name_the_key_that_is_wrong_before_a_run_folder_is_made) {
