@@ -12,6 +12,7 @@
 #include "trainer/demand_dependence.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
+#include "trainer/text_encoder.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -94,7 +95,7 @@ scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& i
 
 // The text model, and the first texts with the vectors they got.
 void add_text_model(const TrainedRun& run, const data::Corpus& corpus, scorer::BundleContents& contents) {
-  contents.text = run.recipe.model.text;
+  contents.text = text_model_folder(run.recipe.model.text);
   const ProductTexts all(text_of_series(corpus));
   for (std::int64_t row = 0; row < std::min(kGoldenTexts, std::ssize(all.texts)); ++row) {
     contents.golden_texts.push_back(all.texts[static_cast<std::size_t>(row)]);
@@ -119,7 +120,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
   contents.first_day = corpus.info().axis.date_of(corpus.info().demand_end);
   contents.frequency = corpus.info().axis.frequency;
   contents.model = Checkpoints(run.folder.checkpoints()).path_of(run.step);
-  contents.features = read_file(run.folder.features());
+  contents.features = data::to_json(run.features).dump(2) + "\n";
   contents.names = read_names(corpus);
   contents.context_bt = last.context_bt;
   contents.past_bnt = last.past_bnt;

@@ -66,6 +66,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("text", c.text);
   v("text_pooling", c.text_pooling);
   v("text_length", c.text_length);
+  v.choice("text_start", c.text_start, {"published", "drawn"});
 }
 
 template <typename Visitor>
@@ -73,6 +74,9 @@ void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
   v("layers", c.layers);
   v("layer_decay", c.layer_decay);
+  v.choice("text", c.text, {"frozen", "top", "all"});
+  v("text_layers", c.text_layers);
+  v("text_rate", c.text_rate);
 }
 
 template <typename Visitor>
@@ -101,6 +105,7 @@ void visit(Visitor& v, ScheduleConfig& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
+  v.choice("task", c.task, {"demand", "masked_language"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
