@@ -50,10 +50,12 @@ void add_ingest(CLI::App& app, Command& chosen) {
   ingest->add_option("--format", command->format, "What the tables are: m5, rossmann, or long with --map")
       ->required();
   ingest->add_option("--from", command->from, "Folder or file to read")->required();
-  ingest->add_option("--out", command->out, "Corpus folder to make (must not exist)")->required();
+  ingest->add_option("--out", command->out, "Corpus folder to make")->required();
+  ingest->add_flag("--append", command->append, "Add the new days and series to the corpus, which exists");
   ingest->add_option("--map", command->map, "What the columns of a long table are (YAML; docs/ingest.md)");
   ingest->add_option("--frequency", command->frequency,
                      "Sum daily values up: W (weeks ending on Sunday) or M");
+  ingest->add_option("--until", command->until, "Leave out what comes after this day (YYYY-MM-DD)");
   ingest->add_option("--series-limit", command->series_limit, "Keep only the first N series")
       ->check(CLI::PositiveNumber);
 }

@@ -23,7 +23,8 @@ struct SynthCommand {
 };
 
 struct IngestCommand {
-  std::string format, from, out, map, frequency;
+  std::string format, from, out, map, frequency, until;
+  bool append = false;
   std::int64_t series_limit = 0;  // 0 = all
 };
 
