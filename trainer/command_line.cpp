@@ -125,7 +125,7 @@ void add_backtest(CLI::App& app, Command& chosen) {
   backtest->add_option("model", command->model, "Run folder, or folder of a published model")->required();
   backtest->add_option("--corpus", command->corpus, "Corpus to judge a published model on");
   backtest->add_option("--out", command->out,
-                       "Where a published model's backtest goes (default: zero-shot/MODEL)");
+                       "Where the backtest goes (default: the run's folder; zero-shot/MODEL)");
   backtest->add_option("--threads", command->threads, "For published models: threads of each rank")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -57,7 +57,8 @@ struct ForecastCommand {
 
 struct BacktestCommand {
   std::string model;
-  std::string corpus, out;  // of published models
+  std::string corpus;  // of published models
+  std::string out;     // empty = the run's folder, or zero-shot/MODEL
   std::int64_t threads = 1;
   std::vector<std::string> overrides;
 };

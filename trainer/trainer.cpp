@@ -34,6 +34,7 @@
 #include "trainer/stop_signal.h"
 #include "trainer/tune.h"
 #include "trainer/validation.h"
+#include "trainer/warm_start.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -158,8 +159,10 @@ std::unique_ptr<models::DemandModel> Run::make_model() const {
   if (resume_step_ >= 0)
     return std::make_unique<models::DemandModel>(
         models::DemandModel::load(checkpoints_.path_of(resume_step_)));
-  return std::make_unique<models::DemandModel>(make_model_config(recipe_.model, plan_.features),
-                                               static_cast<std::uint64_t>(recipe_.run.seed));
+  auto model = std::make_unique<models::DemandModel>(make_model_config(recipe_.model, plan_.features),
+                                                     static_cast<std::uint64_t>(recipe_.run.seed));
+  if (!recipe_.run.start.empty()) start_from(recipe_.run.start, *model, plan_.features);
+  return model;
 }
 
 void Run::restore() {
@@ -373,8 +376,8 @@ TrainResult Run::loop() {
   Ending ending = Ending::finished;
   Progress progress("train", recipe_.train.steps, "step", state_.step);
   bool left = false;
-  if (resume_step_ < 0 && !recipe_.model.weights.empty()) {
-    // Fine-tuning never ends worse than it began: what was published is the first best.
+  if (resume_step_ < 0 && (!recipe_.model.weights.empty() || !recipe_.run.start.empty())) {
+    // Fine-tuning never ends worse than it began: what it started with is the first best.
     left = close_step(false, ending);
   } else if (state_.validation_pending) {
     saved_step_ = -1;  // what it finds out belongs into this step's checkpoint
@@ -417,6 +420,7 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   DataPlan plan = make_plan(wanted, corpus);
   const Recipe recipe = with_dates(wanted, plan, corpus);
   check_ranks(recipe, plan, communicator.size());
+  if (!recipe.run.start.empty() && !folder.exists()) check_start(recipe.run.start, plan.features);
   check_agreement({{"recipe", to_yaml(recipe)},
                    {"build", build_id()},
                    {"--stop-after", std::to_string(options.stop_after.value_or(0))},
