@@ -23,7 +23,8 @@ struct SynthCommand {
 };
 
 struct IngestCommand {
-  std::string format, from, out, map, frequency;
+  std::string format, from, out, map, frequency, until;
+  bool append = false;
   std::int64_t series_limit = 0;  // 0 = all
 };
 
@@ -57,7 +58,8 @@ struct ForecastCommand {
 
 struct BacktestCommand {
   std::string model;
-  std::string corpus, out;               // of published models
+  std::string corpus;                    // of published models
+  std::string out;                       // empty = the run's folder, or zero-shot/MODEL
   std::vector<std::string> known, past;  // of published models
   std::int64_t threads = 1;
   std::vector<std::string> overrides;

@@ -13,6 +13,7 @@
 #include "trainer/text_encoder.h"
 #include "trainer/tune.h"
 #include "trainer/validation.h"
+#include "trainer/warm_start.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -31,7 +32,9 @@ class DemandTask : public Task {
   void describe(const RunFolder& folder) const override {
     write_file_atomically(folder.features(), data::to_json(plan_.features).dump(2) + "\n");
   }
-  bool begins_trained() const override { return !recipe_.model.weights.empty(); }
+  bool begins_trained() const override {
+    return !recipe_.model.weights.empty() || !recipe_.run.start.empty();
+  }
   std::int64_t steps_per_epoch() const override {
     return data::Loader::steps_per_epoch(sampler_, recipe_.train.batch);
   }
@@ -81,7 +84,9 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
 
 models::DemandModel DemandTask::make_model(const fs::path& checkpoint) const {
   if (!checkpoint.empty()) return models::DemandModel::load(checkpoint);
-  return {make_model_config(recipe_.model, plan_.features), seed()};
+  models::DemandModel model(make_model_config(recipe_.model, plan_.features), seed());
+  if (!recipe_.run.start.empty()) start_from(recipe_.run.start, model, plan_.features);
+  return model;
 }
 
 std::shared_ptr<const TrainedText> DemandTask::make_text(const fs::path& checkpoint) const {
@@ -143,6 +148,8 @@ PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, i
   const DataPlan plan = make_plan(recipe, corpus);
   check_ranks(recipe, plan, ranks);
   const Recipe dated = with_dates(recipe, plan, corpus);
+  if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists())
+    check_start(dated.run.start, plan.features);
   return {.recipe = dated,
           .facts = {{"text encoder", plan.features.text.encoder}},
           .check_resumed = [plan](const RunFolder& folder) { check_encoder(folder, plan.features.text); },

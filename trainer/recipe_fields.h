@@ -9,6 +9,7 @@ template <typename Visitor>
 void visit(Visitor& v, RunConfig& c) {
   v("dir", c.dir);
   v("seed", c.seed);
+  v("start", c.start);
 }
 
 template <typename Visitor>

@@ -97,10 +97,9 @@ std::unique_ptr<parallel::Communicator> world_of(const ParallelConfig& parallel,
 }
 
 void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
-  if (!options.corpus.empty() || !options.out.empty() || !options.known.empty() || !options.past.empty())
-    throw input_error(
-        "--corpus, --out, --known and --past are for published models",
-        fmt::format("{} is a run: it knows its corpus and columns and keeps its backtests", options.model));
+  if (!options.corpus.empty() || !options.known.empty() || !options.past.empty())
+    throw input_error("--corpus, --known and --past are for published models",
+                      fmt::format("{} is a run: it knows its corpus and its columns", options.model));
   const TrainedRun trained = open_run(options.model);
   // Overrides shape the backtest; what the model was trained on stays what it was.
   const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
@@ -110,7 +109,8 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
                              read_series_texts(corpus, trained.features.text, trained.recipe.model, *world));
   // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
   judge({config, corpus, trained.features, forecaster,
-         corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until), trained.folder.path(),
+         corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until),
+         options.out.empty() ? trained.folder.path() : std::filesystem::path(options.out),
          metadata_of(trained, corpus)},
         trained.recipe.parallel, *world);
 }
