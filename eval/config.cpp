@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "eval/baselines/methods.h"
+#include "eval/baselines/catalogue.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -26,7 +26,7 @@ void require_each_once(const char* field, const std::vector<std::string>& names)
 
 void require_known_baselines(const std::vector<std::string>& baselines) {
   require_each_once("baselines", baselines);
-  const std::vector<std::string> known = method_names();
+  const std::vector<std::string> known = baseline_names();
   for (const std::string& name : baselines) {
     if (std::ranges::find(known, name) != known.end()) continue;
     const std::string nearest = nearest_name(name, known);
@@ -48,6 +48,8 @@ void BacktestConfig::validate() const {
   require_at_least("threads", threads, 0);
   require_at_least("season", season, 1);
   require_at_least("window", window, 1);
+  require_at_least("learned_rows", learned_rows, 1);
+  require_at_least("learned_rounds", learned_rounds, 1);
   require_at_least("bootstrap", bootstrap, 0);
   require_at_least("fans", fans, 0);
 }

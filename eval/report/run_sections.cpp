@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "eval/baselines/methods.h"
+#include "eval/baselines/catalogue.h"
 #include "eval/report/sections.h"
 #include "eval/report/text.h"
 
@@ -149,11 +149,11 @@ std::string notes_section(const ReportData& data) {
                                ? "the value one season before it"
                                : "the value before it";
   std::string baselines;
+  const std::vector<std::string> known = baseline_names();
   for (const std::string& name : config.baselines) {
-    const auto method = std::ranges::find(statistical_methods(), name, &NamedMethod::name);
-    if (method != statistical_methods().end())
-      baselines +=
-          fmt::format(" <em>{}</em>: {}.", label_of(*method, config.window), escape_html(method->about));
+    if (std::ranges::find(known, name) == known.end()) continue;  // of another version of the program
+    const BaselineText baseline = describe_baseline(name, config.window);
+    baselines += fmt::format(" <em>{}</em>: {}.", baseline.label, escape_html(baseline.about));
   }
   return fmt::format(
       "<section id=\"notes\"><h2>Notes on scoring</h2>\n"
