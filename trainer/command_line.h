@@ -107,8 +107,8 @@ struct DoctorCommand {
 };
 
 using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
-                             ForecastCommand, BacktestCommand, ReportCommand, CompareCommand, WeightsCommand, ExportCommand, TokenizeCommand,
-                             EmbedCommand, SweepCommand, DoctorCommand>;
+                             ForecastCommand, BacktestCommand, ReportCommand, CompareCommand, WeightsCommand,
+                             ExportCommand, TokenizeCommand, EmbedCommand, SweepCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.
 std::string build_id();
