@@ -26,9 +26,11 @@ struct BacktestConfig {
   std::int64_t learned_rows = 300000;  // steps that learned baselines are fitted on
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
-  std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name
-  std::int64_t bootstrap = 1000;  // resamples of the paired bootstrap over series
-  std::int64_t fans = 8;          // series whose forecasts are kept for plots; 0 = none
+  std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name, and regimes
+  std::string promotion, price;        // the corpus' covariates of these names; empty = it has none
+  std::vector<std::string> hierarchy;  // levels of WRMSSE (hierarchy.h); none = it is not computed
+  std::int64_t bootstrap = 1000;       // resamples of the paired bootstrap over series
+  std::int64_t fans = 8;               // series whose forecasts are kept for plots; 0 = none
 
   // Throws Error(input) naming the field.
   void validate() const;

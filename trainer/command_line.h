@@ -65,6 +65,15 @@ struct BacktestCommand {
   std::vector<std::string> overrides;
 };
 
+struct ReportCommand {
+  std::vector<std::string> runs;
+  std::string out = "report", published;
+};
+
+struct CompareCommand {
+  std::string first, second;
+};
+
 struct WeightsCommand {
   std::string model;
 };
@@ -98,7 +107,7 @@ struct DoctorCommand {
 };
 
 using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
-                             ForecastCommand, BacktestCommand, WeightsCommand, ExportCommand, TokenizeCommand,
+                             ForecastCommand, BacktestCommand, ReportCommand, CompareCommand, WeightsCommand, ExportCommand, TokenizeCommand,
                              EmbedCommand, SweepCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.

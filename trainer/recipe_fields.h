@@ -150,6 +150,9 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
+  v("promotion", c.promotion);
+  v("price", c.price);
+  v("hierarchy", c.hierarchy);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);
 }
