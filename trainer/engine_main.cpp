@@ -31,8 +31,10 @@ int main(int argc, char** argv) {
   parallel::Launch launch(&argc, &argv);
   try {
     const auto run = [&](const auto& command) {
-      if constexpr (std::is_same_v<std::decay_t<decltype(command)>, trainer::SweepCommand>)
-        throw Error(ErrorKind::internal, "sweeps have a program of their own");
+      using Asked = std::decay_t<decltype(command)>;
+      if constexpr (std::is_same_v<Asked, trainer::SweepCommand> ||
+                    std::is_same_v<Asked, trainer::RetrainCommand>)
+        throw Error(ErrorKind::internal, "sweeps and retrains have programs of their own");
       else
         trainer::run(command, launch);
     };
