@@ -25,7 +25,8 @@ constexpr char kReadme[] =
     "`tower/` is a Chronos-Bolt model in its published form; Python loads it with\n"
     "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what `fusion.safetensors` "
     "holds: statics,\n"
-    "texts, covariates and the mean head. `model.json` says how the parts fit together.\n";
+    "texts, covariates and the mean head. `text/`, if there is one, is a BERT-family encoder in its published\n"
+    "form. `model.json` says how the parts fit together.\n";
 
 void require_steps(const at::Tensor& tensor, std::int64_t columns, std::int64_t steps, const char* what) {
   if (columns == 0) return;

@@ -16,6 +16,9 @@ void TuneConfig::validate() const {
   if (method != "all" && method != "top" && method != "heads")
     throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "", "use all, top or heads");
   require_at_least(layers, 1, "tune.layers");
+  require_at_least(text_layers, 1, "tune.text_layers");
+  if (!(text_rate > 0))
+    throw input_error("tune.text_rate must be positive", fmt::format("it is {}", text_rate));
   if (!(layer_decay > 0 && layer_decay <= 1))
     throw input_error("tune.layer_decay must be above 0 and at most 1", fmt::format("it is {}", layer_decay));
 }

@@ -23,6 +23,10 @@ struct TuneConfig {
       "all";  // all; heads: of the tower only its output layer; top: also its last `layers` blocks
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
+  // The text encoder of model.text.
+  enum class Text { frozen, top, all } text = Text::frozen;  // top: its last `text_layers` blocks
+  std::int64_t text_layers = 1;
+  double text_rate = 1.0;  // its learning rate over that of the rest
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -52,6 +56,8 @@ struct GuardConfig {
 };
 
 struct TrainConfig {
+  // The demand model on windows, or the text encoder alone on the corpus' texts.
+  enum class Task { demand, masked_language } task = Task::demand;
   std::int64_t steps = 2000;
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank

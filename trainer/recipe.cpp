@@ -242,6 +242,30 @@ void apply_overrides(YAML::Node& root, const std::vector<std::string>& overrides
 
 }  // namespace
 
+namespace {
+
+void validate_text(const Recipe& recipe) {
+  const bool trained = recipe.tune.text != TuneConfig::Text::frozen;
+  if (recipe.train.task == TrainConfig::Task::masked_language) {
+    if (recipe.model.text.empty())
+      throw input_error("train.task is masked_language, but model.text names no encoder",
+                        "a published directory gives its shape and its vocabulary", "set model.text");
+    if (!trained)
+      throw input_error("train.task is masked_language, but tune.text is frozen", "nothing would be trained",
+                        "set tune.text: all, or top");
+  } else if (trained && !recipe.data.text) {
+    throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
+                      "set data.text: true, or tune.text: frozen");
+  }
+  if (recipe.model.text_start == models::ModelConfig::TextStart::drawn &&
+      recipe.tune.text != TuneConfig::Text::all)
+    throw input_error("model.text_start is drawn, but tune.text does not train the whole encoder",
+                      "weights that were drawn would stay as they are",
+                      "set tune.text: all, or model.text_start: published");
+}
+
+}  // namespace
+
 void Recipe::validate() const {
   data.validate();
   model.validate();
@@ -257,6 +281,7 @@ void Recipe::validate() const {
     throw input_error("data.text is true, but model.text names no encoder",
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
+  validate_text(*this);
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

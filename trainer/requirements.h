@@ -13,6 +13,7 @@ namespace shelfcast::trainer {
 struct Requirements {
   int ranks = 1;
   // Work.
+  std::string unit = "windows";  // what batches count
   std::int64_t training_windows = 0, validation_windows = 0;
   std::int64_t steps_per_epoch = 0;
   std::int64_t windows_per_rank = 0;  // of a step, on the rank with most

@@ -27,7 +27,12 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   if (!step)
     throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
                      "go on with `shelfcast train RECIPE --resume`");
-  return {checkpoints.path_of(*step) / "tower", checkpoints.path_of(*step) / "fusion.safetensors"};
+  const fs::path checkpoint = checkpoints.path_of(*step);
+  // A run has a demand model, a text encoder or both.
+  std::vector<fs::path> parts;
+  for (const char* part : {"tower", "fusion.safetensors", kTextFolder})
+    if (fs::exists(checkpoint / part)) parts.push_back(checkpoint / part);
+  return parts;
 }
 
 std::string architecture_of(const fs::path& part) {
