@@ -7,6 +7,7 @@
 #include "models/product.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model_inputs.h"
+#include "trainer/new_items.h"
 #include "trainer/plan.h"
 #include "trainer/series_texts.h"
 #include "trainer/task.h"
@@ -47,7 +48,7 @@ class DemandTask : public Task {
   std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                               parallel::Communicator& communicator) const override {
     return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_.features, texts_,
-                                    seed(), log, communicator);
+                                    new_items_, seed(), log, communicator);
   }
 
  private:
@@ -61,6 +62,7 @@ class DemandTask : public Task {
   models::DemandModel model_;
   std::shared_ptr<const TrainedText> text_;  // null = no text, or a frozen encoder
   SeriesTexts texts_;
+  NewItems new_items_;
   Validation validation_;
   data::Sampler sampler_;
   data::Loader loader_;
@@ -75,6 +77,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       text_(make_text(start.checkpoint)),
       texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
+      new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
       loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {}
@@ -113,8 +116,9 @@ std::vector<parallel::FlatParameter> DemandTask::trained() const {
 
 WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                               const std::function<void()>& before_backward) {
-  // The model only reads the batch; from_blob wants a mutable pointer.
+  // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
+  new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
