@@ -50,10 +50,12 @@ void add_ingest(CLI::App& app, Command& chosen) {
   ingest->add_option("--format", command->format, "What the tables are: m5, rossmann, or long with --map")
       ->required();
   ingest->add_option("--from", command->from, "Folder or file to read")->required();
-  ingest->add_option("--out", command->out, "Corpus folder to make (must not exist)")->required();
+  ingest->add_option("--out", command->out, "Corpus folder to make")->required();
+  ingest->add_flag("--append", command->append, "Add the new days and series to the corpus, which exists");
   ingest->add_option("--map", command->map, "What the columns of a long table are (YAML; docs/ingest.md)");
   ingest->add_option("--frequency", command->frequency,
                      "Sum daily values up: W (weeks ending on Sunday) or M");
+  ingest->add_option("--until", command->until, "Leave out what comes after this day (YYYY-MM-DD)");
   ingest->add_option("--series-limit", command->series_limit, "Keep only the first N series")
       ->check(CLI::PositiveNumber);
 }
@@ -135,7 +137,7 @@ void add_backtest(CLI::App& app, Command& chosen) {
   backtest->add_option("model", command->model, "Run folder, or folder of a published model")->required();
   backtest->add_option("--corpus", command->corpus, "Corpus to judge a published model on");
   backtest->add_option("--out", command->out,
-                       "Where a published model's backtest goes (default: zero-shot/MODEL)");
+                       "Where the backtest goes (default: the run's folder; zero-shot/MODEL)");
   add_covariate_options(backtest, command, "the corpus");
   backtest->add_option("--threads", command->threads, "For published models: threads of each rank")
       ->check(CLI::PositiveNumber)
@@ -143,6 +145,24 @@ void add_backtest(CLI::App& app, Command& chosen) {
   backtest
       ->add_option("--set", command->overrides, "Override a key of the backtest: --set backtest.origins=5")
       ->allow_extra_args(false);
+}
+
+void add_report(CLI::App& app, Command& chosen) {
+  const auto [report, command] =
+      add<ReportCommand>(app, chosen, "report", "Write one report on runs that were judged alike");
+  report->add_option("runs", command->runs, "Run folders with a backtest")->required();
+  report->add_option("--out", command->out, "Folder for report.html, .md, .tex, .csv and .json")
+      ->capture_default_str();
+  report->add_option(
+      "--published", command->published,
+      "Rows that others published (JSON; docs/evaluation.md); their protocol must be this one");
+}
+
+void add_compare(CLI::App& app, Command& chosen) {
+  const auto [compare, command] = add<CompareCommand>(
+      app, chosen, "compare", "Say whether one run is better than another, by category, beyond chance");
+  compare->add_option("first", command->first, "Run folder with a backtest")->required();
+  compare->add_option("second", command->second, "Run folder with a backtest")->required();
 }
 
 void add_weights(CLI::App& app, Command& chosen) {
@@ -233,8 +253,8 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
   for (const auto add_command :
-       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_weights,
-        add_export, add_tokenize, add_embed, add_sweep, add_doctor})
+       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_report,
+        add_compare, add_weights, add_export, add_tokenize, add_embed, add_sweep, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -23,7 +23,8 @@ struct SynthCommand {
 };
 
 struct IngestCommand {
-  std::string format, from, out, map, frequency;
+  std::string format, from, out, map, frequency, until;
+  bool append = false;
   std::int64_t series_limit = 0;  // 0 = all
 };
 
@@ -57,10 +58,20 @@ struct ForecastCommand {
 
 struct BacktestCommand {
   std::string model;
-  std::string corpus, out;               // of published models
+  std::string corpus;                    // of published models
+  std::string out;                       // empty = the run's folder, or zero-shot/MODEL
   std::vector<std::string> known, past;  // of published models
   std::int64_t threads = 1;
   std::vector<std::string> overrides;
+};
+
+struct ReportCommand {
+  std::vector<std::string> runs;
+  std::string out = "report", published;
+};
+
+struct CompareCommand {
+  std::string first, second;
 };
 
 struct WeightsCommand {
@@ -96,7 +107,7 @@ struct DoctorCommand {
 };
 
 using Command = std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand,
-                             ForecastCommand, BacktestCommand, WeightsCommand, ExportCommand, TokenizeCommand,
+                             ForecastCommand, BacktestCommand, ReportCommand, CompareCommand, WeightsCommand, ExportCommand, TokenizeCommand,
                              EmbedCommand, SweepCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.

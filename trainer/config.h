@@ -13,6 +13,7 @@ namespace shelfcast::trainer {
 struct RunConfig {
   std::string dir = "runs/run";  // the run folder; its last part is the run's name
   std::int64_t seed = 17;
+  std::string start;  // run folder whose best weights this run begins with; empty = those of the model block
 };
 
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always

@@ -14,6 +14,7 @@
 #include "trainer/text_encoder.h"
 #include "trainer/tune.h"
 #include "trainer/validation.h"
+#include "trainer/warm_start.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -32,7 +33,9 @@ class DemandTask : public Task {
   void describe(const RunFolder& folder) const override {
     write_file_atomically(folder.features(), data::to_json(plan_.features).dump(2) + "\n");
   }
-  bool begins_trained() const override { return !recipe_.model.weights.empty(); }
+  bool begins_trained() const override {
+    return !recipe_.model.weights.empty() || !recipe_.run.start.empty();
+  }
   std::int64_t steps_per_epoch() const override {
     return data::Loader::steps_per_epoch(sampler_, recipe_.train.batch);
   }
@@ -84,7 +87,9 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
 
 models::DemandModel DemandTask::make_model(const fs::path& checkpoint) const {
   if (!checkpoint.empty()) return models::DemandModel::load(checkpoint);
-  return {make_model_config(recipe_.model, plan_.features), seed()};
+  models::DemandModel model(make_model_config(recipe_.model, plan_.features), seed());
+  if (!recipe_.run.start.empty()) start_from(recipe_.run.start, model, plan_.features);
+  return model;
 }
 
 std::shared_ptr<const TrainedText> DemandTask::make_text(const fs::path& checkpoint) const {
@@ -92,6 +97,12 @@ std::shared_ptr<const TrainedText> DemandTask::make_text(const fs::path& checkpo
   const models::BertParts parts = demand_text_parts(recipe_.model);
   if (!checkpoint.empty())
     return std::make_shared<const TrainedText>(checkpoint / kTextFolder, recipe_.model, parts);
+  if (!recipe_.run.start.empty()) {
+    // What was trained with that run's model goes on with it.
+    const Recipe before = RunFolder(recipe_.run.start).stored_recipe();
+    if (before.tune.text != TuneConfig::Text::frozen)
+      return std::make_shared<const TrainedText>(text_model_folder(recipe_.run.start), recipe_.model, parts);
+  }
   return std::make_shared<const TrainedText>(text_model_folder(recipe_.model.text), recipe_.model, parts,
                                              recipe_.model.text_start, seed());
 }
@@ -147,6 +158,8 @@ PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, i
   const DataPlan plan = make_plan(recipe, corpus);
   check_ranks(recipe, plan, ranks);
   const Recipe dated = with_dates(recipe, plan, corpus);
+  if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists())
+    check_start(dated.run.start, plan.features);
   return {.recipe = dated,
           .facts = {{"text encoder", plan.features.text.encoder}},
           .check_resumed = [plan](const RunFolder& folder) { check_encoder(folder, plan.features.text); },

@@ -9,6 +9,7 @@ template <typename Visitor>
 void visit(Visitor& v, RunConfig& c) {
   v("dir", c.dir);
   v("seed", c.seed);
+  v("start", c.start);
 }
 
 template <typename Visitor>
@@ -146,8 +147,13 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("threads", c.threads);
   v("season", c.season);
   v("window", c.window);
+  v("learned_rows", c.learned_rows);
+  v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
+  v("promotion", c.promotion);
+  v("price", c.price);
+  v("hierarchy", c.hierarchy);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);
 }

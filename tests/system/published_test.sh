@@ -38,7 +38,7 @@ backtest() { "$@" "$bin/shelfcast" backtest "$golden/wide_heads" --corpus s.corp
 out=one backtest env >table.txt
 grep -q "wide_heads" table.txt || fail "no row: $(cat table.txt)"
 grep -q "Seasonal Naive" table.txt || fail "no baseline: $(cat table.txt)"
-[[ -s one/backtest/report.html ]] || fail "no report"
+[[ -s one/report/report.html ]] || fail "no report"
 out=three backtest ranks 3 >/dev/null
 for file in metrics.csv series.csv; do
   cmp "one/backtest/$file" "three/backtest/$file" || fail "$file depends on the number of ranks"
