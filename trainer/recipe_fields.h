@@ -110,6 +110,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
+  v("new_items", c.new_items);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);
