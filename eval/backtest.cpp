@@ -57,6 +57,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   }
   for (const KeyedSums& sums : part.dates) whole.dates.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
+  for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
   return whole;
 }
@@ -147,6 +148,16 @@ void add_hierarchy(const HierarchyErrors& hierarchy, ForecasterResult& result) {
     levels.push_back({"hierarchy", level.level, {level.score}});
   result.overall.scores.push_back(levels.back().scores.front());
   result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
+}
+
+void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vector<std::string>& categories,
+                std::size_t origins, ForecasterResult& result) {
+  std::vector<GroupScores> levels;
+  for (const OrderScores& level : order_scores(config, sums, {categories.size(), origins}, categories))
+    levels.push_back({"orders", level.level, level.scores});
+  const std::vector<Score>& all = levels.back().scores;
+  result.overall.scores.insert(result.overall.scores.end(), all.begin(), all.end());
+  if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
 }
 
 // The absolute and squared errors of a forecaster, by series and, in each category, by date.
@@ -293,6 +304,9 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
     result.forecasters.push_back(
         summarise(forecasters[i]->name(), errors.tables[i], errors.regimes[i], groups));
     if (!hierarchies.empty()) add_hierarchy(hierarchies[i], result.forecasters.back());
+    if (config.orders.review > 0)
+      add_orders(config.orders, errors.orders[i], categories.levels, origins.size(),
+                 result.forecasters.back());
     result.losses.push_back(losses_of(result.forecasters.back(), errors.dates[i], cells, origins));
   }
   result.categories = std::move(categories.levels);

@@ -46,6 +46,11 @@ void BacktestConfig::validate() const {
   require_known_baselines(baselines);
   require_each_once("hierarchy", hierarchy);
   require_at_least("threads", threads, 0);
+  require_at_least("orders.review", orders.review, 0);
+  require_at_least("orders.lead", orders.lead, 0);
+  if (!(orders.service > 0.0 && orders.service < 1.0))
+    throw input_error(fmt::format("backtest.orders.service is {}", orders.service), "it is a probability",
+                      "set it above 0 and below 1");
   require_at_least("season", season, 1);
   require_at_least("window", window, 1);
   require_at_least("learned_rows", learned_rows, 1);

@@ -38,6 +38,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     tables[i].merge(part.tables[i]);
     dates[i].merge(part.dates[i]);
     regimes[i].merge(part.regimes[i]);
+    orders[i].merge(part.orders[i]);
   }
   SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
   std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
@@ -51,6 +52,7 @@ void BatchErrors::pack(std::vector<double>& out) const {
     tables[i].pack(out);
     dates[i].pack(out);
     regimes[i].pack(out);
+    orders[i].pack(out);
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
   }
@@ -70,6 +72,7 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
     errors.tables.push_back(ErrorTable::unpack(in));
     errors.dates.push_back(KeyedSums::unpack(in));
     errors.regimes.push_back(KeyedSums::unpack(in));
+    errors.orders.push_back(KeyedSums::unpack(in));
     SHELFCAST_ASSERT(!in.empty());
     const auto count = static_cast<std::size_t>(in[0]);
     SHELFCAST_ASSERT(in.size() > count);
@@ -98,6 +101,8 @@ Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
       forecasters_(std::move(forecasters)),
       extras_(std::move(extras)),
       cells_{extras_.date_levels, origins_.size(), horizon_},
+      order_config_(config.orders),
+      order_cells_{config.orders.review > 0 ? extras_.date_levels : 0, origins_.size()},
       reader_(corpus, spec, evaluation_windows(series, origins_), config.batch),
       history_(corpus, spec.censored, config.season, origins_, covariates_of(extras_.regimes)) {
   axis_ = history_.corpus().info().axis;
@@ -191,7 +196,25 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   errors.regimes.emplace_back(regime_levels_, layout.width());
   errors.window_errors.emplace_back(extras_.window_errors ? rows_ * horizon_ : 0,
                                     std::numeric_limits<double>::quiet_NaN());
-  for (std::size_t row = 0; row < rows_; ++row) judge_window(forecaster, row, errors);
+  errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
+  for (std::size_t row = 0; row < rows_; ++row) {
+    judge_window(forecaster, row, errors);
+    if (order_cells_.levels > 0) simulate(row, errors);
+  }
+}
+
+void Judge::simulate(std::size_t row, BatchErrors& errors) const {
+  const auto origin = static_cast<std::size_t>(origin_of_row_[row]);
+  const std::int64_t series = batch_.window_b[row].series;
+  const double deviation = interval_deviation(order_config_, history_.scale(series, origin).squared);
+  const auto mean = std::span(values_.mean_bh).subspan(row * model_horizon_, horizon_),
+             targets = std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
+  const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(series)];
+  for (std::size_t f = 0; f < safety_factors().size(); ++f) {
+    const OrderSums sums = simulate_orders(order_config_, mean, targets, safety_factors()[f] * deviation);
+    errors.orders.back().add(order_cells_(level, origin, f),
+                             std::array{sums.demand, sums.lost, sums.held, sums.steps});
+  }
 }
 
 void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) {

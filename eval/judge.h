@@ -12,6 +12,7 @@
 #include "eval/forecaster.h"
 #include "eval/history.h"
 #include "eval/keyed_sums.h"
+#include "eval/order_cost.h"
 #include "eval/profile.h"
 #include "eval/regimes.h"
 
@@ -49,6 +50,7 @@ struct BatchErrors {
   std::vector<ErrorTable> tables;  // one a forecaster
   std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
   std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
+  std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
   // Only in the parts, and only when asked for.
   std::vector<std::vector<double>> window_errors;
@@ -82,6 +84,7 @@ class Judge {
   void find_regimes();
   void judge_forecaster(Forecaster& forecaster, BatchErrors& errors);
   void judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors);
+  void simulate(std::size_t row, BatchErrors& errors) const;
   void add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                   BatchErrors& errors) const;
   float target(std::size_t row, std::size_t step) const;
@@ -94,6 +97,8 @@ class Judge {
   std::vector<Forecaster*> forecasters_;
   JudgeExtras extras_;
   DateCells cells_;
+  OrderConfig order_config_;
+  OrderCells order_cells_;
   std::size_t regime_levels_ = 0;  // of all regimes
   data::EvaluationReader reader_;
   HistoryReader history_;

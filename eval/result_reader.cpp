@@ -125,6 +125,8 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.by = json.at("by").get<std::vector<std::string>>();
   config.promotion = json.at("promotion");
   config.price = json.at("price");
+  config.orders = {json.at("orders").at("review"), json.at("orders").at("lead"),
+                   json.at("orders").at("service")};
   config.hierarchy = json.at("hierarchy").get<std::vector<std::string>>();
 }
 

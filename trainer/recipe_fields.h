@@ -138,6 +138,13 @@ void visit(Visitor& v, ParallelConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, eval::OrderConfig& c) {
+  v("review", c.review);
+  v("lead", c.lead);
+  v("service", c.service);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, eval::BacktestConfig& c) {
   v("origins", c.origins);
   v("stride", c.stride);
@@ -154,6 +161,7 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("promotion", c.promotion);
   v("price", c.price);
   v("hierarchy", c.hierarchy);
+  v.block("orders", c.orders);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);
 }

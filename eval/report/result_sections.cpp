@@ -203,4 +203,40 @@ std::string hierarchy_section(const ReportData& data) {
   return html + "</tbody></table></div></section>\n";
 }
 
+std::string orders_section(const ReportData& data) {
+  const BacktestResult& result = data.result;
+  const OrderConfig& orders = result.config.orders;
+  if (!result.forecasters.front().overall.score("order_cost").value) return {};
+  std::string html = fmt::format(
+      "<section id=\"orders\"><h2>What orders would have cost</h2>\n<p class=\"lead\">A base-stock policy "
+      "fed by each "
+      "forecaster's mean: reviewed every {} steps, orders arrive after {}, unmet demand is lost. Each "
+      "forecaster has "
+      "the safety stock of each category that was cheapest for it on earlier origins, so the first origin "
+      "only teaches. "
+      "Costs count a unit held for one step as 1 and a lost unit as {:.0f}, which makes {} the right service "
+      "level; "
+      "by unit of demand.</p>\n<div "
+      "class=\"scroll\"><table><thead><tr><th>forecaster</th><th>cost</th><th>against the "
+      "cheapest baseline</th><th>fill rate</th><th>steps of demand in "
+      "stock</th><th>n</th></tr></thead><tbody>\n",
+      orders.review, orders.lead,
+      static_cast<double>(orders.review) * orders.service / (1.0 - orders.service),
+      format_percent(orders.service));
+  const ForecasterResult* cheapest = strongest_baseline(result, "order_cost");
+  for (std::size_t i = 0; i < result.forecasters.size(); ++i) {
+    const GroupScores& overall = result.forecasters[i].overall;
+    const Score cost = overall.score("order_cost");
+    html += fmt::format("<tr{}><td>{}</td>{}", i < result.models ? " class=\"model\"" : "",
+                        escape_html(result.forecasters[i].name), score_cell(cost));
+    html += cheapest != nullptr && cost.value
+                ? fmt::format("<td>{:+.1f} %</td>",
+                              100 * (*cost.value / *cheapest->overall.score("order_cost").value - 1.0))
+                : std::string(kDash);
+    html += fmt::format("{}{}<td>{}</td></tr>\n", score_cell(overall.score("fill_rate")),
+                        score_cell(overall.score("stock_cover")), format_count(static_cast<double>(cost.n)));
+  }
+  return html + "</tbody></table></div></section>\n";
+}
+
 }  // namespace shelfcast::eval

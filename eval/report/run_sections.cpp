@@ -149,9 +149,9 @@ std::string notes_section(const ReportData& data) {
                                ? "the value one season before it"
                                : "the value before it";
   std::string baselines;
+  const std::vector<std::string> known = baseline_names();
   for (const std::string& name : config.baselines) {
-    const std::vector<std::string> known = baseline_names();
-    if (std::ranges::find(known, name) == known.end()) continue;  // of another version
+    if (std::ranges::find(known, name) == known.end()) continue;  // of another version of the program
     const BaselineText baseline = describe_baseline(name, config.window);
     baselines += fmt::format(" <em>{}</em>: {}.", baseline.label, escape_html(baseline.about));
   }

@@ -15,6 +15,7 @@ std::string tiles_section(const ReportData& data);
 std::string main_table_section(const ReportData& data);
 std::string comparison_section(const ReportData& data, Page& page);
 std::string hierarchy_section(const ReportData& data);
+std::string orders_section(const ReportData& data);
 
 // Where it was found (group_sections.cpp).
 std::string heat_map_section(const ReportData& data, Page& page);
@@ -39,7 +40,7 @@ std::string legend(const BacktestResult& result);
 // The levels of a group by falling demand, at most `most`.
 std::vector<std::string> largest_levels(const BacktestResult& result, const std::string& group,
                                         std::size_t most);
-// The groups in the order they were asked for, without "horizon" and "hierarchy".
+// The groups in the order they were asked for, without "horizon", "hierarchy" and "orders".
 std::vector<std::string> group_names(const BacktestResult& result);
 
 }  // namespace shelfcast::eval

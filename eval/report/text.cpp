@@ -69,7 +69,8 @@ std::string format_duration(double seconds) {
 }
 
 bool is_share(const std::string& metric) {
-  return metric.starts_with("wape") || metric.starts_with("wql") || metric.starts_with("coverage");
+  return metric.starts_with("wape") || metric.starts_with("wql") || metric.starts_with("coverage") ||
+         metric == "fill_rate";
 }
 
 std::string format_score(const std::string& metric, double value) {

@@ -30,6 +30,7 @@ BacktestConfig small_backtest() {
   config.season = 7;
   config.window = 14;
   config.bootstrap = 50;
+  config.orders.review = 0;
   return config;
 }
 
@@ -160,6 +161,7 @@ TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
   config.promotion = "traffic";
   config.price = "price";
   config.hierarchy = {"all", "shop"};
+  config.orders = {2, 1, 0.9};
   const data::FeatureSpec features = spec(28, 8);
   std::vector<std::string> results;
   for (const int ranks : {1, 2, 3, 5}) {

@@ -42,6 +42,7 @@ TEST(Regimes, share_out_the_judged_steps_of_a_backtest) {
   config.by = {"promotion", "price", "horizon"};
   config.promotion = "traffic";
   config.price = "price";
+  config.orders.review = 0;
   const auto single = parallel::make_single();
   const auto spec = data::make_features(small_config(28, 7), data::Corpus(folder / "small.corpus"), 30);
   const BacktestResult result = run_backtest(config, folder / "small.corpus", spec, {}, 40, *single);

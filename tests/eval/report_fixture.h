@@ -27,6 +27,7 @@ inline BacktestConfig report_config() {
   config.by = {"category", "store", "horizon", "price"};
   config.price = "price";
   config.hierarchy = {"all", "shop"};
+  config.orders = {2, 1, 0.9};
   return config;
 }
 

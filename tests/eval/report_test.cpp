@@ -53,7 +53,7 @@ TEST_F(Report, shows_tables_and_plots_of_everything) {
   write_run(folder_.path(), "a", 3);
   const ReportData data = gather({"a"});
   const std::string html = report_html(data);
-  for (const char* section : {"results", "significance", "heat-map", "by-horizon", "hierarchy", "by-category",
+  for (const char* section : {"results", "significance", "heat-map", "by-horizon", "hierarchy", "orders", "by-category",
                               "by-store", "by-price", "calibration", "fans", "worst", "training", "resources",
                               "protocol", "reproduction", "notes"})
     EXPECT_THAT(html, HasSubstr(std::string("<section id=\"") + section));

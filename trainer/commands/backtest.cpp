@@ -85,11 +85,13 @@ eval::RunMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus,
   eval::RunMetadata metadata;
   const nlohmann::json environment = read_json(run.folder.environment());
   add_environment(environment, metadata);
+  std::vector<std::string> words{"backtest", options.model};
+  if (!options.out.empty()) words.insert(words.end(), {"--out", options.out});
   metadata.commands = {
       command_line(environment.value("ranks", std::int64_t{1}),
                    {"train", run.folder.recipe().string(), "--set", "run.dir=" + run.name() + "-again"}),
-      command_line(world.size(), with_overrides({"backtest", options.model}, options)),
-      command_line(1, {"report", options.model})};
+      command_line(world.size(), with_overrides(std::move(words), options)),
+      command_line(1, {"report", options.out.empty() ? options.model : options.out})};
   metadata.title = run.name();
   metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)}};
   add_corpus(corpus, metadata);
