@@ -13,8 +13,13 @@ void require_at_least(std::int64_t value, std::int64_t least, const char* field)
 }  // namespace
 
 void TuneConfig::validate() const {
-  if (method != "all" && method != "top" && method != "heads")
-    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "", "use all, top or heads");
+  if (method != "all" && method != "top" && method != "heads" && method != "lora")
+    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
+                      "use all, top, heads or lora");
+  lora.validate();
+  if (!adapter.empty() && method != "lora")
+    throw input_error("tune.adapter names an adapter", fmt::format("tune.method is {}", method),
+                      "set tune.method: lora, or leave tune.adapter out");
   require_at_least(layers, 1, "tune.layers");
   if (!(layer_decay > 0 && layer_decay <= 1))
     throw input_error("tune.layer_decay must be above 0 and at most 1", fmt::format("it is {}", layer_decay));

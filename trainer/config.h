@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "models/adapters/lora_config.h"
 #include "parallel/launch.h"
 #include "trainer/schedule.h"
 
@@ -18,10 +19,13 @@ struct RunConfig {
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
 // is.
 struct TuneConfig {
-  std::string method =
-      "all";  // all; heads: of the tower only its output layer; top: also its last `layers` blocks
+  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora: nothing of the
+  // tower but an adapter of low rank.
+  std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
+  models::LoraConfig lora;   // keys of the block itself
+  std::string adapter;       // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
 
   // Throws Error(input) naming the field.
   void validate() const;

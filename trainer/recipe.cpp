@@ -257,6 +257,10 @@ void Recipe::validate() const {
     throw input_error("data.text is true, but model.text names no encoder",
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
+  if (tune.method == "lora" && model.weights.empty())
+    throw input_error("tune.method is lora, but model.weights is empty",
+                      "an adapter changes a pretrained model",
+                      "set model.weights to a published Chronos-Bolt directory, or tune.method: all");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

@@ -73,6 +73,13 @@ void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
   v("layers", c.layers);
   v("layer_decay", c.layer_decay);
+  v("rank", c.lora.rank);
+  v("alpha", c.lora.alpha);
+  v("rslora", c.lora.rslora);
+  v("dropout", c.lora.dropout);
+  v("targets", c.lora.targets);
+  v("modules_to_save", c.lora.modules_to_save);
+  v("adapter", c.adapter);
 }
 
 template <typename Visitor>

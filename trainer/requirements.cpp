@@ -126,8 +126,7 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   needs.bytes_read_per_epoch = static_cast<double>(corpus.info().series * steps_read * kFloat) *
                                static_cast<double>(1 + columns_of(plan.features));
 
-  const models::DemandModel model(make_model_config(recipe.model, plan.features),
-                                  static_cast<std::uint64_t>(recipe.run.seed));
+  const models::DemandModel model = make_model(recipe, plan.features);
   trained_parameters(model, recipe.tune);
   for (const models::Parameter& parameter : model.parameters())
     (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
@@ -164,7 +163,7 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
       {"loader", loader_bytes(recipe, plan, steps_read)},
       // Every bucket is under way at once at the end of backward, with room for what the others send.
       {"gradient sums", ranks > 1 ? trained : 0},
-      {"checkpoint copy", weights + moments * trained / ranks}};
+      {"checkpoint copy", trained + moments * trained / ranks}};
   return needs;
 }
 

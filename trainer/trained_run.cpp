@@ -38,6 +38,7 @@ TrainedRun open_run(const std::filesystem::path& folder) {
   run.step = *step;
   run.features = data::feature_spec_from_json(read_json(run.folder.features(), "damaged file"));
   run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
+  run.model->merge_adapter();
   return run;
 }
 

@@ -63,7 +63,6 @@ class Run {
 
  private:
   std::int64_t resume_step(bool goes_on) const;
-  std::unique_ptr<models::DemandModel> make_model() const;
   void restore();
   void start_loader();
   void open_logs(bool goes_on);
@@ -89,7 +88,7 @@ class Run {
   DataPlan plan_;
   SeriesTexts texts_;
   std::int64_t resume_step_;  // -1 = from scratch
-  std::unique_ptr<models::DemandModel> model_;
+  models::DemandModel model_;
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
   parallel::GradientSync sync_;
@@ -118,12 +117,13 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, Serie
       plan_(std::move(plan)),
       texts_(std::move(texts)),
       resume_step_(resume_step(goes_on)),
-      model_(make_model()),
-      buffers_(trained_parameters(*model_, recipe.tune)),
+      model_(resume_step_ >= 0 ? models::DemandModel::load(checkpoints_.path_of(resume_step_))
+                               : make_model(recipe, plan_.features)),
+      buffers_(trained_parameters(model_, recipe.tune)),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
       validation_(corpus_path_, plan_, texts_, recipe.backtest.batch),
-      writer_(checkpoints_, checkpoint_source(*model_, buffers_, *optimizer_), communicator.rank(),
+      writer_(checkpoints_, checkpoint_source(model_, buffers_, *optimizer_), communicator.rank(),
               communicator.size(), recipe.train.keep_last) {
   restore();
   start_loader();
@@ -152,14 +152,6 @@ std::int64_t Run::resume_step(bool goes_on) const {
     if (goes_on) step = checkpoints_.newest_valid().value_or(-1);
   }
   return share(step, communicator_, "checkpoint to resume from");
-}
-
-std::unique_ptr<models::DemandModel> Run::make_model() const {
-  if (resume_step_ >= 0)
-    return std::make_unique<models::DemandModel>(
-        models::DemandModel::load(checkpoints_.path_of(resume_step_)));
-  return std::make_unique<models::DemandModel>(make_model_config(recipe_.model, plan_.features),
-                                               static_cast<std::uint64_t>(recipe_.run.seed));
 }
 
 void Run::restore() {
@@ -194,9 +186,9 @@ bool Run::stop_requested() { return signal_.requested() || (request_ && request_
 double Run::forward_and_backward(data::Batch& batch, bool last, double& valid) {
   const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
-  const models::Forecast forecast = model_->forward(make_inputs(batch, plan_.features, texts_), &keys);
+  const models::Forecast forecast = model_.forward(make_inputs(batch, plan_.features, texts_), &keys);
   const models::LossSums sums =
-      models::loss_sums(forecast, make_targets(batch, plan_.features), model_->config());
+      models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
   if (last) sync_.arm();
   sums.loss.backward();
   valid += sums.valid_targets;
@@ -265,7 +257,7 @@ void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
   const BadStep bad{state_.step + 1, verdict,   skips ? "skip" : "stop",
                     sums.loss,       sums.norm, state_.norm_average};
   const std::string worst =
-      report_bad_step(bad, samples_, *model_, corpus_path_, plan_.features, texts_,
+      report_bad_step(bad, samples_, model_, corpus_path_, plan_.features, texts_,
                       static_cast<std::uint64_t>(recipe_.run.seed), bad_steps_.get(), communicator_);
   const std::string what = fmt::format("step {}: {}", bad.step, describe(verdict));
   const std::string why =
@@ -306,7 +298,7 @@ bool Run::validate() {
   activity::enter_phase("validate", state_.step);
   const auto started = Clock::now();
   const std::optional<double> loss = validation_.loss(
-      *model_, [this] { return stop_requested(); }, communicator_);
+      model_, [this] { return stop_requested(); }, communicator_);
   state_.validation_pending = !loss;
   if (!loss) return false;
   // What is not finite is never the best: nothing could be better than it, or stored.
@@ -415,7 +407,7 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   // Everything the recipe could ask for in vain is found before the folder is made.
   const data::Corpus corpus(wanted.data.corpus);
   DataPlan plan = make_plan(wanted, corpus);
-  const Recipe recipe = with_dates(wanted, plan, corpus);
+  const Recipe recipe = with_dates(with_adapter(wanted), plan, corpus);
   check_ranks(recipe, plan, communicator.size());
   check_agreement({{"recipe", to_yaml(recipe)},
                    {"build", build_id()},
