@@ -40,13 +40,14 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
  public:
   // `seen`: x, or what dropout left of it.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& seen,
-                            const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& a,
-                            const at::Tensor& b) {
-    at::Tensor y = bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+                            const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
+                            const std::optional<at::Tensor>& bias) {
+    at::Tensor y = bias ? at::addmm(*bias, x, weight.t()) : at::mm(x, weight.t());
     const at::Tensor low = at::mm(seen, a.t());
     y.addmm_(low, b.t());
     context->save_for_backward({weight.requires_grad() ? x : at::Tensor(), seen, weight, a, b, low});
     context->saved_data["one input"] = x.is_same(seen);
+    context->saved_data["bias"] = bias.has_value();
     return y;
   }
 
@@ -65,8 +66,8 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
       }
     }
     if (context->needs_input_grad(2)) dweight = at::mm(dy.t(), x);
-    if (context->needs_input_grad(3)) dbias = dy.sum(0);
-    return {dx, dseen, dweight, dbias, at::mm(dlow.t(), seen), at::mm(dy.t(), low)};
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(5)) dbias = dy.sum(0);
+    return {dx, dseen, dweight, at::mm(dlow.t(), seen), at::mm(dy.t(), low), dbias};
   }
 };
 
@@ -75,7 +76,10 @@ at::Tensor adapted_product(const at::Tensor& x, const at::Tensor& weight, const 
   const SiteDropout site =
       adapter_dropout == nullptr ? SiteDropout{} : adapter_dropout->site("adapter." + adapter.name);
   const at::Tensor seen = site.active() ? dropout(x, site) : x, b = adapter.b * adapter.scale;
-  if (current == Precision::fp32) return AdaptedProduct::apply(x, seen, weight, bias, adapter.a, b);
+  if (current == Precision::fp32) {
+    const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
+    return AdaptedProduct::apply(x, seen, weight, adapter.a, b, given);
+  }
   const at::Tensor y = RoundedProduct::apply(x, weight) +
                        RoundedProduct::apply(RoundedProduct::apply(seen, adapter.a), b);
   return bias.defined() ? y + bias : y;

@@ -24,8 +24,8 @@ struct TuneConfig {
   std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
-  models::LoraConfig lora;   // keys of the block itself
-  std::string adapter;       // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
+  models::LoraConfig lora = {};  // keys of the block itself
+  std::string adapter = {};  // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
 
   // Throws Error(input) naming the field.
   void validate() const;

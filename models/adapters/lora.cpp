@@ -1,7 +1,8 @@
 #include "models/adapters/lora.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
-#include <functional>
 #include <set>
 
 #include "base/error.h"
@@ -40,35 +41,36 @@ bool holds_module(const std::string& short_name, std::string module) {
       const std::size_t dot = module.find('.', from);
       from = dot == std::string::npos ? dot : dot + 1;
     }
-    last.insert(module.substr(module.rfind('.') + 1));
+    const std::string end = module.substr(module.rfind('.') + 1);
+    if (std::isdigit(static_cast<unsigned char>(end.front())) == 0) last.insert(end);
   }
   const std::string near = nearest_name(name, {ends.begin(), ends.end()});
   throw input_error(fmt::format("{}: \"{}\" matches no tensor of the model", field, name),
                     near.empty() ? "" : fmt::format("nearest is \"{}\"", near),
-                    fmt::format("its matrices are called {}", fmt::join(last, ", ")));
+                    fmt::format("name some of {}, or longer ends of their names", fmt::join(last, ", ")));
 }
 
 void check_targets(const std::vector<Parameter>& parameters, const std::string& prefix,
                    const LoraConfig& config) {
-  std::vector<std::string> matrices, all;
+  std::vector<std::string> matrices, all;  // all: what holds them, too
   for (const Parameter& parameter : parameters) {
     const std::string module = module_of(parameter, prefix);
     if (module.empty()) continue;
-    all.push_back(module);
+    for (std::string part = module; !part.empty();
+         part.resize(part.find('.') == std::string::npos ? 0 : part.rfind('.')))
+      all.push_back(part);
     if (parameter.slot) matrices.push_back(module);
   }
   const auto require = [](const char* field, const std::vector<std::string>& names,
-                          const std::vector<std::string>& among,
-                          const std::function<bool(const std::string&, const std::string&)>& matches) {
+                          const std::vector<std::string>& among) {
     for (const std::string& name : names) {
       const bool found =
-          std::any_of(among.begin(), among.end(), [&](const auto& module) { return matches(module, name); });
+          std::any_of(among.begin(), among.end(), [&](const auto& module) { return module_matches(module, name); });
       if (!found) fail_unmatched(field, name, among);
     }
   };
-  require("tune.targets", config.targets, matrices, module_matches);
-  require("tune.modules_to_save", config.modules_to_save, all,
-          [](const std::string& module, const std::string& name) { return holds_module(name, module); });
+  require("tune.targets", config.targets, matrices);
+  require("tune.modules_to_save", config.modules_to_save, all);
 }
 
 bool is_target(const std::string& module, const LoraConfig& config) {

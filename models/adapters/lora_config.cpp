@@ -34,11 +34,16 @@ std::vector<std::string> names_of(const json& j, const char* key) {
 
 void refuse_variants(const json& j) {
   for (const char* key : {"use_dora", "lora_bias", "use_qalora", "fan_in_fan_out", "alora_invocation_tokens",
-                          "trainable_token_indices", "target_parameters"})
+                          "trainable_token_indices", "target_parameters", "layer_replication"})
     if (is_on(j, key))
       throw data_error(fmt::format("adapter_config.json has {}: {}", key, j.at(key).dump()),
                        "this program knows plain LoRA and rsLoRA",
                        "train the adapter without it, or merge it into its base with the PEFT package");
+  const json start = j.value("init_lora_weights", json(true));
+  if (start == "pissa" || start == "olora" || start == "corda" || start == "loftq")
+    throw data_error(fmt::format("adapter_config.json has init_lora_weights: {}", start.dump()),
+                     "it belongs to a base whose weights were changed when the adapter was made",
+                     "save it with PEFT's path_initial_model_for_weight_conversion, or train it otherwise");
   if (j.value("bias", std::string("none")) != "none")
     throw data_error(fmt::format("adapter_config.json has bias: {}", j.at("bias").dump()),
                      "adapters leave the base's biases as they are", "train it with bias: none");

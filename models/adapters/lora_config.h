@@ -22,7 +22,7 @@ struct LoraConfig {
   bool rslora = false;     // scale = alpha / sqrt(rank) (Kalajdzievski, 2023)
   double dropout = 0.0;    // of what the adapter reads
   std::vector<std::string> targets = {"q", "k", "v", "o"};  // short names of modules
-  std::vector<std::string> modules_to_save;  // short names of modules trained whole, biases included
+  std::vector<std::string> modules_to_save = {};  // short names of modules trained whole, biases included
   // Of PEFT's files alone: modules (by short names) with their own rank or alpha.
   std::map<std::string, std::int64_t> rank_pattern = {};
   std::map<std::string, double> alpha_pattern = {};
