@@ -198,6 +198,13 @@ void DemandModel::add_adapter(const fs::path& folder) {
   load_lora(folder, impl_->parameters, kTower, *impl_->adapter, impl_->digest);
 }
 
+void DemandModel::check_adapter(const DemandModelConfig& config, const LoraConfig& adapter) {
+  ParameterMaker maker(0, ParameterMaker::Fill::leave);
+  const ChronosBolt tower(config.tower, kTower, maker);
+  const std::vector<Parameter> parameters = maker.take();
+  attach_lora(parameters, kTower, adapter, maker);
+}
+
 const LoraConfig* DemandModel::adapter() const { return impl_->adapter ? &*impl_->adapter : nullptr; }
 
 void DemandModel::merge_adapter() {

@@ -57,6 +57,8 @@ class DemandModel {
   // or for targets that match nothing, Error(data) for an adapter of another base.
   void add_adapter(const LoraConfig& config, std::uint64_t seed);
   void add_adapter(const std::filesystem::path& folder);
+  // Throws what add_adapter would throw for a model of this shape, without making one.
+  static void check_adapter(const DemandModelConfig& config, const LoraConfig& adapter);
   // nullptr = none.
   const LoraConfig* adapter() const;
   // Adds what the adapter does to the tower's own weights; the model is one without adapter afterwards.

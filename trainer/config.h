@@ -32,11 +32,15 @@ struct TuneConfig {
 };
 
 struct OptimizerConfig {
-  std::string name = "adamw";  // adamw, sgd
+  std::string name = "adamw";  // adamw, sgd, adafactor
   double lr = 1e-3;
   double weight_decay = 0.01;                     // decoupled (Loshchilov and Hutter, 2019)
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
   double momentum = 0.9;                          // sgd; 0 = none
+  // adafactor: beta2 at step t is 1 - t^-moment_decay; largest root mean square of an update; whether lr is in
+  // units of each parameter's own root mean square.
+  double moment_decay = 0.8, clip_threshold = 1.0;
+  bool scale_parameter = false;
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -61,6 +65,7 @@ struct TrainConfig {
   std::int64_t threads = 1;       // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
   double clip = 1.0;                     // largest gradient norm; 0 = no clipping
+  double ema = 0.0;  // decay of the moving average of weights that is validated and stored; 0 = the weights
   std::int64_t validate_every = 200;     // steps
   std::int64_t validate_windows = 4096;  // at most so many windows a validation, drawn once by key
   std::int64_t checkpoint_every = 200;   // steps

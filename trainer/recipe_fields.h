@@ -91,6 +91,9 @@ void visit(Visitor& v, OptimizerConfig& c) {
   v("beta2", c.beta2);
   v("eps", c.eps);
   v("momentum", c.momentum);
+  v("moment_decay", c.moment_decay);
+  v("clip_threshold", c.clip_threshold);
+  v("scale_parameter", c.scale_parameter);
 }
 
 template <typename Visitor>
@@ -114,6 +117,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);
+  v("ema", c.ema);
   v("validate_every", c.validate_every);
   v("validate_windows", c.validate_windows);
   v("checkpoint_every", c.checkpoint_every);

@@ -95,6 +95,20 @@ std::int64_t loader_bytes(const Recipe& recipe, const DataPlan& plan, std::int64
   return 2 * panel + batches;
 }
 
+// Numbers that an optimizer keeps.
+std::int64_t optimizer_elements(const OptimizerConfig& config,
+                                const std::vector<parallel::FlatParameter>& parameters) {
+  std::int64_t all = 0;
+  for (const parallel::FlatParameter& parameter : parameters) {
+    const at::Tensor& tensor = parameter.tensor;
+    if (config.name == "adamw") all += 2 * tensor.numel();
+    if (config.name == "sgd" && config.momentum > 0) all += tensor.numel();
+    if (config.name == "adafactor")
+      all += tensor.dim() == 2 ? tensor.size(0) + tensor.size(1) : tensor.numel();
+  }
+  return all;
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
@@ -127,7 +141,7 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
                                static_cast<double>(1 + columns_of(plan.features));
 
   const models::DemandModel model = make_model(recipe, plan.features);
-  trained_parameters(model, recipe.tune);
+  const std::vector<parallel::FlatParameter> parameters = trained_parameters(model, recipe.tune);
   for (const models::Parameter& parameter : model.parameters())
     (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
   // A rank fills every micro-batch to its size, with windows of weight 0 where it has fewer.
@@ -146,9 +160,8 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
                                 recipe.data.horizon});
 
   const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
-  const std::int64_t moments = recipe.train.optimizer.name == "adamw" ? 2
-                               : recipe.train.optimizer.momentum > 0  ? 1
-                                                                      : 0;
+  const std::int64_t moments = kFloat * optimizer_elements(recipe.train.optimizer, parameters);
+  const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
   const std::int64_t activations =
       predicted_activations(model, plan.features, models::precision_from(recipe.train.precision), windows);
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
@@ -157,13 +170,14 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
       {"program and corpus tables", program},
       {"weights", weights},
       {"gradients", trained},
-      {"optimizer", moments * trained},
+      {"optimizer", moments},
+      {"average of weights", average},
       {"activations", activations},
       {"text vectors", text_bytes(plan.features, corpus)},
       {"loader", loader_bytes(recipe, plan, steps_read)},
       // Every bucket is under way at once at the end of backward, with room for what the others send.
       {"gradient sums", ranks > 1 ? trained : 0},
-      {"checkpoint copy", trained + moments * trained / ranks}};
+      {"checkpoint copy", trained + (moments + average) / ranks}};
   return needs;
 }
 

@@ -34,6 +34,7 @@
 #include "trainer/stop_signal.h"
 #include "trainer/tune.h"
 #include "trainer/validation.h"
+#include "trainer/weight_average.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -91,6 +92,7 @@ class Run {
   models::DemandModel model_;
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
+  WeightAverage average_;
   parallel::GradientSync sync_;
   Validation validation_;
   TrainState state_;
@@ -121,9 +123,10 @@ Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, Serie
                                : make_model(recipe, plan_.features)),
       buffers_(trained_parameters(model_, recipe.tune)),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
+      average_(buffers_, recipe.train.ema),
       sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
       validation_(corpus_path_, plan_, texts_, recipe.backtest.batch),
-      writer_(checkpoints_, checkpoint_source(model_, buffers_, *optimizer_), communicator.rank(),
+      writer_(checkpoints_, checkpoint_source(model_, buffers_, *optimizer_, average_), communicator.rank(),
               communicator.size(), recipe.train.keep_last) {
   restore();
   start_loader();
@@ -159,7 +162,7 @@ void Run::restore() {
   state_ = checkpoints_.read_state(resume_step_);
   saved_step_ = resume_step_;
   optimizer_->set_steps(
-      checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), optimizer_state(*optimizer_)));
+      checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_)));
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
                        now = bit_conditions(recipe_, communicator_);
@@ -247,6 +250,7 @@ void Run::update_weights(const StepSums& sums) {
   const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
   writer_.finish_copy();
   optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
+  average_.update();
 }
 
 // The weights stay as they are; all ranks have come to the same verdict.
@@ -297,6 +301,8 @@ bool Run::validate() {
   if (validation_.empty()) return true;
   activity::enter_phase("validate", state_.step);
   const auto started = Clock::now();
+  writer_.finish_copy();
+  const WeightAverage::Use use(average_);
   const std::optional<double> loss = validation_.loss(
       model_, [this] { return stop_requested(); }, communicator_);
   state_.validation_pending = !loss;
@@ -409,6 +415,7 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   DataPlan plan = make_plan(wanted, corpus);
   const Recipe recipe = with_dates(with_adapter(wanted), plan, corpus);
   check_ranks(recipe, plan, communicator.size());
+  check_tuning(recipe, plan.features);
   check_agreement({{"recipe", to_yaml(recipe)},
                    {"build", build_id()},
                    {"--stop-after", std::to_string(options.stop_after.value_or(0))},

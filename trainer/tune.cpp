@@ -57,6 +57,11 @@ Recipe with_adapter(Recipe recipe) {
   return recipe;
 }
 
+void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
+  if (recipe.tune.method == "lora")
+    models::DemandModel::check_adapter(make_model_config(recipe.model, features), recipe.tune.lora);
+}
+
 models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features) {
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   models::DemandModel model(make_model_config(recipe.model, features), seed);

@@ -13,6 +13,9 @@ namespace shelfcast::trainer {
 // The recipe with what its adapter's own configuration decides. Throws what reading that throws.
 Recipe with_adapter(Recipe recipe);
 
+// Throws Error(input) for what `tune` asks in vain of the recipe's model, without making one.
+void check_tuning(const Recipe& recipe, const data::FeatureSpec& features);
+
 // A new model as the recipe wants it, its adapter included.
 models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features);
 

@@ -4,6 +4,7 @@
 
 #include "tests/support/paths.h"
 #include "tests/trainer/training_fixture.h"
+#include "trainer/export.h"
 #include "trainer/model_state.h"
 #include "trainer/plan.h"
 #include "trainer/trained_run.h"
@@ -89,7 +90,8 @@ TEST_F(Tuning, a_checkpoint_holds_the_copy_of_what_is_trained_and_the_frozen_res
   parallel::FlatBuffers buffers(trained_parameters(model, {.method = "top"}));
   const auto optimizer = make_optimizer({}, buffers);
   const std::vector<float> copy(static_cast<std::size_t>(buffers.elements()), 7.0F);
-  checkpoint_source(model, buffers, *optimizer).write_model(folder_ / "saved", copy);
+  const WeightAverage none(buffers, 0.0);
+  checkpoint_source(model, buffers, *optimizer, none).write_model(folder_ / "saved", copy);
   const SafetensorsFile saved(folder_ / "saved/tower/model.safetensors"),
       before(published() / "model.safetensors");
   std::size_t trained = 0;
@@ -220,6 +222,21 @@ TEST_F(LoraTuning, a_run_is_opened_with_its_adapter_merged) {
   EXPECT_EQ(changed, 2U * 4 + 2U * 4 + 2U * 2);  // the decoder's own q and k have no effect
 }
 
+TEST_F(LoraTuning, an_export_holds_the_merged_tower_and_no_leftovers) {
+  train_alone(lora("exported"));
+  const TrainedRun run = open_run(folder_ / "exported");
+  export_bundle(run, folder_ / "bundle");  // checks its golden cases by the scorer's forward
+  const SafetensorsFile tower(folder_ / "bundle/model/tower/model.safetensors");
+  for (const models::Parameter& parameter : run.model->parameters()) {
+    if (!parameter.name.starts_with("tower.")) continue;
+    const std::vector<float> stored = tower.at(parameter.name.substr(6)).to_float();
+    EXPECT_TRUE(std::equal(stored.begin(), stored.end(), parameter.tensor.const_data_ptr<float>()))
+        << parameter.name;
+  }
+  for (const auto& entry : fs::directory_iterator(folder_))
+    EXPECT_EQ(entry.path().string().find("merged"), std::string::npos) << entry.path();
+}
+
 TEST_F(LoraTuning, goes_on_from_an_adapter_of_peft_whose_rank_and_targets_hold) {
   const fs::path adapter = shelfcast::testing::source_dir() / "tests/golden/lora/bolt";
   train_alone(lora("peft", {"tune.rank=2", "tune.adapter=" + adapter.string(), "train.steps=1",
@@ -244,6 +261,7 @@ TEST_F(LoraTuning, what_cannot_be_adapted_is_an_error_before_the_run_folder_is_m
   EXPECT_NE(message({"tune.targets=[]"}).find("tune.targets"), std::string::npos);
   EXPECT_NE(message({"model.weights="}).find("model.weights is empty"), std::string::npos);
   EXPECT_NE(message({"tune.method=all", "tune.adapter=x"}).find("tune.adapter"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "wrong"));
 }
 
 }  // namespace
