@@ -215,19 +215,23 @@ void AtomicFolder::commit() {
   committed_ = true;
 }
 
-void put_folder_in_place(const fs::path& staging, const fs::path& path, Existing existing) {
+void flush_folder(const fs::path& folder) {
   std::error_code listing;
-  for (auto entry = fs::recursive_directory_iterator(staging, listing);
+  for (auto entry = fs::recursive_directory_iterator(folder, listing);
        !listing && entry != fs::recursive_directory_iterator(); entry.increment(listing)) {
     if (entry->is_symlink()) continue;
     if (const int failed = flush_to_disk(entry->path()); failed != 0)
       throw io_error("cannot flush " + entry->path().string(), failed);
   }
-  if (listing) throw io_error("cannot list " + staging.string(), listing.value());
-  int failed = flush_to_disk(staging);
-  if (failed == 0)
-    failed = existing == Existing::replace && fs::exists(path) ? swap_and_remove(staging, path)
-                                                               : rename_to_free_name(staging, path);
+  if (listing) throw io_error("cannot list " + folder.string(), listing.value());
+  if (const int failed = flush_to_disk(folder); failed != 0)
+    throw io_error("cannot flush " + folder.string(), failed);
+}
+
+void put_folder_in_place(const fs::path& staging, const fs::path& path, Existing existing) {
+  flush_folder(staging);
+  int failed = existing == Existing::replace && fs::exists(path) ? swap_and_remove(staging, path)
+                                                                 : rename_to_free_name(staging, path);
   if (failed != 0) throw io_error("cannot put " + path.string() + " in place", failed);
   failed = flush_to_disk(parent_of(path));
   if (failed != 0) throw io_error("cannot flush the folder of " + path.string(), failed);

@@ -65,6 +65,9 @@ enum class Existing { refuse, replace };
 void put_folder_in_place(const std::filesystem::path& staging, const std::filesystem::path& path,
                          Existing existing = Existing::refuse);
 
+// Makes a folder and everything below it durable. Throws Error(io).
+void flush_folder(const std::filesystem::path& folder);
+
 // After a crash: a folder that put_folder_in_place had moved aside, and not yet replaced, gets its name back.
 // `parent` is the folder above. Throws Error(io).
 void recover_replaced_folders(const std::filesystem::path& parent);

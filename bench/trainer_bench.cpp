@@ -210,8 +210,9 @@ void bench_checkpoint(const std::filesystem::path& folder) {
       const std::int64_t step = checkpoints.newest_valid().value();
       Training again(
           std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(step))));
-      again.optimizer->set_steps(checkpoints.read_optimizer(
-          step, again.buffers.ranges(), trainer::stored_state(*again.optimizer, again.buffers, again.average)));
+      again.optimizer->set_steps(
+          checkpoints.read_optimizer(step, again.buffers.ranges(),
+                                     trainer::stored_state(*again.optimizer, again.buffers, again.average)));
     }));
   fmt::print("resume from {:.2f} GB, checksums included: {:.2f} s (median of 3)\n",
              static_cast<double>(bytes) / 1e9, median(resume));

@@ -1,6 +1,7 @@
 // What an adapter of low rank saves over training everything: time, memory, files.
-//   bench_tuning steps FOLDER    bolt-small, all and lora in turns: windows a second, memory beyond the weights
-//   bench_tuning files FOLDER    an adapter of bolt-small stored; one of bolt-base (200 M parameters) read,
+//   bench_tuning steps FOLDER    bolt-small, all and lora in turns: windows a second, memory beyond the
+//   weights bench_tuning files FOLDER    an adapter of bolt-small stored; one of bolt-base (200 M parameters)
+//   read,
 //                                merged and stored as a tower
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -109,8 +110,8 @@ void bench_steps(const fs::path& folder) {
   }
   const auto rate = [](const std::vector<double>& seconds) { return kWindows / median(seconds); };
   fmt::print("windows/s: all {:.1f}, lora {:.1f}: {:.2f} times (medians of {} steps of {} windows)\n",
-             rate(all_seconds), rate(lora_seconds), rate(lora_seconds) / rate(all_seconds), all_seconds.size(),
-             kWindows);
+             rate(all_seconds), rate(lora_seconds), rate(lora_seconds) / rate(all_seconds),
+             all_seconds.size(), kWindows);
   const double all_bytes = all.bytes_beyond_weights(), lora_bytes = lora.bytes_beyond_weights();
   fmt::print("memory beyond the weights: all {:.0f} MB, lora {:.0f} MB: {:.0f} %\n", all_bytes / 1e6,
              lora_bytes / 1e6, 100 * lora_bytes / all_bytes);
@@ -125,9 +126,10 @@ void bench_files(const fs::path& folder) {
   std::vector<double> saves;
   for (int round = 0; round < 9; ++round)
     saves.push_back(seconds_of([&] { small.save(folder / "small-adapter"); }));
-  fmt::print("adapter of bolt-small: {:.0f} kB, the model's files written in {:.1f} ms (median of 9)\n",
-             static_cast<double>(fs::file_size(folder / "small-adapter/adapter/adapter_model.safetensors")) / 1e3,
-             1e3 * median(saves));
+  fmt::print(
+      "adapter of bolt-small: {:.0f} kB, the model's files written in {:.1f} ms (median of 9)\n",
+      static_cast<double>(fs::file_size(folder / "small-adapter/adapter/adapter_model.safetensors")) / 1e3,
+      1e3 * median(saves));
   adapted(published("bolt-base", folder / "base")).save(folder / "base-adapter");
   std::vector<double> merges;
   for (int round = 0; round < 3; ++round) {
@@ -137,9 +139,9 @@ void bench_files(const fs::path& folder) {
       model.save(folder / "merged");
     }));
   }
-  fmt::print("adapter of bolt-base read with its base, merged, {:.0f} MB of tower written: {:.2f} s (median of 3)\n",
-             static_cast<double>(fs::file_size(folder / "merged/tower/model.safetensors")) / 1e6,
-             median(merges));
+  fmt::print(
+      "adapter of bolt-base read with its base, merged, {:.0f} MB of tower written: {:.2f} s (median of 3)\n",
+      static_cast<double>(fs::file_size(folder / "merged/tower/model.safetensors")) / 1e6, median(merges));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What each way of fine-tuning gains on a market that the published model has not seen: bench/tuning_proof.sh [FOLDER]
+# What each way of fine-tuning gains on a market that the published model has not seen: bench/tuning_proof.sh [FOLDER [KNOWN]]
+# KNOWN: covariates that the tuned models read and the published one cannot, such as [price,promo,event]; default none.
 #
 # A bolt-nano is trained on demand that nothing stands beside (one synthetic market), its tower stands for the published model.
 # Then every way tunes it on another market, three seeds each; the frozen model is what each run validates first. Prints the
@@ -7,25 +8,25 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shelfcast=$PWD/build/bin/shelfcast
-folder=${1:-build/tuning-proof}
+folder=${1:-build/tuning-proof} known=${2:-[]}
 rm -rf "$folder"
 mkdir -p "$folder"
 cd "$folder"
 
 "$shelfcast" synth --stores 4 --items 40 --days 500 --seed 1 --out first.corpus >/dev/null
 "$shelfcast" synth --stores 3 --items 40 --days 500 --seed 2 --out second.corpus >/dev/null
-common="--set data.context=56 --set data.horizon=14 --set model.heads.mean=false --set model.dropout=0 --set model.scale_floor=0.5
-  --set train.batch=128 --set train.micro_batch=64 --set train.validate_windows=1024 --set train.early_stop=0 --set train.log_every=100"
+common="--set data.context=56 --set data.horizon=14 --set backtest.horizon=14 --set backtest.stride=14 --set model.heads.mean=false --set model.dropout=0 --set model.scale_floor=0.5
+  --set train.micro_batch=64 --set train.validate_windows=512 --set train.early_stop=0 --set train.log_every=100"
 cat >base.yaml <<END
 data:  {corpus: first.corpus}
 model: {tower: bolt-nano, patch: 7}
-train: {steps: 300, validate_every: 150, checkpoint_every: 300, optimizer: {lr: 2.0e-3}, schedule: {warmup: 30}}
+train: {batch: 128, steps: 300, validate_every: 150, checkpoint_every: 300, optimizer: {lr: 2.0e-3}, schedule: {warmup: 30}}
 END
 "$shelfcast" train base.yaml $common --set run.dir=base >/dev/null
 cat >tune.yaml <<END
-data:  {corpus: second.corpus}
+data:  {corpus: second.corpus, known: $known}
 model: {weights: base/checkpoints/300/tower}
-train: {steps: 240, validate_every: 60, checkpoint_every: 240, schedule: {warmup: 20}}
+train: {batch: 64, steps: 120, validate_every: 40, checkpoint_every: 120, schedule: {warmup: 10}}
 END
 
 ways=(

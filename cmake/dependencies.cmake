@@ -25,8 +25,11 @@ target_link_libraries(shelfcast_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+# Debian's CMake file for XGBoost names a program of another package.
+pkg_check_modules(XGBOOST REQUIRED IMPORTED_TARGET xgboost)
 add_library(shelfcast::utf8proc ALIAS PkgConfig::UTF8PROC)
 add_library(shelfcast::xxhash ALIAS PkgConfig::XXHASH)
+add_library(shelfcast::xgboost ALIAS PkgConfig::XGBOOST)
 
 if(SHELFCAST_TOOLCHAIN)
   set(toolchain ${SHELFCAST_TOOLCHAIN})

@@ -192,10 +192,12 @@ void WindowAssembler::fill_numbers(const Source& source, const PanelBlock& block
     return;
   }
   const Overlap part = overlap(block, column_row(block, source.block_column, series), first, count);
-  if (source.scaler.kind == Scaler::Kind::log_ratio) {
+  if (source.scaler.kind == Scaler::Kind::log_ratio || source.scaler.kind == Scaler::Kind::raw) {
     std::fill_n(to, count, kMissing);
     std::copy_n(part.from, part.end - part.begin, to + part.begin);
-    return scale_log_ratio(to, count, context, source.scaler.mean, source.inverse_std);
+    if (source.scaler.kind == Scaler::Kind::log_ratio)
+      scale_log_ratio(to, count, context, source.scaler.mean, source.inverse_std);
+    return;
   }
   const bool standard = source.scaler.kind == Scaler::Kind::standard;
   std::fill_n(to, part.begin, 0.0F);

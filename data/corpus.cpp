@@ -174,12 +174,12 @@ OpenSegment& Corpus::Files::segment(std::size_t index) {
     const SegmentEntry& entry = manifest.segments[index];
     slot = std::make_unique<OpenSegment>(
         OpenSegment{open_checked(folder, entry.file, "shelfcast-segment"), {}, {}, 0});
-    slot->demand = slot->file.dataset("demand", entry.series, entry.steps);
+    slot->demand = slot->file.dataset("demand", entry.series, entry.stored_steps);
     slot->covariates.resize(manifest.info.covariates.size());
     for (std::size_t i = 0; i < slot->covariates.size(); ++i)
       if (manifest.info.covariates[i].per == "series")
         slot->covariates[i] =
-            slot->file.dataset(dataset_of(manifest.info.covariates[i]), entry.series, entry.steps);
+            slot->file.dataset(dataset_of(manifest.info.covariates[i]), entry.series, entry.stored_steps);
   }
   slot->used = ++uses;
   return *slot;

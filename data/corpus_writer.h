@@ -16,6 +16,13 @@ struct SeriesTable {
   std::vector<std::vector<float>> values;  // per static: [series] numbers (empty for categorical statics)
 };
 
+// Rows of consecutive series over a stretch of time, row-major.
+struct PanelRows {
+  std::vector<float> demand;  // [series, steps], NaN = not observed
+  std::vector<std::vector<float>>
+      covariates;  // per covariate with per == "series", in order: [series, steps]
+};
+
 struct LayoutOptions {
   std::int64_t segment_series = 4096;  // series per segment file
   std::int64_t chunk_series =

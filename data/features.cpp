@@ -187,12 +187,15 @@ const char* to_text(Scaler::Kind kind) {
       return "log_ratio";
     case Scaler::Kind::none:
       return "none";
+    case Scaler::Kind::raw:
+      return "raw";
   }
   return "none";
 }
 
 Scaler::Kind scaler_kind(const std::string& text) {
-  for (const auto kind : {Scaler::Kind::standard, Scaler::Kind::log_ratio, Scaler::Kind::none})
+  for (const auto kind :
+       {Scaler::Kind::standard, Scaler::Kind::log_ratio, Scaler::Kind::none, Scaler::Kind::raw})
     if (text == to_text(kind)) return kind;
   throw data_error(fmt::format("unknown scaler \"{}\"", text));
 }
@@ -295,6 +298,28 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
     for (FeatureColumn& column : calendar_columns(name))
       (column.kind == Kind::numeric ? spec.known_numeric : spec.known_categorical)
           .push_back(std::move(column));
+  return spec;
+}
+
+FeatureSpec make_raw_features(const DataConfig& config, const Corpus& corpus) {
+  const CorpusInfo& info = corpus.info();
+  const std::vector<std::size_t> known = resolve(config.known, info, "known");
+  check_known(known, info);
+  FeatureSpec spec;
+  spec.context = config.context;
+  spec.horizon = config.horizon;
+  spec.frequency = info.axis.frequency;
+  const auto add = [&info](const std::vector<std::size_t>& covariates, std::vector<FeatureColumn>& numeric,
+                           std::vector<FeatureColumn>& categorical) {
+    for (const std::size_t index : covariates) {
+      const CovariateInfo& covariate = info.covariates[index];
+      (covariate.kind == Kind::numeric ? numeric : categorical)
+          .push_back(
+              {covariate.name, covariate.kind, covariate.per, {Scaler::Kind::raw}, covariate.vocabulary});
+    }
+  };
+  add(known, spec.known_numeric, spec.known_categorical);
+  add(resolve(config.past, info, "past"), spec.past_numeric, spec.past_categorical);
   return spec;
 }
 

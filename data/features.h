@@ -12,12 +12,14 @@
 namespace shelfcast::data {
 
 // How a numeric covariate becomes a model input. Fitted on steps before the training cut-off only.
-// standard:  (x - mean) / std                               (promotions, temperatures, counts)
-// log_ratio: (log x - mean over the window's context of log x) / std   (strictly positive per-series columns:
-// prices) none:      x                                              (already scaled: sine and cosine of the
-// calendar) A missing value becomes 0 after scaling.
+// standard:  (x - mean) / std (promotions, temperatures, counts)
+// log_ratio: (log x - mean over the window's context of log x) / std (strictly positive per-series columns:
+//            prices)
+// none:      x (already scaled: sine and cosine of the calendar)
+// raw:       x, for models that scale every window themselves
+// A missing value becomes 0 after scaling; raw ones stay NaN.
 struct Scaler {
-  enum class Kind { standard, log_ratio, none } kind = Kind::none;
+  enum class Kind { standard, log_ratio, none, raw } kind = Kind::none;
   float mean = 0.0F, std = 1.0F;
 };
 
@@ -61,5 +63,9 @@ FeatureSpec feature_spec_from_json(const nlohmann::json& json);
 // Throws Error(input) naming the column and the nearest name when the corpus lacks it, when its role does not
 // fit (a `past` covariate listed as known would leak the future), or when a `static` is numeric.
 FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::int64_t train_end);
+
+// The columns data.known and data.past as they stand in the corpus, nothing fitted and whole vocabularies:
+// for models that were trained elsewhere. Throws as make_features().
+FeatureSpec make_raw_features(const DataConfig& config, const Corpus& corpus);
 
 }  // namespace shelfcast::data

@@ -536,8 +536,9 @@ void Hdf5File::create_virtual(const std::string& name, StoredType type, std::int
   const Hdf5Handle space = space_of(std::array{rows, columns});
   for (const VirtualSource& source : sources) {
     select(space, {source.first_row, source.rows, source.first_column, source.columns});
-    const Hdf5Handle whole = space_of(std::array{source.rows, source.columns});
-    if (H5Pset_virtual(creation.id(), space.id(), source.file.c_str(), name.c_str(), whole.id()) < 0)
+    const Hdf5Handle part = space_of(std::array{source.rows, source.stored_columns});
+    select(part, {0, source.rows, 0, source.columns});
+    if (H5Pset_virtual(creation.id(), space.id(), source.file.c_str(), name.c_str(), part.id()) < 0)
       fail_writing(path_, name);
   }
   H5Sselect_all(space.id());

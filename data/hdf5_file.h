@@ -29,11 +29,13 @@ struct PanelLayout {
   StoredType type = StoredType::float32;
 };
 
-// Part of a virtual dataset: a whole dataset of another file, put at (first_row, first_column).
+// Part of a virtual dataset: the first `columns` columns of a dataset of another file, put at (first_row,
+// first_column).
 struct VirtualSource {
   std::string file;  // relative to the folder of the virtual file
   std::int64_t first_row = 0, rows = 0;
   std::int64_t first_column = 0, columns = 0;
+  std::int64_t stored_columns = 0;  // of that dataset
 };
 
 // An HDF5 identifier (hid_t) that closes itself. The library is one state machine per process and need not

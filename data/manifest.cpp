@@ -32,14 +32,18 @@ json to_json(const SegmentEntry& segment) {
   value["series"] = segment.series;
   value["first_step"] = segment.first_step;
   value["steps"] = segment.steps;
+  if (segment.stored_steps != segment.steps) value["stored_steps"] = segment.stored_steps;
   return value;
 }
 
 SegmentEntry segment_from(const json& value, const CorpusInfo& info) {
-  SegmentEntry segment{file_from(value), value.at("first_series"), value.at("series"), value.at("first_step"),
-                       value.at("steps")};
+  SegmentEntry segment{
+      file_from(value),   value.at("first_series"),
+      value.at("series"), value.at("first_step"),
+      value.at("steps"),  value.value("stored_steps", value.at("steps").get<std::int64_t>())};
   if (segment.first_series < 0 || segment.series < 1 || segment.first_series + segment.series > info.series ||
-      segment.first_step < 0 || segment.steps < 1 || segment.first_step + segment.steps > info.steps)
+      segment.first_step < 0 || segment.steps < 1 || segment.first_step + segment.steps > info.steps ||
+      segment.stored_steps < segment.steps)
     throw data_error(fmt::format("segment {} lies outside the corpus", segment.file.file));
   return segment;
 }

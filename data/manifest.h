@@ -25,6 +25,7 @@ struct SegmentEntry {
   FileEntry file;
   std::int64_t first_series = 0, series = 0;
   std::int64_t first_step = 0, steps = 0;
+  std::int64_t stored_steps = 0;  // columns of the file; those beyond `steps` belong to a later segment
 };
 
 // Everything in manifest.json. Vocabularies are not: they stand in the series file and fill `info` when it is

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/random.h"
+#include "eval/baselines/learned/learned.h"
 #include "eval/baselines/statistical.h"
 #include "eval/fans.h"
 #include "eval/groups.h"
@@ -184,10 +185,12 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   check_request(config, spec, models.size(), info.series * std::ssize(origins), communicator.size());
   check_groups(config.by, info);
 
-  const auto baselines =
-      make_baselines(config, corpus_folder, spec.censored, threads_of(config, communicator));
+  const std::int64_t threads = threads_of(config, communicator);
+  const auto baselines = make_baselines(config, corpus_folder, spec.censored, threads);
+  const auto learned = make_learned(config, corpus_folder, spec, origins.front(), threads, communicator);
   std::vector<Forecaster*> forecasters = std::move(models);
-  for (const auto& baseline : baselines) forecasters.push_back(baseline.get());
+  for (const auto* list : {&baselines, &learned})
+    for (const auto& baseline : *list) forecasters.push_back(baseline.get());
   Judge judge(corpus_folder, spec, config, info.series, origins, forecasters);
   const BatchErrors errors = judge_all(judge, info.series, communicator);
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "eval/baselines/methods.h"
+#include "eval/baselines/catalogue.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -18,7 +18,7 @@ void require_at_least(const char* field, std::int64_t value, std::int64_t least)
 }
 
 void require_known_baselines(const std::vector<std::string>& baselines) {
-  const std::vector<std::string> known = method_names();
+  const std::vector<std::string> known = baseline_names();
   for (auto name = baselines.begin(); name != baselines.end(); ++name) {
     if (std::find(baselines.begin(), name, *name) != name)
       throw input_error(fmt::format("backtest.baselines names '{}' twice", *name), "each is judged once",
@@ -42,6 +42,8 @@ void BacktestConfig::validate() const {
   require_at_least("threads", threads, 0);
   require_at_least("season", season, 1);
   require_at_least("window", window, 1);
+  require_at_least("learned_rows", learned_rows, 1);
+  require_at_least("learned_rounds", learned_rounds, 1);
   require_at_least("bootstrap", bootstrap, 0);
   require_at_least("fans", fans, 0);
 }

@@ -19,10 +19,12 @@ struct BacktestConfig {
   std::int64_t horizon = 28;  // steps judged; at most the model's horizon
   std::int64_t batch =
       256;  // E: windows per evaluation batch; part of what results depend on, so never derived
-  std::vector<std::string> baselines = {"seasonal_naive", "moving_average", "naive"};  // statistical methods
+  std::vector<std::string> baselines = {"seasonal_naive", "moving_average", "naive"};  // statistical and learned ones
   std::int64_t threads = 0;  // that share a rank's baselines; 0: this host's cores over its ranks
   std::int64_t season = 7;   // of seasonal baselines and of the MASE scale
   std::int64_t window = 28;  // steps the moving average looks back on
+  std::int64_t learned_rows = 300000;  // steps that learned baselines are fitted on
+  std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
   std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name
   std::int64_t bootstrap = 1000;  // resamples of the paired bootstrap over series

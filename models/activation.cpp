@@ -11,25 +11,30 @@
 
 namespace shelfcast::models {
 
+namespace {
+
+constexpr std::array<std::pair<const char*, Activation>, 16> kNames = {{
+    {"relu", Activation::relu},
+    {"relu6", Activation::relu6},
+    {"gelu", Activation::gelu},
+    {"gelu_python", Activation::gelu},
+    {"gelu_new", Activation::gelu_tanh},
+    {"gelu_fast", Activation::gelu_tanh},
+    {"gelu_accurate", Activation::gelu_tanh},
+    {"gelu_pytorch_tanh", Activation::gelu_tanh},
+    {"gelu_python_tanh", Activation::gelu_tanh},
+    {"quick_gelu", Activation::quick_gelu},
+    {"silu", Activation::silu},
+    {"swish", Activation::silu},
+    {"mish", Activation::mish},
+    {"tanh", Activation::tanh},
+    {"sigmoid", Activation::sigmoid},
+    {"linear", Activation::linear},
+}};
+
+}  // namespace
+
 Activation activation_of(const std::string& name) {
-  static constexpr std::array<std::pair<const char*, Activation>, 16> kNames = {{
-      {"relu", Activation::relu},
-      {"relu6", Activation::relu6},
-      {"gelu", Activation::gelu},
-      {"gelu_python", Activation::gelu},
-      {"gelu_new", Activation::gelu_tanh},
-      {"gelu_fast", Activation::gelu_tanh},
-      {"gelu_accurate", Activation::gelu_tanh},
-      {"gelu_pytorch_tanh", Activation::gelu_tanh},
-      {"gelu_python_tanh", Activation::gelu_tanh},
-      {"quick_gelu", Activation::quick_gelu},
-      {"silu", Activation::silu},
-      {"swish", Activation::silu},
-      {"mish", Activation::mish},
-      {"tanh", Activation::tanh},
-      {"sigmoid", Activation::sigmoid},
-      {"linear", Activation::linear},
-  }};
   const auto* const found =
       std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) { return name == entry.first; });
   if (found != kNames.end()) return found->second;
@@ -37,6 +42,12 @@ Activation activation_of(const std::string& name) {
   for (const auto& entry : kNames) names.emplace_back(entry.first);
   throw data_error(fmt::format("there is no activation function \"{}\"", name),
                    fmt::format("known are {}", fmt::join(names, ", ")));
+}
+
+std::string name_of(Activation activation) {
+  const auto* const found = std::find_if(kNames.begin(), kNames.end(),
+                                         [&](const auto& entry) { return activation == entry.second; });
+  return found->first;
 }
 
 }  // namespace shelfcast::models

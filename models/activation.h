@@ -10,5 +10,7 @@ enum class Activation { relu, relu6, gelu, gelu_tanh, quick_gelu, silu, mish, ta
 // Accepts the names of transformers' ACT2FN that have no parameters of their own; several name one function
 // ("gelu_new", "gelu_fast", "gelu_pytorch_tanh"). Throws Error(data) with the names there are.
 Activation activation_of(const std::string& name);
+// The first of these names.
+std::string name_of(Activation activation);
 
 }  // namespace shelfcast::models

@@ -61,6 +61,8 @@ struct ModelConfig {
   std::string text;          // published directory of the text encoder; empty = none
   std::string text_pooling = "mean";  // a name pooling_from() of models/text knows
   std::int64_t text_length = 128;     // most tokens of a text; the rest is cut
+  // An encoder that is trained begins with the directory's weights, or with weights drawn by the seed.
+  enum class TextStart { published, drawn } text_start = TextStart::published;
   void validate() const;
 };
 

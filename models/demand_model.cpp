@@ -27,7 +27,9 @@ constexpr char kReadme[] =
     "`tower/` is a Chronos-Bolt model in its published form; Python loads it with\n"
     "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what `fusion.safetensors` "
     "holds: statics,\n"
-    "texts, covariates and the mean head. `model.json` says how the parts fit together.\n";
+    "texts, covariates and the mean head. `text/`, if there is one, is a BERT-family encoder in its "
+    "published\n"
+    "form. `model.json` says how the parts fit together.\n";
 
 constexpr char kAdapterReadme[] =
     "# A Shelfcast demand model with an adapter\n\n"
@@ -48,8 +50,7 @@ std::vector<Parameter> outside_tower(const std::vector<Parameter>& parameters) {
 void load_base(const std::string& weights, const std::vector<Parameter>& parameters, const fs::path& folder) {
   if (!fs::exists(weights))
     throw input_error(fmt::format("{} is an adapter of {}, which is not there", folder.string(), weights),
-                      "an adapter is stored without its base model",
-                      "put the base model back where it was");
+                      "an adapter is stored without its base model", "put the base model back where it was");
   load_weights(weights, kTower, parameters, kIgnored);
 }
 

@@ -52,9 +52,9 @@ class DemandModel {
   static DemandModel load(const std::filesystem::path& folder);
 
   // Puts a low-rank adapter on the tower: fresh (first values from `seed`), or the one of a PEFT folder. From
-  // then on parameters() has the adapter's, and save() writes adapter/ (a PEFT folder) in the place of tower/,
-  // which stays where config().model.weights is; load() reads both. Throws Error(input) without such weights
-  // or for targets that match nothing, Error(data) for an adapter of another base.
+  // then on parameters() has the adapter's, and save() writes adapter/ (a PEFT folder) in the place of
+  // tower/, which stays where config().model.weights is; load() reads both. Throws Error(input) without such
+  // weights or for targets that match nothing, Error(data) for an adapter of another base.
   void add_adapter(const LoraConfig& config, std::uint64_t seed);
   void add_adapter(const std::filesystem::path& folder);
   // Throws what add_adapter would throw for a model of this shape, without making one.

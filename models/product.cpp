@@ -80,8 +80,8 @@ at::Tensor adapted_product(const at::Tensor& x, const at::Tensor& weight, const 
     const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
     return AdaptedProduct::apply(x, seen, weight, adapter.a, b, given);
   }
-  const at::Tensor y = RoundedProduct::apply(x, weight) +
-                       RoundedProduct::apply(RoundedProduct::apply(seen, adapter.a), b);
+  const at::Tensor y =
+      RoundedProduct::apply(x, weight) + RoundedProduct::apply(RoundedProduct::apply(seen, adapter.a), b);
   return bias.defined() ? y + bias : y;
 }
 
@@ -129,8 +129,7 @@ at::Tensor Weight::effective() const {
 }
 
 at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  if (const LowRank* adapter = weight.adapter())
-    return adapted_product(x, weight.values(), bias, *adapter);
+  if (const LowRank* adapter = weight.adapter()) return adapted_product(x, weight.values(), bias, *adapter);
   if (current == Precision::bf16) {
     const at::Tensor rounded = RoundedProduct::apply(x, weight.values());
     return bias.defined() ? rounded + bias : rounded;

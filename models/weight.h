@@ -1,4 +1,5 @@
-// A matrix that layers multiply by, with room for an adapter that changes what it does (models/adapters/lora.h).
+// A matrix that layers multiply by, with room for an adapter that changes what it does
+// (models/adapters/lora.h).
 #pragma once
 
 #include <torch/types.h>

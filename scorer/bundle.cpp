@@ -61,8 +61,9 @@ Json read_description(const fs::path& folder) {
 void check_files(const fs::path& folder, const Json& description) {
   const fs::path path = folder / files::kDescription;
   const Json& listed = reading(path, [&]() -> const Json& { return description.at("files"); });
-  for (const std::string name : files::kDigested) {
+  for (const std::string name : files::kDigested)
     if (!listed.contains(name)) damaged(path, "does not list " + name);
+  for (const auto& [name, unused] : listed.items()) {
     const fs::path file = folder / name;
     if (!fs::exists(file)) damaged(file, "is missing");
     const auto bytes = reading(path, [&] { return listed.at(name).at("bytes").get<std::uintmax_t>(); });

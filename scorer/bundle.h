@@ -53,6 +53,7 @@ class Bundle {
   explicit Bundle(const std::filesystem::path& folder, Isa isa = best_isa(),
                   GoldenCheck golden = GoldenCheck::run);
 
+  const std::filesystem::path& folder() const { return folder_; }
   const BundleInfo& info() const { return info_; }
   const SeriesNames& names() const { return names_; }
   const DemandModel& model() const { return *model_; }

@@ -33,6 +33,8 @@ void check_contents(const BundleContents& c, const ModelConfig& m) {
   require(std::ssize(c.statics_bs) == n * std::ssize(m.static_cardinalities), "statics");
   require(std::ssize(c.text_row_b) == (m.text_width > 0 ? n : 0), "texts of series");
   require(m.text_width > 0 ? std::ssize(c.text_kw) % m.text_width == 0 : c.text_kw.empty(), "texts");
+  require(c.text.empty() == (m.text_width == 0), "text model");
+  require(c.golden_texts.size() == c.golden_text_rows.size(), "golden texts");
   require(c.copula.correlation.size == m.horizon &&
               std::ssize(c.copula.correlation.values) == m.horizon * m.horizon,
           "correlations");
@@ -137,6 +139,27 @@ void copy_model(const fs::path& from, const fs::path& to) {
   if (failed) throw io_error("cannot copy the model " + from.string() + " into the bundle", failed.value());
 }
 
+// Weights, configuration and tokenizer; whatever else lies in a published folder is left there.
+bool belongs_to_text_model(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name == "config.json" || name == "vocab.txt" || name.starts_with("tokenizer") ||
+         name == "special_tokens_map.json" || name.ends_with(".safetensors") ||
+         name.ends_with(".safetensors.index.json");
+}
+
+void copy_text_model(const BundleContents& c, const fs::path& folder) {
+  if (c.text.empty()) return;
+  std::error_code failed;
+  fs::create_directories(folder / files::kText, failed);
+  for (const auto& entry : fs::directory_iterator(c.text, failed))
+    if (!failed && belongs_to_text_model(entry.path()))
+      fs::copy_file(entry.path(), folder / files::kText / entry.path().filename(), failed);
+  if (failed)
+    throw io_error("cannot copy the text model " + c.text.string() + " into the bundle", failed.value());
+  write_file_atomically(folder / files::kGoldenTexts,
+                        Json{{"texts", c.golden_texts}, {"rows", c.golden_text_rows}}.dump(1) + "\n");
+}
+
 std::string names_json(const SeriesNames& names) {
   try {
     return Json{{"series", names.series}, {"store", names.store}, {"item", names.item}}.dump();
@@ -149,8 +172,10 @@ std::string names_json(const SeriesNames& names) {
 // Last of all: vouches for every other file, and for itself.
 void write_description(const fs::path& folder, const BundleContents& c, const ModelConfig& m) {
   Json listed = Json::object();
-  for (const std::string name : files::kDigested)
-    listed[name] = {{"bytes", fs::file_size(folder / name)}, {"digest", digest_file(folder / name)}};
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file())
+      listed[fs::relative(entry.path(), folder).generic_string()] = {{"bytes", entry.file_size()},
+                                                                     {"digest", digest_file(entry.path())}};
   Json json = {{"format", files::kFormat},
                {"name", c.name},
                {"created_by", c.created_by},
@@ -173,6 +198,7 @@ void write_bundle(const fs::path& folder, const BundleContents& contents) {
   copy_model(contents.model, staging / files::kModel);
   const ModelConfig config = read_model_config(staging / files::kModel / "model.json");
   check_contents(contents, config);
+  copy_text_model(contents, staging);
   write_file_atomically(staging / files::kFeatures, contents.features);
   write_file_atomically(staging / files::kNames, names_json(contents.names));
   write_arrays(staging / files::kArrays, contents, config);

@@ -18,6 +18,7 @@ struct BundleContents {
   Date first_day{};
   Frequency frequency = Frequency::daily;
   std::filesystem::path model;  // folder as models::DemandModel::save leaves it
+  std::filesystem::path text;   // published folder of the text model; empty when the model reads no text
   std::string features;         // text of features.json
   SeriesNames names;
   std::span<const float> context_bt, past_bnt, known_bnu;
@@ -26,6 +27,8 @@ struct BundleContents {
   std::span<const std::int32_t> text_row_b;  // the series' text, -1 = none
   CopulaParameters copula;
   GoldenCases golden;
+  std::vector<std::string> golden_texts;  // some texts, and their rows of text_kw
+  std::vector<std::int64_t> golden_text_rows;
 };
 
 // Writes the bundle beside `folder`, opens it as a reader would (golden cases included) and puts it in place.

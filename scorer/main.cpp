@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "scorer/bundle.h"
+#include "scorer/new_items.h"
 #include "scorer/order_list.h"
 #include "scorer/stock_table.h"
 
@@ -17,7 +18,7 @@ using namespace shelfcast;
 using namespace shelfcast::scorer;
 
 struct Options {
-  std::string bundle, stock, out, forecast, stock_template, policy = "base-stock";
+  std::string bundle, stock, new_items, out, forecast, stock_template, policy = "base-stock";
   StockDefaults defaults;
   int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 64U));
 };
@@ -28,6 +29,10 @@ void add_options(CLI::App& app, Options& options) {
       "--stock", options.stock,
       "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
       "review_period, service_level, price, unit_cost, shortage_cost, holding_cost, moq, pack_size");
+  app.add_option(
+      "--new", options.new_items,
+      "series that the bundle does not know: columns series (or store and item); optional text, like\n"
+      "(a series of the bundle with the same prices and promotions), the model's facts by name");
   app.add_option("--out", options.out, "orders as CSV");
   app.add_option("--forecast", options.forecast, "also write the forecasts of the table's series as CSV");
   app.add_option("--template", options.stock_template, "write a stock table to fill in, and stop");
@@ -53,14 +58,17 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void print_summary(const Options& options, const Bundle& bundle, const StockTable& table,
-                   const std::vector<Order>& orders, double seconds) {
+void print_summary(const Options& options, const SeriesNames& names, const NewItems& items,
+                   const StockTable& table, const std::vector<Order>& orders, double seconds) {
   const auto placed = std::ranges::count_if(orders, [](const Order& order) { return order.order > 0.0; });
   double units = 0.0;
   for (const Order& order : orders) units += order.order;
   fmt::print("{} of {} series need an order, {:.0f} units in all\n", placed, orders.size(), units);
-  if (const auto left = bundle.info().series - std::ssize(orders); left > 0)
-    fmt::print("{} series of the bundle are not in {}\n", left, options.stock);
+  if (const auto left = std::ssize(names.series) - std::ssize(orders); left > 0)
+    fmt::print("{} of the {} series are not in {}\n", left, names.series.size(), options.stock);
+  if (items.inputs().series > 0)
+    fmt::print("{} new series, {} of them with facts the model has not seen, {} without a text it reads\n",
+               items.inputs().series, items.unknown_facts(), items.without_text());
   if (!table.ignored_columns.empty()) {
     std::string list;
     for (const std::string& name : table.ignored_columns) list += (list.empty() ? "" : ", ") + name;
@@ -86,20 +94,22 @@ void score(Options& options) {
     fmt::print("a stock table of {} series to fill in: {}\n", bundle.info().series, options.stock_template);
     return;
   }
-  const StockTable table =
-      read_stock_table(options.stock, bundle.names(), bundle.info().horizon, options.defaults);
+  const NewItems items =
+      options.new_items.empty() ? NewItems() : NewItems(options.new_items, bundle, options.threads);
+  const SeriesNames names = all_names(bundle, items);
+  const StockTable table = read_stock_table(options.stock, names, bundle.info().horizon, options.defaults);
   std::vector<std::int64_t> which;
   for (const StockRow& row : table.rows) which.push_back(row.series);
   const auto start = std::chrono::steady_clock::now();
   Progress progress("forecast", std::ssize(which), "series");
-  const Forecasts forecasts = forecast(bundle.model(), bundle.inputs(), which, options.threads,
-                                       [&](std::int64_t done) { progress.update(done); });
+  const Forecasts forecasts =
+      forecast(bundle, items, which, options.threads, [&](std::int64_t done) { progress.update(done); });
   progress.finish();
   const std::vector<Order> orders = make_orders(bundle, table, forecasts, options.threads);
   const double seconds = seconds_since(start);
-  if (!options.forecast.empty()) write_forecasts(options.forecast, bundle, which, forecasts);
-  write_orders(options.out, bundle.names(), table, orders);
-  print_summary(options, bundle, table, orders, seconds);
+  if (!options.forecast.empty()) write_forecasts(options.forecast, bundle, names, which, forecasts);
+  write_orders(options.out, names, table, orders);
+  print_summary(options, names, items, table, orders, seconds);
 }
 
 }  // namespace

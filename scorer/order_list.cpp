@@ -67,7 +67,7 @@ void write_orders(const std::filesystem::path& path, const SeriesNames& names, c
   file.commit();
 }
 
-void write_forecasts(const std::filesystem::path& path, const Bundle& bundle,
+void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, const SeriesNames& names,
                      const std::vector<std::int64_t>& which, const Forecasts& forecasts) {
   AtomicFile file(path);
   const TimeAxis axis{bundle.info().first_day, bundle.info().frequency};
@@ -76,7 +76,7 @@ void write_forecasts(const std::filesystem::path& path, const Bundle& bundle,
   text += '\n';
   const std::int64_t levels = forecasts.levels, horizon = forecasts.horizon;
   for (std::int64_t b = 0; b < forecasts.series; ++b) {
-    const std::string name = csv_cell(bundle.names().series[which[b]]);
+    const std::string name = csv_cell(names.series[which[b]]);
     for (std::int64_t h = 0; h < horizon; ++h) {
       fmt::format_to(std::back_inserter(text), "{},{},{:.6g}", name, format_date(axis.date_of(h)),
                      forecasts.mean_bh[b * horizon + h]);

@@ -20,8 +20,8 @@ void write_orders(const std::filesystem::path& path, const SeriesNames& names, c
                   const std::vector<Order>& orders);
 
 // series, date, mean and one column a quantile level; one row a series and step. Row i of `forecasts` is
-// series `which[i]`. Atomic.
-void write_forecasts(const std::filesystem::path& path, const Bundle& bundle,
+// series `which[i]` of `names`. Atomic.
+void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, const SeriesNames& names,
                      const std::vector<std::int64_t>& which, const Forecasts& forecasts);
 
 }  // namespace shelfcast::scorer

@@ -31,7 +31,8 @@ double rms(const float* x, std::int64_t count) {
 void apply(const AdafactorFactors& f, std::int64_t count, float* values, float* updates) {
   const double size = f.in_units_of_size ? std::max(kLeastSize, rms(values, count)) : 1.0;
   const double rate = f.rate * size, clipped = std::max(1.0, rms(updates, count) / f.clip);
-  const auto step = static_cast<float>(rate / clipped), keep = static_cast<float>(1.0 - rate * f.weight_decay);
+  const auto step = static_cast<float>(rate / clipped),
+             keep = static_cast<float>(1.0 - rate * f.weight_decay);
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) {
     values[i] = values[i] * keep - step * updates[i];

@@ -1,4 +1,5 @@
-// The inner loops of Adafactor (Shazeer and Stern, 2018), free of torch so that they can be compiled for speed.
+// The inner loops of Adafactor (Shazeer and Stern, 2018), free of torch so that they can be compiled for
+// speed.
 #pragma once
 
 #include <cstdint>

@@ -41,8 +41,9 @@ std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::Dema
     reader.read(static_cast<std::int64_t>(i), batch);
     batch.sample_b[0] = samples.samples[i];
     const models::DropoutKeys keys{seed, step, batch.sample_b};
-    const models::LossSums sums = models::loss_sums(model.forward(make_inputs(batch, features, texts), &keys),
-                                                    make_targets(batch, features), model.config());
+    const models::LossSums sums =
+        models::loss_sums(model.forward(make_inputs(batch, features, texts, &keys), &keys),
+                          make_targets(batch, features), model.config());
     losses.push_back({samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets)});
   }
   return losses;
@@ -104,6 +105,15 @@ void StepSamples::add(const data::Batch& batch) {
   }
 }
 
+json to_json(const BadStep& bad) {
+  return {{"step", bad.step},
+          {"verdict", describe(bad.verdict)},
+          {"action", bad.action},
+          {"loss", number(bad.loss)},
+          {"gradient_norm", number(bad.norm)},
+          {"norm_average", number(bad.norm_average)}};
+}
+
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus_path, const data::FeatureSpec& features,
                             const SeriesTexts& texts, std::uint64_t seed, MetricsLog* log,
@@ -112,14 +122,11 @@ std::string report_bad_step(const BadStep& bad, const StepSamples& samples, cons
   const json all = gather(
       describe_worst(losses_of(samples, model, corpus_path, features, texts, seed, bad.step - 1), corpus),
       communicator);
-  if (log != nullptr)
-    log->write({{"step", bad.step},
-                {"verdict", describe(bad.verdict)},
-                {"action", bad.action},
-                {"loss", number(bad.loss)},
-                {"gradient_norm", number(bad.norm)},
-                {"norm_average", number(bad.norm_average)},
-                {"samples", all}});
+  if (log != nullptr) {
+    json line = to_json(bad);
+    line["samples"] = all;
+    log->write(line);
+  }
   const json* worst = worst_of(all);
   if (worst == nullptr) return "no sample";
   return fmt::format("series {} forecast from {} on rank {}, loss {}", worst->at("series").get<std::string>(),

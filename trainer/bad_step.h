@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct BadStep {
   std::string action;  // "skip" or "stop"
   double loss = 0, norm = 0, norm_average = 0;
 };
+
+// Its line of bad-steps.jsonl, without samples.
+nlohmann::json to_json(const BadStep& bad);
 
 // Reads the samples again and computes the loss of each alone, with the dropout it had. Writes one JSON line
 // to `log` (rank 0; null elsewhere): the step and, from every rank, up to 16 samples (series, first forecast

@@ -54,11 +54,10 @@ class OptimizerReader {
       std::int64_t begin = 0, end = range.elements;
       const bool parsed = bracket == std::string::npos ||
                           std::sscanf(name.c_str() + bracket, "[%" SCNd64 ":%" SCNd64 "]", &begin, &end) == 2;
-      if (!parsed || begin < 0 || begin > end || end > range.elements ||
-          stored.elements() != end - begin || stored.dtype != DType::f32)
+      if (!parsed || begin < 0 || begin > end || end > range.elements || stored.elements() != end - begin ||
+          stored.dtype != DType::f32)
         throw data_error(fmt::format("{}: {} has the wrong shape", file.path().string(), name));
-      std::memcpy(state_[s].values.data() + range.offset + begin, stored.bytes.data(),
-                  stored.bytes.size());
+      std::memcpy(state_[s].values.data() + range.offset + begin, stored.bytes.data(), stored.bytes.size());
       found_[r * state_.size() + s] += end - begin;
     }
   }

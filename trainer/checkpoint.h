@@ -40,9 +40,9 @@ struct FlatState {
   }
 };
 
-// checkpoints/<step>/: tower/ (published form), fusion.safetensors, model.json,
-// optimizer-0000i-of-0000N.safetensors (rank i's share of the state), state.json, recipe.yaml, manifest.json
-// (bytes and digest of every file). They are written by CheckpointWriter.
+// checkpoints/<step>/: tower/ (published form), text/ (published form, if it is trained), fusion.safetensors,
+// model.json, optimizer-0000i-of-0000N.safetensors (rank i's share of the state), state.json, recipe.yaml,
+// manifest.json (bytes and digest of every file). They are written by CheckpointWriter.
 class Checkpoints {
  public:
   explicit Checkpoints(std::filesystem::path folder) : folder_(std::move(folder)) {}
@@ -87,7 +87,8 @@ TrainState state_from_json(const nlohmann::json& json);
 // Names inside a checkpoint.
 inline constexpr const char* kManifestFile = "manifest.json";
 inline constexpr const char* kStateFile = "state.json";
-std::string optimizer_file(int rank, int ranks);  // "optimizer-00001-of-00002.safetensors"
+inline constexpr const char* kTextFolder = "text";  // a trained text encoder in published form
+std::string optimizer_file(int rank, int ranks);    // "optimizer-00001-of-00002.safetensors"
 
 // Bytes and digest of a file: an entry of the manifest.
 nlohmann::json describe_file(const std::filesystem::path& path);

@@ -50,10 +50,12 @@ void add_ingest(CLI::App& app, Command& chosen) {
   ingest->add_option("--format", command->format, "What the tables are: m5, rossmann, or long with --map")
       ->required();
   ingest->add_option("--from", command->from, "Folder or file to read")->required();
-  ingest->add_option("--out", command->out, "Corpus folder to make (must not exist)")->required();
+  ingest->add_option("--out", command->out, "Corpus folder to make")->required();
+  ingest->add_flag("--append", command->append, "Add the new days and series to the corpus, which exists");
   ingest->add_option("--map", command->map, "What the columns of a long table are (YAML; docs/ingest.md)");
   ingest->add_option("--frequency", command->frequency,
                      "Sum daily values up: W (weeks ending on Sunday) or M");
+  ingest->add_option("--until", command->until, "Leave out what comes after this day (YYYY-MM-DD)");
   ingest->add_option("--series-limit", command->series_limit, "Keep only the first N series")
       ->check(CLI::PositiveNumber);
 }
@@ -96,6 +98,17 @@ void add_stop(CLI::App& app, Command& chosen) {
   stop->add_flag("--wait", command->wait, "Return when it has left");
 }
 
+template <typename Filled>
+void add_covariate_options(CLI::App* sub, Filled& command, const std::string& of) {
+  sub->add_option("--known", command->known,
+                  fmt::format("Columns of {} that a published model reads, known ahead: price,promo", of))
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  sub->add_option("--past", command->past, "The same for columns known only afterwards: customers")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
 void add_forecast(CLI::App& app, Command& chosen) {
   const auto [forecast, command] = add<ForecastCommand>(
       app, chosen, "forecast", "Forecast a table of recent sales with a run's best model or a published one");
@@ -111,6 +124,7 @@ void add_forecast(CLI::App& app, Command& chosen) {
                    "Levels to forecast: 0.1,0.5,0.9 (default: the model's)")
       ->delimiter(',')
       ->allow_extra_args(false);
+  add_covariate_options(forecast, command, "the table");
   forecast->add_option("--threads", command->threads, "For published models (default: all cores)")
       ->check(CLI::PositiveNumber);
   forecast->add_option("--out", command->out, "CSV to write: series,date,mean,q0.1,...")->required();
@@ -123,7 +137,8 @@ void add_backtest(CLI::App& app, Command& chosen) {
   backtest->add_option("model", command->model, "Run folder, or folder of a published model")->required();
   backtest->add_option("--corpus", command->corpus, "Corpus to judge a published model on");
   backtest->add_option("--out", command->out,
-                       "Where a published model's backtest goes (default: zero-shot/MODEL)");
+                       "Where the backtest goes (default: the run's folder; zero-shot/MODEL)");
+  add_covariate_options(backtest, command, "the corpus");
   backtest->add_option("--threads", command->threads, "For published models: threads of each rank")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -23,7 +23,8 @@ struct SynthCommand {
 };
 
 struct IngestCommand {
-  std::string format, from, out, map, frequency;
+  std::string format, from, out, map, frequency, until;
+  bool append = false;
   std::int64_t series_limit = 0;  // 0 = all
 };
 
@@ -49,14 +50,17 @@ struct StopCommand {
 
 struct ForecastCommand {
   std::string model, sales, out;
-  std::int64_t horizon = 0;       // 0 = the model's
-  std::vector<double> quantiles;  // empty = the model's
-  std::int64_t threads = 0;       // of published models; 0 = all cores
+  std::int64_t horizon = 0;              // 0 = the model's
+  std::vector<double> quantiles;         // empty = the model's
+  std::vector<std::string> known, past;  // columns that a published model reads
+  std::int64_t threads = 0;              // of published models; 0 = all cores
 };
 
 struct BacktestCommand {
   std::string model;
-  std::string corpus, out;  // of published models
+  std::string corpus;                    // of published models
+  std::string out;                       // empty = the run's folder, or zero-shot/MODEL
+  std::vector<std::string> known, past;  // of published models
   std::int64_t threads = 1;
   std::vector<std::string> overrides;
 };

@@ -21,6 +21,9 @@ void TuneConfig::validate() const {
     throw input_error("tune.adapter names an adapter", fmt::format("tune.method is {}", method),
                       "set tune.method: lora, or leave tune.adapter out");
   require_at_least(layers, 1, "tune.layers");
+  require_at_least(text_layers, 1, "tune.text_layers");
+  if (!(text_rate > 0))
+    throw input_error("tune.text_rate must be positive", fmt::format("it is {}", text_rate));
   if (!(layer_decay > 0 && layer_decay <= 1))
     throw input_error("tune.layer_decay must be above 0 and at most 1", fmt::format("it is {}", layer_decay));
 }
@@ -68,7 +71,8 @@ void TrainConfig::validate() const {
                       "use fp32 or bf16");
   if (!(clip >= 0)) throw input_error("train.clip must not be negative", fmt::format("it is {}", clip));
   if (!(ema >= 0 && ema < 1))
-    throw input_error("train.ema must be in [0, 1)", fmt::format("it is {}", ema), "0.999 is usual, 0 is off");
+    throw input_error("train.ema must be in [0, 1)", fmt::format("it is {}", ema),
+                      "0.999 is usual, 0 is off");
   optimizer.validate();
   schedule.validate();
   guard.validate();

@@ -14,6 +14,7 @@ namespace shelfcast::trainer {
 struct RunConfig {
   std::string dir = "runs/run";  // the run folder; its last part is the run's name
   std::int64_t seed = 17;
+  std::string start;  // run folder whose best weights this run begins with; empty = those of the model block
 };
 
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
@@ -24,8 +25,13 @@ struct TuneConfig {
   std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
+  // The text encoder of model.text.
+  enum class Text { frozen, top, all } text = Text::frozen;  // top: its last `text_layers` blocks
+  std::int64_t text_layers = 1;
+  double text_rate = 1.0;        // its learning rate over that of the rest
   models::LoraConfig lora = {};  // keys of the block itself
-  std::string adapter = {};  // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
+  std::string adapter =
+      {};  // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -37,8 +43,8 @@ struct OptimizerConfig {
   double weight_decay = 0.01;                     // decoupled (Loshchilov and Hutter, 2019)
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
   double momentum = 0.9;                          // sgd; 0 = none
-  // adafactor: beta2 at step t is 1 - t^-moment_decay; largest root mean square of an update; whether lr is in
-  // units of each parameter's own root mean square.
+  // adafactor: beta2 at step t is 1 - t^-moment_decay; largest root mean square of an update; whether lr is
+  // in units of each parameter's own root mean square.
   double moment_decay = 0.8, clip_threshold = 1.0;
   bool scale_parameter = false;
 
@@ -59,13 +65,15 @@ struct GuardConfig {
 };
 
 struct TrainConfig {
+  // The demand model on windows, or the text encoder alone on the corpus' texts.
+  enum class Task { demand, masked_language } task = Task::demand;
   std::int64_t steps = 2000;
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank
   std::int64_t threads = 1;       // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
-  double clip = 1.0;                     // largest gradient norm; 0 = no clipping
-  double ema = 0.0;  // decay of the moving average of weights that is validated and stored; 0 = the weights
+  double clip = 1.0;  // largest gradient norm; 0 = no clipping
+  double ema = 0.0;   // decay of the moving average of weights that is validated and stored; 0 = the weights
   std::int64_t validate_every = 200;     // steps
   std::int64_t validate_windows = 4096;  // at most so many windows a validation, drawn once by key
   std::int64_t checkpoint_every = 200;   // steps

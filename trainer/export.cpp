@@ -12,11 +12,12 @@
 #include "trainer/demand_dependence.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
+#include "trainer/text_encoder.h"
 
 namespace shelfcast::trainer {
 namespace {
 
-constexpr std::int64_t kGoldenCases = 8;
+constexpr std::int64_t kGoldenCases = 8, kGoldenTexts = 4;
 
 // The arrays of all series' last windows, batch after batch.
 struct LastContexts {
@@ -92,6 +93,16 @@ scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& i
   return golden;
 }
 
+// The text model, and the first texts with the vectors they got.
+void add_text_model(const TrainedRun& run, const data::Corpus& corpus, scorer::BundleContents& contents) {
+  contents.text = text_model_folder(run.recipe.model.text);
+  const ProductTexts all(text_of_series(corpus));
+  for (std::int64_t row = 0; row < std::min(kGoldenTexts, std::ssize(all.texts)); ++row) {
+    contents.golden_texts.push_back(all.texts[static_cast<std::size_t>(row)]);
+    contents.golden_text_rows.push_back(row);
+  }
+}
+
 }  // namespace
 
 ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& out) {
@@ -115,7 +126,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
     run.model->save(merged.staging());
     contents.model = merged.staging();
   }
-  contents.features = read_file(run.folder.features());
+  contents.features = data::to_json(run.features).dump(2) + "\n";
   contents.names = read_names(corpus);
   contents.context_bt = last.context_bt;
   contents.past_bnt = last.past_bnt;
@@ -128,6 +139,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
     contents.text_kw = {vectors.const_data_ptr<float>(), static_cast<std::size_t>(vectors.numel())};
   const std::vector<std::int32_t> text_rows(texts.row_of_series().begin(), texts.row_of_series().end());
   contents.text_row_b = text_rows;
+  if (vectors.defined()) add_text_model(run, corpus, contents);
   const DemandDependence dependence = estimate_dependence(run, corpus, texts);
   contents.copula = dependence.parameters;
   result.copula_windows = dependence.windows;

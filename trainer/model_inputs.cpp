@@ -18,7 +18,8 @@ std::vector<std::int64_t> cardinalities(const auto& columns) {
 
 }  // namespace
 
-models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts) {
+models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts,
+                                const models::DropoutKeys* keys) {
   const std::int64_t b = batch.windows, t = spec.context, u = spec.context + spec.horizon;
   models::ModelInputs inputs;
   inputs.context_bt = view(batch.context_bt, {b, t}, at::kFloat);
@@ -27,7 +28,7 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
   inputs.known_bnu = view(batch.known_bnu, {b, count(spec.known_numeric), u}, at::kFloat);
   inputs.known_codes_bcu = view(batch.known_codes_bcu, {b, count(spec.known_categorical), u}, at::kInt);
   inputs.statics_bs = view(batch.statics_bs, {b, count(spec.statics)}, at::kInt);
-  inputs.text_bw = texts.of(batch.window_b);
+  inputs.text_bw = texts.of(batch.window_b, keys);
   return inputs;
 }
 

@@ -7,8 +7,10 @@
 
 namespace shelfcast::trainer {
 
-// Views, not copies: the batch must outlive every use of the tensors (autograd included).
-models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts);
+// Views, not copies: the batch must outlive every use of the tensors (autograd included). `keys`: of the
+// forward, for texts whose encoder is being trained.
+models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts,
+                                const models::DropoutKeys* keys = nullptr);
 models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec);
 
 // The model's shapes from a recipe block and the resolved columns.

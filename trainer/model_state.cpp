@@ -21,23 +21,41 @@ std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::
   return state;
 }
 
-CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
+std::vector<models::Parameter> CopiedValues::of(std::vector<models::Parameter> parameters) {
+  for (models::Parameter& parameter : parameters) {
+    if (range_ == end_ || range_->name != parameter.name) continue;
+    parameter.tensor =
+        at::from_blob(const_cast<float*>(copy_.data()) + range_->offset, range_->shape, at::kFloat);
+    ++range_;
+  }
+  return parameters;
+}
+
+void save_demand_model(const std::filesystem::path& folder, const models::DemandModel& model,
+                       const TrainedText* text, CopiedValues& values) {
+  if (text != nullptr) text->save(folder / kTextFolder, values.of(text->parameters()));
+  model.save(folder, values.of(model.parameters()));
+}
+
+CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average) {
-  const auto write_model = [&model, &buffers](const std::filesystem::path& folder,
-                                              std::span<const float> copy) {
-    // Frozen parameters never change; of the others, in the model's order too but backwards, the copy counts.
-    std::vector<models::Parameter> values = model.parameters();
-    auto range = buffers.ranges().rbegin();
-    for (models::Parameter& value : values) {
-      if (range == buffers.ranges().rend() || range->name != value.name) continue;
-      value.tensor = at::from_blob(const_cast<float*>(copy.data()) + range->offset, range->shape, at::kFloat);
-      ++range;
-    }
-    SHELFCAST_ASSERT(range == buffers.ranges().rend());
-    model.save(folder, values);
+  const auto write_model = [write = std::move(write), &buffers](const std::filesystem::path& folder,
+                                                                std::span<const float> copy) {
+    CopiedValues values(buffers.ranges(), copy);
+    write(folder, values);
+    SHELFCAST_ASSERT(values.all_used());
   };
   return {buffers.ranges(), span_of(average.active() ? average.values() : buffers.values()),
           stored_state(optimizer, buffers, average), write_model};
+}
+
+CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
+                                   const Optimizer& optimizer, const WeightAverage& average) {
+  return checkpoint_source(
+      [&model](const std::filesystem::path& folder, CopiedValues& values) {
+        save_demand_model(folder, model, nullptr, values);
+      },
+      buffers, optimizer, average);
 }
 
 }  // namespace shelfcast::trainer

@@ -1,12 +1,16 @@
 // A model's parameters as flat buffers, and what of them and of their optimizer a checkpoint holds.
 #pragma once
 
+#include <filesystem>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "models/demand_model.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/optimizer.h"
+#include "trainer/trained_text.h"
 #include "trainer/weight_average.h"
 
 namespace shelfcast::trainer {
@@ -16,7 +20,32 @@ namespace shelfcast::trainer {
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
                                     const WeightAverage& average);
 
-// The source of checkpoints of a model whose parameters lie in `buffers`. All four must outlive it.
+// The parameters of flat buffers in the order in which they were put in, with values from a copy of the
+// buffers.
+class CopiedValues {
+ public:
+  CopiedValues(const std::vector<parallel::FlatRange>& ranges, std::span<const float> copy)
+      : range_(ranges.rbegin()), end_(ranges.rend()), copy_(copy) {}
+
+  // The next ones: of those that are trained the copy's values, frozen ones never change.
+  std::vector<models::Parameter> of(std::vector<models::Parameter> parameters);
+  bool all_used() const { return range_ == end_; }
+
+ private:
+  std::vector<parallel::FlatRange>::const_reverse_iterator range_, end_;
+  std::span<const float> copy_;
+};
+
+// Writes a demand model and the text encoder trained with it (null = none), whose parameters stand before the
+// model's.
+void save_demand_model(const std::filesystem::path& folder, const models::DemandModel& model,
+                       const TrainedText* text, CopiedValues& values);
+
+// The source of checkpoints of what lies in `buffers`, whose files `write` makes. All must outlive it.
+using WriteModel = std::function<void(const std::filesystem::path& folder, CopiedValues& values)>;
+CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
+                                   const Optimizer& optimizer, const WeightAverage& average);
+// Of a demand model alone.
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average);
 

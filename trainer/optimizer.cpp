@@ -76,8 +76,7 @@ OptimizerState factored_moments(const parallel::FlatBuffers& buffers) {
   OptimizerState state{"second_moment", {}};
   std::int64_t offset = 0;
   for (const parallel::FlatRange& range : buffers.ranges()) {
-    const std::int64_t elements =
-        range.shape.size() == 2 ? range.shape[0] + range.shape[1] : range.elements;
+    const std::int64_t elements = range.shape.size() == 2 ? range.shape[0] + range.shape[1] : range.elements;
     state.ranges.push_back({range.name, {elements}, offset, elements});
     offset += elements;
   }

@@ -64,8 +64,9 @@ class Optimizer {
   std::int64_t steps_ = 0;
 };
 
-// adamw (Loshchilov and Hutter, 2019), adafactor (Shazeer and Stern, 2018; without a first moment) or sgd (momentum as in Sutskever et al., 2013, without Nesterov's look
-// ahead; decay decoupled as in AdamW), as the recipe says. `buffers` must outlive it.
+// adamw (Loshchilov and Hutter, 2019), adafactor (Shazeer and Stern, 2018; without a first moment) or sgd
+// (momentum as in Sutskever et al., 2013, without Nesterov's look ahead; decay decoupled as in AdamW), as the
+// recipe says. `buffers` must outlive it.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers);
 
 }  // namespace shelfcast::trainer

@@ -242,6 +242,30 @@ void apply_overrides(YAML::Node& root, const std::vector<std::string>& overrides
 
 }  // namespace
 
+namespace {
+
+void validate_text(const Recipe& recipe) {
+  const bool trained = recipe.tune.text != TuneConfig::Text::frozen;
+  if (recipe.train.task == TrainConfig::Task::masked_language) {
+    if (recipe.model.text.empty())
+      throw input_error("train.task is masked_language, but model.text names no encoder",
+                        "a published directory gives its shape and its vocabulary", "set model.text");
+    if (!trained)
+      throw input_error("train.task is masked_language, but tune.text is frozen", "nothing would be trained",
+                        "set tune.text: all, or top");
+  } else if (trained && !recipe.data.text) {
+    throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
+                      "set data.text: true, or tune.text: frozen");
+  }
+  if (recipe.model.text_start == models::ModelConfig::TextStart::drawn &&
+      recipe.tune.text != TuneConfig::Text::all)
+    throw input_error("model.text_start is drawn, but tune.text does not train the whole encoder",
+                      "weights that were drawn would stay as they are",
+                      "set tune.text: all, or model.text_start: published");
+}
+
+}  // namespace
+
 void Recipe::validate() const {
   data.validate();
   model.validate();
@@ -257,10 +281,13 @@ void Recipe::validate() const {
     throw input_error("data.text is true, but model.text names no encoder",
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
-  if (tune.method == "lora" && model.weights.empty())
-    throw input_error("tune.method is lora, but model.weights is empty",
-                      "an adapter changes a pretrained model",
-                      "set model.weights to a published Chronos-Bolt directory, or tune.method: all");
+  validate_text(*this);
+  if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
+    throw input_error(
+        model.weights.empty() ? "tune.method is lora, but model.weights is empty"
+                              : "tune.method is lora, but run.start names a run",
+        "an adapter changes the pretrained model of model.weights",
+        "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

@@ -9,6 +9,7 @@ template <typename Visitor>
 void visit(Visitor& v, RunConfig& c) {
   v("dir", c.dir);
   v("seed", c.seed);
+  v("start", c.start);
 }
 
 template <typename Visitor>
@@ -66,6 +67,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("text", c.text);
   v("text_pooling", c.text_pooling);
   v("text_length", c.text_length);
+  v.choice("text_start", c.text_start, {"published", "drawn"});
 }
 
 template <typename Visitor>
@@ -73,6 +75,9 @@ void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
   v("layers", c.layers);
   v("layer_decay", c.layer_decay);
+  v.choice("text", c.text, {"frozen", "top", "all"});
+  v("text_layers", c.text_layers);
+  v("text_rate", c.text_rate);
   v("rank", c.lora.rank);
   v("alpha", c.lora.alpha);
   v("rslora", c.lora.rslora);
@@ -111,6 +116,7 @@ void visit(Visitor& v, ScheduleConfig& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
+  v.choice("task", c.task, {"demand", "masked_language"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
@@ -151,6 +157,8 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("threads", c.threads);
   v("season", c.season);
   v("window", c.window);
+  v("learned_rows", c.learned_rows);
+  v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
   v("bootstrap", c.bootstrap);

@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -12,8 +14,12 @@
 #include "models/product.h"
 #include "parallel/sharding.h"
 #include "trainer/allocation_count.h"
+#include "trainer/live_texts.h"
+#include "trainer/masked_language_task.h"
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
+#include "trainer/task.h"
+#include "trainer/text_encoder.h"
 #include "trainer/tune.h"
 
 namespace shelfcast::trainer {
@@ -25,6 +31,23 @@ std::int64_t columns_of(const data::FeatureSpec& spec) {
   return static_cast<std::int64_t>(spec.past_numeric.size() + spec.past_categorical.size() +
                                    spec.known_numeric.size() + spec.known_categorical.size()) +
          (spec.censored.empty() ? 0 : 1);
+}
+
+// A run's text encoder and texts, where it trains them.
+struct TextTraining {
+  std::shared_ptr<const TrainedText> encoder;
+  std::unique_ptr<LiveTexts> texts;
+};
+
+TextTraining make_text_training(const Recipe& recipe, const data::Corpus& corpus) {
+  if (recipe.tune.text == TuneConfig::Text::frozen) return {};
+  TextTraining training;
+  training.encoder = std::make_shared<const TrainedText>(
+      text_model_folder(recipe.model.text), recipe.model, demand_text_parts(recipe.model),
+      recipe.model.text_start, static_cast<std::uint64_t>(recipe.run.seed));
+  training.texts =
+      std::make_unique<LiveTexts>(training.encoder, recipe.model, ProductTexts(text_of_series(corpus)).texts);
+  return training;
 }
 
 // Windows of plausible demand, so that every path of the loss is walked.
@@ -62,19 +85,32 @@ std::int64_t activations_of(const models::DemandModel& model, const data::Featur
   });
 }
 
-// Of forward and backward of a micro-batch: a line through two small ones. Gradients exist by then, as in
-// training.
-std::int64_t predicted_activations(const models::DemandModel& model, const data::FeatureSpec& spec,
-                                   models::Precision precision, std::int64_t windows) {
-  for (const models::Parameter& parameter : model.parameters()) {
+// What `count` of something take, by a line through what two and six of it take.
+std::int64_t extrapolated(std::int64_t count, const std::function<std::int64_t(std::int64_t)>& taken_by) {
+  const std::int64_t few = std::min<std::int64_t>(count, 2), more = std::min<std::int64_t>(count, 6);
+  const std::int64_t at_few = taken_by(few);
+  if (count <= more) return taken_by(count);
+  const std::int64_t at_more = taken_by(more);
+  return at_more + (at_more - at_few) * (count - more) / (more - few);
+}
+
+// As in training, gradients exist before the first backward.
+void make_gradients(const std::vector<models::Parameter>& parameters) {
+  for (const models::Parameter& parameter : parameters) {
     at::Tensor tensor = parameter.tensor;
     if (tensor.requires_grad()) tensor.mutable_grad() = at::zeros_like(tensor);
   }
-  const std::int64_t few = std::min<std::int64_t>(windows, 2), more = std::min<std::int64_t>(windows, 6);
-  const std::int64_t at_few = activations_of(model, spec, precision, few);
-  if (windows <= more) return activations_of(model, spec, precision, windows);
-  const std::int64_t at_more = activations_of(model, spec, precision, more);
-  return at_more + (at_more - at_few) * (windows - more) / (more - few);
+}
+
+// Of forward and backward of a micro-batch whose windows have the longest texts there are, all different.
+std::int64_t text_activations(const LiveTexts& texts, models::Precision precision, std::int64_t windows) {
+  return extrapolated(std::min(windows, texts.texts()), [&](std::int64_t count) {
+    return peak_tensor_bytes([&] {
+      const models::DropoutKeys keys{1, 0, {}};
+      const models::PrecisionScope scope(precision);
+      texts.encode(texts.longest(count), &keys).sum().backward();
+    });
+  });
 }
 
 std::int64_t bytes_of(const data::Batch& batch) {
@@ -95,35 +131,88 @@ std::int64_t loader_bytes(const Recipe& recipe, const DataPlan& plan, std::int64
   return 2 * panel + batches;
 }
 
-// Numbers that an optimizer keeps.
-std::int64_t optimizer_elements(const OptimizerConfig& config,
-                                const std::vector<parallel::FlatParameter>& parameters) {
-  std::int64_t all = 0;
-  for (const parallel::FlatParameter& parameter : parameters) {
+void count_parameters(const std::vector<models::Parameter>& parameters, Requirements& needs) {
+  for (const models::Parameter& parameter : parameters) {
     const at::Tensor& tensor = parameter.tensor;
-    if (config.name == "adamw") all += 2 * tensor.numel();
-    if (config.name == "sgd" && config.momentum > 0) all += tensor.numel();
-    if (config.name == "adafactor")
-      all += tensor.dim() == 2 ? tensor.size(0) + tensor.size(1) : tensor.numel();
+    (tensor.requires_grad() ? needs.trainable : needs.frozen) += tensor.numel();
+    if (tensor.requires_grad())
+      needs.factored += tensor.dim() == 2 ? tensor.size(0) + tensor.size(1) : tensor.numel();
   }
-  return all;
+}
+
+// Numbers that the optimizer keeps.
+std::int64_t optimizer_elements(const OptimizerConfig& config, const Requirements& needs) {
+  if (config.name == "adamw") return 2 * needs.trainable;
+  if (config.name == "adafactor") return needs.factored;
+  return config.momentum > 0 ? needs.trainable : 0;
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-}  // namespace
-
-std::int64_t Requirements::memory_total() const {
-  std::int64_t total = 0;
-  for (const auto& [cause, bytes] : memory) total += bytes;
-  return total;
+void cut_batch(const Recipe& recipe, Requirements& needs) {
+  needs.windows_per_rank = parallel::slice_of(recipe.train.batch, needs.ranks, 0).size();
+  needs.micro_batches =
+      parallel::most_micro_batches(recipe.train.batch, needs.ranks, recipe.train.micro_batch);
 }
 
-Requirements estimate_requirements(const Recipe& recipe, int ranks) {
-  at::set_num_threads(static_cast<int>(recipe.train.threads));
-  const data::Corpus corpus(recipe.data.corpus);
+// What training takes whatever it trains. Gradients and weights are in memory by now.
+std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& recipe,
+                                                                  const Requirements& needs,
+                                                                  std::int64_t activations) {
+  const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
+  const std::int64_t moments = optimizer_elements(recipe.train.optimizer, needs) * kFloat;
+  const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
+  // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
+  const std::int64_t program = memory_use().resident_bytes - weights - trained;
+  return {{"program and corpus tables", program},
+          {"weights", weights},
+          {"gradients", trained},
+          {"optimizer", moments},
+          {"average of weights", average},
+          {"activations", activations},
+          // Every bucket is under way at once at the end of backward, with room for what the others send.
+          {"gradient sums", needs.ranks > 1 ? trained : 0},
+          {"checkpoint copy", trained + (moments + average) / needs.ranks}};
+}
+
+Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
+  const PlannedTask plan = plan_masked_language_task(recipe, corpus, ranks);
+  const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
+  const TextSplit split = split_texts(corpus, seed, recipe.train.validate_windows);
+  const TrainedText encoder = open_masked_language_encoder(recipe);
+  std::vector<KeyedText> texts = tokenize(encoder.tokenizer(), split.trained, recipe.model.text_length);
+  std::stable_sort(texts.begin(), texts.end(), [](const KeyedText& a, const KeyedText& b) {
+    return a.encoding.ids.size() > b.encoding.ids.size();
+  });
+  Requirements needs;
+  needs.ranks = ranks;
+  needs.unit = "texts";
+  needs.training_windows = static_cast<std::int64_t>(split.trained.size());
+  needs.validation_windows = static_cast<std::int64_t>(split.held_out.size());
+  needs.steps_per_epoch = (needs.training_windows + recipe.train.batch - 1) / recipe.train.batch;
+  cut_batch(recipe, needs);
+  trained_parameters(encoder, recipe.tune);
+  count_parameters(encoder.parameters(), needs);
+  make_gradients(encoder.parameters());
+  const std::int64_t most = std::min(recipe.train.micro_batch, needs.training_windows);
+  needs.shapes.emplace_back(
+      "tokens",
+      std::vector<std::int64_t>{most, static_cast<std::int64_t>(texts.front().encoding.ids.size())});
+  const std::int64_t activations = extrapolated(most, [&](std::int64_t count) {
+    std::vector<const KeyedText*> longest;
+    for (std::int64_t i = 0; i < count; ++i) longest.push_back(&texts[static_cast<std::size_t>(i)]);
+    return peak_tensor_bytes([&] {
+      const models::PrecisionScope scope(models::precision_from(recipe.train.precision));
+      masked_language_loss(encoder, longest, seed, 0, MaskedLanguageMode::training).sum.backward();
+    });
+  });
+  needs.memory = training_memory(recipe, needs, activations);
+  return needs;
+}
+
+Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
   const DataPlan plan = make_plan(recipe, corpus);
   check_ranks(recipe, plan, ranks);
   Requirements needs;
@@ -132,18 +221,21 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   needs.validation_windows = static_cast<std::int64_t>(plan.validation.size());
   needs.steps_per_epoch =
       data::Loader::steps_per_epoch(data::Sampler(0, plan.train_space), recipe.train.batch);
-  needs.windows_per_rank = parallel::slice_of(recipe.train.batch, ranks, 0).size();
-  needs.micro_batches = parallel::most_micro_batches(recipe.train.batch, ranks, recipe.train.micro_batch);
+  cut_batch(recipe, needs);
   const std::int64_t steps_read =
       std::min(plan.train_space.last_origin + recipe.data.horizon, corpus.info().steps) -
       std::max<std::int64_t>(0, plan.train_space.first_origin - recipe.data.context);
   needs.bytes_read_per_epoch = static_cast<double>(corpus.info().series * steps_read * kFloat) *
                                static_cast<double>(1 + columns_of(plan.features));
 
-  const models::DemandModel model = make_model(recipe, plan.features);
-  const std::vector<parallel::FlatParameter> parameters = trained_parameters(model, recipe.tune);
-  for (const models::Parameter& parameter : model.parameters())
-    (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
+  const models::DemandModel model = make_model(with_adapter(recipe), plan.features);
+  trained_parameters(model, recipe.tune);
+  count_parameters(model.parameters(), needs);
+  const TextTraining text = make_text_training(recipe, corpus);
+  if (text.encoder) {
+    trained_parameters(*text.encoder, recipe.tune);
+    count_parameters(text.encoder->parameters(), needs);
+  }
   // A rank fills every micro-batch to its size, with windows of weight 0 where it has fewer.
   const std::int64_t windows = recipe.train.micro_batch;
   data::Batch batch = filled_batch(plan.features, windows);
@@ -159,36 +251,44 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
       std::vector<std::int64_t>{windows, static_cast<std::int64_t>(recipe.model.quantiles.size()),
                                 recipe.data.horizon});
 
-  const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
-  const std::int64_t moments = kFloat * optimizer_elements(recipe.train.optimizer, parameters);
-  const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
-  const std::int64_t activations =
-      predicted_activations(model, plan.features, models::precision_from(recipe.train.precision), windows);
-  // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
-  const std::int64_t program = memory_use().resident_bytes - weights - trained;
-  needs.memory = {
-      {"program and corpus tables", program},
-      {"weights", weights},
-      {"gradients", trained},
-      {"optimizer", moments},
-      {"average of weights", average},
-      {"activations", activations},
-      {"text vectors", text_bytes(plan.features, corpus)},
-      {"loader", loader_bytes(recipe, plan, steps_read)},
-      // Every bucket is under way at once at the end of backward, with room for what the others send.
-      {"gradient sums", ranks > 1 ? trained : 0},
-      {"checkpoint copy", trained + (moments + average) / ranks}};
+  const models::Precision precision = models::precision_from(recipe.train.precision);
+  make_gradients(model.parameters());
+  std::int64_t activations = extrapolated(
+      windows, [&](std::int64_t few) { return activations_of(model, plan.features, precision, few); });
+  if (text.texts) {
+    make_gradients(text.encoder->parameters());
+    activations += text_activations(*text.texts, precision, windows);
+  }
+  needs.memory = training_memory(recipe, needs, activations);
+  needs.memory.emplace_back("text vectors", text_bytes(plan.features, corpus));
+  needs.memory.emplace_back("loader", loader_bytes(recipe, plan, steps_read));
   return needs;
+}
+
+}  // namespace
+
+std::int64_t Requirements::memory_total() const {
+  std::int64_t total = 0;
+  for (const auto& [cause, bytes] : memory) total += bytes;
+  return total;
+}
+
+Requirements estimate_requirements(const Recipe& recipe, int ranks) {
+  at::set_num_threads(static_cast<int>(recipe.train.threads));
+  const data::Corpus corpus(recipe.data.corpus);
+  return recipe.train.task == TrainConfig::Task::masked_language
+             ? estimate_masked_language(recipe, corpus, ranks)
+             : estimate_demand(recipe, corpus, ranks);
 }
 
 std::string describe(const Requirements& needs, const Recipe& recipe) {
   std::string text = fmt::format(
-      "work        {} training windows, {} steps an epoch, {} steps are {:.1f} epochs; {} windows validate\n",
-      needs.training_windows, needs.steps_per_epoch, recipe.train.steps,
+      "work        {} training {}, {} steps an epoch, {} steps are {:.1f} epochs; {} {} validate\n",
+      needs.training_windows, needs.unit, needs.steps_per_epoch, recipe.train.steps,
       static_cast<double>(recipe.train.steps) / static_cast<double>(needs.steps_per_epoch),
-      needs.validation_windows);
-  text += fmt::format("step        {} windows on {} {}: up to {} a rank in {} micro-batch{} of {}\n",
-                      recipe.train.batch, needs.ranks, needs.ranks == 1 ? "rank" : "ranks",
+      needs.validation_windows, needs.unit);
+  text += fmt::format("step        {} {} on {} {}: up to {} a rank in {} micro-batch{} of {}\n",
+                      recipe.train.batch, needs.unit, needs.ranks, needs.ranks == 1 ? "rank" : "ranks",
                       needs.windows_per_rank, needs.micro_batches, needs.micro_batches == 1 ? "" : "es",
                       recipe.train.micro_batch);
   text += "shapes      ";

@@ -1,9 +1,11 @@
 #include "trainer/series_forecaster.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "models/config.h"
 
 namespace shelfcast::trainer {
@@ -14,34 +16,103 @@ void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
   values.assign(dense.const_data_ptr<float>(), dense.const_data_ptr<float>() + dense.numel());
 }
 
+// Columns of one window among those of all windows.
+class WindowColumns {
+ public:
+  WindowColumns(const data::FeatureSpec& spec, std::int64_t row) : spec_(spec), row_(row) {}
+
+  std::vector<models::Covariate> past(const data::Batch& batch) const {
+    std::vector<models::Covariate> columns = numbers(batch.past_bnt, spec_.past_numeric, spec_.context);
+    for (models::Covariate& column : names(batch.past_codes_bct, spec_.past_categorical, spec_.context))
+      columns.push_back(std::move(column));
+    return columns;
+  }
+  std::vector<models::Covariate> known(const data::Batch& batch) const {
+    const std::int64_t steps = spec_.context + spec_.horizon;
+    std::vector<models::Covariate> columns = numbers(batch.known_bnu, spec_.known_numeric, steps);
+    for (models::Covariate& column : names(batch.known_codes_bcu, spec_.known_categorical, steps))
+      columns.push_back(std::move(column));
+    return columns;
+  }
+
+ private:
+  std::vector<models::Covariate> numbers(const std::vector<float>& values,
+                                         const std::vector<data::FeatureColumn>& columns,
+                                         std::int64_t steps) const {
+    std::vector<models::Covariate> result;
+    const float* from = values.data() + row_ * std::ssize(columns) * steps;
+    for (const data::FeatureColumn& column : columns) {
+      result.push_back({column.name,
+                        {.numbers = {from, from + spec_.context}, .names = {}},
+                        {.numbers = {from + spec_.context, from + steps}, .names = {}}});
+      from += steps;
+    }
+    return result;
+  }
+  std::vector<models::Covariate> names(const std::vector<std::int32_t>& codes,
+                                       const std::vector<data::FeatureColumn>& columns,
+                                       std::int64_t steps) const {
+    std::vector<models::Covariate> result;
+    const std::int32_t* from = codes.data() + row_ * std::ssize(columns) * steps;
+    for (const data::FeatureColumn& column : columns) {
+      models::Covariate& covariate = result.emplace_back(models::Covariate{column.name, {}, {}});
+      for (std::int64_t step = 0; step < steps; ++step) {
+        auto& part = step < spec_.context ? covariate.past.names : covariate.future.names;
+        const std::int32_t code = from[step];
+        code == 0 ? part.push_back({})
+                  : part.push_back(column.vocabulary[static_cast<std::size_t>(code) - 1]);
+      }
+      from += steps;
+    }
+    return result;
+  }
+
+  const data::FeatureSpec& spec_;
+  std::int64_t row_;
+};
+
+bool has_columns(const data::FeatureSpec& spec) {
+  return !(spec.past_numeric.empty() && spec.past_categorical.empty() && spec.known_numeric.empty() &&
+           spec.known_categorical.empty());
+}
+
 }  // namespace
 
-data::FeatureSpec series_features(const models::SeriesModel& model, std::int64_t most_context,
-                                  std::int64_t horizon, Frequency frequency) {
-  data::FeatureSpec spec;
+data::FeatureSpec series_features(const models::SeriesModel& model, data::FeatureSpec spec,
+                                  std::int64_t most_context) {
+  if (has_columns(spec) && !model.reads_covariates())
+    throw input_error(model.architecture() + " reads no covariates",
+                      "it forecasts a series from its past alone",
+                      "leave --known and --past out, or take a chronos-2 model");
   spec.context = std::min(model.context_length(), std::max<std::int64_t>(1, most_context));
-  spec.horizon = horizon;
-  spec.frequency = frequency;
   return spec;
 }
 
 SeriesForecaster::SeriesForecaster(std::string name, const models::SeriesModel& model,
                                    const data::FeatureSpec& spec, std::vector<double> levels)
-    : name_(std::move(name)),
-      model_(model),
-      context_(spec.context),
-      horizon_(spec.horizon),
-      levels_(std::move(levels)) {
+    : name_(std::move(name)), model_(model), spec_(spec), levels_(std::move(levels)) {
   if (levels_.empty()) levels_ = model.levels();
   models::require_levels(levels_, "--quantiles");
 }
 
+at::Tensor SeriesForecaster::forecast(const data::Batch& batch, const std::vector<double>& levels) const {
+  if (!has_columns(spec_))
+    return model_.forecast(at::from_blob(const_cast<float*>(batch.context_bt.data()),
+                                         {batch.windows, spec_.context}, at::kFloat),
+                           spec_.horizon, levels);
+  std::vector<models::ForecastTask> tasks;
+  for (std::int64_t row = 0; row < batch.windows; ++row) {
+    const WindowColumns columns(spec_, row);
+    const float* demand = batch.context_bt.data() + row * spec_.context;
+    tasks.push_back({{{demand, demand + spec_.context}}, columns.past(batch), columns.known(batch)});
+  }
+  return at::cat(model_.forecast_tasks(tasks, spec_.horizon, levels), 0);
+}
+
 void SeriesForecaster::forecast(const data::Batch& batch, eval::ForecastValues& values) {
-  const at::Tensor context_bt =
-      at::from_blob(const_cast<float*>(batch.context_bt.data()), {batch.windows, context_}, at::kFloat);
   std::vector<double> asked = levels_;
   asked.push_back(0.5);
-  const at::Tensor all = model_.forecast(context_bt, horizon_, asked);
+  const at::Tensor all = forecast(batch, asked);
   const auto levels = static_cast<std::int64_t>(levels_.size());
   const at::Tensor quantiles = std::get<0>(all.narrow(1, 0, levels).clamp_min(0.0).sort(1));
   values.levels = levels_;

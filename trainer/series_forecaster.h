@@ -1,4 +1,5 @@
-// A published series model as a Forecaster: it sees demand alone.
+// A published series model as a Forecaster: it sees demand, and the covariates that it is given by name if it
+// reads any.
 #pragma once
 
 #include "data/features.h"
@@ -7,16 +8,17 @@
 
 namespace shelfcast::trainer {
 
-// What windows of such a model hold: demand and nothing else. The context is the model's, or `most_context`
-// steps where there are no more.
-data::FeatureSpec series_features(const models::SeriesModel& model, std::int64_t most_context,
-                                  std::int64_t horizon, Frequency frequency);
+// What windows of such a model hold: the columns of `spec`. Its context becomes the model's, or
+// `most_context` steps where there are no more. Throws Error(input) for columns that the model does not read.
+data::FeatureSpec series_features(const models::SeriesModel& model, data::FeatureSpec spec,
+                                  std::int64_t most_context);
 
 // Quantiles in units of demand, never below 0 and never crossing. The published models have no mean: the
 // median stands for it.
 class SeriesForecaster : public eval::Forecaster {
  public:
-  // `levels` ascending; empty = those the model was trained on. Throws Error(input) for one outside (0, 1).
+  // `spec` from series_features(); `levels` ascending; empty = those the model was trained on. Throws
+  // Error(input) for one outside (0, 1).
   SeriesForecaster(std::string name, const models::SeriesModel& model, const data::FeatureSpec& spec,
                    std::vector<double> levels = {});
 
@@ -24,9 +26,12 @@ class SeriesForecaster : public eval::Forecaster {
   void forecast(const data::Batch& batch, eval::ForecastValues& values) override;
 
  private:
+  // [windows, levels, horizon].
+  at::Tensor forecast(const data::Batch& batch, const std::vector<double>& levels) const;
+
   std::string name_;
   const models::SeriesModel& model_;
-  std::int64_t context_, horizon_;
+  data::FeatureSpec spec_;
   std::vector<double> levels_;
 };
 

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/safetensors.h"
+#include "parallel/sharding.h"
 #include "trainer/text_encoder.h"
 
 namespace shelfcast::trainer {
@@ -43,6 +44,18 @@ at::Tensor read_cache(const fs::path& path, std::int64_t texts, std::int64_t wid
   return vectors;
 }
 
+// Ascending, without -1.
+std::vector<std::int64_t> distinct_rows(std::vector<std::int64_t> rows) {
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  if (!rows.empty() && rows.front() < 0) rows.erase(rows.begin());
+  return rows;
+}
+
+std::int64_t place_of(const std::vector<std::int64_t>& sorted, std::int64_t row) {
+  return std::lower_bound(sorted.begin(), sorted.end(), row) - sorted.begin();
+}
+
 at::Tensor encode(const std::vector<std::string>& texts, const data::TextColumn& column,
                   const models::ModelConfig& model) {
   const TextEncoder encoder(model);
@@ -71,13 +84,50 @@ SeriesTexts::SeriesTexts(const at::Tensor& vectors, std::vector<std::int64_t> ro
     : vectors_(at::cat({at::zeros({1, vectors.size(1)}), vectors})),
       row_of_series_(std::move(row_of_series)) {}
 
-at::Tensor SeriesTexts::of(const std::vector<data::Window>& window_b) const {
-  if (!vectors_.defined()) return {};
+SeriesTexts::SeriesTexts(std::shared_ptr<const LiveTexts> texts, std::vector<std::int64_t> row_of_series)
+    : live_(std::move(texts)), row_of_series_(std::move(row_of_series)) {}
+
+std::int64_t SeriesTexts::row_of(const data::Window& window) const {
+  return window.series < 0 ? -1 : row_of_series_.at(static_cast<std::size_t>(window.series));
+}
+
+at::Tensor SeriesTexts::of(const std::vector<data::Window>& window_b, const models::DropoutKeys* keys) const {
+  if (!vectors_.defined() && !live_) return {};
   std::vector<std::int64_t> rows;
   rows.reserve(window_b.size());
-  for (const data::Window& window : window_b)
-    rows.push_back(window.series < 0 ? 0 : 1 + row_of_series_.at(static_cast<std::size_t>(window.series)));
-  return vectors_.index_select(0, at::tensor(rows, at::kLong));
+  for (const data::Window& window : window_b) rows.push_back(row_of(window));
+  if (!live_) {
+    for (std::int64_t& row : rows) ++row;
+    return vectors_.index_select(0, at::tensor(rows, at::kLong));
+  }
+  const std::vector<std::int64_t> distinct = distinct_rows(rows);
+  for (std::int64_t& row : rows) row = row < 0 ? 0 : 1 + place_of(distinct, row);
+  const at::Tensor encoded = live_->encode(distinct, keys);
+  return at::cat({at::zeros({1, live_->width()}), encoded}).index_select(0, at::tensor(rows, at::kLong));
+}
+
+SeriesTexts SeriesTexts::now(const std::vector<data::Window>& windows,
+                             parallel::Communicator& communicator) const {
+  if (!live_) return *this;
+  std::vector<std::int64_t> rows;
+  for (const data::Window& window : windows) rows.push_back(row_of(window));
+  const std::vector<std::int64_t> distinct = distinct_rows(rows);
+  const auto all = static_cast<std::int64_t>(distinct.size());
+  const parallel::Slice own = parallel::slice_of(all, communicator.size(), communicator.rank());
+  // Every row is encoded by one rank and is zero on the others, so their sum is exact.
+  at::Tensor vectors = at::zeros({all, live_->width()});
+  vectors.narrow(0, own.begin, own.size())
+      .copy_(live_->encode_now(std::span(distinct).subspan(static_cast<std::size_t>(own.begin),
+                                                           static_cast<std::size_t>(own.size()))));
+  communicator.all_reduce(
+      std::span(vectors.mutable_data_ptr<float>(), static_cast<std::size_t>(vectors.numel())),
+      parallel::ReduceOp::sum, "product texts encoded");
+  std::vector<std::int64_t> places;
+  for (const std::int64_t row : row_of_series_) {
+    const bool used = std::binary_search(distinct.begin(), distinct.end(), row);
+    places.push_back(used ? place_of(distinct, row) : -1);
+  }
+  return {vectors, std::move(places)};
 }
 
 std::int64_t SeriesTexts::series_without() const {
@@ -173,6 +223,13 @@ SeriesTexts encode_series_texts(const std::vector<std::string>& text_of_series, 
   std::vector<std::int64_t> rows;
   for (const std::string& text : text_of_series) rows.push_back(text.empty() ? -1 : row_of.at(text));
   return {at::cat(vectors), std::move(rows)};
+}
+
+SeriesTexts live_series_texts(const data::Corpus& corpus, std::shared_ptr<const TrainedText> encoder,
+                              const models::ModelConfig& model) {
+  ProductTexts all(text_of_series(corpus));
+  return {std::make_shared<const LiveTexts>(std::move(encoder), model, std::move(all.texts)),
+          std::move(all.row_of_series)};
 }
 
 }  // namespace shelfcast::trainer

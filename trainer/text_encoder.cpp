@@ -10,20 +10,14 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "models/text/bert_weights.h"
+#include "trainer/checkpoint.h"
+#include "trainer/run_folder.h"
 
 namespace shelfcast::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-
-void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
-                             const fs::path& folder) {
-  if (tokenizer.vocabulary().size() <= config.vocab_size) return;
-  throw data_error(
-      fmt::format("the vocabulary in {} holds {} tokens", folder.string(), tokenizer.vocabulary().size()),
-      fmt::format("the model beside it knows {}", config.vocab_size),
-      "they belong to different models: fetch the directory again");
-}
+using TextStart = models::ModelConfig::TextStart;
 
 // Digest of every file that vectors follow from, but the tokenizer's, which has its own.
 nlohmann::json weight_digests(const fs::path& folder) {
@@ -48,22 +42,55 @@ auto about(const char* key, Call call) {
 
 }  // namespace
 
-TextTower open_text_tower(const fs::path& folder) {
+void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
+                             const fs::path& folder) {
+  if (tokenizer.vocabulary().size() <= config.vocab_size) return;
+  throw data_error(
+      fmt::format("the vocabulary in {} holds {} tokens", folder.string(), tokenizer.vocabulary().size()),
+      fmt::format("the model beside it knows {}", config.vocab_size),
+      "they belong to different models: fetch the directory again");
+}
+
+fs::path text_model_folder(const fs::path& model) {
+  const RunFolder run(model);
+  if (!run.exists()) return model;
+  const Recipe recipe = run.stored_recipe();
+  if (recipe.model.text.empty())
+    throw input_error(fmt::format("{} is a run without a text encoder", model.string()),
+                      "its recipe has no model.text", "name a run with one, or a published directory");
+  if (recipe.tune.text == TuneConfig::Text::frozen) return text_model_folder(recipe.model.text);
+  const Checkpoints checkpoints(run.checkpoints());
+  const std::optional<std::int64_t> step = checkpoints.best_valid();
+  if (!step)
+    throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
+                     "go on with `shelfcast train RECIPE --resume`");
+  return checkpoints.path_of(*step) / kTextFolder;
+}
+
+TextTower open_text_tower(const fs::path& model) {
+  const fs::path folder = text_model_folder(model);
   TextTower tower{data::Tokenizer(folder), models::Bert::open(folder)};
   require_same_vocabulary(tower.tokenizer, tower.bert.config(), folder);
   return tower;
 }
 
-TextEncoder::TextEncoder(const models::ModelConfig& model) : folder_(model.text) {
-  options_.pooling = about("model.text_pooling", [&] { return models::pooling_from(model.text_pooling); });
-  options_.max_tokens = model.text_length;
-  options_.length = models::EmbedOptions::Length::one;
+models::EmbedOptions embed_options(const models::ModelConfig& model) {
+  models::EmbedOptions options;
+  options.pooling = about("model.text_pooling", [&] { return models::pooling_from(model.text_pooling); });
+  options.max_tokens = model.text_length;
+  options.length = models::EmbedOptions::Length::one;
+  return options;
+}
+
+TextEncoder::TextEncoder(const models::ModelConfig& model) : options_(embed_options(model)) {
   about("model.text", [&] {
+    folder_ = text_model_folder(model.text);
     const models::BertConfig config = models::read_bert_config(folder_);
     const data::Tokenizer tokenizer(folder_);
     require_same_vocabulary(tokenizer, config, folder_);
     about("model.text_length", [&] { options_.validate(config); });
-    if (options_.pooling == models::Pooling::pooler && !models::bert_parts(folder_).pooler)
+    if (options_.pooling == models::Pooling::pooler && model.text_start == TextStart::published &&
+        !models::bert_parts(folder_).pooler)
       throw input_error(fmt::format("{} has no pooler", folder_.string()), "model.text_pooling asks for it",
                         "use mean or cls");
     width_ = config.hidden_size;

@@ -12,13 +12,26 @@
 
 namespace shelfcast::trainer {
 
+// Where an encoder's files are: a published directory itself; of a run that trained one, the folder text/ of
+// its best checkpoint, else the directory that its recipe names. Throws Error(data) when no checkpoint of a
+// run is whole.
+std::filesystem::path text_model_folder(const std::filesystem::path& model);
+
 // A published directory opened whole.
 struct TextTower {
   data::Tokenizer tokenizer;
   models::Bert bert;
 };
-// Throws what Tokenizer and Bert::open throw, Error(data) when vocabulary and model do not belong together.
-TextTower open_text_tower(const std::filesystem::path& folder);
+// `model`: as text_model_folder takes it. Throws what Tokenizer and Bert::open throw, Error(data) when
+// vocabulary and model do not belong together.
+TextTower open_text_tower(const std::filesystem::path& model);
+
+// Throws Error(data) when the vocabulary holds more tokens than the model beside it knows.
+void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
+                             const std::filesystem::path& folder);
+
+// How a recipe's texts become vectors, before their scale. Throws Error(input) on an unknown pooling.
+models::EmbedOptions embed_options(const models::ModelConfig& model);
 
 class TextEncoder {
  public:

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/json_file.h"
 #include "trainer/checkpoint.h"
+#include "trainer/text_encoder.h"
 
 namespace shelfcast::trainer {
 
@@ -24,6 +25,10 @@ std::string TrainedRun::name() const { return name_of(folder.path()); }
 TrainedRun open_run(const std::filesystem::path& folder) {
   TrainedRun run{.folder = RunFolder(folder), .recipe = {}, .features = {}, .step = 0, .model = nullptr};
   run.recipe = run.folder.stored_recipe();
+  if (run.recipe.train.task != TrainConfig::Task::demand)
+    throw input_error(fmt::format("{} trained a text encoder, which forecasts nothing", folder.string()),
+                      "train.task is masked_language",
+                      "name it as model.text in a recipe, or as the model of `shelfcast embed`");
   if (!run.recipe.data.train_until || !run.recipe.data.validate_until) {
     throw data_error(fmt::format("{} does not say until when it trained", run.folder.recipe().string()),
                      "train_until and validate_until are written when a run starts",
@@ -37,6 +42,10 @@ TrainedRun open_run(const std::filesystem::path& folder) {
                      "the run was stopped before its first", "go on with `shelfcast train RECIPE --resume`");
   run.step = *step;
   run.features = data::feature_spec_from_json(read_json(run.folder.features(), "damaged file"));
+  if (run.recipe.tune.text != TuneConfig::Text::frozen) {
+    run.recipe.model.text = (checkpoints.path_of(*step) / kTextFolder).string();
+    run.features.text.encoder = TextEncoder(run.recipe.model).digest();
+  }
   run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
   run.model->merge_adapter();
   return run;

@@ -17,7 +17,7 @@ struct TrainedRun {
   RunFolder folder;
   Recipe recipe;
   data::FeatureSpec features;
-  std::int64_t step = 0;  // of the checkpoint used
+  std::int64_t step = 0;                       // of the checkpoint used
   std::unique_ptr<models::DemandModel> model;  // with its adapter merged
 
   // "m5": the last part of the folder's name.
@@ -30,7 +30,8 @@ std::string name_of(const std::filesystem::path& folder);
 // Whether this is a folder in published form (config.json), not a run.
 bool is_published_model(const std::filesystem::path& folder);
 
-// Opens the best whole checkpoint of a run folder. Throws Error(input) when this is not a run folder,
+// Opens the best whole checkpoint of a run folder; recipe.model.text names its own text encoder if it was
+// trained. Throws Error(input) when this is not a run folder,
 // Error(data) when no checkpoint is whole.
 TrainedRun open_run(const std::filesystem::path& folder);
 

@@ -11,30 +11,23 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/json_file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "models/product.h"
 #include "parallel/gradient_sync.h"
 #include "trainer/agreement.h"
-#include "trainer/bad_step.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/command_line.h"
 #include "trainer/environment.h"
 #include "trainer/metrics_log.h"
-#include "trainer/model_inputs.h"
 #include "trainer/model_state.h"
 #include "trainer/optimizer.h"
-#include "trainer/plan.h"
 #include "trainer/run_lock.h"
 #include "trainer/schedule.h"
-#include "trainer/series_texts.h"
 #include "trainer/step_guard.h"
 #include "trainer/step_log.h"
 #include "trainer/stop_signal.h"
-#include "trainer/tune.h"
-#include "trainer/validation.h"
-#include "trainer/weight_average.h"
+#include "trainer/task.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -58,19 +51,18 @@ struct StepSums {
 // One process' share of a run: built once, then loop().
 class Run {
  public:
-  Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, SeriesTexts texts,
-      parallel::Communicator& communicator, bool goes_on);
+  Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communicator& communicator,
+      bool goes_on);
   TrainResult loop();
 
  private:
   std::int64_t resume_step(bool goes_on) const;
+  TaskStart task_start() const;
   void restore();
-  void start_loader();
   void open_logs(bool goes_on);
   bool stop_requested();
   StepSums step();
-  double accumulate_micro_batches(double& valid);
-  double forward_and_backward(data::Batch& batch, bool last, double& valid);
+  WeightedLoss accumulate_micro_batches();
   void update_weights(const StepSums& sums);
   void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
@@ -85,21 +77,14 @@ class Run {
   parallel::Communicator& communicator_;
   RunFolder folder_;
   Checkpoints checkpoints_;
-  std::filesystem::path corpus_path_;
-  DataPlan plan_;
-  SeriesTexts texts_;
   std::int64_t resume_step_;  // -1 = from scratch
-  models::DemandModel model_;
+  TrainState state_;
+  std::unique_ptr<Task> task_;
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
   WeightAverage average_;
   parallel::GradientSync sync_;
-  Validation validation_;
-  TrainState state_;
   std::int64_t saved_step_ = -1;
-  std::int64_t steps_per_epoch_ = 1;
-  std::unique_ptr<data::Loader> loader_;
-  StepSamples samples_;  // of the step under way
   CheckpointWriter writer_;
   std::unique_ptr<MetricsLog> metrics_, bad_steps_;  // rank 0
   std::optional<StepLog> log_;
@@ -108,28 +93,26 @@ class Run {
   std::optional<StopRequest> request_;  // rank 0
 };
 
-Run::Run(const Recipe& recipe, const TrainOptions& options, DataPlan plan, SeriesTexts texts,
-         parallel::Communicator& communicator, bool goes_on)
-    : recipe_(recipe),
+Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communicator& communicator,
+         bool goes_on)
+    : recipe_(plan.recipe),
       options_(options),
       communicator_(communicator),
-      folder_(recipe.run.dir),
+      folder_(recipe_.run.dir),
       checkpoints_(folder_.checkpoints()),
-      corpus_path_(recipe.data.corpus),
-      plan_(std::move(plan)),
-      texts_(std::move(texts)),
       resume_step_(resume_step(goes_on)),
-      model_(resume_step_ >= 0 ? models::DemandModel::load(checkpoints_.path_of(resume_step_))
-                               : make_model(recipe, plan_.features)),
-      buffers_(trained_parameters(model_, recipe.tune)),
-      optimizer_(make_optimizer(recipe.train.optimizer, buffers_)),
-      average_(buffers_, recipe.train.ema),
-      sync_(buffers_, communicator, recipe.parallel.bucket_mb * 1'000'000),
-      validation_(corpus_path_, plan_, texts_, recipe.backtest.batch),
-      writer_(checkpoints_, checkpoint_source(model_, buffers_, *optimizer_, average_), communicator.rank(),
-              communicator.size(), recipe.train.keep_last) {
+      state_(resume_step_ < 0 ? TrainState() : checkpoints_.read_state(resume_step_)),
+      task_(plan.start(task_start())),
+      buffers_(task_->trained()),
+      optimizer_(make_optimizer(recipe_.train.optimizer, buffers_)),
+      average_(buffers_, recipe_.train.ema),
+      sync_(buffers_, communicator, recipe_.parallel.bucket_mb * 1'000'000),
+      writer_(checkpoints_,
+              checkpoint_source([this](const std::filesystem::path& folder,
+                                       CopiedValues& values) { task_->save(folder, values); },
+                                buffers_, *optimizer_, average_),
+              communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
-  start_loader();
   if (communicator_.rank() == 0) open_logs(goes_on);
   if (recipe_.train.precision == "bf16" && !models::cpu_has_bf16())
     log::warn(
@@ -142,9 +125,9 @@ void Run::open_logs(bool goes_on) {
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
   bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), state_.step);
   // A run may have been stopped before it came here.
-  if (!goes_on || !std::filesystem::exists(folder_.features())) {
+  if (!goes_on || !std::filesystem::exists(folder_.environment())) {
+    task_->describe(folder_);
     write_file_atomically(folder_.environment(), describe_environment(communicator_).dump(2) + "\n");
-    write_file_atomically(folder_.features(), data::to_json(plan_.features).dump(2) + "\n");
   }
 }
 
@@ -157,12 +140,16 @@ std::int64_t Run::resume_step(bool goes_on) const {
   return share(step, communicator_, "checkpoint to resume from");
 }
 
+TaskStart Run::task_start() const {
+  if (resume_step_ < 0) return {{}, 0, communicator_};
+  return {checkpoints_.path_of(resume_step_), state_.step, communicator_};
+}
+
 void Run::restore() {
   if (resume_step_ < 0) return;
-  state_ = checkpoints_.read_state(resume_step_);
   saved_step_ = resume_step_;
-  optimizer_->set_steps(
-      checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_)));
+  optimizer_->set_steps(checkpoints_.read_optimizer(resume_step_, buffers_.ranges(),
+                                                    stored_state(*optimizer_, buffers_, average_)));
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
                        now = bit_conditions(recipe_, communicator_);
@@ -172,56 +159,32 @@ void Run::restore() {
                 then.value(name, nlohmann::json()).dump(), value.dump());
 }
 
-void Run::start_loader() {
-  const data::Sampler sampler(static_cast<std::uint64_t>(recipe_.run.seed), plan_.train_space);
-  steps_per_epoch_ = data::Loader::steps_per_epoch(sampler, recipe_.train.batch);
-  loader_ = std::make_unique<data::Loader>(corpus_path_, plan_.features, sampler,
-                                           data::LoaderConfig{.global_batch = recipe_.train.batch,
-                                                              .micro_batch = recipe_.train.micro_batch,
-                                                              .rank = communicator_.rank(),
-                                                              .ranks = communicator_.size(),
-                                                              .first_step = state_.step,
-                                                              .last_step = recipe_.train.steps});
-}
-
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
 
-double Run::forward_and_backward(data::Batch& batch, bool last, double& valid) {
-  const models::DropoutKeys keys{static_cast<std::uint64_t>(recipe_.run.seed), state_.step, batch.sample_b};
-  const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
-  const models::Forecast forecast = model_.forward(make_inputs(batch, plan_.features, texts_), &keys);
-  const models::LossSums sums =
-      models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
-  if (last) sync_.arm();
-  sums.loss.backward();
-  valid += sums.valid_targets;
-  return sums.loss.item<double>();
-}
-
-// Forward and backward of this rank's slice; returns the summed loss and adds up the valid targets.
-double Run::accumulate_micro_batches(double& valid) {
-  double loss = 0;
-  samples_.clear();
-  for (std::int64_t micro = 0; micro < loader_->micro_batches(); ++micro) {
-    // The model only reads the batch; from_blob wants a mutable pointer.
-    auto& batch = const_cast<data::Batch&>(loader_->next());
-    samples_.add(batch);
+// Forward and backward of this rank's slice.
+WeightedLoss Run::accumulate_micro_batches() {
+  WeightedLoss all;
+  const std::int64_t count = task_->micro_batches();
+  for (std::int64_t micro = 0; micro < count; ++micro) {
     const auto started = Clock::now();
-    const bool last = micro + 1 == loader_->micro_batches();
-    loss += forward_and_backward(batch, last, valid);
-    times_.compute += seconds_since(started);
+    const double waited = task_->waited_seconds();
+    const WeightedLoss one = task_->forward_and_backward(state_.step, micro, [&] {
+      if (micro + 1 == count) sync_.arm();
+    });
+    all.sum += one.sum;
+    all.weight += one.weight;
+    times_.compute += seconds_since(started) - (task_->waited_seconds() - waited);
     activity::note_progress();
   }
-  return loss;
+  return all;
 }
 
 StepSums Run::step() {
   activity::enter_phase("train", state_.step + 1);
-  double valid = 0;
-  const double loss = accumulate_micro_batches(valid);
+  const WeightedLoss own = accumulate_micro_batches();
   sync_.finish();
   const bool written = writer_.under_way() && writer_.part_written();
-  std::array<double, 4> totals = {loss, valid, stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
+  std::array<double, 4> totals = {own.sum, own.weight, stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
   StepSums sums{.loss = totals[1] > 0 ? totals[0] / totals[1] : totals[0],
                 .norm = 0,
@@ -260,9 +223,7 @@ void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
       recipe_.train.guard.action == BadStepAction::skip && state_.bad_in_a_row <= recipe_.train.guard.most;
   const BadStep bad{state_.step + 1, verdict,   skips ? "skip" : "stop",
                     sums.loss,       sums.norm, state_.norm_average};
-  const std::string worst =
-      report_bad_step(bad, samples_, model_, corpus_path_, plan_.features, texts_,
-                      static_cast<std::uint64_t>(recipe_.run.seed), bad_steps_.get(), communicator_);
+  const std::string worst = task_->report_bad_step(bad, bad_steps_.get(), communicator_);
   const std::string what = fmt::format("step {}: {}", bad.step, describe(verdict));
   const std::string why =
       fmt::format("loss {:.6g}, gradient norm {:.6g} where {:.6g} is usual; worst sample: {}", sums.loss,
@@ -282,7 +243,7 @@ void Run::log_step(const StepSums& sums) {
   const StepNumbers numbers{
       .step = state_.step,
       .skipped = state_.skipped,
-      .epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_),
+      .epoch = static_cast<double>(state_.step) / static_cast<double>(task_->steps_per_epoch()),
       .loss = sums.loss,
       .learning_rate = recipe_.train.optimizer.lr *
                        schedule_factor(recipe_.train.schedule, state_.step - 1, recipe_.train.steps),
@@ -290,7 +251,7 @@ void Run::log_step(const StepSums& sums) {
       .good = sums.good};
   log_->add(numbers);
   if (state_.step % recipe_.train.log_every != 0 && state_.step != recipe_.train.steps) return;
-  times_.load = loader_->waited_seconds();
+  times_.load = task_->waited_seconds();
   times_.wait = sync_.waited_seconds();
   times_.save = writer_.times().blocked;
   log_->report(numbers, times_);
@@ -298,13 +259,13 @@ void Run::log_step(const StepSums& sums) {
 
 // Whether the validation went through; not when somebody was asked to stop meanwhile.
 bool Run::validate() {
-  if (validation_.empty()) return true;
+  if (!task_->validates()) return true;
   activity::enter_phase("validate", state_.step);
   const auto started = Clock::now();
   writer_.finish_copy();
   const WeightAverage::Use use(average_);
-  const std::optional<double> loss = validation_.loss(
-      model_, [this] { return stop_requested(); }, communicator_);
+  const std::optional<double> loss =
+      task_->validation_loss([this] { return stop_requested(); }, communicator_);
   state_.validation_pending = !loss;
   if (!loss) return false;
   // What is not finite is never the best: nothing could be better than it, or stored.
@@ -357,7 +318,7 @@ bool Run::close_step(bool stop, Ending& ending) {
   const bool last = state_.step == recipe_.train.steps;
   if (state_.step % recipe_.train.validate_every == 0 || last) {
     // Asked to stop already: the validation is made up for at resume.
-    state_.validation_pending = stop && !validation_.empty();
+    state_.validation_pending = stop && task_->validates();
     if (!stop) stop = !validate();
   }
   const bool left = leaves(stop, ending);
@@ -371,7 +332,7 @@ TrainResult Run::loop() {
   Ending ending = Ending::finished;
   Progress progress("train", recipe_.train.steps, "step", state_.step);
   bool left = false;
-  if (resume_step_ < 0 && !recipe_.model.weights.empty()) {
+  if (resume_step_ < 0 && task_->begins_trained()) {
     // Fine-tuning never ends worse than it began: what was published is the first best.
     left = close_step(false, ending);
   } else if (state_.validation_pending) {
@@ -396,15 +357,6 @@ TrainResult Run::loop() {
   return {ending, state_.step, state_.best_metric, state_.best_step, seconds_since(started)};
 }
 
-// A run goes on with the texts' vectors it began with.
-void check_encoder(const RunFolder& folder, const data::TextColumn& now) {
-  const auto then = data::feature_spec_from_json(read_json(folder.features(), "damaged file"));
-  if (then.text.encoder != now.encoder)
-    throw data_error(
-        fmt::format("the text encoder is not the one that {} was started with", folder.path().string()),
-        "the files in model.text have changed", "put the directory back as it was, or start a new run");
-}
-
 }  // namespace
 
 TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::Communicator& communicator) {
@@ -412,30 +364,27 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   const RunFolder folder(wanted.run.dir);
   // Everything the recipe could ask for in vain is found before the folder is made.
   const data::Corpus corpus(wanted.data.corpus);
-  DataPlan plan = make_plan(wanted, corpus);
-  const Recipe recipe = with_dates(with_adapter(wanted), plan, corpus);
-  check_ranks(recipe, plan, communicator.size());
-  check_tuning(recipe, plan.features);
-  check_agreement({{"recipe", to_yaml(recipe)},
-                   {"build", build_id()},
-                   {"--stop-after", std::to_string(options.stop_after.value_or(0))},
-                   {"corpus", corpus.digest()},
-                   {"text encoder", plan.features.text.encoder}},
-                  communicator);
+  const PlannedTask plan = plan_task(wanted, corpus, communicator.size());
+  const Recipe& recipe = plan.recipe;
+  std::vector<SharedFact> facts = {{"recipe", to_yaml(recipe)},
+                                   {"build", build_id()},
+                                   {"--stop-after", std::to_string(options.stop_after.value_or(0))},
+                                   {"corpus", corpus.digest()}};
+  facts.insert(facts.end(), plan.facts.begin(), plan.facts.end());
+  check_agreement(facts, communicator);
   // Rank 0 alone decides and makes the folder; a refusal there stops every rank.
   bool goes_on = false;
   std::optional<RunLock> lock;
   if (communicator.rank() == 0) {
     goes_on = folder.prepare(recipe, options.resume);
-    if (goes_on && std::filesystem::exists(folder.features())) check_encoder(folder, plan.features.text);
+    if (goes_on) plan.check_resumed(folder);
     lock.emplace(folder.path());
     StopRequest(folder.path()).remove();  // meant for the training before
   }
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;
   log::open_file(folder.log(communicator.rank()));
-  activity::enter_phase("product texts");
-  SeriesTexts texts = read_series_texts(corpus, plan.features.text, recipe.model, communicator);
-  Run run(recipe, options, std::move(plan), std::move(texts), communicator, goes_on);
+  activity::enter_phase("start");
+  Run run(plan, options, communicator, goes_on);
   return run.loop();
 }
 

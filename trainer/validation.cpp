@@ -24,6 +24,7 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
                                        parallel::Communicator& communicator) {
   const at::NoGradGuard no_grad;
   const std::int64_t batches = reader_->batches();
+  const SeriesTexts texts = texts_.now(reader_->windows(), communicator);
   std::vector<double> sums(static_cast<std::size_t>(2 * batches),
                            0.0);  // loss and valid targets of each batch
   // In rounds of one batch a rank, so that all can leave after the same one.
@@ -31,7 +32,7 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
     const std::int64_t k = first + communicator.rank();
     if (k < batches) {
       reader_->read(k, batch_);
-      const models::Forecast forecast = model.forward(make_inputs(batch_, spec_, texts_), nullptr);
+      const models::Forecast forecast = model.forward(make_inputs(batch_, spec_, texts), nullptr);
       const models::LossSums batch_sums =
           models::loss_sums(forecast, make_targets(batch_, spec_), model.config());
       sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();

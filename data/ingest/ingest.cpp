@@ -4,10 +4,12 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "data/ingest/extend.h"
 #include "data/ingest/frequency.h"
 #include "data/ingest/m5.h"
 #include "data/ingest/panel.h"
 #include "data/ingest/rossmann.h"
+#include "data/manifest.h"
 
 namespace shelfcast::data {
 namespace {
@@ -32,9 +34,12 @@ void check(const IngestConfig& config) {
   }
   if (!needs_map && config.map)
     throw input_error("a map is only for long tables", "", "leave --map out, or use --format long");
+}
+
+void check_new(const IngestConfig& config) {
   if (std::filesystem::exists(config.out)) {
     throw input_error(fmt::format("{} already exists", config.out.string()), "a corpus is never overwritten",
-                      "remove it or choose another --out");
+                      "remove it, choose another --out, or add to it with --append");
   }
 }
 
@@ -66,17 +71,35 @@ TableFormat parse_table_format(const std::string& text) {
   throw input_error(fmt::format("unknown table format \"{}\"", text), "", "use m5, rossmann or long");
 }
 
-CorpusInfo ingest(const IngestConfig& config) {
+namespace {
+
+Panel prepared_panel(const IngestConfig& config) {
   check(config);
   Panel panel = read_panel(config);
+  if (config.until) panel = limit_time(std::move(panel), *config.until);
   if (config.frequency) {
     // The published weekly protocol of Rossmann counts the stores' gap as weeks without sales.
     const auto empty = config.format == TableFormat::rossmann ? EmptyPeriod::zero : EmptyPeriod::missing;
     panel = to_frequency(std::move(panel), *config.frequency, empty);
   }
   if (config.series_limit) panel = limit_series(std::move(panel), *config.series_limit);
+  return panel;
+}
+
+}  // namespace
+
+CorpusInfo ingest(const IngestConfig& config) {
+  check_new(config);
+  const Panel panel = prepared_panel(config);
   write_panel(panel, config.out);
   return panel.info;
+}
+
+CorpusInfo append(const IngestConfig& config) {
+  read_manifest(config.out);  // before a long read
+  const Panel panel = prepared_panel(config);
+  extend_corpus(panel, config.map ? Continuation::of(*config.map) : Continuation{}, config.out);
+  return read_manifest(config.out).info;
 }
 
 }  // namespace shelfcast::data

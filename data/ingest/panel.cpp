@@ -68,4 +68,39 @@ Panel limit_series(Panel panel, std::int64_t series) {
   return panel;
 }
 
+namespace {
+
+// The first `kept` of every row's `steps` columns.
+void cut_rows(std::vector<float>& values, std::int64_t steps, std::int64_t kept) {
+  const std::int64_t rows = static_cast<std::int64_t>(values.size()) / steps;
+  for (std::int64_t row = 0; row < rows; ++row)
+    std::copy_n(values.begin() + row * steps, kept, values.begin() + row * kept);
+  values.resize(static_cast<std::size_t>(rows * kept));
+}
+
+}  // namespace
+
+Panel limit_time(Panel panel, Date until) {
+  const std::int64_t steps = panel.info.steps;
+  const std::int64_t kept = panel.info.axis.step_at_or_before(until) + 1;
+  if (kept >= steps) return panel;
+  if (kept < 1)
+    throw input_error(fmt::format("nothing is left until {}", format_date(until)),
+                      fmt::format("the table begins on {}", format_date(panel.info.axis.start)),
+                      "choose a later day");
+  panel.info.steps = kept;
+  for (auto& values : panel.shared) cut_rows(values, steps, kept);
+  panel.fill = [fill = std::move(panel.fill), steps, kept](std::int64_t first, std::int64_t series,
+                                                           PanelRows& rows) {
+    fill(first, series, rows);
+    cut_rows(rows.demand, steps, kept);
+    for (auto& values : rows.covariates) cut_rows(values, steps, kept);
+  };
+  panel.info.demand_end = observed_end(panel);
+  if (panel.info.demand_end == 0)
+    throw input_error(fmt::format("no demand is observed until {}", format_date(until)), "",
+                      "choose a later day");
+  return panel;
+}
+
 }  // namespace shelfcast::data

@@ -11,13 +11,6 @@ namespace shelfcast::data {
 // How several values become one: the rows of one (series, date), or the days of one week.
 enum class Aggregate { sum, mean, last, first };
 
-// Rows of consecutive series over the whole time axis, row-major.
-struct PanelRows {
-  std::vector<float> demand;  // [series, steps], NaN = not observed
-  std::vector<std::vector<float>>
-      covariates;  // per covariate with per == "series", in order: [series, steps]
-};
-
 // Plain values but for `fill`, which owns what it needs; not thread-safe.
 struct Panel {
   CorpusInfo info;
@@ -31,6 +24,9 @@ struct Panel {
 
 // Keeps the first `series` series. Statics and shared covariates keep all their levels.
 Panel limit_series(Panel panel, std::int64_t series);
+
+// Keeps the steps up to `until`, that day included.
+Panel limit_time(Panel panel, Date until);
 
 // How many series to fill at a time, so that memory stays bounded.
 std::int64_t series_per_block(const CorpusInfo& info);

@@ -56,7 +56,7 @@ class HistoryForecaster final : public Forecaster {
   std::int64_t threads_;
 };
 
-// The baselines that `config` names, in that order. `threads` of each call are at least 1.
+// The statistical baselines that `config` names, in that order. `threads` of each call are at least 1.
 std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config,
                                                         const std::filesystem::path& corpus,
                                                         const std::string& censored, std::int64_t threads);

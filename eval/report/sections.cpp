@@ -8,7 +8,7 @@
 #include <functional>
 #include <map>
 
-#include "eval/baselines/methods.h"
+#include "eval/baselines/catalogue.h"
 #include "eval/report/plots.h"
 #include "eval/report/svg.h"
 
@@ -209,9 +209,8 @@ std::string notes_section(const BacktestResult& result) {
                                : "the value before it";
   std::string baselines;
   for (const std::string& name : result.config.baselines) {
-    const NamedMethod& method = *std::ranges::find(statistical_methods(), name, &NamedMethod::name);
-    baselines +=
-        fmt::format(" <em>{}</em>: {}.", label_of(method, result.config.window), escape_html(method.about));
+    const BaselineText baseline = describe_baseline(name, result.config.window);
+    baselines += fmt::format(" <em>{}</em>: {}.", baseline.label, escape_html(baseline.about));
   }
   return fmt::format(
       "<section id=\"notes\"><h2>Notes on scoring</h2>\n"

@@ -17,7 +17,8 @@ std::string module_of(const Parameter& parameter, const std::string& prefix) {
   const std::string& name = parameter.name;
   if (!name.starts_with(prefix) || is_adapter(parameter)) return "";
   const std::size_t dot = name.rfind('.');
-  return dot == std::string::npos || dot < prefix.size() ? "" : name.substr(prefix.size(), dot - prefix.size());
+  return dot == std::string::npos || dot < prefix.size() ? ""
+                                                         : name.substr(prefix.size(), dot - prefix.size());
 }
 
 // Whether `short_name` is `module` or what it lies in: "output_patch_embedding" holds
@@ -64,8 +65,8 @@ void check_targets(const std::vector<Parameter>& parameters, const std::string& 
   const auto require = [](const char* field, const std::vector<std::string>& names,
                           const std::vector<std::string>& among) {
     for (const std::string& name : names) {
-      const bool found =
-          std::any_of(among.begin(), among.end(), [&](const auto& module) { return module_matches(module, name); });
+      const bool found = std::any_of(among.begin(), among.end(),
+                                     [&](const auto& module) { return module_matches(module, name); });
       if (!found) fail_unmatched(field, name, among);
     }
   };
@@ -86,9 +87,8 @@ bool is_adapter(const Parameter& parameter) {
 
 bool is_saved_module(const Parameter& parameter, const std::string& prefix, const LoraConfig& config) {
   const std::string module = module_of(parameter, prefix);
-  return !module.empty() &&
-         std::any_of(config.modules_to_save.begin(), config.modules_to_save.end(),
-                     [&](const std::string& name) { return holds_module(name, module); });
+  return !module.empty() && std::any_of(config.modules_to_save.begin(), config.modules_to_save.end(),
+                                        [&](const std::string& name) { return holds_module(name, module); });
 }
 
 std::vector<Parameter> attach_lora(const std::vector<Parameter>& parameters, const std::string& prefix,

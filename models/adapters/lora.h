@@ -34,8 +34,8 @@ bool is_saved_module(const Parameter& parameter, const std::string& prefix, cons
 // What names a base model whatever files it lies in: a digest of its tensors' names, shapes and values.
 std::string base_digest(const std::filesystem::path& weights);
 
-// The configuration in `folder`. Where its targets are not a list of short names (a pattern, "all-linear"), or
-// match other modules than the file has, targets become the modules of the file. Throws Error(io) or
+// The configuration in `folder`. Where its targets are not a list of short names (a pattern, "all-linear"),
+// or match other modules than the file has, targets become the modules of the file. Throws Error(io) or
 // Error(data).
 LoraConfig read_lora_config(const std::filesystem::path& folder);
 

@@ -18,9 +18,9 @@ bool module_matches(const std::string& module, const std::string& short_name);
 // LoRA (Hu et al., 2022): a frozen matrix W [out, in] acts as W + scale * B A.
 struct LoraConfig {
   std::int64_t rank = 8;
-  double alpha = 16.0;     // scale = alpha / rank
-  bool rslora = false;     // scale = alpha / sqrt(rank) (Kalajdzievski, 2023)
-  double dropout = 0.0;    // of what the adapter reads
+  double alpha = 16.0;   // scale = alpha / rank
+  bool rslora = false;   // scale = alpha / sqrt(rank) (Kalajdzievski, 2023)
+  double dropout = 0.0;  // of what the adapter reads
   std::vector<std::string> targets = {"q", "k", "v", "o"};  // short names of modules
   std::vector<std::string> modules_to_save = {};  // short names of modules trained whole, biases included
   // Of PEFT's files alone: modules (by short names) with their own rank or alpha.

@@ -64,7 +64,8 @@ std::string base_digest(const fs::path& weights) {
 LoraConfig read_lora_config(const fs::path& folder) {
   if (!fs::exists(folder / kConfig))
     throw input_error(fmt::format("{} holds no adapter", folder.string()),
-                      fmt::format("it has no {}", kConfig), "name a folder that PEFT's save_pretrained wrote");
+                      fmt::format("it has no {}", kConfig),
+                      "name a folder that PEFT's save_pretrained wrote");
   const nlohmann::json json = read_json(folder / kConfig);
   nlohmann::json plain = json;
   const bool listed = json.contains("target_modules") && json["target_modules"].is_array() &&

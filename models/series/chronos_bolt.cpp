@@ -157,8 +157,7 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
   for (std::size_t i = 0; i < encoder_.size(); ++i) {
     const std::string site = fmt::format("encoder.{}.", i);
     const BoltAttention& a = encoder_[i].attention;
-    const at::Tensor qkv =
-        stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
+    const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
     const at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
     x = add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
     x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
@@ -205,8 +204,9 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
     y = decoder_self_attention(y, decoder_[i].self, site, dropout);
     const BoltAttention& a = decoder_[i].cross;
     const at::Tensor q = product(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q);
-    const at::Tensor mixed = single_query_attention(q, a.k.effective(), a.v.effective(), memory, mask_bl,
-                                                    config_.num_heads, dropout.site(site + "cross_probabilities"));
+    const at::Tensor mixed =
+        single_query_attention(q, a.k.effective(), a.v.effective(), memory, mask_bl, config_.num_heads,
+                               dropout.site(site + "cross_probabilities"));
     y = add_dropout(y, product(mixed, a.o), dropout.site(site + "cross"));
     y = feed_forward(y, decoder_[i].feed_forward, site, dropout);
   }

@@ -93,7 +93,7 @@ class BoltSeriesModel : public SeriesModel {
   DemandModel model_;
 };
 
-// Every series a group of its own.
+// Every series a group of its own, or with its covariates.
 class Chronos2SeriesModel : public SeriesModel {
  public:
   explicit Chronos2SeriesModel(const fs::path& directory) : model_(load_chronos2(directory)) {}
@@ -113,11 +113,26 @@ class Chronos2SeriesModel : public SeriesModel {
     return interpolate_levels(at::cat(parts), this->levels(), levels);
   }
 
+  bool reads_covariates() const override { return true; }
+  std::vector<at::Tensor> forecast_tasks(const std::vector<ForecastTask>& tasks, std::int64_t horizon,
+                                         const std::vector<double>& levels) const override {
+    check_request(horizon, levels);
+    std::vector<at::Tensor> forecasts = models::forecast(model_.tower, tasks, horizon, this->levels());
+    for (at::Tensor& forecast : forecasts) forecast = interpolate_levels(forecast, this->levels(), levels);
+    return forecasts;
+  }
+
  private:
   Chronos2Model model_;
 };
 
 }  // namespace
+
+std::vector<at::Tensor> SeriesModel::forecast_tasks(const std::vector<ForecastTask>&, std::int64_t,
+                                                    const std::vector<double>&) const {
+  throw input_error(architecture() + " reads no covariates", "",
+                    "leave the columns out, or take a chronos-2 model");
+}
 
 at::Tensor interpolate_levels(const at::Tensor& values_bqh, const std::vector<double>& from,
                               const std::vector<double>& to) {

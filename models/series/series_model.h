@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/blocks.h"
+#include "models/series/covariates.h"
 
 namespace shelfcast::models {
 
@@ -35,6 +36,12 @@ class SeriesModel {
   // beyond are the outermost trained. Throws Error(input) for a level outside (0, 1) or a horizon below 1.
   virtual at::Tensor forecast(const at::Tensor& context_bt, std::int64_t horizon,
                               const std::vector<double>& levels) const = 0;
+
+  virtual bool reads_covariates() const { return false; }
+  // The same for series with covariates: [targets, q, h] of each task, in units of its targets. Throws
+  // Error(input) also when the model reads none, or naming the task that does not fit.
+  virtual std::vector<at::Tensor> forecast_tasks(const std::vector<ForecastTask>& tasks, std::int64_t horizon,
+                                                 const std::vector<double>& levels) const;
 };
 
 // Opens a published directory: config.json and its weights. Throws Error(input) when it is none, Error(data)

@@ -87,4 +87,23 @@ BertConfig read_bert_config(const fs::path& folder) {
   }
 }
 
+json to_published_json(const BertConfig& config, const char* architecture) {
+  return {{"architectures", {architecture}},
+          {"model_type", "bert"},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"intermediate_size", config.intermediate_size},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"type_vocab_size", config.type_vocab_size},
+          {"hidden_act", name_of(config.hidden_act)},
+          {"hidden_dropout_prob", config.hidden_dropout},
+          {"attention_probs_dropout_prob", config.attention_dropout},
+          {"layer_norm_eps", config.layer_norm_eps},
+          {"initializer_range", config.initializer_range},
+          {"position_embedding_type", "absolute"},
+          {"torch_dtype", "float32"}};
+}
+
 }  // namespace shelfcast::models

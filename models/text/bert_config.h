@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 
 #include "models/activation.h"
 
@@ -29,5 +30,8 @@ struct BertConfig {
 // Reads `folder`/config.json. Throws Error(io) when it cannot be read, Error(data) on another architecture,
 // an unknown activation, relative positions, a decoder, or a missing or senseless key.
 BertConfig read_bert_config(const std::filesystem::path& folder);
+
+// config.json in the published form, for a model of this class of transformers ("BertModel").
+nlohmann::json to_published_json(const BertConfig& config, const char* architecture);
 
 }  // namespace shelfcast::models

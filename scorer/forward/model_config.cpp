@@ -141,6 +141,10 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.known_cardinalities = fields.cardinalities("known_cardinalities");
   config.static_cardinalities = fields.cardinalities("static_cardinalities");
   config.text_width = json.contains("text_width") ? fields.count("text_width", 0) : 0;  // older files lack it
+  if (config.text_width > 0) {
+    config.text_pooling = model.get<std::string>("text_pooling");
+    config.text_length = model.count("text_length", 2);
+  }
   if (config.horizon > config.tower.prediction_length)
     throw data_error("the horizon in " + path.string() + " is longer than the tower's", {},
                      "export the bundle again");

@@ -118,8 +118,12 @@ TEST_F(CorpusTest, reads_a_grid_of_segments_in_series_and_time) {
     }
     file.close();
     const fs::path made = path() / name;
-    parts.push_back(
-        {{name, static_cast<std::int64_t>(fs::file_size(made)), digest_file(made)}, 0, 8, first, steps});
+    parts.push_back({{name, static_cast<std::int64_t>(fs::file_size(made)), digest_file(made)},
+                     0,
+                     8,
+                     first,
+                     steps,
+                     steps});
   }
   manifest.segments = {manifest.segments[1], parts[1], parts[0]};
   write_manifest(path(), manifest);

@@ -9,6 +9,9 @@ slow Python tokenizer, and case.safetensors with a batch, its hidden states and 
 gradient (its dot products with two fixed vectors, which our test makes again, and its length) and the losses of five AdamW
 steps. All without dropout, in float32 on one thread; the reference pads the batch, we do not. Training a vocabulary breaks ties
 by chance: another run makes other files, equally good.
+
+The other way round: a folder that we saved, with its case.safetensors beside, is loaded and compared by
+    python tests/golden/make_bert.py --check FOLDER
 """
 
 import json
@@ -20,7 +23,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import BertWordPieceTokenizer
-from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer, logging
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer, logging
 
 CASES = {
     # Everything a pretraining checkpoint holds, with its prefix "bert.".
@@ -219,7 +222,37 @@ def main(folder, seed):
         make_case(number, name, case, all_texts, folder, seed)
 
 
+def check(folder):
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    case = load_file(folder / "case.safetensors")
+    lengths = case["lengths"].tolist()
+    ids, types = (case[name].long().split(lengths) for name in ("ids", "types"))
+    batch = padded([{"input_ids": i.tolist(), "token_type_ids": t.tolist(), "attention_mask": [1] * len(i)}
+                    for i, t in zip(ids, types)])
+    kept = batch["attention_mask"].bool()
+    with torch.no_grad():
+        got = model(**batch).last_hidden_state[kept]
+    error = float((got - case["hidden"]).abs().max() / case["hidden"].abs().max())
+    text = "WHITE heart"
+    print(type(model).__name__, "loads", folder.name, "-", len(tokenizer(text)["input_ids"]), "tokens for", repr(text),
+          "- largest relative difference of hidden states:", error)
+    if folder.name.endswith("masked_language"):
+        masked = dict(batch, input_ids=padded([{"input_ids": i.tolist(), "token_type_ids": t.tolist(), "attention_mask": [1] * len(i)}
+                                               for i, t in zip(case["masked_ids"].long().split(lengths), types)])["input_ids"])
+        labels = torch.full_like(masked["input_ids"], -100)
+        labels[kept] = case["labels"].long()
+        with torch.no_grad():
+            loss = float(BertForMaskedLM.from_pretrained(folder).eval()(**masked, labels=labels).loss)
+        error = max(error, abs(loss / float(case["losses"][0]) - 1))
+        print("BertForMaskedLM: loss", loss, "of", float(case["losses"][0]))
+    if not error < 1e-5:
+        sys.exit(1)
+
+
 if __name__ == "__main__":
     logging.set_verbosity_error()
     torch.set_num_threads(1)
+    if sys.argv[1] == "--check":
+        check(pathlib.Path(sys.argv[2]))
+        sys.exit()
     main(pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -28,7 +28,8 @@ run() {  # run PROGRAM FILTER: prints the summary, or everything where something
 run models_tests '*Golden*'
 run text_models_tests '*Golden*'
 run text_tests '*Golden*'
-for model in bolt chronos2; do
+run trainer_tests '*Golden*'
+for model in bolt chronos2 bert; do
   for folder in "$out/saved/$model"_*; do
     "$python" -O -W ignore tests/golden/make_$model.py --check "$folder" 2>"$out/check.log" || { cat "$out/check.log"; failed=1; }
   done

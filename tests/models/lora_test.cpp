@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <torch/csrc/autograd/autograd.h>
 #include <nlohmann/json.hpp>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -254,8 +254,14 @@ TEST(PeftConfig, variants_that_compute_something_else_are_refused_by_name) {
 }
 
 TEST(PeftConfig, what_is_written_is_read_again) {
-  LoraConfig config{.rank = 3, .alpha = 7.5, .rslora = true, .dropout = 0.2, .targets = {"q", "x.wo"},
-                    .modules_to_save = {"head"}, .rank_pattern = {{"q", 2}}, .alpha_pattern = {{"wo", 1.5}}};
+  LoraConfig config{.rank = 3,
+                    .alpha = 7.5,
+                    .rslora = true,
+                    .dropout = 0.2,
+                    .targets = {"q", "x.wo"},
+                    .modules_to_save = {"head"},
+                    .rank_pattern = {{"q", 2}},
+                    .alpha_pattern = {{"wo", 1.5}}};
   const LoraConfig read = lora_config_from_peft_json(to_peft_json(config, "base"));
   EXPECT_EQ(to_peft_json(read, "base"), to_peft_json(config, "base"));
 }

@@ -97,6 +97,24 @@ TEST(Program, gives_the_same_orders_for_any_threads_and_any_order_of_rows) {
   EXPECT_EQ(a.rows[1].cells, b.rows[0].cells);
 }
 
+TEST(Program, orders_new_items_beside_the_known_ones) {
+  const RandomBundle bundle;
+  std::ofstream(bundle.scratch() / "new.csv") << "store,item,text,brand\n店B,lantern,red paper lantern,b1\n";
+  std::ofstream(bundle.scratch() / "stock.csv") << "store,item,on_hand,lead_time,review_period\n"
+                                                   "店B,lantern,0,1,2\n店B,item 3,4,2,3\n";
+  const Ended result =
+      score(bundle, "--new new.csv --stock stock.csv --out orders.csv --forecast forecast.csv");
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("1 new series, 1 of them with facts"), std::string::npos) << result.output;
+  const CsvTable orders = read_csv(bundle.scratch() / "orders.csv"),
+                 forecasts = read_csv(bundle.scratch() / "forecast.csv");
+  ASSERT_EQ(orders.rows.size(), 2U);
+  EXPECT_EQ(orders.rows[0].cells[0], "店B/lantern");
+  EXPECT_EQ(orders.rows[0].cells[2], "lantern");
+  EXPECT_EQ(forecasts.rows[0].cells[0], "店B/lantern");
+  EXPECT_NE(score(bundle, "--stock stock.csv --out orders.csv").status, 0) << "unknown without --new";
+}
+
 TEST(Program, leaves_no_file_and_a_status_when_something_is_wrong) {
   const RandomBundle bundle;
   std::ofstream(bundle.scratch() / "stock.csv") << "series,on_hand\n店A/item 0,-3\n";

@@ -1,5 +1,7 @@
 #include "tests/scorer/random_bundle.h"
 
+#include "tests/support/paths.h"
+
 namespace shelfcast::scorer::testing {
 namespace {
 
@@ -23,7 +25,11 @@ RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change) :
   contents_.created_by = "shelfcast test";
   contents_.first_day = *parse_date("2026-03-02");
   contents_.model = scratch_.path() / "model";
-  contents_.features = "{}";
+  contents_.text = shelfcast::testing::golden_dir() / "bert/uncased";
+  contents_.features = R"({"statics": [
+      {"name": "department", "vocabulary": ["d0", "d1", "d2", "d3", "d4"]}, {"name": "brand", "vocabulary": ["b0", "b1"]}],
+    "known_numeric": [{"name": "price", "per": "series"}, {"name": "weather", "per": "store"}],
+    "known_categorical": [{"name": "promo", "per": "series"}, {"name": "event", "per": "all"}]})";
   for (std::int64_t b = 0; b < kSeries; ++b) {
     const std::string store = b % 2 == 0 ? "店A" : "店B", number = std::to_string(b);
     const std::string item = b == 5 ? "item \"\"5\"\"" : b == 6 ? "item, 6" : "item " + number;

@@ -110,7 +110,9 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"code_width", c.code_width},
             {"known_hidden", c.known_hidden},
             {"season", c.season},
-            {"scale_floor", c.scale_floor}}},
+            {"scale_floor", c.scale_floor},
+            {"text_pooling", c.text_pooling},
+            {"text_length", c.text_length}}},
           {"context", c.context},
           {"horizon", c.horizon},
           {"past_numeric", c.past_numeric},
@@ -138,7 +140,9 @@ ModelConfig small_config() {
   c.past_cardinalities = {3};
   c.known_cardinalities = {4, 5};
   c.static_cardinalities = {6, 3};
-  c.text_width = 5;
+  c.text_width = 32;  // of tests/golden/bert/uncased
+  c.text_pooling = "mean";
+  c.text_length = 24;
   return c;
 }
 

@@ -7,8 +7,8 @@
 
 #include "scorer/bundle.h"
 #include "scorer/forecaster.h"
-#include "tests/support/paths.h"
-#include "tests/trainer/training_fixture.h"
+#include "scorer/new_items.h"
+#include "tests/trainer/text_fixture.h"
 #include "trainer/commands/commands.h"
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
@@ -21,65 +21,6 @@ namespace shelfcast::trainer {
 namespace {
 
 using ::testing::HasSubstr;
-
-const std::vector<std::string> kTexts = {"WHITE HANGING HEART T-LIGHT HOLDER", "Café crème 250g, 12-pack", "",
-                                         "Jalapeño Tortilla Chips (party size)"};
-
-// Item 0 sells four times as much as its series would: what its text is good for.
-float by_item(std::int64_t series, std::int64_t, float demand) {
-  return series % 4 == 0 ? 4 * demand : demand;
-}
-
-class Texts : public Training {
- protected:
-  explicit Texts(const SmallCorpusOptions& corpus = {.series = 12,
-                                                     .steps = 160,
-                                                     .all_missing_series = true,
-                                                     .change = by_item,
-                                                     .texts = kTexts})
-      : Training(corpus) {
-    fs::create_directories(encoder());
-    for (const char* file : {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"})
-      fs::copy_file(shelfcast::testing::golden_dir() / "bert/uncased" / file, encoder() / file);
-  }
-  fs::path encoder() const { return folder_ / "encoder"; }
-  fs::path corpus() const { return folder_ / "small.corpus"; }
-  Recipe text_recipe(const std::string& run, std::vector<std::string> overrides = {}) const {
-    overrides.insert(overrides.begin(), {"data.text=true", "model.text=" + encoder().string()});
-    return recipe(run, overrides);
-  }
-  std::vector<fs::path> cache_files() const {
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::directory_iterator(folder_ / "small.corpus.texts"))
-      files.push_back(entry.path());
-    return files;
-  }
-  // A table of recent sales: a row for each of these series and days, with these columns beside.
-  fs::path sales(const std::string& columns,
-                 const std::vector<std::pair<std::string, std::string>>& series) const {
-    std::string csv = "series,date,value" + columns + "\n";
-    for (const auto& [name, cells] : series)
-      for (int day = 1; day <= 28; ++day)
-        csv += fmt::format("{},2022-07-{:02},{}{}\n", name, day, day % 7, cells);
-    write_file_atomically(folder_ / "sales.csv", csv);
-    return folder_ / "sales.csv";
-  }
-  // The forecasts' rows, without the names of series.
-  std::map<std::string, std::string> forecast(const std::string& run, const fs::path& table) const {
-    parallel::Launch launch(nullptr, nullptr);
-    const fs::path out = folder_ / "forecast.csv";
-    ForecastCommand command;
-    command.model = (folder_ / run).string();
-    command.sales = table.string();
-    command.out = out.string();
-    trainer::run(command, launch);
-    std::ifstream file(out);
-    std::map<std::string, std::string> rows;
-    for (std::string line; std::getline(file, line);)
-      rows[line.substr(0, line.find(','))] += line.substr(line.find(','));
-    return rows;
-  }
-};
 
 TEST_F(Texts, become_the_encoders_vectors_with_mean_square_one_and_zeros_where_there_is_none) {
   const data::Corpus opened(corpus());
@@ -179,6 +120,29 @@ TEST_F(Texts, are_in_the_bundle_whose_forecasts_are_those_of_the_run) {
              after = scorer::forecast(bundle.model(), silent, with_and_without, 1);
   EXPECT_NE(before.mean_bh[0], after.mean_bh[0]);
   EXPECT_EQ(before.mean_bh[7], after.mean_bh[7]);
+}
+
+// Series 1 was never observed: a new item with its facts, text and promotions is forecast alike.
+TEST_F(Texts, of_new_items_are_encoded_by_the_bundle_itself) {
+  train_alone(text_recipe("run", {"train.steps=10", "data.past=[]"}));
+  parallel::Launch launch(nullptr, nullptr);
+  trainer::run(ExportCommand{(folder_ / "run").string(), (folder_ / "bundle").string()}, launch);
+  fs::remove_all(encoder());
+  const scorer::Bundle bundle(folder_ / "bundle");
+  write_file_atomically(folder_ / "new.csv", fmt::format("series,store,category,text,like\n"
+                                                         "new,上海,food,\"{}\",series-1\n"
+                                                         "other,上海,food,\"{}\",series-1\n",
+                                                         kTexts[1], kTexts[3]));
+  const scorer::NewItems items(folder_ / "new.csv", bundle, 1);
+  EXPECT_EQ(items.unknown_facts(), 0);
+  const scorer::Forecasts all = scorer::forecast(bundle, items, {1, 12, 13}, 1);
+  const std::int64_t width = all.levels * all.horizon;
+  bool another = false;
+  for (std::int64_t i = 0; i < width; ++i) {
+    EXPECT_NEAR(all.quantiles_bqh[width + i], all.quantiles_bqh[i], 1e-4);
+    another = another || std::abs(all.quantiles_bqh[2 * width + i] - all.quantiles_bqh[i]) > 1e-3;
+  }
+  EXPECT_TRUE(another) << "another text makes no difference";
 }
 
 TEST_F(Texts, name_the_key_that_is_wrong_before_a_run_folder_is_made) {

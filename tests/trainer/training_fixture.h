@@ -64,8 +64,10 @@ class Training : public ::testing::Test {
   std::vector<float> weights(const std::string& run) const {
     const Checkpoints checkpoints(folder_ / run / "checkpoints");
     std::vector<float> all;
-    for (const char* file : {"tower/model.safetensors", "fusion.safetensors"}) {
-      const SafetensorsFile stored(checkpoints.path_of(checkpoints.steps().back()) / file);
+    const fs::path checkpoint = checkpoints.path_of(checkpoints.steps().back());
+    for (const char* file : {"tower/model.safetensors", "fusion.safetensors", "text/model.safetensors"}) {
+      if (!fs::exists(checkpoint / file)) continue;  // a frozen text encoder
+      const SafetensorsFile stored(checkpoint / file);
       for (const auto& [name, tensor] : stored.tensors()) {
         const std::vector<float> values = tensor.to_float();
         all.insert(all.end(), values.begin(), values.end());

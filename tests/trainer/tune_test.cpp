@@ -159,8 +159,8 @@ class LoraTuning : public Tuning {
 
 TEST_F(LoraTuning, trains_adapters_and_what_the_tower_did_not_bring_along) {
   const Recipe wanted = lora("small", {"tune.targets=[q, wo]"});
-  const models::DemandModel model = make_model(
-      wanted, make_plan(wanted, data::Corpus(wanted.data.corpus)).features);
+  const models::DemandModel model =
+      make_model(wanted, make_plan(wanted, data::Corpus(wanted.data.corpus)).features);
   for (const parallel::FlatParameter& parameter : trained_parameters(model, wanted.tune))
     EXPECT_TRUE(parameter.name.find(".lora_") != std::string::npos || !parameter.name.starts_with("tower."))
         << parameter.name;

@@ -97,9 +97,9 @@ std::unique_ptr<parallel::Communicator> world_of(const ParallelConfig& parallel,
 }
 
 void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
-  if (!options.corpus.empty() || !options.out.empty())
-    throw input_error("--corpus and --out are for published models",
-                      fmt::format("{} is a run: it knows its corpus and keeps its backtests", options.model));
+  if (!options.corpus.empty() || !options.known.empty() || !options.past.empty())
+    throw input_error("--corpus, --known and --past are for published models",
+                      fmt::format("{} is a run: it knows its corpus and its columns", options.model));
   const TrainedRun trained = open_run(options.model);
   // Overrides shape the backtest; what the model was trained on stays what it was.
   const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
@@ -109,7 +109,8 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
                              read_series_texts(corpus, trained.features.text, trained.recipe.model, *world));
   // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
   judge({config, corpus, trained.features, forecaster,
-         corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until), trained.folder.path(),
+         corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until),
+         options.out.empty() ? trained.folder.path() : std::filesystem::path(options.out),
          metadata_of(trained, corpus)},
         trained.recipe.parallel, *world);
 }
@@ -121,16 +122,18 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
                       "name one: --corpus X.corpus");
   // Its horizon may be any: longer ones are unrolled.
   constexpr std::int64_t kAnyHorizon = 1'000'000;
-  const Recipe recipe =
-      parse_recipe(fmt::format("data: {{corpus: {}, horizon: {}}}\nrun: {{dir: {}}}\n",
-                               nlohmann::json(options.corpus).dump(), kAnyHorizon, "zero-shot"),
-                   "the command line", options.overrides);
+  Recipe recipe = parse_recipe(fmt::format("data: {{corpus: {}, horizon: {}}}\nrun: {{dir: {}}}\n",
+                                           nlohmann::json(options.corpus).dump(), kAnyHorizon, "zero-shot"),
+                               "the command line", options.overrides);
+  recipe.data.known = options.known;
+  recipe.data.past = options.past;
+  recipe.data.horizon = recipe.backtest.horizon;
   at::set_num_threads(static_cast<int>(options.threads));
   const auto world = world_of(recipe.parallel, launch);
   const data::Corpus corpus(options.corpus);
   const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
   const data::FeatureSpec features =
-      series_features(*model, corpus.info().steps, recipe.backtest.horizon, corpus.info().axis.frequency);
+      series_features(*model, data::make_raw_features(recipe.data, corpus), corpus.info().steps);
   const std::string name = name_of(options.model);
   SeriesForecaster forecaster(name, *model, features);
   eval::ReportMetadata metadata;

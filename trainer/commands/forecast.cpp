@@ -1,5 +1,8 @@
 // shelfcast forecast MODEL --sales sales.csv: forecasts for a table of recent sales.
 #include <ATen/Parallel.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -26,12 +29,37 @@ void say_done(const ForecastCommand& options, const data::SalesTable& table, std
            format_date(table.axis.date_of(table.demand_end)));
 }
 
+// Columns of the table by their names, as they stand in it.
+void add_columns(const std::vector<std::string>& names, const data::SalesTable& table,
+                 const std::string& file, std::vector<data::FeatureColumn>& numeric,
+                 std::vector<data::FeatureColumn>& categorical) {
+  for (const std::string& name : names) {
+    const auto found = std::find_if(table.covariates.begin(), table.covariates.end(),
+                                    [&](const auto& column) { return column.name == name; });
+    if (found == table.covariates.end()) {
+      std::vector<std::string> there;
+      for (const auto& column : table.covariates) there.push_back(column.name);
+      throw input_error(
+          fmt::format("{} has no column \"{}\"", file, name),
+          there.empty() ? "it holds sales alone" : fmt::format("it has {}", fmt::join(there, ", ")),
+          "name columns of the table under --known and --past");
+    }
+    (found->kind == data::Kind::numeric ? numeric : categorical)
+        .push_back({name, found->kind, "series", {data::Scaler::Kind::raw}, found->vocabulary});
+  }
+}
+
 void forecast_published(const ForecastCommand& options) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
   const data::SalesTable table = data::read_sales_table(options.sales);
   const std::int64_t horizon = options.horizon == 0 ? model->prediction_length() : options.horizon;
-  const data::FeatureSpec spec = series_features(*model, table.demand_end, horizon, table.axis.frequency);
+  data::FeatureSpec columns;
+  columns.horizon = horizon;
+  columns.frequency = table.axis.frequency;
+  add_columns(options.known, table, options.sales, columns.known_numeric, columns.known_categorical);
+  add_columns(options.past, table, options.sales, columns.past_numeric, columns.past_categorical);
+  const data::FeatureSpec spec = series_features(*model, columns, table.demand_end);
   const ForecastRequest request = make_request(table, spec, nullptr);
   SeriesForecaster forecaster(name_of(options.model), *model, spec, options.quantiles);
   write_file_atomically(options.out, forecast_csv(table, request, spec, horizon, forecaster));
@@ -39,6 +67,9 @@ void forecast_published(const ForecastCommand& options) {
 }
 
 void forecast_run(const ForecastCommand& options) {
+  if (!options.known.empty() || !options.past.empty())
+    throw input_error("--known and --past are for published models",
+                      fmt::format("{} is a run: it knows its columns", options.model));
   const TrainedRun trained = open_run(options.model);
   const std::int64_t longest = trained.features.horizon;
   const std::int64_t horizon = options.horizon == 0 ? longest : options.horizon;

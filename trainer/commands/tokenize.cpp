@@ -9,13 +9,14 @@
 #include "base/log.h"
 #include "data/text/tokenizer.h"
 #include "trainer/commands/commands.h"
+#include "trainer/text_encoder.h"
 #include "trainer/text_lines.h"
 
 namespace shelfcast::trainer {
 
 void run(const TokenizeCommand& options, parallel::Launch&) {
   if (log::identity().rank != 0) return;
-  const data::Tokenizer tokenizer(std::filesystem::path{options.model});
+  const data::Tokenizer tokenizer(text_model_folder(options.model));
   const std::vector<std::string> texts = read_text_lines(options.text);
   std::string result;
   for (std::size_t i = 0; i < texts.size(); ++i) {

@@ -18,19 +18,24 @@ namespace fs = std::filesystem;
 // fp32 weights and gradients, AdamW's two moments.
 constexpr std::int64_t kTrainingBytes = 16;
 
-constexpr const char* kAdapterFile = "adapter_model.safetensors";
+constexpr const char *kPeftFile = "adapter_model.safetensors",
+                     *kAdapterFile = "adapter/adapter_model.safetensors";
 
 // Where the tensors of `model` are: of a run, the parts of its best checkpoint.
 std::vector<fs::path> parts_of(const fs::path& model) {
   const RunFolder run(model);
-  if (!run.exists()) return {fs::exists(model / kAdapterFile) ? model / kAdapterFile : model};
+  if (!run.exists()) return {fs::exists(model / kPeftFile) ? model / kPeftFile : model};
   const Checkpoints checkpoints(run.checkpoints());
   const std::optional<std::int64_t> step = checkpoints.best_valid();
   if (!step)
     throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
                      "go on with `shelfcast train RECIPE --resume`");
-  const fs::path best = checkpoints.path_of(*step), adapter = best / "adapter" / kAdapterFile;
-  return {fs::exists(adapter) ? adapter : best / "tower", best / "fusion.safetensors"};
+  const fs::path checkpoint = checkpoints.path_of(*step);
+  // A run has a demand model, a text encoder or both.
+  std::vector<fs::path> parts;
+  for (const char* part : {"tower", kAdapterFile, "fusion.safetensors", kTextFolder})
+    if (fs::exists(checkpoint / part)) parts.push_back(checkpoint / part);
+  return parts;
 }
 
 std::string architecture_of(const fs::path& part) {

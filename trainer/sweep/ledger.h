@@ -5,7 +5,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 
-#include "trainer/sweep/file_lock.h"
+#include "base/file_lock.h"
 #include "trainer/sweep/sweep_state.h"
 
 namespace shelfcast::trainer {

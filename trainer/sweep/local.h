@@ -1,7 +1,7 @@
 // A sweep on this machine, without Slurm.
 #pragma once
 
-#include "trainer/sweep/file_lock.h"
+#include "base/file_lock.h"
 #include "trainer/sweep/sweep_plan.h"
 
 namespace shelfcast::trainer {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string_view>
 #include <thread>
@@ -75,6 +77,36 @@ pid_t spawn(const std::vector<std::string>& command, FileActions& actions, Envir
   return failed == 0 ? process : 0;
 }
 
+// A process that gets SIGTERM when this thread dies, which posix_spawn cannot ask for; or 0 with errno set.
+// Between fork and exec only calls that are safe in a signal handler.
+pid_t start_dependent(const std::vector<std::string>& command, const std::filesystem::path& log) {
+  const Words arguments(command);
+  const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (output < 0) return 0;
+  std::array<int, 2> failure{};
+  if (::pipe2(failure.data(), O_CLOEXEC) != 0) return ::close(output), 0;
+  const pid_t parent = ::getpid(), process = ::fork();
+  if (process == 0) {
+    const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ::dup2(input, 0);
+    ::dup2(output, 1);
+    ::dup2(output, 2);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // The parent may be dead already.
+    if (::getppid() == parent) ::execvp(arguments.get()[0], arguments.get());
+    const int failed = errno;
+    if (::write(failure[1], &failed, sizeof failed) < 0) ::_exit(126);
+    ::_exit(127);
+  }
+  int failed = process < 0 ? errno : 0;
+  ::close(output);
+  ::close(failure[1]);
+  if (process > 0 && ::read(failure[0], &failed, sizeof failed) > 0) ::waitpid(process, nullptr, 0);
+  ::close(failure[0]);
+  errno = failed;
+  return failed == 0 ? process : 0;
+}
+
 int exit_code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
 
 void close_pair(const std::array<int, 2>& pair) {
@@ -99,12 +131,13 @@ LeaveRequest LeaveSignals::requested() {
   return time_limit_near != 0 ? LeaveRequest::time_limit : LeaveRequest::none;
 }
 
+std::filesystem::path shelfcast_program() {
+  // libexec/shelfcast-sweep -> bin/shelfcast
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin" / "shelfcast";
+}
+
 int run_logged(const std::vector<std::string>& command, const std::filesystem::path& log) {
-  FileActions actions;
-  posix_spawn_file_actions_addopen(actions.get(), 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(actions.get(), 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
-  posix_spawn_file_actions_adddup2(actions.get(), 1, 2);
-  const pid_t process = spawn(command, actions, Environment::whole);
+  const pid_t process = start_dependent(command, log);
   if (process == 0) throw io_error(fmt::format("cannot start {}", command.front()), errno);
   bool told = false;
   int status = 0;
@@ -162,11 +195,40 @@ Answer ask(const std::vector<std::string>& command, Environment environment) {
   return answer;
 }
 
+std::string last_words(const std::filesystem::path& log, std::uintmax_t from) {
+  std::ifstream file(log);
+  file.seekg(static_cast<std::streamoff>(from));
+  std::string last, error;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty()) continue;
+    last = line;
+    if (line.find("rror") != std::string::npos) error = line;
+  }
+  const std::string& words = error.empty() ? last : error;
+  return words.substr(0, 500);
+}
+
+std::uintmax_t size_of(const std::filesystem::path& path) {
+  std::error_code failed;
+  const std::uintmax_t size = std::filesystem::file_size(path, failed);
+  return failed ? 0 : size;
+}
+
 std::vector<std::string> words(const std::string& text) {
   std::istringstream stream(text);
   std::vector<std::string> found;
   for (std::string word; stream >> word;) found.push_back(word);
   return found;
+}
+
+std::string yaml_text(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'') quoted += c;
+    quoted += c;
+  }
+  quoted += "'";
+  return quoted;
 }
 
 std::string quote(const std::string& text) {

@@ -22,10 +22,20 @@ class LeaveSignals {
   static LeaveRequest requested();
 };
 
+// The program to start for a run: the `shelfcast` beside this one.
+std::filesystem::path shelfcast_program();
+
 // Runs a program, its output appended to `log`, and returns its exit code (128 + signal when it was killed).
-// When this process is asked to leave meanwhile, the program gets SIGUSR1: save and leave. Throws Error(io)
-// when it cannot be started.
+// When this process is asked to leave meanwhile, the program gets SIGUSR1: save and leave. When this process
+// (this thread of it) dies, the program gets SIGTERM: nobody would wait for it. Throws Error(io) when it
+// cannot be started.
 int run_logged(const std::vector<std::string>& command, const std::filesystem::path& log);
+
+// Why a program failed: the last line of its log that speaks of an error, else its last line. What the log
+// held before (`from` bytes) does not count.
+std::string last_words(const std::filesystem::path& log, std::uintmax_t from);
+// 0 when there is none.
+std::uintmax_t size_of(const std::filesystem::path& path);
 
 struct Answer {
   int exit_code = 0;
@@ -38,6 +48,8 @@ Answer ask(const std::vector<std::string>& command, Environment environment = En
 
 // "mpirun -n 2" as words.
 std::vector<std::string> words(const std::string& text);
+// A value for --set, which is YAML: the text itself, whatever it holds.
+std::string yaml_text(const std::string& text);
 // For a shell: 'it'\''s'.
 std::string quote(const std::string& text);
 

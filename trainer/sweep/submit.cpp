@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "trainer/sweep/local.h"
+#include "trainer/sweep/process.h"
 #include "trainer/sweep/slurm.h"
 #include "trainer/sweep/sweep_worker.h"
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -15,48 +14,9 @@
 #include "trainer/sweep/submit.h"
 
 namespace shelfcast::trainer {
-namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-// Why a training failed: the last line of its log that speaks of an error, else its last line.
-std::string last_words(const fs::path& log, std::uintmax_t from) {
-  std::ifstream file(log);
-  file.seekg(static_cast<std::streamoff>(from));
-  std::string last, error;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty()) continue;
-    last = line;
-    if (line.find("rror") != std::string::npos) error = line;
-  }
-  const std::string& words = error.empty() ? last : error;
-  return words.substr(0, 500);
-}
-
-std::uintmax_t size_of(const fs::path& path) {
-  std::error_code failed;
-  const std::uintmax_t size = fs::file_size(path, failed);
-  return failed ? 0 : size;
-}
-
-// For --set, whose values are YAML.
-std::string yaml_text(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') quoted += c;
-    quoted += c;
-  }
-  quoted += "'";
-  return quoted;
-}
-
-}  // namespace
-
-fs::path shelfcast_program() {
-  // libexec/shelfcast-sweep -> bin/shelfcast
-  return fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin" / "shelfcast";
-}
 
 SweepWorker::SweepWorker(const SweepPlan& plan, Worker worker, std::vector<std::string> launcher,
                          std::string job)

@@ -45,7 +45,4 @@ std::vector<Segment> decide_all(const SweepPlan& plan, LedgerSession& session);
 // Notes a decision, one that promotes nobody included.
 void note_decision(const SweepPlan& plan, LedgerSession& session, const Decision& decision);
 
-// The program to start for a run: the `shelfcast` beside this one.
-std::filesystem::path shelfcast_program();
-
 }  // namespace shelfcast::trainer

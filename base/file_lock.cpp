@@ -1,4 +1,4 @@
-#include "trainer/sweep/file_lock.h"
+#include "base/file_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-namespace shelfcast::trainer {
+namespace shelfcast {
 
 FileLock::FileLock(const std::filesystem::path& path, std::chrono::milliseconds patience) {
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -35,7 +35,7 @@ FileLock::FileLock(const std::filesystem::path& path, std::chrono::milliseconds 
           fmt::format("waited {} s", std::chrono::duration_cast<std::chrono::seconds>(patience).count()),
           "see who works in this folder");
     throw io_error(fmt::format("cannot lock {}", path.string()), failed,
-                   "keep sweeps on a file system with locks; `shelfcast doctor --folder` looks");
+                   "keep shared folders on a file system with locks; `shelfcast doctor --folder` looks");
   }
 }
 
@@ -43,4 +43,4 @@ FileLock::~FileLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-}  // namespace shelfcast::trainer
+}  // namespace shelfcast

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <filesystem>
 
-namespace shelfcast::trainer {
+namespace shelfcast {
 
 // Holds an exclusive flock on a file while it lives; the kernel gives it back when the process dies. Waits
 // for its turn with growing, uneven pauses, so that hundreds of jobs do not ask in step.
@@ -22,4 +22,4 @@ class FileLock {
   int descriptor_ = -1;
 };
 
-}  // namespace shelfcast::trainer
+}  // namespace shelfcast

@@ -1,0 +1,81 @@
+// What learned baselines are told of a step they forecast: a row of numbers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/features.h"
+#include "eval/baselines/learned/past_sums.h"
+
+namespace shelfcast::eval {
+
+// The columns a model reads, as they stand in a corpus.
+struct LearnedColumns {
+  struct Covariate {
+    std::string name;
+    std::size_t index = 0;  // in the corpus
+    bool categorical = false;
+  };
+  std::vector<Covariate> known, past;  // past: numbers only
+  std::vector<std::string> statics;
+
+  // Calendar columns are left out: every row has them. Throws Error(input) for a name that the corpus lacks.
+  static LearnedColumns of(const data::FeatureSpec& spec, const data::CorpusInfo& info);
+};
+
+// Makes rows from the whole history before an origin and what is known ahead. One per rank; owns a handle on
+// the corpus, so load() is called from one thread; make() from any.
+//
+// Everything that is measured in demand stands relative to a base level, log(1 + x) - log(1 + base), so that
+// series of all sizes can share one model. The base is the mean of what was sold on steps like the one
+// forecast: the same step of the season, the same categories and flags known ahead; of the last 26 seasons if
+// there were three such steps, else of all; else the season's mean, else the mean of all, else 0. It is never
+// below a twentieth of the mean of all, so that one sale on a day like those without any is no outlier.
+class FeatureMaker {
+ public:
+  // Steps of covariate spec.censored that are 1 do not count as observed.
+  FeatureMaker(const std::filesystem::path& corpus, const data::FeatureSpec& spec, std::int64_t season);
+
+  const std::vector<std::string>& names() const { return names_; }
+  // Features that are numbers of categories, without an order.
+  const std::vector<bool>& categorical() const { return categorical_; }
+  const data::CorpusInfo& info() const { return corpus_.info(); }
+
+  // Reads series [first, first + count); what was loaded before is gone.
+  void load(std::int64_t first, std::int64_t count);
+  // Of a loaded series; NaN = not observed, or beyond the corpus.
+  float demand(std::int64_t series, std::int64_t step) const;
+  // Steps of a loaded series that were observed before `step`.
+  std::int64_t observed_before(std::int64_t series, std::int64_t step) const;
+  // Fills `row` (names().size() numbers, NaN = unknown) for step origin + ahead of a loaded series and
+  // returns the base level. Demand and past columns from the origin on are never looked at.
+  double make(std::int64_t series, std::int64_t origin, std::int64_t ahead, float* row) const;
+
+ private:
+  struct Known {  // one column of one series; null where there is none
+    const float* values;
+    float at(std::int64_t step, std::int64_t steps) const;
+  };
+  void name_features();
+  std::size_t local(std::int64_t series) const;
+  const float* column(std::size_t index, std::int64_t series) const;
+  std::uint64_t regime(std::int64_t series, std::int64_t step) const;
+
+  data::Corpus corpus_;
+  LearnedColumns columns_;
+  std::vector<std::size_t> read_;  // covariates in the block: known, past, the censoring one
+  bool censored_ = false;
+  std::int64_t season_, year_;  // steps
+  std::vector<std::string> names_;
+  std::vector<bool> categorical_;
+  std::vector<std::span<const std::int32_t>> static_codes_;
+  std::vector<std::vector<float>> calendar_;  // [column][step]
+  data::PanelBlock block_;
+  std::vector<PastSums> sums_;                  // of each loaded series
+  std::vector<std::vector<RunningMean>> past_;  // [series][past column]
+  std::vector<RegimeMeans> regimes_;            // of each loaded series
+};
+
+}  // namespace shelfcast::eval

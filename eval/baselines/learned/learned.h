@@ -1,0 +1,37 @@
+// Learned baselines: fitted once before the first origin on all series together, with the covariates that the
+// model has.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/features.h"
+#include "eval/config.h"
+#include "eval/forecaster.h"
+#include "parallel/communicator.h"
+
+namespace shelfcast::eval {
+
+struct LearnedMethod {
+  std::string name;   // in recipes: "boosting"
+  std::string label;  // in reports: "Gradient boosting"
+  std::string about;  // what it does, for reports
+};
+
+// All there are, simple ones first.
+const std::vector<LearnedMethod>& learned_methods();
+
+// Those that `config` names, in that order. Fitted by rank 0 on config.learned_rows steps before `fit_end`,
+// drawn evenly over the series by (seed, series, number): any origin, any step of the horizon, an observed
+// target. Every rank gets the same models. Predictions of a window depend on it alone. Collective. Throws
+// Error(input) when there is nothing to learn from before `fit_end`.
+std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& config,
+                                                      const std::filesystem::path& corpus,
+                                                      const data::FeatureSpec& spec, std::int64_t fit_end,
+                                                      std::int64_t threads,
+                                                      parallel::Communicator& communicator);
+
+}  // namespace shelfcast::eval

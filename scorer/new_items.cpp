@@ -1,0 +1,304 @@
+#include "scorer/new_items.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/json_file.h"
+#include "scorer/bundle_files.h"
+#include "scorer/csv.h"
+#include "scorer/text_encoder.h"
+
+namespace shelfcast::scorer {
+namespace {
+
+using Json = nlohmann::json;
+
+// A static of the model; code 0 = unknown, i + 1 = vocabulary[i].
+struct Fact {
+  std::string name;
+  std::unordered_map<std::string, std::int32_t> codes;
+};
+
+// What features.json tells of the model's columns.
+struct Columns {
+  std::vector<Fact> facts;
+  std::vector<std::string> known_per, known_codes_per;  // "series", "all" or a level such as "store"
+};
+
+Columns read_columns(const Bundle& bundle) {
+  const std::filesystem::path path = bundle.folder() / files::kFeatures;
+  const Json json = read_json(path);
+  Columns columns;
+  try {
+    for (const Json& one : json.at("statics")) {
+      Fact& fact = columns.facts.emplace_back(Fact{one.at("name"), {}});
+      for (const Json& name : one.at("vocabulary"))
+        fact.codes.emplace(name.get<std::string>(), static_cast<std::int32_t>(fact.codes.size()) + 1);
+    }
+    for (const Json& one : json.at("known_numeric")) columns.known_per.push_back(one.at("per"));
+    for (const Json& one : json.at("known_categorical")) columns.known_codes_per.push_back(one.at("per"));
+  } catch (const Json::exception& error) {
+    throw data_error(path.string() + " cannot be read", error.what(), "export the bundle again");
+  }
+  const ModelConfig& config = bundle.model().config();
+  if (columns.facts.size() != config.static_cardinalities.size() ||
+      std::ssize(columns.known_per) != config.known_numeric ||
+      columns.known_codes_per.size() != config.known_cardinalities.size())
+    throw data_error(path.string() + " describes another model than model/model.json", {},
+                     "export the bundle again");
+  return columns;
+}
+
+std::unordered_map<std::string, std::int64_t> first_of_each(const std::vector<std::string>& names) {
+  std::unordered_map<std::string, std::int64_t> index;
+  for (std::size_t i = 0; i < names.size(); ++i) index.emplace(names[i], static_cast<std::int64_t>(i));
+  return index;
+}
+
+// The text model must make of some of the bundle's texts what it made of them where it was exported.
+void check_encoder(const TextEncoder& encoder, const Bundle& bundle, int threads) {
+  const std::filesystem::path path = bundle.folder() / files::kGoldenTexts;
+  std::vector<std::string> texts;
+  std::vector<std::int64_t> rows;
+  try {
+    const Json json = read_json(path);
+    json.at("texts").get_to(texts);
+    json.at("rows").get_to(rows);
+  } catch (const Json::exception& error) {
+    throw data_error(path.string() + " cannot be read", error.what(), "export the bundle again");
+  }
+  const std::vector<float> vectors = encoder.encode(texts, threads);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (rows.at(i) < 0 || rows[i] >= bundle.inputs().texts)
+      throw data_error(path.string() + " names a text that is not there", {}, "export the bundle again");
+    const float* expected = bundle.inputs().text.row(rows[i]);
+    for (std::int64_t d = 0; d < encoder.width(); ++d) {
+      const float got = vectors[static_cast<std::int64_t>(i) * encoder.width() + d];
+      if (!(std::abs(got - expected[d]) <= 1e-4F * std::max(1.0F, std::abs(expected[d]))))
+        throw data_error(
+            fmt::format("the text model in {} computes something else here than where it was exported",
+                        bundle.folder().string()),
+            fmt::format("\"{}\", number {}: {} instead of {}", texts[i], d, got, expected[d]),
+            "export the bundle again; if it stays, report it with the output of lscpu");
+    }
+  }
+}
+
+}  // namespace
+
+class NewItemsReader {
+ public:
+  NewItemsReader(const std::filesystem::path& path, const Bundle& bundle, NewItems& items)
+      : path_(path),
+        bundle_(bundle),
+        config_(bundle.model().config()),
+        columns_(read_columns(bundle)),
+        table_(read_csv(path)),
+        series_(first_of_each(bundle.names().series)),
+        stores_(first_of_each(bundle.names().store)),
+        items_(items) {
+    find_columns();
+  }
+
+  void read(int threads) {
+    if (table_.rows.empty())
+      throw input_error(path_.string() + " has no rows", {}, "write one row a new series");
+    const std::int64_t steps = config_.context + config_.horizon;
+    items_.context_.assign(table_.rows.size() * static_cast<std::size_t>(config_.context),
+                           std::numeric_limits<float>::quiet_NaN());
+    items_.past_.assign(static_cast<std::size_t>(config_.past_numeric), zeros<float>(config_.context));
+    items_.past_codes_.assign(config_.past_cardinalities.size(), zeros<std::int32_t>(config_.context));
+    items_.known_.assign(columns_.known_per.size(), zeros<float>(steps));
+    items_.known_codes_.assign(columns_.known_codes_per.size(), zeros<std::int32_t>(steps));
+    for (std::size_t i = 0; i < table_.rows.size(); ++i) {
+      read_names(table_.rows[i]);
+      read_facts(table_.rows[i]);
+      share_known(table_.rows[i], static_cast<std::int64_t>(i));
+    }
+    if (config_.text_width > 0) read_texts(threads);
+    point_inputs();
+    check_codes(items_.inputs_, config_);
+  }
+
+ private:
+  template <typename T>
+  std::vector<T> zeros(std::int64_t steps) const {
+    return std::vector<T>(table_.rows.size() * static_cast<std::size_t>(steps), T{});
+  }
+
+  [[noreturn]] void fail(const CsvRow& row, const std::string& problem, const std::string& why,
+                         const std::string& advice) const {
+    throw input_error(fmt::format("{}:{}: {}", path_.string(), row.line, problem), why, advice);
+  }
+
+  void find_columns() {
+    std::vector<std::string> known = {"series", "store", "item", "text", "like"};
+    for (const Fact& fact : columns_.facts) known.push_back(fact.name);
+    for (std::size_t i = 0; i < table_.header.size(); ++i) {
+      const std::string& name = table_.header[i];
+      if (std::ranges::find(known, name) == known.end())
+        throw input_error(fmt::format("{}: the model reads no column \"{}\"", path_.string(), name),
+                          fmt::format("it reads {}", fmt::join(known, ", ")), "leave the column out");
+      if (!at_.emplace(name, i).second)
+        throw input_error(fmt::format("{}: column \"{}\" is there twice", path_.string(), name));
+    }
+    if (!at_.contains("series") && !(at_.contains("store") && at_.contains("item")))
+      throw input_error(path_.string() + " has no column \"series\"",
+                        fmt::format("its columns are {}", fmt::join(table_.header, ", ")),
+                        "name each row's series, or its store and item");
+  }
+
+  const std::string& cell(const CsvRow& row, const std::string& name) const {
+    static const std::string kEmpty;
+    const auto found = at_.find(name);
+    return found == at_.end() ? kEmpty : row.cells[found->second];
+  }
+
+  void read_names(const CsvRow& row) {
+    const std::string &store = cell(row, "store"), &item = cell(row, "item");
+    std::string name = cell(row, "series");
+    if (name.empty() && (store.empty() || item.empty()))
+      fail(row, "the series has no name", {}, "fill in series, or store and item");
+    if (name.empty()) name = store + "/" + item;
+    if (series_.contains(name))
+      fail(row, fmt::format("series \"{}\" is in the bundle", name), "it is not new", "remove the row");
+    if (const auto [first, fresh] = lines_.emplace(name, row.line); !fresh)
+      fail(row, fmt::format("series \"{}\" is here a second time", name),
+           fmt::format("its first row is line {}", first->second), "keep one row a series");
+    items_.names_.series.push_back(name);
+    items_.names_.store.push_back(store);
+    items_.names_.item.push_back(item);
+  }
+
+  void read_facts(const CsvRow& row) {
+    bool unknown = false;
+    for (const Fact& fact : columns_.facts) {
+      const auto found = fact.codes.find(cell(row, fact.name));
+      unknown = unknown || found == fact.codes.end();
+      items_.statics_.push_back(found == fact.codes.end() ? 0 : found->second);
+    }
+    items_.unknown_facts_ += unknown ? 1 : 0;
+  }
+
+  // Columns known ahead come from a series of the bundle.
+  void share_known(const CsvRow& row, std::int64_t index) {
+    const std::string &like = cell(row, "like"), &store = cell(row, "store");
+    std::int64_t series = -1, same_store = -1;
+    if (!like.empty()) {
+      const auto found = series_.find(like);
+      if (found == series_.end()) {
+        const std::string near = nearest_name(like, bundle_.names().series);
+        fail(row, fmt::format("the bundle has no series \"{}\"", like), "like must name one of its series",
+             near.empty() ? "" : "did you mean \"" + near + "\"?");
+      }
+      series = same_store = found->second;
+    } else if (const auto found = stores_.find(store); found != stores_.end()) {
+      same_store = found->second;
+    }
+    const auto source = [&](const std::string& per) {
+      if (per == "all") return std::int64_t{0};
+      return per == "series" ? series : same_store;
+    };
+    const ModelInputs& inputs = bundle_.inputs();
+    const std::int64_t steps = config_.context + config_.horizon;
+    for (std::size_t i = 0; i < columns_.known_per.size(); ++i)
+      if (const std::int64_t from = source(columns_.known_per[i]); from >= 0)
+        std::copy_n(inputs.known[i].row(from), steps, items_.known_[i].begin() + index * steps);
+    for (std::size_t i = 0; i < columns_.known_codes_per.size(); ++i)
+      if (const std::int64_t from = source(columns_.known_codes_per[i]); from >= 0)
+        std::copy_n(inputs.known_codes[i].row(from), steps, items_.known_codes_[i].begin() + index * steps);
+  }
+
+  void read_texts(int threads) {
+    std::vector<std::string> texts;
+    for (const CsvRow& row : table_.rows) {
+      const std::string& text = cell(row, "text");
+      items_.text_row_.push_back(text.empty() ? -1 : static_cast<std::int32_t>(texts.size()));
+      if (!text.empty()) texts.push_back(text);
+    }
+    items_.without_text_ = std::ssize(table_.rows) - std::ssize(texts);
+    if (texts.empty()) return;
+    const TextEncoder encoder(bundle_.folder() / files::kText, config_, ops_for(best_isa()));
+    check_encoder(encoder, bundle_, threads);
+    items_.text_ = encoder.encode(texts, threads);
+  }
+
+  template <typename T>
+  static std::vector<Rows<T>> rows(const std::vector<std::vector<T>>& columns, std::int64_t steps) {
+    std::vector<Rows<T>> all;
+    for (const std::vector<T>& column : columns) all.push_back({column.data(), steps});
+    return all;
+  }
+
+  void point_inputs() {
+    ModelInputs& inputs = items_.inputs_;
+    const std::int64_t steps = config_.context + config_.horizon;
+    inputs.series = std::ssize(table_.rows);
+    inputs.context = {items_.context_.data(), config_.context};
+    inputs.past = rows(items_.past_, config_.context);
+    inputs.past_codes = rows(items_.past_codes_, config_.context);
+    inputs.known = rows(items_.known_, steps);
+    inputs.known_codes = rows(items_.known_codes_, steps);
+    inputs.statics = {items_.statics_.data(), std::ssize(columns_.facts)};
+    inputs.texts = config_.text_width > 0 ? std::ssize(items_.text_) / config_.text_width : 0;
+    inputs.text = {items_.text_.data(), config_.text_width};
+    inputs.text_row = {items_.text_row_.data(), 1};
+  }
+
+  const std::filesystem::path& path_;
+  const Bundle& bundle_;
+  const ModelConfig& config_;
+  Columns columns_;
+  CsvTable table_;
+  std::unordered_map<std::string, std::int64_t> series_, stores_;  // a row of the bundle for each name
+  std::unordered_map<std::string, std::int64_t> lines_;
+  std::unordered_map<std::string, std::size_t> at_;
+  NewItems& items_;
+};
+
+NewItems::NewItems(const std::filesystem::path& table, const Bundle& bundle, int threads) {
+  NewItemsReader(table, bundle, *this).read(threads);
+}
+
+SeriesNames all_names(const Bundle& bundle, const NewItems& items) {
+  SeriesNames names = bundle.names();
+  const auto append = [](std::vector<std::string>& all, const std::vector<std::string>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  append(names.series, items.names().series);
+  if (!names.store.empty()) append(names.store, items.names().store);
+  if (!names.item.empty()) append(names.item, items.names().item);
+  return names;
+}
+
+Forecasts forecast(const Bundle& bundle, const NewItems& items, const std::vector<std::int64_t>& which,
+                   int threads, const std::function<void(std::int64_t)>& progress) {
+  const std::int64_t known = bundle.info().series;
+  std::vector<std::int64_t> old, fresh;
+  for (const std::int64_t series : which)
+    series < known ? old.push_back(series) : fresh.push_back(series - known);
+  if (fresh.empty()) return forecast(bundle.model(), bundle.inputs(), old, threads, progress);
+  const Forecasts of_new = forecast(bundle.model(), items.inputs(), fresh, threads);
+  if (old.empty()) return of_new;
+  const Forecasts of_old = forecast(bundle.model(), bundle.inputs(), old, threads, progress);
+  Forecasts all{std::ssize(which), of_new.levels, of_new.horizon, {}, {}, {}};
+  std::int64_t next_old = 0, next_new = 0;
+  for (const std::int64_t series : which) {
+    const Forecasts& from = series < known ? of_old : of_new;
+    const std::int64_t row = series < known ? next_old++ : next_new++;
+    const auto append = [row](std::vector<float>& to, const std::vector<float>& values, std::int64_t width) {
+      to.insert(to.end(), values.begin() + row * width, values.begin() + (row + 1) * width);
+    };
+    append(all.quantiles_bqh, from.quantiles_bqh, all.levels * all.horizon);
+    append(all.mean_bh, from.mean_bh, all.horizon);
+    append(all.scale_b, from.scale_b, 1);
+  }
+  return all;
+}
+
+}  // namespace shelfcast::scorer

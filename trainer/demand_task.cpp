@@ -1,0 +1,162 @@
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json_file.h"
+#include "data/loader.h"
+#include "models/product.h"
+#include "trainer/checkpoint.h"
+#include "trainer/model_inputs.h"
+#include "trainer/plan.h"
+#include "trainer/series_texts.h"
+#include "trainer/task.h"
+#include "trainer/text_encoder.h"
+#include "trainer/tune.h"
+#include "trainer/validation.h"
+#include "trainer/warm_start.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The demand model on windows of a corpus.
+class DemandTask : public Task {
+ public:
+  DemandTask(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus, const TaskStart& start);
+
+  std::vector<parallel::FlatParameter> trained() const override;
+  void save(const fs::path& checkpoint, CopiedValues& values) const override {
+    save_demand_model(checkpoint, model_, text_.get(), values);
+  }
+  void describe(const RunFolder& folder) const override {
+    write_file_atomically(folder.features(), data::to_json(plan_.features).dump(2) + "\n");
+  }
+  bool begins_trained() const override {
+    return !recipe_.model.weights.empty() || !recipe_.run.start.empty();
+  }
+  std::int64_t steps_per_epoch() const override {
+    return data::Loader::steps_per_epoch(sampler_, recipe_.train.batch);
+  }
+  std::int64_t micro_batches() const override { return loader_.micro_batches(); }
+  WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
+                                    const std::function<void()>& before_backward) override;
+  double waited_seconds() const override { return loader_.waited_seconds(); }
+  bool validates() const override { return !validation_.empty(); }
+  std::optional<double> validation_loss(const std::function<bool()>& stop_requested,
+                                        parallel::Communicator& communicator) override {
+    return validation_.loss(model_, stop_requested, communicator);
+  }
+  std::string report_bad_step(const BadStep& bad, MetricsLog* log,
+                              parallel::Communicator& communicator) const override {
+    return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_.features, texts_,
+                                    seed(), log, communicator);
+  }
+
+ private:
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.run.seed); }
+  models::DemandModel make_model(const fs::path& checkpoint) const;
+  std::shared_ptr<const TrainedText> make_text(const fs::path& checkpoint) const;
+  data::LoaderConfig loader_config(const TaskStart& start) const;
+
+  Recipe recipe_;
+  DataPlan plan_;
+  models::DemandModel model_;
+  std::shared_ptr<const TrainedText> text_;  // null = no text, or a frozen encoder
+  SeriesTexts texts_;
+  Validation validation_;
+  data::Sampler sampler_;
+  data::Loader loader_;
+  StepSamples samples_;  // of the step under way
+};
+
+DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus,
+                       const TaskStart& start)
+    : recipe_(recipe),
+      plan_(plan),
+      model_(make_model(start.checkpoint)),
+      text_(make_text(start.checkpoint)),
+      texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
+                   : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
+      validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
+      sampler_(seed(), plan_.train_space),
+      loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {}
+
+models::DemandModel DemandTask::make_model(const fs::path& checkpoint) const {
+  if (!checkpoint.empty()) return models::DemandModel::load(checkpoint);
+  models::DemandModel model = trainer::make_model(recipe_, plan_.features);
+  if (!recipe_.run.start.empty()) start_from(recipe_.run.start, model, plan_.features);
+  return model;
+}
+
+std::shared_ptr<const TrainedText> DemandTask::make_text(const fs::path& checkpoint) const {
+  if (recipe_.tune.text == TuneConfig::Text::frozen) return nullptr;
+  const models::BertParts parts = demand_text_parts(recipe_.model);
+  if (!checkpoint.empty())
+    return std::make_shared<const TrainedText>(checkpoint / kTextFolder, recipe_.model, parts);
+  return std::make_shared<const TrainedText>(text_model_folder(recipe_.model.text), recipe_.model, parts,
+                                             recipe_.model.text_start, seed());
+}
+
+data::LoaderConfig DemandTask::loader_config(const TaskStart& start) const {
+  return {.global_batch = recipe_.train.batch,
+          .micro_batch = recipe_.train.micro_batch,
+          .rank = start.communicator.rank(),
+          .ranks = start.communicator.size(),
+          .first_step = start.step,
+          .last_step = recipe_.train.steps};
+}
+
+// What gradients reach last comes first.
+std::vector<parallel::FlatParameter> DemandTask::trained() const {
+  std::vector<parallel::FlatParameter> all;
+  if (text_) all = trained_parameters(*text_, recipe_.tune);
+  for (parallel::FlatParameter& parameter : trained_parameters(model_, recipe_.tune))
+    all.push_back(std::move(parameter));
+  return all;
+}
+
+WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
+                                              const std::function<void()>& before_backward) {
+  // The model only reads the batch; from_blob wants a mutable pointer.
+  auto& batch = const_cast<data::Batch&>(loader_.next());
+  if (micro_batch == 0) samples_.clear();
+  samples_.add(batch);
+  const models::DropoutKeys keys{seed(), step, batch.sample_b};
+  const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
+  const models::Forecast forecast = model_.forward(make_inputs(batch, plan_.features, texts_, &keys), &keys);
+  const models::LossSums sums =
+      models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
+  before_backward();
+  sums.loss.backward();
+  return {sums.loss.item<double>(), sums.valid_targets};
+}
+
+// A run goes on with the texts' vectors it began with.
+void check_encoder(const RunFolder& folder, const data::TextColumn& now) {
+  if (!fs::exists(folder.features())) return;
+  const auto then = data::feature_spec_from_json(read_json(folder.features(), "damaged file"));
+  if (then.text.encoder != now.encoder)
+    throw data_error(
+        fmt::format("the text encoder is not the one that {} was started with", folder.path().string()),
+        "the files in model.text have changed", "put the directory back as it was, or start a new run");
+}
+
+}  // namespace
+
+PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
+  const DataPlan plan = make_plan(recipe, corpus);
+  check_ranks(recipe, plan, ranks);
+  const Recipe dated = with_dates(with_adapter(recipe), plan, corpus);
+  check_tuning(dated, plan.features);
+  if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists())
+    check_start(dated.run.start, plan.features);
+  return {.recipe = dated,
+          .facts = {{"text encoder", plan.features.text.encoder}},
+          .check_resumed = [plan](const RunFolder& folder) { check_encoder(folder, plan.features.text); },
+          .start = [dated, plan, &corpus](const TaskStart& start) -> std::unique_ptr<Task> {
+            return std::make_unique<DemandTask>(dated, plan, corpus, start);
+          }};
+}
+
+}  // namespace shelfcast::trainer
