@@ -87,7 +87,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
 
 models::DemandModel DemandTask::make_model(const fs::path& checkpoint) const {
   if (!checkpoint.empty()) return models::DemandModel::load(checkpoint);
-  models::DemandModel model(make_model_config(recipe_.model, plan_.features), seed());
+  models::DemandModel model = trainer::make_model(recipe_, plan_.features);
   if (!recipe_.run.start.empty()) start_from(recipe_.run.start, model, plan_.features);
   return model;
 }
@@ -157,7 +157,8 @@ void check_encoder(const RunFolder& folder, const data::TextColumn& now) {
 PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
   const DataPlan plan = make_plan(recipe, corpus);
   check_ranks(recipe, plan, ranks);
-  const Recipe dated = with_dates(recipe, plan, corpus);
+  const Recipe dated = with_dates(with_adapter(recipe), plan, corpus);
+  check_tuning(dated, plan.features);
   if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists())
     check_start(dated.run.start, plan.features);
   return {.recipe = dated,

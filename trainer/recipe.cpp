@@ -285,6 +285,12 @@ void Recipe::validate() const {
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
+    throw input_error(
+        model.weights.empty() ? "tune.method is lora, but model.weights is empty"
+                              : "tune.method is lora, but run.start names a run",
+        "an adapter changes the pretrained model of model.weights",
+        "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",
