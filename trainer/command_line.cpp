@@ -235,6 +235,27 @@ void add_sweep(CLI::App& app, Command& chosen) {
   });
 }
 
+void add_retrain(CLI::App& app, Command& chosen) {
+  const auto [retrain, command] = add<RetrainCommand>(
+      app, chosen, "retrain", "Append new days, train a challenger, and put it into service if it is better");
+  retrain->add_option("retrain", command->retrain, "Retrain file (YAML)")->required();
+  retrain->add_option("--until", command->until,
+                      "Leave out new days after this one (YYYY-MM-DD): to rehearse the past");
+  auto* const action = retrain->add_option_group("action", "Instead of retraining, one of");
+  action->add_flag("--status")->description("Tell who is champion, what is under way, and every decision");
+  action->add_flag("--rollback")->description("Put the version before the current one into service");
+  action->add_flag("--abandon")->description("Give up the retrain under way");
+  action->require_option(0, 1);
+  retrain->callback([&chosen, command = command, action] {
+    using Action = RetrainCommand::Action;
+    for (const auto& [name, value] :
+         {std::pair("--status", Action::status), std::pair("--rollback", Action::rollback),
+          std::pair("--abandon", Action::abandon)})
+      if (action->count(name) > 0) command->action = value;
+    chosen = *command;
+  });
+}
+
 void add_doctor(CLI::App& app, Command& chosen) {
   const auto [doctor, command] = add<DoctorCommand>(
       app, chosen, "doctor", "Say what this machine has, what is missing, and what to do about it");
@@ -254,7 +275,7 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   for (const auto add_command :
        {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_report,
-        add_compare, add_weights, add_export, add_tokenize, add_embed, add_sweep, add_doctor})
+        add_compare, add_weights, add_export, add_tokenize, add_embed, add_sweep, add_retrain, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -78,6 +78,13 @@ void visit(Visitor& v, TuneConfig& c) {
   v.choice("text", c.text, {"frozen", "top", "all"});
   v("text_layers", c.text_layers);
   v("text_rate", c.text_rate);
+  v("rank", c.lora.rank);
+  v("alpha", c.lora.alpha);
+  v("rslora", c.lora.rslora);
+  v("dropout", c.lora.dropout);
+  v("targets", c.lora.targets);
+  v("modules_to_save", c.lora.modules_to_save);
+  v("adapter", c.adapter);
 }
 
 template <typename Visitor>
@@ -89,6 +96,9 @@ void visit(Visitor& v, OptimizerConfig& c) {
   v("beta2", c.beta2);
   v("eps", c.eps);
   v("momentum", c.momentum);
+  v("moment_decay", c.moment_decay);
+  v("clip_threshold", c.clip_threshold);
+  v("scale_parameter", c.scale_parameter);
 }
 
 template <typename Visitor>
@@ -110,9 +120,11 @@ void visit(Visitor& v, TrainConfig& c) {
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
+  v("new_items", c.new_items);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);
+  v("ema", c.ema);
   v("validate_every", c.validate_every);
   v("validate_windows", c.validate_windows);
   v("checkpoint_every", c.checkpoint_every);
