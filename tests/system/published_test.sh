@@ -40,7 +40,7 @@ grep -q "wide_heads" table.txt || fail "no row: $(cat table.txt)"
 grep -q "Seasonal Naive" table.txt || fail "no baseline: $(cat table.txt)"
 [[ -s one/report/report.html ]] || fail "no report"
 out=three backtest ranks 3 >/dev/null
-for file in metrics.csv series.csv; do
+for file in result.json metrics.csv series.csv dates.csv fans.json; do
   cmp "one/backtest/$file" "three/backtest/$file" || fail "$file depends on the number of ranks"
 done
 
