@@ -215,6 +215,17 @@ void AtomicFolder::commit() {
   committed_ = true;
 }
 
+void swap_link(const fs::path& target, const fs::path& link) {
+  fs::path beside = link;
+  beside += ".partial";
+  std::error_code failed;
+  fs::remove(beside, failed);  // a crash may have left it
+  if (::symlink(target.c_str(), beside.c_str()) != 0 || ::rename(beside.c_str(), link.c_str()) != 0)
+    throw io_error("cannot make the link " + link.string(), errno);
+  if (const int unflushed = flush_to_disk(parent_of(link)); unflushed != 0)
+    throw io_error("cannot flush the folder of " + link.string(), unflushed);
+}
+
 void flush_folder(const fs::path& folder) {
   std::error_code listing;
   for (auto entry = fs::recursive_directory_iterator(folder, listing);

@@ -65,6 +65,10 @@ enum class Existing { refuse, replace };
 void put_folder_in_place(const std::filesystem::path& staging, const std::filesystem::path& path,
                          Existing existing = Existing::refuse);
 
+// Lets the symbolic link `link` point to `target` (relative to the link's folder, as in `ln -s`): whoever
+// follows it finds the old target or the new one. Throws Error(io).
+void swap_link(const std::filesystem::path& target, const std::filesystem::path& link);
+
 // Makes a folder and everything below it durable. Throws Error(io).
 void flush_folder(const std::filesystem::path& folder);
 

@@ -20,6 +20,7 @@ scorer/orders    | base                                                   |
 eval             | base parallel data models scorer/orders                | torch xgboost
 trainer          | base parallel parallel/gpu data data/text data/ingest data/synth models models/text eval scorer scorer/orders | torch cli
 trainer/sweep    | base data trainer                                      |
+trainer/retrain  | base data eval trainer trainer/sweep                   |
 '
 # Single files that may include one library more: the reason a room's rule has an exception stands here.
 exceptions='
@@ -29,6 +30,7 @@ parallel/gradient_sync.h    torch
 parallel/gradient_sync.cpp  torch
 trainer/recipe              yaml
 trainer/sweep/sweep_file    yaml
+trainer/retrain/retrain_file yaml
 '
 
 rooms=()

@@ -147,6 +147,24 @@ void add_backtest(CLI::App& app, Command& chosen) {
       ->allow_extra_args(false);
 }
 
+void add_report(CLI::App& app, Command& chosen) {
+  const auto [report, command] =
+      add<ReportCommand>(app, chosen, "report", "Write one report on runs that were judged alike");
+  report->add_option("runs", command->runs, "Run folders with a backtest")->required();
+  report->add_option("--out", command->out, "Folder for report.html, .md, .tex, .csv and .json")
+      ->capture_default_str();
+  report->add_option(
+      "--published", command->published,
+      "Rows that others published (JSON; docs/evaluation.md); their protocol must be this one");
+}
+
+void add_compare(CLI::App& app, Command& chosen) {
+  const auto [compare, command] = add<CompareCommand>(
+      app, chosen, "compare", "Say whether one run is better than another, by category, beyond chance");
+  compare->add_option("first", command->first, "Run folder with a backtest")->required();
+  compare->add_option("second", command->second, "Run folder with a backtest")->required();
+}
+
 void add_weights(CLI::App& app, Command& chosen) {
   const auto [weights, command] =
       add<WeightsCommand>(app, chosen, "weights", "List a model's tensors and the memory training it takes");
@@ -217,6 +235,27 @@ void add_sweep(CLI::App& app, Command& chosen) {
   });
 }
 
+void add_retrain(CLI::App& app, Command& chosen) {
+  const auto [retrain, command] = add<RetrainCommand>(
+      app, chosen, "retrain", "Append new days, train a challenger, and put it into service if it is better");
+  retrain->add_option("retrain", command->retrain, "Retrain file (YAML)")->required();
+  retrain->add_option("--until", command->until,
+                      "Leave out new days after this one (YYYY-MM-DD): to rehearse the past");
+  auto* const action = retrain->add_option_group("action", "Instead of retraining, one of");
+  action->add_flag("--status")->description("Tell who is champion, what is under way, and every decision");
+  action->add_flag("--rollback")->description("Put the version before the current one into service");
+  action->add_flag("--abandon")->description("Give up the retrain under way");
+  action->require_option(0, 1);
+  retrain->callback([&chosen, command = command, action] {
+    using Action = RetrainCommand::Action;
+    for (const auto& [name, value] :
+         {std::pair("--status", Action::status), std::pair("--rollback", Action::rollback),
+          std::pair("--abandon", Action::abandon)})
+      if (action->count(name) > 0) command->action = value;
+    chosen = *command;
+  });
+}
+
 void add_doctor(CLI::App& app, Command& chosen) {
   const auto [doctor, command] = add<DoctorCommand>(
       app, chosen, "doctor", "Say what this machine has, what is missing, and what to do about it");
@@ -235,8 +274,8 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
   for (const auto add_command :
-       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_weights,
-        add_export, add_tokenize, add_embed, add_sweep, add_doctor})
+       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_report,
+        add_compare, add_weights, add_export, add_tokenize, add_embed, add_sweep, add_retrain, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -70,6 +70,7 @@ struct TrainConfig {
   std::int64_t steps = 2000;
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank
+  double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
   std::int64_t threads = 1;       // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
   double clip = 1.0;  // largest gradient norm; 0 = no clipping

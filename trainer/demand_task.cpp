@@ -7,6 +7,7 @@
 #include "models/product.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model_inputs.h"
+#include "trainer/new_items.h"
 #include "trainer/plan.h"
 #include "trainer/series_texts.h"
 #include "trainer/task.h"
@@ -50,7 +51,7 @@ class DemandTask : public Task {
   std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                               parallel::Communicator& communicator) const override {
     return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_.features, texts_,
-                                    seed(), log, communicator);
+                                    new_items_, seed(), log, communicator);
   }
 
  private:
@@ -64,6 +65,7 @@ class DemandTask : public Task {
   models::DemandModel model_;
   std::shared_ptr<const TrainedText> text_;  // null = no text, or a frozen encoder
   SeriesTexts texts_;
+  NewItems new_items_;
   Validation validation_;
   data::Sampler sampler_;
   data::Loader loader_;
@@ -78,6 +80,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       text_(make_text(start.checkpoint)),
       texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
+      new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
       loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {}
@@ -94,6 +97,12 @@ std::shared_ptr<const TrainedText> DemandTask::make_text(const fs::path& checkpo
   const models::BertParts parts = demand_text_parts(recipe_.model);
   if (!checkpoint.empty())
     return std::make_shared<const TrainedText>(checkpoint / kTextFolder, recipe_.model, parts);
+  if (!recipe_.run.start.empty()) {
+    // What was trained with that run's model goes on with it.
+    const Recipe before = RunFolder(recipe_.run.start).stored_recipe();
+    if (before.tune.text != TuneConfig::Text::frozen)
+      return std::make_shared<const TrainedText>(text_model_folder(recipe_.run.start), recipe_.model, parts);
+  }
   return std::make_shared<const TrainedText>(text_model_folder(recipe_.model.text), recipe_.model, parts,
                                              recipe_.model.text_start, seed());
 }
@@ -118,8 +127,9 @@ std::vector<parallel::FlatParameter> DemandTask::trained() const {
 
 WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                               const std::function<void()>& before_backward) {
-  // The model only reads the batch; from_blob wants a mutable pointer.
+  // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
+  new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};

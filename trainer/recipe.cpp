@@ -253,6 +253,9 @@ void validate_text(const Recipe& recipe) {
     if (!trained)
       throw input_error("train.task is masked_language, but tune.text is frozen", "nothing would be trained",
                         "set tune.text: all, or top");
+    if (!recipe.run.start.empty())
+      throw input_error("train.task is masked_language, but run.start names a run to begin with",
+                        "that is for the demand model", "name the run as model.text");
   } else if (trained && !recipe.data.text) {
     throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
                       "set data.text: true, or tune.text: frozen");

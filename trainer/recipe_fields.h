@@ -120,6 +120,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
+  v("new_items", c.new_items);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);
@@ -148,6 +149,13 @@ void visit(Visitor& v, ParallelConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, eval::OrderConfig& c) {
+  v("review", c.review);
+  v("lead", c.lead);
+  v("service", c.service);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, eval::BacktestConfig& c) {
   v("origins", c.origins);
   v("stride", c.stride);
@@ -161,6 +169,10 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
+  v("promotion", c.promotion);
+  v("price", c.price);
+  v("hierarchy", c.hierarchy);
+  v.block("orders", c.orders);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);
 }

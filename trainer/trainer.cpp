@@ -123,6 +123,7 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
 void Run::open_logs(bool goes_on) {
   request_.emplace(folder_.path());
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
+  metrics_->write_events(folder_.path(), state_.step);
   bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), state_.step);
   // A run may have been stopped before it came here.
   if (!goes_on || !std::filesystem::exists(folder_.environment())) {

@@ -122,6 +122,8 @@ LeaveSignals::LeaveSignals() {
 }
 
 LeaveSignals::~LeaveSignals() {
+  time_limit_near = 0;
+  cancelled = 0;
   for (const int signal : kSignals) std::signal(signal, SIG_DFL);
 }
 

@@ -1,0 +1,371 @@
+#include "trainer/retrain/retrain.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "data/manifest.h"
+#include "trainer/agreement.h"
+#include "trainer/checkpoint.h"
+#include "trainer/retrain/judge.h"
+#include "trainer/retrain/retrain_report.h"
+#include "trainer/sweep/event_log.h"
+#include "trainer/sweep/process.h"
+#include "trainer/sweep/run_progress.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+FileLock lock_folder(const RetrainFolder& folder) {
+  std::error_code failed;
+  fs::create_directories(folder.dir, failed);
+  if (failed) throw io_error(fmt::format("cannot make {}", folder.dir.string()), failed.value());
+  try {
+    return FileLock(folder.lock(), std::chrono::milliseconds(0));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::timeout) throw;
+    throw input_error(fmt::format("{} is being retrained by another process", folder.dir.string()),
+                      read_file(folder.lock()), "wait for it or end it; --status looks without waiting");
+  }
+}
+
+// The keys of a recipe's backtest block as overrides, so that any run is judged alike.
+std::vector<std::string> backtest_overrides(const Recipe& recipe) {
+  std::vector<std::string> words;
+  std::istringstream lines(to_yaml(recipe));
+  bool inside = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(" ")) inside = line == "backtest:";
+    if (!inside || !line.starts_with("  ")) continue;
+    const std::size_t colon = line.find(": ");
+    words.emplace_back("--set");
+    words.push_back(fmt::format("backtest.{}={}", line.substr(2, colon - 2), line.substr(colon + 2)));
+  }
+  return words;
+}
+
+// Nothing to read is nothing new; a missing folder is a mistake that ingest explains.
+bool is_empty_folder(const fs::path& path) { return fs::is_directory(path) && fs::is_empty(path); }
+
+bool is_whole(const fs::path& run, const Recipe& recipe) {
+  const auto saved = saved_step(run, recipe.train.early_stop);
+  return saved && !saved->validation_pending && (saved->step >= recipe.train.steps || saved->stopped_early);
+}
+
+std::vector<fs::path> children_of(const fs::path& folder) {
+  std::vector<fs::path> all;
+  for (const auto& entry : fs::directory_iterator(folder)) all.push_back(entry.path());
+  return all;
+}
+
+// Files that a process that was killed left half-written.
+void remove_unfinished(const fs::path& folder) {
+  for (const fs::path& path : children_of(folder)) {
+    std::error_code ignored;
+    if (path.filename().string().find(".partial") != std::string::npos) fs::remove(path, ignored);
+  }
+}
+
+json number_or_null(double value, bool there) { return there ? json(value) : json(); }
+
+}  // namespace
+
+History read_history(const RetrainFolder& folder) {
+  History history;
+  read_events(folder.ledger(), [&history](const json& event) { history.apply(event); });
+  return history;
+}
+
+Retrainer::Retrainer(const RetrainFile& file, fs::path program)
+    : file_(file),
+      program_(std::move(program)),
+      folder_{fs::absolute(file.dir).lexically_normal()},
+      lock_(lock_folder(folder_)),
+      history_(read_history(folder_)) {
+  // For whoever comes while we are at it.
+  std::ofstream(folder_.lock()) << fmt::format("host {}, process {}", log::identity().host, ::getpid());
+  mend_events(folder_.ledger());
+  remove_unfinished(folder_.dir);
+  if (history_.open() != nullptr) remove_unfinished(folder_.of(open().number));
+}
+
+void Retrainer::note(json event) {
+  append_event(folder_.ledger(), event);
+  history_.apply(event);
+}
+
+// ---- what a retrain is about
+
+// False when we were asked to leave.
+bool Retrainer::append_new_days(std::optional<Date> until) const {
+  if (file_.new_days.from.empty() || is_empty_folder(file_.new_days.from)) return true;
+  const Recipe recipe = read_recipe(file_.recipe, file_.set);
+  std::vector<std::string> command = {program_.string(),     "ingest", "--append",          "--format",
+                                      file_.new_days.format, "--from", file_.new_days.from, "--out",
+                                      recipe.data.corpus};
+  const auto option = [&command](const char* name, const std::string& value) {
+    if (!value.empty()) command.insert(command.end(), {name, value});
+  };
+  option("--map", file_.new_days.map.string());
+  option("--frequency", file_.new_days.frequency);
+  if (until) option("--until", format_date(*until));
+  const fs::path log = folder_.dir / "append.log";
+  const std::uintmax_t said = size_of(log);
+  const int exit_code = run_logged(command, log);
+  if (LeaveSignals::requested() != LeaveRequest::none) return false;
+  if (exit_code != 0)
+    throw data_error("the new days could not be appended", last_words(log, said),
+                     fmt::format("look at {}; the corpus is as it was", log.string()));
+  return true;
+}
+
+Recipe Retrainer::resolve(std::int64_t number, const std::string& champion) const {
+  Recipe recipe = read_recipe(file_.recipe, file_.set);
+  if (recipe.data.train_until || recipe.data.validate_until)
+    throw input_error(fmt::format("{} fixes data.train_until or data.validate_until", file_.recipe.string()),
+                      "every retrain would train on the same days",
+                      "leave them out: they follow from the corpus' last day and the backtest block");
+  recipe.run.dir = (folder_.runs() / four_digits(number)).string();
+  recipe.run.start =
+      file_.start == StartFrom::champion && !champion.empty() ? (folder_.runs() / champion).string() : "";
+  return recipe;
+}
+
+// Whether there is something to do; notes what it is about.
+bool Retrainer::begin() {
+  const std::int64_t number = history_.retrains().empty() ? 1 : history_.last().number + 1;
+  const Version* current = history_.current();
+  const std::string champion = current == nullptr ? "" : current->run;
+  const Recipe recipe = resolve(number, champion);
+  Recipe as_asked = recipe;
+  as_asked.run.start = file_.start == StartFrom::champion ? "champion" : "";
+  const std::string recipe_digest = digest_text(identity_yaml(as_asked));
+  std::string corpus;
+  const data::CorpusInfo info = data::read_manifest(recipe.data.corpus, &corpus).info;
+  const RetrainRecord* before = history_.last_finished();
+  if (before != nullptr && before->corpus == corpus && before->recipe == recipe_digest) return false;
+  if (!champion.empty() && !fs::exists(folder_.runs() / champion / "recipe.yaml"))
+    throw input_error(fmt::format("the champion {} is missing", (folder_.runs() / champion).string()),
+                      "its run folder was removed",
+                      "restore it, or go back to the version before with --rollback");
+  std::error_code failed;
+  fs::create_directories(folder_.of(number), failed);
+  if (failed) throw io_error(fmt::format("cannot make {}", folder_.of(number).string()), failed.value());
+  remove_unfinished(folder_.of(number));
+  write_file_atomically(folder_.recipe(number), to_yaml(recipe));
+  note({{"event", "began"},
+        {"retrain", number},
+        {"recipe", recipe_digest},
+        {"corpus", corpus},
+        {"until", format_date(info.axis.date_of(info.demand_end - 1))},
+        {"steps", info.demand_end},
+        {"series", info.series},
+        {"new_steps", before == nullptr ? 0 : info.demand_end - before->steps},
+        {"new_series", before == nullptr ? 0 : info.series - before->series},
+        {"champion", champion}});
+  return true;
+}
+
+void Retrainer::check_corpus() const {
+  const Recipe recipe = read_recipe(folder_.recipe(open().number), {});
+  std::string digest;
+  data::read_manifest(recipe.data.corpus, &digest);
+  if (digest != open().corpus)
+    throw data_error(
+        fmt::format("the corpus {} changed under retrain {}", recipe.data.corpus, open().number),
+        fmt::format("its digest is {}, the retrain began with {}", digest, open().corpus),
+        "bring the old state back (docs/corpus-format.md), or give this retrain up with --abandon and call "
+        "again");
+}
+
+// ---- the steps
+
+std::vector<std::string> Retrainer::launched(const std::vector<std::string>& arguments) const {
+  std::vector<std::string> command = words(file_.launcher);
+  command.push_back(program_.string());
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+// Whether the program came to its end; false when we were asked to leave.
+bool Retrainer::run_step(const std::string& step, const std::vector<std::string>& command) {
+  check_corpus();
+  const std::int64_t number = open().number;
+  const fs::path log = folder_.of(number) / (step + ".log");
+  const std::uintmax_t said = size_of(log);
+  log::all("retrain {}: {}", number, step);
+  const int exit_code = run_logged(command, log);
+  if (LeaveSignals::requested() != LeaveRequest::none) {
+    note({{"event", "left"}, {"retrain", number}, {"step", step}});
+    return false;
+  }
+  if (exit_code == 0) return true;
+  const std::string why = fmt::format("exit code {}: {}", exit_code, last_words(log, said));
+  note({{"event", "failed"}, {"retrain", number}, {"step", step}, {"error", why}});
+  throw data_error(fmt::format("retrain {}: {} failed", number, step), why,
+                   fmt::format("look at {}; call again to go on, or give up with --abandon", log.string()));
+}
+
+bool Retrainer::train() {
+  const std::int64_t number = open().number;
+  const Recipe recipe = read_recipe(folder_.recipe(number), {});
+  if (!is_whole(recipe.run.dir, recipe) &&
+      !run_step("training", launched({"train", folder_.recipe(number).string(), "--resume", "auto"})))
+    return false;
+  if (!is_whole(recipe.run.dir, recipe)) {  // `shelfcast stop`
+    note({{"event", "left"}, {"retrain", number}, {"step", "training"}});
+    return false;
+  }
+  const Checkpoints checkpoints(fs::path(recipe.run.dir) / "checkpoints");
+  const TrainState state = checkpoints.read_state(checkpoints.steps().back());
+  note({{"event", "trained"},
+        {"retrain", number},
+        {"step", state.step},
+        {"best_step", state.best_step},
+        {"validation_loss", number_or_null(state.best_metric, state.best_step >= 0)}});
+  return true;
+}
+
+bool Retrainer::judge(const std::string& who, const std::string& run) {
+  const std::int64_t number = open().number;
+  std::vector<std::string> arguments = {"backtest", (folder_.runs() / run).string(), "--out",
+                                        (folder_.of(number) / who).string()};
+  for (const std::string& word : backtest_overrides(read_recipe(folder_.recipe(number), {})))
+    arguments.push_back(word);
+  if (!run_step("judging-" + who, launched(arguments))) return false;
+  note({{"event", "judged"}, {"retrain", number}, {"who", who}});
+  return true;
+}
+
+// What the champion was judged on when it was promoted.
+std::vector<std::string> Retrainer::known_categories() const {
+  std::vector<std::string> known;
+  for (const RetrainRecord& retrain : history_.retrains()) {
+    const fs::path then = folder_.of(retrain.number) / "challenger";
+    if (four_digits(retrain.number) != open().champion || !fs::exists(then)) continue;
+    for (const auto& [category, scores] : read_judged(then).categories) known.push_back(category);
+  }
+  return known;
+}
+
+void Retrainer::decide() {
+  const std::int64_t number = open().number;
+  const Judged challenger = read_judged(folder_.of(number) / "challenger");
+  Promotion decision;
+  if (open().champion.empty()) {
+    decision.promoted = true;
+    decision.why = "it is the first";
+    decision.metric = file_.promote.metric;
+    if (const auto found = challenger.overall.find(decision.metric); found != challenger.overall.end())
+      decision.challenger = found->second;
+  } else {
+    decision = trainer::decide(file_.promote, read_judged(folder_.of(number) / "champion"), challenger,
+                               known_categories());
+  }
+  json event = decision;
+  event.update({{"event", "decided"}, {"retrain", number}});
+  note(event);
+  log::all("retrain {}: {} ({})", number, decision.promoted ? "promoted" : "rejected", decision.why);
+}
+
+bool Retrainer::export_winner() {
+  const std::int64_t number = open().number;
+  const std::string bundle = fmt::format("{}-{}", four_digits(number), open().until);
+  const std::string run = open().decision->promoted ? four_digits(number) : open().champion;
+  const fs::path out = folder_.bundles() / bundle;
+  // Bundles appear whole or not at all: one that is there was exported before a crash.
+  if (!fs::exists(out) && !run_step("exporting", {program_.string(), "export",
+                                                  (folder_.runs() / run).string(), "--out", out.string()}))
+    return false;
+  note({{"event", "exported"}, {"retrain", number}, {"version", number}, {"bundle", bundle}, {"run", run}});
+  return true;
+}
+
+void Retrainer::switch_current() {
+  swap_link(fs::path("bundles") / open().version->bundle, folder_.current());
+  note({{"event", "switched"}, {"retrain", open().number}, {"version", open().version->number}});
+  log::all("retrain {}: {} -> {}", open().number, folder_.current().string(), open().version->bundle);
+}
+
+// Bundles and runs of versions that may still be rolled back to stay, and this retrain's challenger.
+void Retrainer::prune() const {
+  std::set<std::string> bundles, runs = {four_digits(open().number)};
+  for (const Version& version : history_.kept(file_.keep)) {
+    bundles.insert(version.bundle);
+    runs.insert(version.run);
+  }
+  for (const auto& [folder, kept] : {std::pair(folder_.bundles(), bundles), std::pair(folder_.runs(), runs)})
+    for (const fs::path& path : children_of(folder)) {
+      if (kept.contains(path.filename().string())) continue;
+      std::error_code failed;
+      fs::remove_all(path, failed);
+      if (failed) log::warn("cannot remove {} ({})", path.string(), failed.message());
+    }
+}
+
+void Retrainer::finish() {
+  const std::int64_t number = open().number;
+  prune();
+  write_file_atomically(folder_.report(number), retrain_report(folder_, history_, open()));
+  write_file_atomically(folder_.history(), "# Retrains\n\n" + history_table(history_));
+  note({{"event", "finished"}, {"retrain", number}});
+  log::all("report: {}", folder_.report(number).string());
+}
+
+Retrainer::Ending Retrainer::run(std::optional<Date> until) {
+  if (history_.open() == nullptr) {
+    if (!append_new_days(until)) return Ending::left;
+    if (!begin()) {
+      log::all("nothing new since retrain {} (corpus until {}): nothing to do",
+               history_.last_finished()->number, history_.last_finished()->until);
+      return Ending::nothing_new;
+    }
+  }
+  log::all("retrain {} of {}: {} new steps until {}, champion {}", open().number, folder_.dir.string(),
+           open().new_steps, open().until, open().champion.empty() ? "none" : open().champion);
+  if (!open().trained && !train()) return Ending::left;
+  if (!open().champion_judged && !judge("champion", open().champion)) return Ending::left;
+  if (!open().challenger_judged && !judge("challenger", four_digits(open().number))) return Ending::left;
+  if (!open().decision) decide();
+  if (!open().version && !export_winner()) return Ending::left;
+  if (!open().switched) switch_current();
+  finish();
+  return Ending::done;
+}
+
+void Retrainer::abandon() {
+  if (history_.open() == nullptr)
+    throw input_error(fmt::format("no retrain is under way in {}", folder_.dir.string()), "",
+                      "there is nothing to abandon");
+  const std::int64_t number = open().number;
+  note({{"event", "abandoned"}, {"retrain", number}});
+  log::all("retrain {} is given up", number);
+}
+
+void Retrainer::roll_back() {
+  const Version* to = history_.before_current();
+  if (to == nullptr)
+    throw input_error(fmt::format("{} has no version before the current one", folder_.dir.string()), "",
+                      "there is nothing to go back to");
+  if (!fs::exists(folder_.bundles() / to->bundle))
+    throw input_error(fmt::format("the bundle {} is missing", (folder_.bundles() / to->bundle).string()),
+                      "it was removed", "restore it");
+  const Version from = *history_.current(), back = *to;
+  if (history_.open() != nullptr) abandon();
+  swap_link(fs::path("bundles") / back.bundle, folder_.current());
+  note({{"event", "rolled_back"}, {"from", from.number}, {"to", back.number}});
+  write_file_atomically(folder_.history(), "# Retrains\n\n" + history_table(history_));
+  log::all("{} -> {}; the champion is {}", folder_.current().string(), back.bundle, back.run);
+}
+
+}  // namespace shelfcast::trainer
