@@ -81,8 +81,8 @@ END
 ranks 2 "$bin/shelfcast" train lora.yaml >/dev/null
 "$bin/shelfcast" weights runs/lora >lora.txt
 grep -q "encoder.block.0.layer.0.SelfAttention.q.lora_A.weight" lora.txt || fail "no adapter: $(cat lora.txt)"
-"$bin/shelfcast" weights "$root/tests/golden/lora/bolt" >adapter.txt
-grep -q "lora_B.weight" adapter.txt || fail "an adapter's folder is not listed"
+"$bin/shelfcast" weights "$root/tests/golden/lora/bolt" >peft.txt
+grep -q "lora_B.weight" peft.txt || fail "an adapter's folder is not listed: $(cat peft.txt)"
 "$bin/shelfcast" backtest runs/lora >/dev/null
 "$bin/shelfcast" forecast runs/lora --sales sales.csv --horizon 7 --out l.csv
 "$bin/shelfcast" export runs/lora --out lora.bundle
