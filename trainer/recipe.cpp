@@ -282,6 +282,10 @@ void Recipe::validate() const {
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  if (train.ewc.strength > 0 && run.start.empty())
+    throw input_error("train.ewc needs run.start",
+                      "it holds the weights of the run that this one begins with",
+                      "name that run, or set train.ewc.strength to 0");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",
