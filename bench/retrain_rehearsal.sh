@@ -16,10 +16,10 @@ limit=()
 ((stores == 0)) || limit=(--series-limit "$stores")
 "$shelfcast" ingest --format rossmann --from "$data" "${limit[@]}" --until 2015-01-31 --out r.corpus >ingest.txt
 cat >r.yaml <<Y
-data: {corpus: r.corpus, context: 112, horizon: 28, known: [open, promo, school_holiday, state_holiday], calendar: [weekday], static: [store_type, store],
+data: {corpus: r.corpus, context: 112, horizon: 28, known: [open, promo, school_holiday, state_holiday], calendar: [weekday, monthday], static: [store_type, store],
        chunk_series: 16, superblock: 8}
-model: {tower: bolt-nano, patch: 14, dropout: 0.0, season: 7}
-train: {steps: $((steps * 3)), batch: 128, micro_batch: 64, validate_every: $((steps / 3)), checkpoint_every: $((steps / 3)), log_every: 50, early_stop: 0,
+model: {tower: bolt-nano, patch: 14, dropout: 0.0, season: 7, scale_floor: 1000}
+train: {steps: $((steps * 3)), batch: 64, micro_batch: 64, validate_every: $((steps / 3)), checkpoint_every: $((steps / 3)), log_every: 50, early_stop: 0,
         optimizer: {lr: 2.0e-3}, schedule: {warmup: 30}}
 backtest: {origins: 1, stride: 28, horizon: 28, by: [category, store, horizon], baselines: [seasonal_naive], fans: 0}
 Y

@@ -7,13 +7,15 @@
 namespace shelfcast::trainer {
 namespace {
 
+float* numbers(const at::Tensor& flat) { return flat.mutable_data_ptr<float>(); }
+
 // The name of a part of a parameter in the file, and where it stands in the flat tensor.
 template <typename Visit>
 void for_each_part(const parallel::FlatBuffers& buffers, const at::Tensor& fisher, const at::Tensor& start,
                    Visit&& visit) {
   for (const auto& [kind, flat] : {std::pair("fisher.", &fisher), std::pair("start.", &start)})
     for (const parallel::FlatRange& range : buffers.ranges())
-      visit(kind + range.name, range, flat->mutable_data_ptr<float>() + range.offset);
+      visit(kind + range.name, range, numbers(*flat) + range.offset);
 }
 
 }  // namespace
@@ -33,8 +35,9 @@ ElasticAnchor::ElasticAnchor(Task& task, parallel::FlatBuffers& buffers, paralle
     }
     buffers.zero_gradients();
   }
-  communicator.all_reduce(std::span<double>(squares.mutable_data_ptr<double>(), squares.numel()),
-                          parallel::ReduceOp::sum, "Fisher information");
+  communicator.all_reduce(
+      std::span<double>(squares.mutable_data_ptr<double>(), static_cast<std::size_t>(squares.numel())),
+      parallel::ReduceOp::sum, "Fisher information");
   const double samples = squares[-1].item<double>();
   fisher_ = squares.narrow(0, 0, buffers.elements()).div(std::max(1.0, samples)).to(at::kFloat);
 }
