@@ -81,6 +81,7 @@ struct Training {
   std::unique_ptr<models::DemandModel> model;
   parallel::FlatBuffers buffers;
   std::unique_ptr<trainer::Optimizer> optimizer;
+  trainer::WeightAverage average{buffers, 0.0};
   data::Batch batch;
   std::int64_t step = 0;
 };
@@ -170,8 +171,9 @@ void bench_checkpoint(const std::filesystem::path& folder) {
     for (int i = 0; i < 5; ++i) usual.push_back(seconds_of(train_step));
     fmt::print("step without a checkpoint {:.2f} s\n", median(usual));
     trainer::CheckpointWriter writer(
-        checkpoints, trainer::checkpoint_source(*training.model, training.buffers, *training.optimizer), 0, 1,
-        2);
+        checkpoints,
+        trainer::checkpoint_source(*training.model, training.buffers, *training.optimizer, training.average),
+        0, 1, 2);
     for (std::int64_t number = 1; number <= 3; ++number) {
       const trainer::CheckpointWriter::Times before = writer.times();
       trainer::CheckpointNotes notes;
@@ -208,8 +210,9 @@ void bench_checkpoint(const std::filesystem::path& folder) {
       const std::int64_t step = checkpoints.newest_valid().value();
       Training again(
           std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(step))));
-      again.optimizer->set_steps(checkpoints.read_optimizer(step, again.buffers.ranges(),
-                                                            trainer::optimizer_state(*again.optimizer)));
+      again.optimizer->set_steps(
+          checkpoints.read_optimizer(step, again.buffers.ranges(),
+                                     trainer::stored_state(*again.optimizer, again.buffers, again.average)));
     }));
   fmt::print("resume from {:.2f} GB, checksums included: {:.2f} s (median of 3)\n",
              static_cast<double>(bytes) / 1e9, median(resume));

@@ -17,15 +17,20 @@ void require_at_least(const char* field, std::int64_t value, std::int64_t least)
                     fmt::format("set backtest.{} to {} or more", field, least));
 }
 
-void require_known_baselines(const std::vector<std::string>& baselines) {
-  const std::vector<std::string> known = baseline_names();
-  for (auto name = baselines.begin(); name != baselines.end(); ++name) {
-    if (std::find(baselines.begin(), name, *name) != name)
-      throw input_error(fmt::format("backtest.baselines names '{}' twice", *name), "each is judged once",
+void require_each_once(const char* field, const std::vector<std::string>& names) {
+  for (auto name = names.begin(); name != names.end(); ++name)
+    if (std::find(names.begin(), name, *name) != name)
+      throw input_error(fmt::format("backtest.{} names '{}' twice", field, *name), "each is judged once",
                         "name it once");
-    if (std::ranges::find(known, *name) != known.end()) continue;
-    const std::string nearest = nearest_name(*name, known);
-    throw input_error(fmt::format("backtest.baselines names '{}', which is no baseline", *name),
+}
+
+void require_known_baselines(const std::vector<std::string>& baselines) {
+  require_each_once("baselines", baselines);
+  const std::vector<std::string> known = baseline_names();
+  for (const std::string& name : baselines) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    const std::string nearest = nearest_name(name, known);
+    throw input_error(fmt::format("backtest.baselines names '{}', which is no baseline", name),
                       fmt::format("there are {}", fmt::join(known, ", ")),
                       nearest.empty() ? "name one of those" : fmt::format("did you mean '{}'?", nearest));
   }
@@ -39,7 +44,13 @@ void BacktestConfig::validate() const {
   require_at_least("horizon", horizon, 1);
   require_at_least("batch", batch, 1);
   require_known_baselines(baselines);
+  require_each_once("hierarchy", hierarchy);
   require_at_least("threads", threads, 0);
+  require_at_least("orders.review", orders.review, 0);
+  require_at_least("orders.lead", orders.lead, 0);
+  if (!(orders.service > 0.0 && orders.service < 1.0))
+    throw input_error(fmt::format("backtest.orders.service is {}", orders.service), "it is a probability",
+                      "set it above 0 and below 1");
   require_at_least("season", season, 1);
   require_at_least("window", window, 1);
   require_at_least("learned_rows", learned_rows, 1);

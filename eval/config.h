@@ -13,20 +13,31 @@ enum class SeasonalGaps {
   last_value,   // the value before it: what published tables were made with
 };
 
+// The base-stock policy that forecasts are fed to.
+struct OrderConfig {
+  std::int64_t review = 7;  // steps between orders; 0 = no orders are simulated
+  std::int64_t lead = 3;    // steps until an order arrives
+  double service = 0.95;    // wanted probability of no shortage in a protection interval
+};
+
 struct BacktestConfig {
   std::int64_t origins = 3;   // rolling origins; the last one's horizon ends on the last day of demand
   std::int64_t stride = 28;   // steps between origins
   std::int64_t horizon = 28;  // steps judged; at most the model's horizon
   std::int64_t batch =
       256;  // E: windows per evaluation batch; part of what results depend on, so never derived
-  std::vector<std::string> baselines = {"seasonal_naive", "moving_average", "naive"};  // statistical and learned ones
-  std::int64_t threads = 0;  // that share a rank's baselines; 0: this host's cores over its ranks
-  std::int64_t season = 7;   // of seasonal baselines and of the MASE scale
-  std::int64_t window = 28;  // steps the moving average looks back on
+  std::vector<std::string> baselines = {"seasonal_naive", "moving_average",
+                                        "naive"};  // statistical and learned ones
+  std::int64_t threads = 0;            // that share a rank's baselines; 0: this host's cores over its ranks
+  std::int64_t season = 7;             // of seasonal baselines and of the MASE scale
+  std::int64_t window = 28;            // steps the moving average looks back on
   std::int64_t learned_rows = 300000;  // steps that learned baselines are fitted on
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
-  std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name
+  std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name, and regimes
+  std::string promotion, price;        // the corpus' covariates of these names; empty = it has none
+  std::vector<std::string> hierarchy;  // levels of WRMSSE (hierarchy.h); none = it is not computed
+  OrderConfig orders;
   std::int64_t bootstrap = 1000;  // resamples of the paired bootstrap over series
   std::int64_t fans = 8;          // series whose forecasts are kept for plots; 0 = none
 

@@ -34,13 +34,15 @@ ErrorTable::ErrorTable(ErrorLayout layout, TableShape shape)
       by_step_(index(shape.horizon) * layout_.width()),
       delta_(layout_.width()) {}
 
-void ErrorTable::add(std::int64_t series, std::int64_t origin, std::int64_t step, const Judged& judged) {
+std::span<const double> ErrorTable::add(std::int64_t series, std::int64_t origin, std::int64_t step,
+                                        const Judged& judged) {
   std::ranges::fill(delta_, 0.0);
   layout_.add(judged, delta_);
   const std::size_t width = layout_.width();
   add_to(std::span(by_series_).subspan(index(series - shape_.first_series) * width, width), delta_);
   add_to(std::span(by_origin_).subspan(index(origin) * width, width), delta_);
   add_to(std::span(by_step_).subspan(index(step) * width, width), delta_);
+  return delta_;
 }
 
 void ErrorTable::merge(const ErrorTable& part) {

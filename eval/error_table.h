@@ -26,7 +26,9 @@ class ErrorTable {
   const TableShape& shape() const { return shape_; }
 
   // One judged step of series `series` (absolute) at origin number `origin`, horizon step `step` (from 0).
-  void add(std::int64_t series, std::int64_t origin, std::int64_t step, const Judged& judged);
+  // Returns what it added, valid until the next call.
+  std::span<const double> add(std::int64_t series, std::int64_t origin, std::int64_t step,
+                              const Judged& judged);
   // Adds a part whose series lie within this table's.
   void merge(const ErrorTable& part);
 

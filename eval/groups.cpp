@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "eval/profile.h"
+#include "eval/regimes.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -29,7 +30,7 @@ auto find_static(const std::string& fact, const data::CorpusInfo& info) {
 }
 
 [[noreturn]] void throw_unknown(const std::string& name, const data::CorpusInfo& info) {
-  std::vector<std::string> known = {"category", "store", "horizon"};
+  std::vector<std::string> known = {"category", "store", "horizon", "promotion", "price"};
   known.insert(known.end(), profile_groups().begin(), profile_groups().end());
   for (const data::StaticInfo& fact : info.statics)
     if (fact.kind == data::Kind::categorical) known.push_back(fact.name);
@@ -55,7 +56,7 @@ Grouping group_by_codes(std::string name, const std::vector<std::string>& vocabu
 void check_groups(const std::vector<std::string>& by, const data::CorpusInfo& info) {
   for (const std::string& name : by) {
     const std::string fact = static_of(name, info);
-    if (name == "horizon" || fact.empty() || is_profile_group(name)) continue;
+    if (name == "horizon" || fact.empty() || is_profile_group(name) || is_regime(name)) continue;
     if (find_static(fact, info) == info.statics.end()) throw_unknown(name, info);
   }
 }
@@ -66,7 +67,7 @@ std::vector<Grouping> make_groupings(const std::vector<std::string>& by, const d
   const data::CorpusInfo& info = corpus.info();
   std::vector<Grouping> groupings;
   for (const std::string& name : by) {
-    if (name == "horizon") continue;
+    if (name == "horizon" || is_regime(name)) continue;
     if (is_profile_group(name)) {
       groupings.push_back(group_by_profile(name, profiles, horizon));
       continue;

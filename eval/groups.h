@@ -19,8 +19,8 @@ struct Grouping {
 
 struct SeriesProfile;
 
-// Throws Error(input) naming the nearest group when one is neither "category", "store", "horizon", a group of
-// profiles (profile.h) nor a categorical static of the corpus.
+// Throws Error(input) naming the nearest group when one is neither "category", "store", "horizon", a regime
+// (regimes.h), a group of profiles (profile.h) nor a categorical static of the corpus.
 void check_groups(const std::vector<std::string>& by, const data::CorpusInfo& info);
 
 // The groupings a backtest asks for, of names that were checked, resolved against a corpus and its series'

@@ -25,15 +25,27 @@ std::vector<SeasonalScale> seasonal_scales(std::span<const float> demand, std::i
   return scales;
 }
 
+std::span<const float> row_of(const data::PanelBlock& block, std::size_t column, std::int64_t series) {
+  const data::PanelBlock::Column& from = block.columns[column];
+  const auto steps = static_cast<std::size_t>(block.steps),
+             i = static_cast<std::size_t>(series - block.first_series);
+  const std::size_t row = from.rows == 1        ? 0
+                          : from.row_of.empty() ? i
+                                                : static_cast<std::size_t>(from.row_of[i]);
+  return std::span(from.values).subspan(row * steps, steps);
+}
+
 HistoryReader::HistoryReader(const std::filesystem::path& corpus, const std::string& censored,
-                             std::int64_t season, std::vector<std::int64_t> origins)
-    : corpus_(corpus), season_(season), origins_(std::move(origins)) {
-  if (!censored.empty()) censored_.push_back(corpus_.info().covariate_index(censored));
+                             std::int64_t season, std::vector<std::int64_t> origins,
+                             const std::vector<std::size_t>& covariates)
+    : corpus_(corpus), censored_(!censored.empty()), season_(season), origins_(std::move(origins)) {
+  if (censored_) columns_.push_back(corpus_.info().covariate_index(censored));
+  columns_.insert(columns_.end(), covariates.begin(), covariates.end());
 }
 
 void HistoryReader::load(std::int64_t first, std::int64_t count) {
-  corpus_.read(first, count, 0, corpus_.info().demand_end, censored_, block_);
-  if (!censored_.empty()) mask_censored();
+  corpus_.read(first, count, 0, corpus_.info().demand_end, columns_, block_);
+  if (censored_) mask_censored();
   scales_.clear();
   for (std::int64_t series = first; series < first + count; ++series) {
     const std::vector<SeasonalScale> scales = seasonal_scales(demand(series), season_, origins_);
@@ -47,16 +59,17 @@ std::span<const float> HistoryReader::demand(std::int64_t series) const {
       .subspan(static_cast<std::size_t>(series - block_.first_series) * steps, steps);
 }
 
+std::span<const float> HistoryReader::covariate(std::size_t index, std::int64_t series) const {
+  return row_of(block_, index + (censored_ ? 1 : 0), series);
+}
+
 void HistoryReader::mask_censored() {
-  const data::PanelBlock::Column& column = block_.columns.front();
   const auto steps = static_cast<std::size_t>(block_.steps);
-  for (std::size_t i = 0; i < static_cast<std::size_t>(block_.series); ++i) {
-    const std::size_t source = column.rows == 1        ? 0
-                               : column.row_of.empty() ? i
-                                                       : static_cast<std::size_t>(column.row_of[i]);
+  for (std::int64_t i = 0; i < block_.series; ++i) {
+    const std::span<const float> cut = row_of(block_, 0, block_.first_series + i);
     for (std::size_t t = 0; t < steps; ++t)
-      if (column.values[source * steps + t] == 1.0F)
-        block_.demand[i * steps + t] = std::numeric_limits<float>::quiet_NaN();
+      if (cut[t] == 1.0F)
+        block_.demand[static_cast<std::size_t>(i) * steps + t] = std::numeric_limits<float>::quiet_NaN();
   }
 }
 

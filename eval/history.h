@@ -28,13 +28,16 @@ struct Coverage {
   double cells = 0.0, missing = 0.0, zeros = 0.0;
 };
 
+// The steps of one of a block's columns for series `series` (absolute).
+std::span<const float> row_of(const data::PanelBlock& block, std::size_t column, std::int64_t series);
+
 // Reads the whole histories of a range of series (not just the model's context) and scales them. Where the
 // model does not count a step as observed because of a stock-out (`censored`), neither does the scale. One
 // per rank; owns a handle on the corpus, so it is used from one thread.
 class HistoryReader {
  public:
   HistoryReader(const std::filesystem::path& corpus, const std::string& censored, std::int64_t season,
-                std::vector<std::int64_t> origins);
+                std::vector<std::int64_t> origins, const std::vector<std::size_t>& covariates = {});
 
   const data::Corpus& corpus() const { return corpus_; }
 
@@ -42,6 +45,8 @@ class HistoryReader {
   void load(std::int64_t first, std::int64_t count);
   // All of a loaded series' demand, NaN = not observed; valid until the next load().
   std::span<const float> demand(std::int64_t series) const;
+  // All of a loaded series' values of covariate number `index` of those asked for, NaN = missing.
+  std::span<const float> covariate(std::size_t index, std::int64_t series) const;
   // Of a loaded series at origin number `origin`; 0 or NaN: no scale.
   SeasonalScale scale(std::int64_t series, std::size_t origin) const;
   // Of a loaded series.
@@ -51,7 +56,8 @@ class HistoryReader {
   void mask_censored();
 
   data::Corpus corpus_;
-  std::vector<std::size_t> censored_;  // index of the covariate, or nothing
+  std::vector<std::size_t> columns_;  // what is read: the censoring covariate, where there is one, and others
+  bool censored_;
   std::int64_t season_;
   std::vector<std::int64_t> origins_;
   data::PanelBlock block_;

@@ -3,13 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "eval/origins.h"
 
 namespace shelfcast::eval {
 namespace {
+
+std::vector<std::size_t> covariates_of(const std::vector<Regime>& regimes) {
+  std::vector<std::size_t> covariates;
+  covariates.reserve(regimes.size());
+  for (const Regime& regime : regimes) covariates.push_back(regime.covariate);
+  return covariates;
+}
 
 void add(TargetCounts& counts, const TargetCounts& part) {
   counts.judged += part.judged;
@@ -25,7 +34,12 @@ void add(TargetCounts& counts, const TargetCounts& part) {
 void BatchErrors::merge(const BatchErrors& part) {
   SHELFCAST_ASSERT(part.tables.size() == tables.size());
   add(counts, part.counts);
-  for (std::size_t i = 0; i < tables.size(); ++i) tables[i].merge(part.tables[i]);
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    tables[i].merge(part.tables[i]);
+    dates[i].merge(part.dates[i]);
+    regimes[i].merge(part.regimes[i]);
+    orders[i].merge(part.orders[i]);
+  }
   SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
   std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
 }
@@ -34,7 +48,14 @@ void BatchErrors::pack(std::vector<double>& out) const {
   const Coverage& history = counts.history;
   out.insert(out.end(), {counts.judged, counts.missing, counts.zeros, history.cells, history.missing,
                          history.zeros, static_cast<double>(tables.size())});
-  for (const ErrorTable& table : tables) table.pack(out);
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    tables[i].pack(out);
+    dates[i].pack(out);
+    regimes[i].pack(out);
+    orders[i].pack(out);
+    out.push_back(static_cast<double>(window_errors[i].size()));
+    out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
+  }
   out.insert(out.end(), {static_cast<double>(first_series), static_cast<double>(profiles.size())});
   for (const SeriesProfile& p : profiles)
     out.insert(out.end(), {p.steps, p.demands, p.size, p.squares, p.age});
@@ -43,10 +64,21 @@ void BatchErrors::pack(std::vector<double>& out) const {
 BatchErrors BatchErrors::unpack(std::span<const double>& in) {
   constexpr std::size_t kHead = 7;
   SHELFCAST_ASSERT(in.size() >= kHead);
-  BatchErrors errors{{in[0], in[1], in[2], {in[3], in[4], in[5]}}, {}, 0, {}};
+  BatchErrors errors;
+  errors.counts = {in[0], in[1], in[2], {in[3], in[4], in[5]}};
   const auto tables = static_cast<std::size_t>(in[6]);
   in = in.subspan(kHead);
-  for (std::size_t i = 0; i < tables; ++i) errors.tables.push_back(ErrorTable::unpack(in));
+  for (std::size_t i = 0; i < tables; ++i) {
+    errors.tables.push_back(ErrorTable::unpack(in));
+    errors.dates.push_back(KeyedSums::unpack(in));
+    errors.regimes.push_back(KeyedSums::unpack(in));
+    errors.orders.push_back(KeyedSums::unpack(in));
+    SHELFCAST_ASSERT(!in.empty());
+    const auto count = static_cast<std::size_t>(in[0]);
+    SHELFCAST_ASSERT(in.size() > count);
+    errors.window_errors.emplace_back(in.begin() + 1, in.begin() + 1 + static_cast<std::ptrdiff_t>(count));
+    in = in.subspan(1 + count);
+  }
   constexpr std::size_t kProfile = 5;
   SHELFCAST_ASSERT(in.size() >= 2);
   errors.first_series = static_cast<std::int64_t>(in[0]);
@@ -61,22 +93,30 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
 }
 
 Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
-             std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters)
+             std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters,
+             JudgeExtras extras)
     : model_horizon_(static_cast<std::size_t>(spec.horizon)),
       horizon_(static_cast<std::size_t>(config.horizon)),
       origins_(std::move(origins)),
       forecasters_(std::move(forecasters)),
+      extras_(std::move(extras)),
+      cells_{extras_.date_levels, origins_.size(), horizon_},
+      order_config_(config.orders),
+      order_cells_{config.orders.review > 0 ? extras_.date_levels : 0, origins_.size()},
       reader_(corpus, spec, evaluation_windows(series, origins_), config.batch),
-      history_(corpus, spec.censored, config.season, origins_) {
+      history_(corpus, spec.censored, config.season, origins_, covariates_of(extras_.regimes)) {
   axis_ = history_.corpus().info().axis;
   series_names_ = history_.corpus().series_names();
+  if (extras_.date_level_of.empty()) extras_.date_level_of.resize(static_cast<std::size_t>(series));
+  for (const Regime& regime : extras_.regimes) regime_levels_ += regime.levels().size();
 }
 
 BatchErrors Judge::judge(std::int64_t index) {
   load(index);
-  BatchErrors errors{count(), {}, 0, {}};
+  BatchErrors errors;
+  errors.counts = count();
   add_profiles(errors);
-  for (Forecaster* forecaster : forecasters_) errors.tables.push_back(judge_forecaster(*forecaster));
+  for (Forecaster* forecaster : forecasters_) judge_forecaster(*forecaster, errors);
   return errors;
 }
 
@@ -94,6 +134,22 @@ void Judge::load(std::int64_t index) {
   const std::int64_t first = batch_.window_b.front().series, last = batch_.window_b[rows_ - 1].series;
   shape_ = {first, last - first + 1, std::ssize(origins_), static_cast<std::int64_t>(horizon_)};
   history_.load(first, shape_.series);
+  find_regimes();
+}
+
+void Judge::find_regimes() {
+  regime_of_.assign(extras_.regimes.size(), {});
+  std::size_t first_level = 0;
+  for (std::size_t r = 0; r < extras_.regimes.size(); ++r) {
+    const Regime& regime = extras_.regimes[r];
+    for (std::size_t row = 0; row < rows_; ++row) {
+      const data::Window& window = batch_.window_b[row];
+      for (const std::size_t level : regime_levels(regime, history_.covariate(r, window.series),
+                                                   window.origin, static_cast<std::int64_t>(horizon_)))
+        regime_of_[r].push_back(first_level + level);
+    }
+    first_level += regime.levels().size();
+  }
 }
 
 float Judge::target(std::size_t row, std::size_t step) const {
@@ -129,17 +185,39 @@ void Judge::add_profiles(BatchErrors& errors) const {
   }
 }
 
-ErrorTable Judge::judge_forecaster(Forecaster& forecaster) {
+void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   forecaster.forecast(batch_, values_);
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
   SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
                    values_.quantiles_bqh.size() == steps * values_.levels.size());
-  ErrorTable table(ErrorLayout(values_.levels), shape_);
-  for (std::size_t row = 0; row < rows_; ++row) judge_window(forecaster, row, table);
-  return table;
+  const ErrorLayout layout(values_.levels);
+  errors.tables.emplace_back(layout, shape_);
+  errors.dates.emplace_back(cells_.cells(), DateCells::kWidth);
+  errors.regimes.emplace_back(regime_levels_, layout.width());
+  errors.window_errors.emplace_back(extras_.window_errors ? rows_ * horizon_ : 0,
+                                    std::numeric_limits<double>::quiet_NaN());
+  errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
+  for (std::size_t row = 0; row < rows_; ++row) {
+    judge_window(forecaster, row, errors);
+    if (order_cells_.levels > 0) simulate(row, errors);
+  }
 }
 
-void Judge::judge_window(const Forecaster& forecaster, std::size_t row, ErrorTable& table) {
+void Judge::simulate(std::size_t row, BatchErrors& errors) const {
+  const auto origin = static_cast<std::size_t>(origin_of_row_[row]);
+  const std::int64_t series = batch_.window_b[row].series;
+  const double deviation = interval_deviation(order_config_, history_.scale(series, origin).squared);
+  const auto mean = std::span(values_.mean_bh).subspan(row * model_horizon_, horizon_),
+             targets = std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
+  const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(series)];
+  for (std::size_t f = 0; f < safety_factors().size(); ++f) {
+    const OrderSums sums = simulate_orders(order_config_, mean, targets, safety_factors()[f] * deviation);
+    errors.orders.back().add(order_cells_(level, origin, f),
+                             std::array{sums.demand, sums.lost, sums.held, sums.steps});
+  }
+}
+
+void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) {
   const std::int64_t series = batch_.window_b[row].series, origin = origin_of_row_[row];
   const std::size_t levels = values_.levels.size();
   std::vector<double> quantiles(levels);
@@ -160,8 +238,20 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, ErrorTab
       sum += quantiles[q];
     }
     check_finite(forecaster, row, step, sum);
-    table.add(series, origin, static_cast<std::int64_t>(step), judged);
+    add_extras(row, step, judged,
+               errors.tables.back().add(series, origin, static_cast<std::int64_t>(step), judged), errors);
   }
+}
+
+void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
+                       BatchErrors& errors) const {
+  const double absolute = std::abs(judged.median - judged.target), error = judged.mean - judged.target;
+  const std::array<double, DateCells::kWidth> cell{1.0, absolute, error * error};
+  const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(batch_.window_b[row].series)];
+  errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);
+  for (const std::vector<std::size_t>& regime : regime_of_)
+    errors.regimes.back().add(regime[row * horizon_ + step], sums);
+  if (extras_.window_errors) errors.window_errors.back()[row * horizon_ + step] = error;
 }
 
 void Judge::check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step,

@@ -11,7 +11,10 @@
 #include "eval/error_table.h"
 #include "eval/forecaster.h"
 #include "eval/history.h"
+#include "eval/keyed_sums.h"
+#include "eval/order_cost.h"
 #include "eval/profile.h"
+#include "eval/regimes.h"
 
 namespace shelfcast::eval {
 
@@ -21,10 +24,36 @@ struct TargetCounts {
   Coverage history;
 };
 
+// What is judged beyond series, origins and steps.
+struct JudgeExtras {
+  // The level of each series whose errors are kept date by date, for tests over time.
+  std::vector<std::size_t> date_level_of;
+  std::size_t date_levels = 1;
+  std::vector<Regime> regimes;
+  bool window_errors = false;  // the errors of every window, for sums of series
+};
+
+// How sums by level, origin and horizon step lie in KeyedSums, three doubles each: count, absolute error of
+// the median, squared error of the mean.
+struct DateCells {
+  static constexpr std::size_t kWidth = 3;
+  std::size_t levels = 0, origins = 0, horizon = 0;
+  std::size_t cells() const { return levels * origins * horizon; }
+  std::size_t operator()(std::size_t level, std::size_t origin, std::size_t step) const {
+    return (level * origins + origin) * horizon + step;
+  }
+};
+
 // What one batch adds to the result; also the running total.
 struct BatchErrors {
   TargetCounts counts;
   std::vector<ErrorTable> tables;  // one a forecaster
+  std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
+  std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
+  std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
+  // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
+  // Only in the parts, and only when asked for.
+  std::vector<std::vector<double>> window_errors;
   // Of a run of series from `first_series` on, those whose first origin is in the batch.
   std::int64_t first_series = 0;
   std::vector<SeriesProfile> profiles;
@@ -39,10 +68,11 @@ struct BatchErrors {
 class Judge {
  public:
   Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
-        std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters);
+        std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters,
+        JudgeExtras extras = {});
 
   std::int64_t batches() const { return reader_.batches(); }
-  std::int64_t windows() const { return std::ssize(reader_.windows()); }
+  const std::vector<data::Window>& windows() const { return reader_.windows(); }
   // Batch `index`: what it says depends on nothing else. Throws Error(data) for a forecast that is not
   // finite.
   BatchErrors judge(std::int64_t index);
@@ -51,8 +81,12 @@ class Judge {
   void load(std::int64_t index);
   TargetCounts count() const;
   void add_profiles(BatchErrors& errors) const;
-  ErrorTable judge_forecaster(Forecaster& forecaster);
-  void judge_window(const Forecaster& forecaster, std::size_t row, ErrorTable& table);
+  void find_regimes();
+  void judge_forecaster(Forecaster& forecaster, BatchErrors& errors);
+  void judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors);
+  void simulate(std::size_t row, BatchErrors& errors) const;
+  void add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
+                  BatchErrors& errors) const;
   float target(std::size_t row, std::size_t step) const;
   void check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step, double value) const;
 
@@ -61,12 +95,18 @@ class Judge {
   std::vector<std::string> series_names_;
   std::vector<std::int64_t> origins_;
   std::vector<Forecaster*> forecasters_;
+  JudgeExtras extras_;
+  DateCells cells_;
+  OrderConfig order_config_;
+  OrderCells order_cells_;
+  std::size_t regime_levels_ = 0;  // of all regimes
   data::EvaluationReader reader_;
   HistoryReader history_;
   // The batch at hand.
   data::Batch batch_;
-  std::size_t rows_ = 0;                     // without padding
-  std::vector<std::int64_t> origin_of_row_;  // number of the row's origin
+  std::size_t rows_ = 0;                             // without padding
+  std::vector<std::int64_t> origin_of_row_;          // number of the row's origin
+  std::vector<std::vector<std::size_t>> regime_of_;  // [regime][row, step]: its level among all regimes'
   TableShape shape_;
   ForecastValues values_;
 };

@@ -8,7 +8,6 @@
 #include "base/csv.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "eval/report/report.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -35,15 +34,9 @@ Json forecaster_json(const ForecasterResult& forecaster) {
           {"by", by}};
 }
 
-Json comparison_json(const Comparison& comparison) {
-  return {{"model", comparison.model},
-          {"baseline", comparison.baseline},
-          {"metric", comparison.metric},
-          {"relative_difference", to_json(comparison.difference)},
-          {"low", to_json(comparison.low)},
-          {"high", to_json(comparison.high)},
-          {"verdict", to_string(comparison.verdict)},
-          {"series", comparison.series}};
+Json dates_json(const std::optional<DieboldMariano>& test) {
+  if (!test) return {};
+  return {{"statistic", test->statistic}, {"p", test->p}, {"dates", test->dates}};
 }
 
 Json protocol_json(const BacktestResult& result) {
@@ -57,6 +50,14 @@ Json protocol_json(const BacktestResult& result) {
           {"first_unseen_date", result.date_of(judged.validate_end)},
           {"baselines", result.config.baselines},
           {"season", result.config.season},
+          {"by", result.config.by},
+          {"promotion", result.config.promotion},
+          {"price", result.config.price},
+          {"hierarchy", result.config.hierarchy},
+          {"orders",
+           {{"review", result.config.orders.review},
+            {"lead", result.config.orders.lead},
+            {"service", result.config.orders.service}}},
           {"moving_average_window", result.config.window},
           {"seasonal_gaps",
            result.config.seasonal_gaps == SeasonalGaps::last_season ? "last_season" : "last_value"},
@@ -70,6 +71,12 @@ Json protocol_json(const BacktestResult& result) {
 
 Json corpus_json(const BacktestResult& result) {
   const data::CorpusInfo& info = result.corpus;
+  Json covariates = Json::array(), statics = Json::array();
+  for (const data::CovariateInfo& c : info.covariates)
+    covariates.push_back({{"name", c.name}, {"known", c.role == data::Role::known}});
+  for (const data::StaticInfo& s : info.statics)
+    statics.push_back({{"name", s.name},
+                       {"values", s.kind == data::Kind::categorical ? Json(s.vocabulary.size()) : Json()}});
   return {{"name", info.name},
           {"digest", result.corpus_digest},
           {"series", info.series},
@@ -79,7 +86,10 @@ Json corpus_json(const BacktestResult& result) {
           {"steps", info.demand_end},
           {"cells", whole(result.judgement.history.cells)},
           {"missing", whole(result.judgement.history.missing)},
-          {"zeros", whole(result.judgement.history.zeros)}};
+          {"zeros", whole(result.judgement.history.zeros)},
+          {"covariates", covariates},
+          {"statics", statics},
+          {"notes", info.notes}};
 }
 
 void append_rows(const std::string& model, const GroupScores& group, std::string& csv) {
@@ -102,18 +112,34 @@ std::string BacktestResult::date_of(std::int64_t step) const {
   return format_date(corpus.axis.date_of(step));
 }
 
+nlohmann::ordered_json comparison_json(const Comparison& comparison) {
+  return {{"model", comparison.model},
+          {"baseline", comparison.baseline},
+          {"metric", comparison.metric},
+          {"category", comparison.category.empty() ? Json() : Json(comparison.category)},
+          {"relative_difference", to_json(comparison.difference)},
+          {"low", to_json(comparison.low)},
+          {"high", to_json(comparison.high)},
+          {"verdict", to_string(comparison.verdict)},
+          {"series", comparison.series},
+          {"diebold_mariano", dates_json(comparison.dates)}};
+}
+
 nlohmann::ordered_json result_json(const BacktestResult& result) {
-  Json forecasters = Json::array(), comparisons = Json::array();
+  Json forecasters = Json::array(), comparisons = Json::array(), category_comparisons = Json::array();
   for (const ForecasterResult& forecaster : result.forecasters)
     forecasters.push_back(forecaster_json(forecaster));
   for (const Comparison& comparison : result.comparisons) comparisons.push_back(comparison_json(comparison));
-  return {{"format", 1},
+  for (const Comparison& comparison : result.category_comparisons)
+    category_comparisons.push_back(comparison_json(comparison));
+  return {{"format", 2},
           {"corpus", corpus_json(result)},
           {"protocol", protocol_json(result)},
           {"absent_groups", result.absent_groups},
           {"models", result.models},
           {"forecasters", forecasters},
-          {"comparisons", comparisons}};
+          {"comparisons", comparisons},
+          {"category_comparisons", category_comparisons}};
 }
 
 std::string result_csv(const BacktestResult& result) {
@@ -126,27 +152,76 @@ std::string result_csv(const BacktestResult& result) {
 }
 
 std::string series_csv(const BacktestResult& result) {
-  std::string csv = "model,series,n,absolute_error,squared_error,absolute_target\n";
+  std::string csv = "model,series,n,absolute_error,squared_error,absolute_target,category\n";
   for (const ForecasterResult& forecaster : result.forecasters) {
     const std::string model = csv_cell(forecaster.name);
     for (std::size_t i = 0; i < forecaster.series.size(); ++i) {
       const SeriesErrors& errors = forecaster.series[i];
-      csv += fmt::format("{},{},{},{},{},{}\n", model, csv_cell(result.series_names[i]), errors.n,
-                         errors.absolute_error, errors.squared_error, errors.absolute_target);
+      csv += fmt::format("{},{},{},{},{},{},{}\n", model, csv_cell(result.series_names[i]), errors.n,
+                         errors.absolute_error, errors.squared_error, errors.absolute_target,
+                         csv_cell(result.categories[result.category_of[i]]));
     }
   }
   return csv;
 }
 
+std::string dates_csv(const BacktestResult& result) {
+  std::string csv = "model,category,date,n,absolute_error,squared_error\n";
+  for (std::size_t model = 0; model < result.models; ++model) {
+    const LossRecord& record = result.losses[model];
+    for (std::size_t category = 0; category < record.dates.size(); ++category)
+      for (const DateSums& date : record.dates[category])
+        csv +=
+            fmt::format("{},{},{},{},{},{}\n", csv_cell(record.name), csv_cell(result.categories[category]),
+                        result.date_of(date.step), date.n, date.absolute, date.squared);
+  }
+  return csv;
+}
+
+nlohmann::ordered_json fans_json(const BacktestResult& result) {
+  Json fans = Json::array();
+  for (const Fan& fan : result.fans) {
+    Json forecasts = Json::array();
+    for (const Fan::Forecast& forecast : fan.forecasts)
+      forecasts.push_back({{"name", forecast.name},
+                           {"quantile_levels", forecast.levels},
+                           {"quantiles", forecast.quantiles_qh},
+                           {"median", forecast.median_h},
+                           {"mean", forecast.mean_h}});
+    fans.push_back({{"series", fan.series},
+                    {"why", fan.why},
+                    {"origin", result.date_of(fan.origin)},
+                    {"history", fan.history},
+                    {"target", fan.target},
+                    {"forecasts", forecasts}});
+  }
+  return fans;
+}
+
+nlohmann::ordered_json run_json(const RunMetadata& metadata) {
+  Json facts = Json::array(), environment = Json::array();
+  for (const auto& [name, value] : metadata.facts) facts.push_back({name, value});
+  for (const auto& [name, value] : metadata.environment) environment.push_back({name, value});
+  return {{"title", metadata.title},
+          {"facts", facts},
+          {"environment", environment},
+          {"commands", metadata.commands},
+          {"seconds", metadata.seconds},
+          {"ranks", metadata.ranks},
+          {"peak_memory_bytes", metadata.peak_memory_bytes}};
+}
+
 void write_backtest(const BacktestResult& result, const std::filesystem::path& run_folder,
-                    const ReportMetadata& metadata) {
+                    const RunMetadata& metadata) {
   const std::filesystem::path folder = run_folder / "backtest";
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) throw io_error(fmt::format("cannot make {}", folder.string()), failed.value());
   write_file_atomically(folder / "metrics.csv", result_csv(result));
   write_file_atomically(folder / "series.csv", series_csv(result));
-  write_file_atomically(folder / "report.html", report_html(result, metadata));
+  write_file_atomically(folder / "dates.csv", dates_csv(result));
+  write_file_atomically(folder / "fans.json", fans_json(result).dump() + "\n");
+  write_file_atomically(folder / "run.json", run_json(metadata).dump(1) + "\n");
   write_file_atomically(folder / "result.json", result_json(result).dump(1) + "\n");
 }
 

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "eval/comparisons.h"
 #include "eval/config.h"
 #include "eval/history.h"
 #include "eval/metrics.h"
-#include "eval/significance.h"
 
 namespace shelfcast::eval {
 
@@ -35,9 +35,9 @@ struct SeriesErrors {
 struct ForecasterResult {
   std::string name;
   std::vector<double> levels;
-  GroupScores overall;  // with the window means
-  std::vector<GroupScores>
-      groups;  // grouping after grouping, in the order asked for; "horizon" levels are "1", "2", ...
+  GroupScores overall;              // with the window means
+  std::vector<GroupScores> groups;  // "hierarchy" first where there is one; then grouping after grouping, in
+                                    // the order asked for; "horizon" levels are "1", "2", ...
   std::vector<SeriesErrors> series;
 };
 
@@ -72,29 +72,42 @@ struct BacktestResult {
   std::vector<std::string> absent_groups;  // asked for, but the corpus has no such level
   std::size_t models = 0;                  // the first so many forecasters; the others are baselines
   std::vector<ForecasterResult> forecasters;
-  std::vector<Comparison> comparisons;  // each model with each baseline, on mae and mse
+  // Each model with each baseline, on mae and mse: over all series, and by category.
+  std::vector<Comparison> comparisons, category_comparisons;
+  std::vector<std::string> categories;   // that comparisons go by; one = all series
+  std::vector<std::size_t> category_of;  // [series]
+  std::vector<LossRecord> losses;        // of each forecaster, by series and date
   std::vector<Fan> fans;
 
   std::string date_of(std::int64_t step) const;
 };
 
+// What a report says beyond the result: whose it is, and how it came about. It may differ between two
+// backtests with the same result.
+struct RunMetadata {
+  std::string title;
+  std::vector<std::pair<std::string, std::string>> facts, environment;  // in order
+  std::vector<std::string> commands;                                    // that make it again, in order
+  double seconds = 0.0;                                                 // the backtest took
+  std::int64_t ranks = 1, peak_memory_bytes = 0;                        // of it; of rank 0
+};
+
+nlohmann::ordered_json comparison_json(const Comparison& comparison);
 // Everything but series and fans. An empty value is null.
 nlohmann::ordered_json result_json(const BacktestResult& result);
 // Long form: model,group,level,metric,value,n with an empty value where there is none.
 std::string result_csv(const BacktestResult& result);
-// model,series,n,absolute_error,squared_error,absolute_target.
+// model,series,n,absolute_error,squared_error,absolute_target,category.
 std::string series_csv(const BacktestResult& result);
+// model,category,date,n,absolute_error,squared_error of the models, for tests over dates.
+std::string dates_csv(const BacktestResult& result);
+nlohmann::ordered_json fans_json(const BacktestResult& result);
+nlohmann::ordered_json run_json(const RunMetadata& metadata);
 
-// What the report says beyond the result: the run's name and facts about it (build, recipe, command), in
-// order.
-struct ReportMetadata {
-  std::string title;
-  std::vector<std::pair<std::string, std::string>> facts;
-};
-
-// Writes RUN/backtest/{result.json, metrics.csv, series.csv, report.html}, each whole or not at all; what an
-// earlier backtest left there is replaced. On one rank. Throws Error(io).
+// Writes RUN/backtest/{metrics.csv, series.csv, dates.csv, fans.json, run.json, result.json}, each whole or
+// not at all and result.json last; what an earlier backtest left there is replaced. On one rank. Throws
+// Error(io).
 void write_backtest(const BacktestResult& result, const std::filesystem::path& run_folder,
-                    const ReportMetadata& metadata);
+                    const RunMetadata& metadata);
 
 }  // namespace shelfcast::eval

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -9,6 +10,7 @@
 namespace shelfcast::eval {
 namespace {
 
+constexpr double kLevel = 0.05;        // of the test over dates
 constexpr double kOuterShare = 0.025;  // on each side of a 95 % interval
 
 double column_total(std::span<const double> rows, std::size_t columns, std::size_t column) {
@@ -32,19 +34,26 @@ const char* to_string(Verdict verdict) {
 }
 
 std::vector<double> resampled_totals(std::span<const double> sums, std::size_t columns,
-                                     std::int64_t resamples, std::uint64_t seed) {
+                                     std::int64_t resamples, std::uint64_t seed, int threads) {
   SHELFCAST_ASSERT(columns > 0 && sums.size() % columns == 0);
   const std::size_t series = sums.size() / columns;
   std::vector<double> totals(static_cast<std::size_t>(resamples) * columns);
   if (series == 0) return totals;
-  for (std::size_t r = 0; r < static_cast<std::size_t>(resamples); ++r) {
-    RandomStream stream(mix(seed, r));
-    double* total = totals.data() + r * columns;
-    for (std::size_t i = 0; i < series; ++i) {
-      const double* row = sums.data() + stream.below(series) * columns;
-      for (std::size_t c = 0; c < columns; ++c) total[c] += row[c];
+  const auto draw_every = [&](std::size_t first, std::size_t apart) {
+    for (std::size_t r = first; r < static_cast<std::size_t>(resamples); r += apart) {
+      RandomStream stream(mix(seed, r));
+      double* total = totals.data() + r * columns;
+      for (std::size_t i = 0; i < series; ++i) {
+        const double* row = sums.data() + stream.below(series) * columns;
+        for (std::size_t c = 0; c < columns; ++c) total[c] += row[c];
+      }
     }
-  }
+  };
+  std::vector<std::jthread> helpers;
+  for (int t = 1; t < threads; ++t)
+    helpers.emplace_back(draw_every, static_cast<std::size_t>(t), static_cast<std::size_t>(threads));
+  draw_every(0, static_cast<std::size_t>(threads));
+  helpers.clear();  // joins
   return totals;
 }
 
@@ -73,6 +82,13 @@ Comparison compare(std::span<const double> sums, std::span<const double> totals,
   if (*comparison.high < 0) comparison.verdict = Verdict::better;
   if (*comparison.low > 0) comparison.verdict = Verdict::worse;
   return comparison;
+}
+
+void add_dates(std::optional<DieboldMariano> dates, Comparison& comparison) {
+  comparison.dates = dates;
+  if (!dates) return;
+  const bool better = comparison.verdict == Verdict::better;
+  if (dates->p >= kLevel || (dates->statistic < 0) != better) comparison.verdict = Verdict::unclear;
 }
 
 }  // namespace shelfcast::eval

@@ -90,7 +90,7 @@ void fill_normal(at::Tensor& values, std::uint64_t key, double deviation) {
 
 at::Tensor ParameterMaker::add(const std::string& name, at::Tensor values, Decay decay) {
   values.set_requires_grad(true);
-  parameters_.push_back({name, values, decay == Decay::yes});
+  parameters_.push_back({name, values, decay == Decay::yes, nullptr});
   return values;
 }
 
@@ -105,6 +105,12 @@ at::Tensor ParameterMaker::normal(const std::string& name, at::IntArrayRef shape
     }
   }
   return add(name, values, decay);
+}
+
+Weight ParameterMaker::matrix(const std::string& name, at::IntArrayRef shape, double deviation) {
+  at::Tensor values = normal(name, shape, deviation);
+  parameters_.back().slot = std::make_shared<AdapterSlot>();
+  return {std::move(values), parameters_.back().slot};
 }
 
 at::Tensor ParameterMaker::constant(const std::string& name, at::IntArrayRef shape, float value) {

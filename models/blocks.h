@@ -9,6 +9,7 @@
 
 #include "models/activation.h"
 #include "models/dropout.h"
+#include "models/weight.h"
 
 namespace shelfcast::models {
 
@@ -18,6 +19,7 @@ struct Parameter {
   std::string name;   // published name with a prefix: "tower.encoder.block.0...", "fusion.static.0.weight"
   at::Tensor tensor;  // leaf, requires_grad
   bool decay = true;  // false for norms, biases and embeddings
+  std::shared_ptr<AdapterSlot> slot = nullptr;  // of matrices that an adapter may change
 };
 
 // Makes parameters with their first values, each drawn by (seed, name): the same on any rank, in any order.
@@ -30,6 +32,8 @@ class ParameterMaker {
   // Normal with this standard deviation; 0 makes zeros.
   at::Tensor normal(const std::string& name, at::IntArrayRef shape, double deviation,
                     Decay decay = Decay::yes);
+  // The same for a matrix [out, in] that layers multiply by and adapters may change.
+  Weight matrix(const std::string& name, at::IntArrayRef shape, double deviation);
   // All elements alike; never decayed (norms, biases).
   at::Tensor constant(const std::string& name, at::IntArrayRef shape, float value);
 
@@ -47,8 +51,8 @@ class ParameterMaker {
 void fill_normal(at::Tensor& values, std::uint64_t key, double deviation);
 
 struct Linear {
-  at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out] or undefined
+  Weight weight;    // [out, in]
+  at::Tensor bias;  // [out] or undefined
   // x [rows, in] -> [rows, out].
   at::Tensor operator()(const at::Tensor& x) const;
 };

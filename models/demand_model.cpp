@@ -5,8 +5,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_file.h"
+#include "models/adapters/lora.h"
 #include "models/context.h"
 #include "models/heads.h"
+#include "models/product.h"
 #include "models/series/chronos_bolt.h"
 #include "models/weights.h"
 
@@ -25,8 +27,32 @@ constexpr char kReadme[] =
     "`tower/` is a Chronos-Bolt model in its published form; Python loads it with\n"
     "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what `fusion.safetensors` "
     "holds: statics,\n"
-    "texts, covariates and the mean head. `text/`, if there is one, is a BERT-family encoder in its published\n"
+    "texts, covariates and the mean head. `text/`, if there is one, is a BERT-family encoder in its "
+    "published\n"
     "form. `model.json` says how the parts fit together.\n";
+
+constexpr char kAdapterReadme[] =
+    "# A Shelfcast demand model with an adapter\n\n"
+    "`adapter/` changes the Chronos-Bolt model that its adapter_config.json names; Python loads it with\n"
+    "`PeftModel.from_pretrained(pipeline.model, \"adapter\")`. `fusion.safetensors` holds statics, texts, "
+    "covariates and the\nmean head, `model.json` says how the parts fit together.\n";
+
+constexpr const char* kTower = "tower.";
+
+std::vector<Parameter> outside_tower(const std::vector<Parameter>& parameters) {
+  std::vector<Parameter> others;
+  for (const Parameter& parameter : parameters)
+    if (!parameter.name.starts_with(kTower)) others.push_back(parameter);
+  return others;
+}
+
+// The tower of a model whose folder holds an adapter alone.
+void load_base(const std::string& weights, const std::vector<Parameter>& parameters, const fs::path& folder) {
+  if (!fs::exists(weights))
+    throw input_error(fmt::format("{} is an adapter of {}, which is not there", folder.string(), weights),
+                      "an adapter is stored without its base model", "put the base model back where it was");
+  load_weights(weights, kTower, parameters, kIgnored);
+}
 
 void require_steps(const at::Tensor& tensor, std::int64_t columns, std::int64_t steps, const char* what) {
   if (columns == 0) return;
@@ -81,6 +107,8 @@ struct DemandModel::Impl {
   std::unique_ptr<Context> context;
   std::unique_ptr<Heads> heads;
   std::vector<Parameter> parameters;
+  std::optional<LoraConfig> adapter;
+  std::string digest;  // of the tower's weights, with an adapter
 };
 
 DemandModel::DemandModel(DemandModelConfig config, std::uint64_t seed) {
@@ -103,6 +131,8 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   const Context& context = *impl_->context;
   const ModelInputs inputs = context.cut(batch);
   const Dropout dropout(keys, config.model.dropout);
+  const Dropout adapter_dropout(keys, impl_->adapter ? impl_->adapter->dropout : 0.0);
+  const AdapterDropoutScope adapter_scope(adapter_dropout);
   const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor);
   const at::Tensor known_bxu = context.known_columns(inputs);
   const at::Tensor shift_b2d = context.shift(inputs);
@@ -121,32 +151,66 @@ void DemandModel::save(const fs::path& folder) const { save(folder, impl_->param
 
 void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& values) const {
   SHELFCAST_ASSERT(values.size() == impl_->parameters.size());
-  std::error_code failed;
-  fs::create_directories(folder / "tower", failed);
-  if (failed) throw io_error("cannot make " + (folder / "tower").string(), failed.value());
-  write_file_atomically(folder / "tower" / "config.json",
-                        to_published_json(impl_->config.tower).dump(2) + "\n");
-  save_weights(folder / "tower" / "model.safetensors", "tower.", values);
-  std::vector<Parameter> others;
-  for (const Parameter& parameter : values) {
-    if (!parameter.name.starts_with("tower.")) others.push_back(parameter);
+  const DemandModelConfig& config = impl_->config;
+  if (impl_->adapter) {
+    save_lora(folder / "adapter", values, kTower, *impl_->adapter, config.model.weights, impl_->digest);
+  } else {
+    std::error_code failed;
+    fs::create_directories(folder / "tower", failed);
+    if (failed) throw io_error("cannot make " + (folder / "tower").string(), failed.value());
+    write_file_atomically(folder / "tower" / "config.json", to_published_json(config.tower).dump(2) + "\n");
+    save_weights(folder / "tower" / "model.safetensors", kTower, values);
   }
-  save_weights(folder / "fusion.safetensors", "", others);
-  write_file_atomically(folder / "model.json", to_json(impl_->config).dump(2) + "\n");
-  write_file_atomically(folder / "README.md", kReadme);
+  save_weights(folder / "fusion.safetensors", "", outside_tower(values));
+  write_file_atomically(folder / "model.json", to_json(config).dump(2) + "\n");
+  write_file_atomically(folder / "README.md", impl_->adapter ? kAdapterReadme : kReadme);
 }
 
 DemandModel DemandModel::load(const fs::path& folder) {
   const auto path = folder / "model.json";
   const nlohmann::json json = read_json(path);
   auto impl = std::make_unique<Impl>(demand_model_config_from_json(json), 0, ParameterMaker::Fill::leave);
-  load_weights(folder / "tower" / "model.safetensors", "tower.", impl->parameters, kIgnored);
-  std::vector<Parameter> others;
-  for (const Parameter& parameter : impl->parameters) {
-    if (!parameter.name.starts_with("tower.")) others.push_back(parameter);
+  const bool adapted = fs::exists(folder / "adapter");
+  if (adapted) {
+    load_base(impl->config.model.weights, impl->parameters, folder);
+  } else {
+    load_weights(folder / "tower" / "model.safetensors", kTower, impl->parameters, kIgnored);
   }
-  load_weights(folder / "fusion.safetensors", "", others);
-  return DemandModel(std::move(impl));
+  load_weights(folder / "fusion.safetensors", "", outside_tower(impl->parameters));
+  DemandModel model(std::move(impl));
+  if (adapted) model.add_adapter(folder / "adapter");
+  return model;
+}
+
+void DemandModel::add_adapter(const LoraConfig& config, std::uint64_t seed) {
+  SHELFCAST_ASSERT(!impl_->adapter);
+  const std::string& weights = impl_->config.model.weights;
+  if (weights.empty())
+    throw input_error("an adapter needs a pretrained model", "model.weights is empty",
+                      "set it to a published Chronos-Bolt directory, or train with tune.method=all");
+  ParameterMaker maker(seed, ParameterMaker::Fill::draw);
+  impl_->parameters = attach_lora(impl_->parameters, kTower, config, maker);
+  impl_->adapter = config;
+  impl_->digest = base_digest(weights);
+}
+
+void DemandModel::add_adapter(const fs::path& folder) {
+  add_adapter(read_lora_config(folder), 0);
+  load_lora(folder, impl_->parameters, kTower, *impl_->adapter, impl_->digest);
+}
+
+void DemandModel::check_adapter(const DemandModelConfig& config, const LoraConfig& adapter) {
+  ParameterMaker maker(0, ParameterMaker::Fill::leave);
+  const ChronosBolt tower(config.tower, kTower, maker);
+  const std::vector<Parameter> parameters = maker.take();
+  attach_lora(parameters, kTower, adapter, maker);
+}
+
+const LoraConfig* DemandModel::adapter() const { return impl_->adapter ? &*impl_->adapter : nullptr; }
+
+void DemandModel::merge_adapter() {
+  impl_->parameters = merge_lora(impl_->parameters);
+  impl_->adapter.reset();
 }
 
 }  // namespace shelfcast::models

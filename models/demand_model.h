@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "models/adapters/lora_config.h"
 #include "models/blocks.h"  // Parameter
 #include "models/config.h"
 #include "models/inputs.h"
@@ -42,13 +43,26 @@ class DemandModel {
   Forecast forward(const ModelInputs& inputs, const DropoutKeys* dropout) const;
 
   // Folder with tower/{config.json, model.safetensors} in published form, fusion.safetensors, model.json,
-  // README.
+  // README; with an adapter, adapter/ in the place of tower/.
   void save(const std::filesystem::path& folder) const;
   // The same with values that stand elsewhere (a copy made for a checkpoint): one Parameter for each of
   // parameters(), by name. May run beside forward and backward.
   void save(const std::filesystem::path& folder, const std::vector<Parameter>& values) const;
   // Throws Error(data) naming the missing, surplus or misshapen tensor.
   static DemandModel load(const std::filesystem::path& folder);
+
+  // Puts a low-rank adapter on the tower: fresh (first values from `seed`), or the one of a PEFT folder. From
+  // then on parameters() has the adapter's, and save() writes adapter/ (a PEFT folder) in the place of
+  // tower/, which stays where config().model.weights is; load() reads both. Throws Error(input) without such
+  // weights or for targets that match nothing, Error(data) for an adapter of another base.
+  void add_adapter(const LoraConfig& config, std::uint64_t seed);
+  void add_adapter(const std::filesystem::path& folder);
+  // Throws what add_adapter would throw for a model of this shape, without making one.
+  static void check_adapter(const DemandModelConfig& config, const LoraConfig& adapter);
+  // nullptr = none.
+  const LoraConfig* adapter() const;
+  // Adds what the adapter does to the tower's own weights; the model is one without adapter afterwards.
+  void merge_adapter();
 
  private:
   struct Impl;

@@ -2,25 +2,30 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <vector>
+
 #include "base/error.h"
 
 namespace shelfcast::models {
 namespace {
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
 thread_local Precision current = Precision::fp32;
+thread_local const Dropout* adapter_dropout = nullptr;
 
 // Keeps the rounded factors for the backward, which halves what activations take.
 class RoundedProduct : public torch::autograd::Function<RoundedProduct> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& weight) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
     const at::Tensor x_bf16 = x.to(at::kBFloat16), weight_bf16 = weight.to(at::kBFloat16);
-    context->save_for_backward({x_bf16, weight_bf16});
+    // A frozen weight's product need not remember what it multiplied.
+    context->save_for_backward({weight.requires_grad() ? x_bf16 : at::Tensor(), weight_bf16});
     return at::mm(x_bf16, weight_bf16.t()).to(at::kFloat);
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& gradients) {
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor dy = gradients[0].to(at::kBFloat16);
     at::Tensor dx, dweight;
@@ -29,6 +34,73 @@ class RoundedProduct : public torch::autograd::Function<RoundedProduct> {
     return {dx, dweight};
   }
 };
+
+// x weight^T + bias + (seen a^T) b^T: sums go into results that are there, and nothing [rows, out] is kept.
+class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
+ public:
+  // `seen`: x, or what dropout left of it.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& seen,
+                            const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
+                            const std::optional<at::Tensor>& bias) {
+    at::Tensor y = bias ? at::addmm(*bias, x, weight.t()) : at::mm(x, weight.t());
+    const at::Tensor low = at::mm(seen, a.t());
+    y.addmm_(low, b.t());
+    context->save_for_backward({weight.requires_grad() ? x : at::Tensor(), seen, weight, a, b, low});
+    context->saved_data["one input"] = x.is_same(seen);
+    context->saved_data["bias"] = bias.has_value();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &seen = saved[1], &weight = saved[2], &a = saved[3], &b = saved[4],
+                     &low = saved[5], &dy = gradients[0];
+    const at::Tensor dlow = at::mm(dy, b);
+    at::Tensor dx, dseen, dweight, dbias;
+    if (context->needs_input_grad(0)) {
+      dx = at::mm(dy, weight);
+      if (context->saved_data["one input"].toBool()) {
+        dx.addmm_(dlow, a);
+      } else {
+        dseen = at::mm(dlow, a);
+      }
+    }
+    if (context->needs_input_grad(2)) dweight = at::mm(dy.t(), x);
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(5)) dbias = dy.sum(0);
+    return {dx, dseen, dweight, at::mm(dlow.t(), seen), at::mm(dy.t(), low), dbias};
+  }
+};
+
+at::Tensor adapted_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           const LowRank& adapter) {
+  const SiteDropout site =
+      adapter_dropout == nullptr ? SiteDropout{} : adapter_dropout->site("adapter." + adapter.name);
+  const at::Tensor seen = site.active() ? dropout(x, site) : x, b = adapter.b * adapter.scale;
+  if (current == Precision::fp32) {
+    const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
+    return AdaptedProduct::apply(x, seen, weight, adapter.a, b, given);
+  }
+  const at::Tensor y =
+      RoundedProduct::apply(x, weight) + RoundedProduct::apply(RoundedProduct::apply(seen, adapter.a), b);
+  return bias.defined() ? y + bias : y;
+}
+
+// The adapters of matrices below each other as one: ranks add up.
+LowRank stacked(std::initializer_list<Weight> weights) {
+  LowRank all;
+  std::vector<at::Tensor> as, bs;
+  for (const Weight& weight : weights) {
+    const LowRank* own = weight.adapter();
+    bs.push_back(own == nullptr ? weight.values().new_zeros({weight.values().size(0), 0})
+                                : own->b * own->scale);
+    if (own == nullptr) continue;
+    if (as.empty()) all.name = own->name;
+    as.push_back(own->a);
+  }
+  all.a = at::cat(as, 0);
+  all.b = at::block_diag(bs);
+  return all;
+}
 
 }  // namespace
 
@@ -46,12 +118,34 @@ bool cpu_has_bf16() {
 PrecisionScope::PrecisionScope(Precision precision) : before_(current) { current = precision; }
 PrecisionScope::~PrecisionScope() { current = before_; }
 
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+AdapterDropoutScope::AdapterDropoutScope(const Dropout& dropout) : before_(adapter_dropout) {
+  adapter_dropout = &dropout;
+}
+AdapterDropoutScope::~AdapterDropoutScope() { adapter_dropout = before_; }
+
+at::Tensor Weight::effective() const {
+  const LowRank* own = adapter();
+  return own == nullptr ? values_ : at::addmm(values_, own->b, own->a, 1.0, own->scale);
+}
+
+at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  if (const LowRank* adapter = weight.adapter()) return adapted_product(x, weight.values(), bias, *adapter);
   if (current == Precision::bf16) {
-    const at::Tensor rounded = RoundedProduct::apply(x, weight);
+    const at::Tensor rounded = RoundedProduct::apply(x, weight.values());
     return bias.defined() ? rounded + bias : rounded;
   }
-  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+  return bias.defined() ? at::addmm(bias, x, weight.values().t()) : at::mm(x, weight.values().t());
+}
+
+at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights) {
+  std::vector<at::Tensor> values;
+  bool adapted = false;
+  for (const Weight& weight : weights) {
+    values.push_back(weight.values());
+    adapted |= weight.adapter() != nullptr;
+  }
+  const at::Tensor all = at::cat(values, 0);
+  return adapted ? adapted_product(x, all, {}, stacked(weights)) : product(x, all);
 }
 
 }  // namespace shelfcast::models

@@ -3,7 +3,11 @@
 
 #include <torch/types.h>
 
+#include <initializer_list>
 #include <string>
+
+#include "models/dropout.h"
+#include "models/weight.h"
 
 namespace shelfcast::models {
 
@@ -29,8 +33,23 @@ class PrecisionScope {
   Precision before_;
 };
 
+// While it lives, this thread's adapters drop elements of what they read; the matrices they adapt do not.
+class AdapterDropoutScope {
+ public:
+  // `dropout` must outlive it.
+  explicit AdapterDropoutScope(const Dropout& dropout);
+  ~AdapterDropoutScope();
+  AdapterDropoutScope(const AdapterDropoutScope&) = delete;
+  AdapterDropoutScope& operator=(const AdapterDropoutScope&) = delete;
+
+ private:
+  const Dropout* before_;
+};
+
 // x [rows, in], weight [out, in] and bias [out] or undefined, float32 -> x weight^T + bias [rows, out],
-// float32. Differentiable.
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+// float32, with what the weight's adapter adds. Differentiable.
+at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias = {});
+// The same with matrices that stand below each other: [rows, sum of their rows].
+at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights);
 
 }  // namespace shelfcast::models

@@ -137,7 +137,7 @@ void load_weights(const std::filesystem::path& path, const std::string& prefix,
 }
 
 void save_weights(const std::filesystem::path& path, const std::string& prefix,
-                  const std::vector<Parameter>& parameters) {
+                  const std::vector<Parameter>& parameters, const std::map<std::string, std::string>& notes) {
   std::vector<at::Tensor> kept;  // keeps the bytes alive
   std::vector<TensorToStore> tensors;
   for (const Parameter& parameter : parameters) {
@@ -150,8 +150,9 @@ void save_weights(const std::filesystem::path& path, const std::string& prefix,
                        shape_of(values),
                        {bytes, static_cast<std::size_t>(values.numel()) * sizeof(float)}});
   }
-  // transformers asks for this entry.
-  write_safetensors(path, tensors, {{"format", "pt"}});
+  std::map<std::string, std::string> metadata = notes;
+  metadata["format"] = "pt";  // transformers asks for this entry
+  write_safetensors(path, tensors, metadata);
 }
 
 }  // namespace shelfcast::models

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,10 @@ struct TensorNames {
 void load_weights(const std::filesystem::path& file_or_folder, const std::string& prefix,
                   const std::vector<Parameter>& parameters, const TensorNames& names);
 
-// Writes, atomically, the parameters whose names begin with `prefix`, without it. Throws Error(io).
+// Writes, atomically, the parameters whose names begin with `prefix`, without it; `notes` go into the file's
+// metadata. Throws Error(io).
 void save_weights(const std::filesystem::path& file, const std::string& prefix,
-                  const std::vector<Parameter>& parameters);
+                  const std::vector<Parameter>& parameters,
+                  const std::map<std::string, std::string>& notes = {});
 
 }  // namespace shelfcast::models

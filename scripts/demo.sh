@@ -28,7 +28,7 @@ mpirun "${mpirun_options[@]}" $bin/shelfcast train recipes/demo.yaml
 
 say "3/5  backtest on three rolling origins"
 mpirun "${mpirun_options[@]}" $bin/shelfcast backtest $run
-cp $run/backtest/report.html demo/report.html
+$bin/shelfcast report $run --out demo/report
 
 say "4/5  export: a bundle that needs no LibTorch"
 $bin/shelfcast export $run --out demo/bundle
@@ -52,4 +52,4 @@ say "The first orders"
 head -n 6 demo/orders.csv | column -s, -t | cut -c1-160
 
 say "Done in $((SECONDS - started)) s. What is where:"
-printf '  %-12s %s\n' corpus $corpus run $run report demo/report.html bundle demo/bundle stock demo/stock.csv orders demo/orders.csv
+printf '  %-12s %s\n' corpus $corpus run $run report demo/report/report.html bundle demo/bundle stock demo/stock.csv orders demo/orders.csv

@@ -32,7 +32,8 @@ bool worse(const SampleLoss& a, const SampleLoss& b) {
 
 std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::DemandModel& model,
                                   const std::filesystem::path& corpus, const data::FeatureSpec& features,
-                                  const SeriesTexts& texts, std::uint64_t seed, std::int64_t step) {
+                                  const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
+                                  std::int64_t step) {
   const at::NoGradGuard no_grad;
   data::EvaluationReader reader(corpus, features, samples.windows, 1);
   data::Batch batch;
@@ -40,6 +41,7 @@ std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::Dema
   for (std::size_t i = 0; i < samples.windows.size(); ++i) {
     reader.read(static_cast<std::int64_t>(i), batch);
     batch.sample_b[0] = samples.samples[i];
+    new_items.show(batch);
     const models::DropoutKeys keys{seed, step, batch.sample_b};
     const models::LossSums sums =
         models::loss_sums(model.forward(make_inputs(batch, features, texts, &keys), &keys),
@@ -116,11 +118,12 @@ json to_json(const BadStep& bad) {
 
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus_path, const data::FeatureSpec& features,
-                            const SeriesTexts& texts, std::uint64_t seed, MetricsLog* log,
-                            parallel::Communicator& communicator) {
+                            const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
+                            MetricsLog* log, parallel::Communicator& communicator) {
   const data::Corpus corpus(corpus_path);
   const json all = gather(
-      describe_worst(losses_of(samples, model, corpus_path, features, texts, seed, bad.step - 1), corpus),
+      describe_worst(losses_of(samples, model, corpus_path, features, texts, new_items, seed, bad.step - 1),
+                     corpus),
       communicator);
   if (log != nullptr) {
     json line = to_json(bad);

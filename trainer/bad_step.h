@@ -10,6 +10,7 @@
 #include "models/demand_model.h"
 #include "parallel/communicator.h"
 #include "trainer/metrics_log.h"
+#include "trainer/new_items.h"
 #include "trainer/series_texts.h"
 #include "trainer/step_guard.h"
 
@@ -42,7 +43,7 @@ nlohmann::json to_json(const BadStep& bad);
 // words, the same on every rank. Collective.
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
                             const std::filesystem::path& corpus, const data::FeatureSpec& features,
-                            const SeriesTexts& texts, std::uint64_t seed, MetricsLog* log,
-                            parallel::Communicator& communicator);
+                            const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
+                            MetricsLog* log, parallel::Communicator& communicator);
 
 }  // namespace shelfcast::trainer

@@ -50,21 +50,22 @@ class OptimizerReader {
         throw data_error(fmt::format("{}: {} belongs to no parameter", file.path().string(), name),
                          "the checkpoint is of another model or optimizer");
       const auto [r, s] = slot->second;
-      std::int64_t begin = 0, end = ranges_[r].elements;
+      const parallel::FlatRange& range = state_[s].layout(ranges_)[r];
+      std::int64_t begin = 0, end = range.elements;
       const bool parsed = bracket == std::string::npos ||
                           std::sscanf(name.c_str() + bracket, "[%" SCNd64 ":%" SCNd64 "]", &begin, &end) == 2;
-      if (!parsed || begin < 0 || begin > end || end > ranges_[r].elements ||
-          stored.elements() != end - begin || stored.dtype != DType::f32)
+      if (!parsed || begin < 0 || begin > end || end > range.elements || stored.elements() != end - begin ||
+          stored.dtype != DType::f32)
         throw data_error(fmt::format("{}: {} has the wrong shape", file.path().string(), name));
-      std::memcpy(state_[s].values.data() + ranges_[r].offset + begin, stored.bytes.data(),
-                  stored.bytes.size());
+      std::memcpy(state_[s].values.data() + range.offset + begin, stored.bytes.data(), stored.bytes.size());
       found_[r * state_.size() + s] += end - begin;
     }
   }
 
   void check_complete(const fs::path& checkpoint) const {
     for (const auto& [name, slot] : slots_)
-      if (found_[slot.first * state_.size() + slot.second] != ranges_[slot.first].elements)
+      if (found_[slot.first * state_.size() + slot.second] !=
+          state_[slot.second].layout(ranges_)[slot.first].elements)
         throw data_error(fmt::format("{}: {} is not complete", checkpoint.string(), name),
                          "the checkpoint is of another model or optimizer");
   }

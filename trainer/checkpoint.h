@@ -28,10 +28,16 @@ struct TrainState {
   std::int64_t skipped = 0;
 };
 
-// One flat array of optimizer state, laid out as the parameters: "first_moment".
+// One flat array of state: "first_moment".
 struct FlatState {
   std::string name;
   std::span<float> values;
+  // What of it belongs to which parameter, in their order; empty = laid out as the parameters are.
+  std::vector<parallel::FlatRange> ranges = {};
+
+  const std::vector<parallel::FlatRange>& layout(const std::vector<parallel::FlatRange>& parameters) const {
+    return ranges.empty() ? parameters : ranges;
+  }
 };
 
 // checkpoints/<step>/: tower/ (published form), text/ (published form, if it is trained), fusion.safetensors,

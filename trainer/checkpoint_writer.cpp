@@ -88,7 +88,6 @@ struct CheckpointWriter::Thread {
         rank(this_rank),
         ranks(of_ranks),
         keep_last(keep),
-        slice(parallel::slice_of(static_cast<std::int64_t>(source.values.size()), ranks, rank)),
         thread([this, identity = log::identity()] {
           const log::ThreadIdentity same(identity);
           run();
@@ -120,7 +119,10 @@ struct CheckpointWriter::Thread {
   const CheckpointSource source;
   const int rank, ranks;
   const std::int64_t keep_last;
-  const parallel::Slice slice;  // elements of the optimizer's state that this rank stores
+  // Elements of a state that this rank stores.
+  parallel::Slice slice_of(const FlatState& state) const {
+    return parallel::slice_of(static_cast<std::int64_t>(state.values.size()), ranks, rank);
+  }
 
   // Of the thread alone.
   std::optional<FloatCopy> values_copy;  // rank 0
@@ -139,8 +141,8 @@ struct CheckpointWriter::Thread {
 
 void CheckpointWriter::Thread::make_room() {
   if (rank == 0) values_copy.emplace(source.values.size());
-  for (std::size_t i = 0; i < source.optimizer.size(); ++i)
-    state_copies.emplace_back(static_cast<std::size_t>(slice.size()));
+  for (const FlatState& state : source.optimizer)
+    state_copies.emplace_back(static_cast<std::size_t>(slice_of(state).size()));
 }
 
 void CheckpointWriter::Thread::run() {
@@ -166,9 +168,11 @@ void CheckpointWriter::Thread::run() {
 void CheckpointWriter::Thread::copy() {
   const auto started = Clock::now();
   if (values_copy) values_copy->take(source.values);
-  for (std::size_t i = 0; i < state_copies.size(); ++i)
+  for (std::size_t i = 0; i < state_copies.size(); ++i) {
+    const parallel::Slice slice = slice_of(source.optimizer[i]);
     state_copies[i].take(source.optimizer[i].values.subspan(static_cast<std::size_t>(slice.begin),
                                                             static_cast<std::size_t>(slice.size())));
+  }
   const std::lock_guard lock(mutex);
   copied = true;
   times.copy += seconds_since(started);
@@ -183,8 +187,10 @@ void CheckpointWriter::Thread::write_part(const CheckpointNotes& notes) {
   if (failed) throw io_error("cannot make the folder " + folder.string(), failed.value());
 
   std::vector<TensorToStore> tensors;
-  for (std::size_t i = 0; i < state_copies.size(); ++i)
-    add_pieces(source.ranges, slice, source.optimizer[i].name, state_copies[i].values(), tensors);
+  for (std::size_t i = 0; i < state_copies.size(); ++i) {
+    const FlatState& state = source.optimizer[i];
+    add_pieces(state.layout(source.ranges), slice_of(state), state.name, state_copies[i].values(), tensors);
+  }
   write_safetensors(folder / optimizer_file(rank, ranks), tensors,
                     {{"steps", std::to_string(notes.optimizer_steps)}});
   json files = {{optimizer_file(rank, ranks), describe_file(folder / optimizer_file(rank, ranks))}};

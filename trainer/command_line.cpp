@@ -147,6 +147,24 @@ void add_backtest(CLI::App& app, Command& chosen) {
       ->allow_extra_args(false);
 }
 
+void add_report(CLI::App& app, Command& chosen) {
+  const auto [report, command] =
+      add<ReportCommand>(app, chosen, "report", "Write one report on runs that were judged alike");
+  report->add_option("runs", command->runs, "Run folders with a backtest")->required();
+  report->add_option("--out", command->out, "Folder for report.html, .md, .tex, .csv and .json")
+      ->capture_default_str();
+  report->add_option(
+      "--published", command->published,
+      "Rows that others published (JSON; docs/evaluation.md); their protocol must be this one");
+}
+
+void add_compare(CLI::App& app, Command& chosen) {
+  const auto [compare, command] = add<CompareCommand>(
+      app, chosen, "compare", "Say whether one run is better than another, by category, beyond chance");
+  compare->add_option("first", command->first, "Run folder with a backtest")->required();
+  compare->add_option("second", command->second, "Run folder with a backtest")->required();
+}
+
 void add_weights(CLI::App& app, Command& chosen) {
   const auto [weights, command] =
       add<WeightsCommand>(app, chosen, "weights", "List a model's tensors and the memory training it takes");
@@ -256,8 +274,8 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
   for (const auto add_command :
-       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_weights,
-        add_export, add_tokenize, add_embed, add_sweep, add_retrain, add_doctor})
+       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_report,
+        add_compare, add_weights, add_export, add_tokenize, add_embed, add_sweep, add_retrain, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -13,8 +13,13 @@ void require_at_least(std::int64_t value, std::int64_t least, const char* field)
 }  // namespace
 
 void TuneConfig::validate() const {
-  if (method != "all" && method != "top" && method != "heads")
-    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "", "use all, top or heads");
+  if (method != "all" && method != "top" && method != "heads" && method != "lora")
+    throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
+                      "use all, top, heads or lora");
+  lora.validate();
+  if (!adapter.empty() && method != "lora")
+    throw input_error("tune.adapter names an adapter", fmt::format("tune.method is {}", method),
+                      "set tune.method: lora, or leave tune.adapter out");
   require_at_least(layers, 1, "tune.layers");
   require_at_least(text_layers, 1, "tune.text_layers");
   if (!(text_rate > 0))
@@ -24,9 +29,9 @@ void TuneConfig::validate() const {
 }
 
 void OptimizerConfig::validate() const {
-  if (name != "adamw" && name != "sgd")
+  if (name != "adamw" && name != "sgd" && name != "adafactor")
     throw input_error(fmt::format("train.optimizer.name: unknown optimizer \"{}\"", name), "",
-                      "use adamw or sgd");
+                      "use adamw, sgd or adafactor");
   if (!(lr > 0)) throw input_error("train.optimizer.lr must be positive", fmt::format("it is {}", lr));
   if (!(weight_decay >= 0))
     throw input_error("train.optimizer.weight_decay must not be negative",
@@ -37,6 +42,11 @@ void OptimizerConfig::validate() const {
   if (!(eps > 0)) throw input_error("train.optimizer.eps must be positive", fmt::format("it is {}", eps));
   if (!(momentum >= 0 && momentum < 1))
     throw input_error("train.optimizer.momentum must be in [0, 1)", fmt::format("it is {}", momentum));
+  for (const auto& [value, field] :
+       {std::pair(moment_decay, "moment_decay"), std::pair(clip_threshold, "clip_threshold")})
+    if (!(value > 0))
+      throw input_error(fmt::format("train.optimizer.{} must be positive", field),
+                        fmt::format("it is {}", value));
 }
 
 void GuardConfig::validate() const {
@@ -56,6 +66,8 @@ void TrainConfig::validate() const {
   require_at_least(batch, 1, "train.batch");
   require_at_least(micro_batch, 1, "train.micro_batch");
   require_at_least(threads, 1, "train.threads");
+  if (!(new_items >= 0 && new_items < 1))
+    throw input_error("train.new_items must be at least 0 and below 1", fmt::format("it is {}", new_items));
   require_at_least(validate_every, 1, "train.validate_every");
   require_at_least(validate_windows, 1, "train.validate_windows");
   require_at_least(checkpoint_every, 1, "train.checkpoint_every");
@@ -66,6 +78,9 @@ void TrainConfig::validate() const {
     throw input_error(fmt::format("train.precision: \"{}\" is not available", precision), "",
                       "use fp32 or bf16");
   if (!(clip >= 0)) throw input_error("train.clip must not be negative", fmt::format("it is {}", clip));
+  if (!(ema >= 0 && ema < 1))
+    throw input_error("train.ema must be in [0, 1)", fmt::format("it is {}", ema),
+                      "0.999 is usual, 0 is off");
   optimizer.validate();
   schedule.validate();
   guard.validate();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "models/adapters/lora_config.h"
 #include "parallel/launch.h"
 #include "trainer/schedule.h"
 
@@ -19,25 +20,33 @@ struct RunConfig {
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
 // is.
 struct TuneConfig {
-  std::string method =
-      "all";  // all; heads: of the tower only its output layer; top: also its last `layers` blocks
+  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora: nothing of the
+  // tower but an adapter of low rank.
+  std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
   // The text encoder of model.text.
   enum class Text { frozen, top, all } text = Text::frozen;  // top: its last `text_layers` blocks
   std::int64_t text_layers = 1;
-  double text_rate = 1.0;  // its learning rate over that of the rest
+  double text_rate = 1.0;        // its learning rate over that of the rest
+  models::LoraConfig lora = {};  // keys of the block itself
+  std::string adapter =
+      {};  // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
 
   // Throws Error(input) naming the field.
   void validate() const;
 };
 
 struct OptimizerConfig {
-  std::string name = "adamw";  // adamw, sgd
+  std::string name = "adamw";  // adamw, sgd, adafactor
   double lr = 1e-3;
   double weight_decay = 0.01;                     // decoupled (Loshchilov and Hutter, 2019)
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
   double momentum = 0.9;                          // sgd; 0 = none
+  // adafactor: beta2 at step t is 1 - t^-moment_decay; largest root mean square of an update; whether lr is
+  // in units of each parameter's own root mean square.
+  double moment_decay = 0.8, clip_threshold = 1.0;
+  bool scale_parameter = false;
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -71,9 +80,11 @@ struct TrainConfig {
   std::int64_t steps = 2000;
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank
+  double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
   std::int64_t threads = 1;       // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
-  double clip = 1.0;                     // largest gradient norm; 0 = no clipping
+  double clip = 1.0;  // largest gradient norm; 0 = no clipping
+  double ema = 0.0;   // decay of the moving average of weights that is validated and stored; 0 = the weights
   std::int64_t validate_every = 200;     // steps
   std::int64_t validate_windows = 4096;  // at most so many windows a validation, drawn once by key
   std::int64_t checkpoint_every = 200;   // steps

@@ -8,6 +8,7 @@
 #include "models/product.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model_inputs.h"
+#include "trainer/new_items.h"
 #include "trainer/plan.h"
 #include "trainer/series_texts.h"
 #include "trainer/task.h"
@@ -61,7 +62,7 @@ class DemandTask : public Task {
   std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                               parallel::Communicator& communicator) const override {
     return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_.features, texts_,
-                                    seed(), log, communicator);
+                                    new_items_, seed(), log, communicator);
   }
 
  private:
@@ -75,6 +76,7 @@ class DemandTask : public Task {
   models::DemandModel model_;
   std::shared_ptr<const TrainedText> text_;  // null = no text, or a frozen encoder
   SeriesTexts texts_;
+  NewItems new_items_;
   Validation validation_;
   data::Sampler sampler_;
   data::Loader loader_;
@@ -91,6 +93,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       text_(make_text(start.checkpoint)),
       texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
+      new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
       loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {
@@ -100,7 +103,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
 
 models::DemandModel DemandTask::make_model(const fs::path& checkpoint) const {
   if (!checkpoint.empty()) return models::DemandModel::load(checkpoint);
-  models::DemandModel model(make_model_config(recipe_.model, plan_.features), seed());
+  models::DemandModel model = trainer::make_model(recipe_, plan_.features);
   if (!recipe_.run.start.empty()) start_from(recipe_.run.start, model, plan_.features);
   return model;
 }
@@ -110,6 +113,12 @@ std::shared_ptr<const TrainedText> DemandTask::make_text(const fs::path& checkpo
   const models::BertParts parts = demand_text_parts(recipe_.model);
   if (!checkpoint.empty())
     return std::make_shared<const TrainedText>(checkpoint / kTextFolder, recipe_.model, parts);
+  if (!recipe_.run.start.empty()) {
+    // What was trained with that run's model goes on with it.
+    const Recipe before = RunFolder(recipe_.run.start).stored_recipe();
+    if (before.tune.text != TuneConfig::Text::frozen)
+      return std::make_shared<const TrainedText>(text_model_folder(recipe_.run.start), recipe_.model, parts);
+  }
   return std::make_shared<const TrainedText>(text_model_folder(recipe_.model.text), recipe_.model, parts,
                                              recipe_.model.text_start, seed());
 }
@@ -134,8 +143,9 @@ std::vector<parallel::FlatParameter> DemandTask::trained() const {
 
 WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                               const std::function<void()>& before_backward) {
-  // The model only reads the batch; from_blob wants a mutable pointer.
+  // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
+  new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
@@ -177,7 +187,8 @@ void check_encoder(const RunFolder& folder, const data::TextColumn& now) {
 PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
   const DataPlan plan = make_plan(recipe, corpus);
   check_ranks(recipe, plan, ranks);
-  const Recipe dated = with_dates(recipe, plan, corpus);
+  const Recipe dated = with_dates(with_adapter(recipe), plan, corpus);
+  check_tuning(dated, plan.features);
   if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists())
     check_start(dated.run.start, plan.features);
   return {.recipe = dated,

@@ -31,12 +31,10 @@ int main(int argc, char** argv) {
   parallel::Launch launch(&argc, &argv);
   try {
     const auto run = [&](const auto& command) {
-      using Asked = std::decay_t<decltype(command)>;
-      if constexpr (std::is_same_v<Asked, trainer::SweepCommand> ||
-                    std::is_same_v<Asked, trainer::RetrainCommand>)
-        throw Error(ErrorKind::internal, "sweeps and retrains have programs of their own");
-      else
+      if constexpr (requires { trainer::run(command, launch); })
         trainer::run(command, launch);
+      else
+        throw Error(ErrorKind::internal, "sweeps and reports have programs of their own");
     };
     std::visit(run, std::get<trainer::Command>(line));
     return 0;

@@ -119,7 +119,13 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
   contents.created_by = "shelfcast " + build_id();
   contents.first_day = corpus.info().axis.date_of(corpus.info().demand_end);
   contents.frequency = corpus.info().axis.frequency;
+  // The checkpoint of an adapter lacks the tower: the merged model goes into the bundle.
+  const AtomicFolder merged(out.string() + ".merged");  // never put in place
   contents.model = Checkpoints(run.folder.checkpoints()).path_of(run.step);
+  if (std::filesystem::exists(contents.model / "adapter")) {
+    run.model->save(merged.staging());
+    contents.model = merged.staging();
+  }
   contents.features = data::to_json(run.features).dump(2) + "\n";
   contents.names = read_names(corpus);
   contents.context_bt = last.context_bt;

@@ -1,8 +1,12 @@
 #include "trainer/metrics_log.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 
 #include "base/activity.h"
 #include "base/error.h"
@@ -22,6 +26,24 @@ std::string lines_until(const std::filesystem::path& path, std::int64_t step) {
   return kept;
 }
 
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// The numbers of a line under their tags, but for those that say when it was.
+std::vector<std::pair<std::string, float>> scalars_of(const nlohmann::json& line) {
+  constexpr std::string_view kValidation = "validation_";
+  std::vector<std::pair<std::string, float>> scalars;
+  for (const auto& [key, value] : line.items()) {
+    if (!value.is_number() || key == "step" || key == "time") continue;
+    const bool validation = key.starts_with(kValidation);
+    scalars.emplace_back(validation ? fmt::format("validation/{}", key.substr(kValidation.size()))
+                                    : fmt::format("train/{}", key),
+                         value.get<float>());
+  }
+  return scalars;
+}
+
 }  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
@@ -31,10 +53,16 @@ MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : p
   if (!file_) throw io_error(fmt::format("cannot write {}", path.string()), errno);
 }
 
+void MetricsLog::write_events(const std::filesystem::path& folder, std::int64_t step) {
+  events_ = std::make_unique<EventFile>(folder, step + 1, now());
+}
+
 void MetricsLog::write(const nlohmann::json& line) {
   const activity::Operation watched(activity::Kind::file, path_.native());
   file_ << line.dump() << '\n' << std::flush;
   if (!file_) throw io_error(fmt::format("cannot write {}", path_.string()), errno);
+  if (events_)
+    events_->write(line.value("time", now()), line.value("step", std::int64_t{0}), scalars_of(line));
 }
 
 }  // namespace shelfcast::trainer

@@ -3,7 +3,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
+
+#include "trainer/event_file.h"
 
 namespace shelfcast::trainer {
 
@@ -18,12 +21,17 @@ class MetricsLog {
   // are dropped first, so that the log of a resumed run reads as if it had never stopped. Throws Error(io).
   MetricsLog(const std::filesystem::path& path, std::int64_t step);
 
+  // From now on lines go to a new event file for TensorBoard in `folder`, too: their numbers as scalars
+  // "train/KEY", of validation_KEY "validation/KEY". Throws Error(io).
+  void write_events(const std::filesystem::path& folder, std::int64_t step);
+
   // Writes one line and flushes it. Throws Error(io) naming the file (a full disk).
   void write(const nlohmann::json& line);
 
  private:
   std::filesystem::path path_;
   std::ofstream file_;
+  std::unique_ptr<EventFile> events_;
 };
 
 }  // namespace shelfcast::trainer

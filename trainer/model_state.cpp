@@ -4,11 +4,20 @@
 
 namespace shelfcast::trainer {
 
-std::vector<FlatState> optimizer_state(const Optimizer& optimizer) {
+namespace {
+
+std::span<float> span_of(const at::Tensor& values) {
+  return {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
+}
+
+}  // namespace
+
+std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
+                                    const WeightAverage& average) {
   std::vector<FlatState> state;
   for (const OptimizerState& part : optimizer.state())
-    state.push_back(
-        {part.name, {part.values.mutable_data_ptr<float>(), static_cast<std::size_t>(part.values.numel())}});
+    state.push_back({part.name, span_of(part.values), part.ranges});
+  if (average.active()) state.push_back({"weights", span_of(buffers.values()), {}});
   return state;
 }
 
@@ -29,26 +38,24 @@ void save_demand_model(const std::filesystem::path& folder, const models::Demand
 }
 
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer) {
+                                   const Optimizer& optimizer, const WeightAverage& average) {
   const auto write_model = [write = std::move(write), &buffers](const std::filesystem::path& folder,
                                                                 std::span<const float> copy) {
     CopiedValues values(buffers.ranges(), copy);
     write(folder, values);
     SHELFCAST_ASSERT(values.all_used());
   };
-  return {buffers.ranges(),
-          {buffers.values().const_data_ptr<float>(), static_cast<std::size_t>(buffers.elements())},
-          optimizer_state(optimizer),
-          write_model};
+  return {buffers.ranges(), span_of(average.active() ? average.values() : buffers.values()),
+          stored_state(optimizer, buffers, average), write_model};
 }
 
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer) {
+                                   const Optimizer& optimizer, const WeightAverage& average) {
   return checkpoint_source(
       [&model](const std::filesystem::path& folder, CopiedValues& values) {
         save_demand_model(folder, model, nullptr, values);
       },
-      buffers, optimizer);
+      buffers, optimizer, average);
 }
 
 }  // namespace shelfcast::trainer

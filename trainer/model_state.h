@@ -11,11 +11,14 @@
 #include "trainer/checkpoint_writer.h"
 #include "trainer/optimizer.h"
 #include "trainer/trained_text.h"
+#include "trainer/weight_average.h"
 
 namespace shelfcast::trainer {
 
-// Views of the optimizer's state: what a checkpoint stores, and what resuming fills.
-std::vector<FlatState> optimizer_state(const Optimizer& optimizer);
+// Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, and the
+// weights themselves where the model's files hold their moving average.
+std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
+                                    const WeightAverage& average);
 
 // The parameters of flat buffers in the order in which they were put in, with values from a copy of the
 // buffers.
@@ -41,9 +44,9 @@ void save_demand_model(const std::filesystem::path& folder, const models::Demand
 // The source of checkpoints of what lies in `buffers`, whose files `write` makes. All must outlive it.
 using WriteModel = std::function<void(const std::filesystem::path& folder, CopiedValues& values)>;
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer);
+                                   const Optimizer& optimizer, const WeightAverage& average);
 // Of a demand model alone.
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer);
+                                   const Optimizer& optimizer, const WeightAverage& average);
 
 }  // namespace shelfcast::trainer

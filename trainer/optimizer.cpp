@@ -1,9 +1,11 @@
 #include "trainer/optimizer.h"
 
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
 #include "models/threads.h"
+#include "trainer/adafactor.h"
 #include "trainer/optimizer_kernels.h"
 
 namespace shelfcast::trainer {
@@ -12,10 +14,17 @@ namespace {
 
 constexpr std::int64_t kPiece = 16384;  // elements: five streams of these stay in a core's cache
 
+std::vector<OptimizerState> flat_states(const parallel::FlatBuffers& buffers,
+                                        const std::vector<std::string>& names) {
+  std::vector<OptimizerState> states;
+  for (const std::string& name : names) states.push_back({name, at::zeros_like(buffers.gradients())});
+  return states;
+}
+
 class AdamW : public Optimizer {
  public:
   AdamW(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
-      : Optimizer(config, buffers, {"first_moment", "second_moment"}),
+      : Optimizer(config, buffers, flat_states(buffers, {"first_moment", "second_moment"})),
         first_(state()[0].values.mutable_data_ptr<float>()),
         second_(state()[1].values.mutable_data_ptr<float>()) {}
 
@@ -43,7 +52,7 @@ class Sgd : public Optimizer {
  public:
   Sgd(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
       : Optimizer(config, buffers,
-                  config.momentum > 0 ? std::vector<std::string>{"velocity"} : std::vector<std::string>{}),
+                  config.momentum > 0 ? flat_states(buffers, {"velocity"}) : std::vector<OptimizerState>{}),
         velocity_(state().empty() ? nullptr : state()[0].values.mutable_data_ptr<float>()) {}
 
  private:
@@ -62,21 +71,66 @@ class Sgd : public Optimizer {
   float* velocity_;
 };
 
+// Second moments of matrices as means over their rows and columns.
+OptimizerState factored_moments(const parallel::FlatBuffers& buffers) {
+  OptimizerState state{"second_moment", {}};
+  std::int64_t offset = 0;
+  for (const parallel::FlatRange& range : buffers.ranges()) {
+    const std::int64_t elements = range.shape.size() == 2 ? range.shape[0] + range.shape[1] : range.elements;
+    state.ranges.push_back({range.name, {elements}, offset, elements});
+    offset += elements;
+  }
+  state.values = at::zeros({offset}, buffers.gradients().options());
+  return state;
+}
+
+class Adafactor : public Optimizer {
+ public:
+  Adafactor(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
+      : Optimizer(config, buffers, {factored_moments(buffers)}, Pieces::whole_parameters),
+        moments_(state()[0].values.mutable_data_ptr<float>()) {
+    for (const parallel::FlatRange& range : state()[0].ranges) offsets_[range.name] = range.offset;
+  }
+
+ private:
+  void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
+              double gradient_scale) override {
+    AdafactorFactors factors;
+    factors.gradient = static_cast<float>(gradient_scale);
+    factors.decay = static_cast<float>(1.0 - std::pow(static_cast<double>(steps()), -config_.moment_decay));
+    factors.clip = config_.clip_threshold;
+    factors.rate = lr * range.lr_scale;
+    factors.in_units_of_size = config_.scale_parameter;
+    factors.weight_decay = range.decay ? config_.weight_decay : 0.0;
+    float* moments = moments_ + offsets_.at(range.name);
+    if (range.shape.size() == 2) {
+      adafactor_update_matrix(factors, range.shape[0], range.shape[1], values_ + offset, gradients_ + offset,
+                              moments);
+    } else {
+      adafactor_update_vector(factors, elements, values_ + offset, gradients_ + offset, moments);
+    }
+  }
+
+  float* moments_;
+  std::map<std::string, std::int64_t> offsets_;
+};
+
 }  // namespace
 
 Optimizer::Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers,
-                     const std::vector<std::string>& state_names)
+                     std::vector<OptimizerState> state, Pieces pieces)
     : config_(std::move(config)),
       values_(buffers.values().mutable_data_ptr<float>()),
       gradients_(buffers.gradients().mutable_data_ptr<float>()),
-      buffers_(buffers) {
+      buffers_(buffers),
+      state_(std::move(state)) {
   config_.validate();
   SHELFCAST_ASSERT(buffers.values().device().is_cpu());
-  for (const std::string& name : state_names) state_.push_back({name, at::zeros_like(buffers.gradients())});
   const auto& ranges = buffers.ranges();
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    for (std::int64_t done = 0; done < ranges[i].elements; done += kPiece)
-      pieces_.push_back({i, ranges[i].offset + done, std::min(kPiece, ranges[i].elements - done)});
+    const std::int64_t all = ranges[i].elements, most = pieces == Pieces::whole_parameters ? all : kPiece;
+    for (std::int64_t done = 0; done < all; done += most)
+      pieces_.push_back({i, ranges[i].offset + done, std::min(most, all - done)});
   }
 }
 
@@ -92,6 +146,7 @@ void Optimizer::step(double lr, double gradient_scale) {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers) {
+  if (config.name == "adafactor") return std::make_unique<Adafactor>(config, buffers);
   if (config.name == "sgd") return std::make_unique<Sgd>(config, buffers);
   return std::make_unique<AdamW>(config, buffers);
 }

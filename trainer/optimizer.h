@@ -1,4 +1,4 @@
-// Optimizers over flat buffers: AdamW and SGD, each one pass that also clears the gradients.
+// Optimizers over flat buffers: AdamW, SGD and Adafactor, each clearing the gradients as it goes.
 #pragma once
 
 #include <torch/types.h>
@@ -12,11 +12,11 @@
 
 namespace shelfcast::trainer {
 
-// What an optimizer remembers of every parameter, flat as the buffers: what a checkpoint stores under this
-// name.
+// What an optimizer remembers of every parameter: what a checkpoint stores under this name.
 struct OptimizerState {
   std::string name;  // "first_moment"
   at::Tensor values;
+  std::vector<parallel::FlatRange> ranges = {};  // by parameter; empty = flat as the buffers
 };
 
 // Updates all parameters of the buffers it was made for. One thread calls it; it uses the threads of an
@@ -37,8 +37,10 @@ class Optimizer {
   void set_steps(std::int64_t steps) { steps_ = steps; }
 
  protected:
-  Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers,
-            const std::vector<std::string>& state_names);
+  // What is updated at a time.
+  enum class Pieces { of_a_cache, whole_parameters };
+  Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers, std::vector<OptimizerState> state,
+            Pieces pieces = Pieces::of_a_cache);
 
   // Updates elements [offset, offset + elements), all of one range. Called from several threads on different
   // pieces.
@@ -62,8 +64,9 @@ class Optimizer {
   std::int64_t steps_ = 0;
 };
 
-// adamw (Loshchilov and Hutter, 2019) or sgd (momentum as in Sutskever et al., 2013, without Nesterov's look
-// ahead; decay decoupled as in AdamW), as the recipe says. `buffers` must outlive it.
+// adamw (Loshchilov and Hutter, 2019), adafactor (Shazeer and Stern, 2018; without a first moment) or sgd
+// (momentum as in Sutskever et al., 2013, without Nesterov's look ahead; decay decoupled as in AdamW), as the
+// recipe says. `buffers` must outlive it.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers);
 
 }  // namespace shelfcast::trainer

@@ -253,6 +253,9 @@ void validate_text(const Recipe& recipe) {
     if (!trained)
       throw input_error("train.task is masked_language, but tune.text is frozen", "nothing would be trained",
                         "set tune.text: all, or top");
+    if (!recipe.run.start.empty())
+      throw input_error("train.task is masked_language, but run.start names a run to begin with",
+                        "that is for the demand model", "name the run as model.text");
   } else if (trained && !recipe.data.text) {
     throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
                       "set data.text: true, or tune.text: frozen");
@@ -286,6 +289,12 @@ void Recipe::validate() const {
     throw input_error("train.ewc needs run.start",
                       "it holds the weights of the run that this one begins with",
                       "name that run, or set train.ewc.strength to 0");
+  if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
+    throw input_error(
+        model.weights.empty() ? "tune.method is lora, but model.weights is empty"
+                              : "tune.method is lora, but run.start names a run",
+        "an adapter changes the pretrained model of model.weights",
+        "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

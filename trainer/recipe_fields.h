@@ -80,6 +80,13 @@ void visit(Visitor& v, TuneConfig& c) {
   v.choice("text", c.text, {"frozen", "top", "all"});
   v("text_layers", c.text_layers);
   v("text_rate", c.text_rate);
+  v("rank", c.lora.rank);
+  v("alpha", c.lora.alpha);
+  v("rslora", c.lora.rslora);
+  v("dropout", c.lora.dropout);
+  v("targets", c.lora.targets);
+  v("modules_to_save", c.lora.modules_to_save);
+  v("adapter", c.adapter);
 }
 
 template <typename Visitor>
@@ -91,6 +98,9 @@ void visit(Visitor& v, OptimizerConfig& c) {
   v("beta2", c.beta2);
   v("eps", c.eps);
   v("momentum", c.momentum);
+  v("moment_decay", c.moment_decay);
+  v("clip_threshold", c.clip_threshold);
+  v("scale_parameter", c.scale_parameter);
 }
 
 template <typename Visitor>
@@ -118,9 +128,11 @@ void visit(Visitor& v, TrainConfig& c) {
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
+  v("new_items", c.new_items);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);
+  v("ema", c.ema);
   v("validate_every", c.validate_every);
   v("validate_windows", c.validate_windows);
   v("checkpoint_every", c.checkpoint_every);
@@ -146,6 +158,13 @@ void visit(Visitor& v, ParallelConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, eval::OrderConfig& c) {
+  v("review", c.review);
+  v("lead", c.lead);
+  v("service", c.service);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, eval::BacktestConfig& c) {
   v("origins", c.origins);
   v("stride", c.stride);
@@ -159,6 +178,10 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
+  v("promotion", c.promotion);
+  v("price", c.price);
+  v("hierarchy", c.hierarchy);
+  v.block("orders", c.orders);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);
 }

@@ -132,8 +132,19 @@ std::int64_t loader_bytes(const Recipe& recipe, const DataPlan& plan, std::int64
 }
 
 void count_parameters(const std::vector<models::Parameter>& parameters, Requirements& needs) {
-  for (const models::Parameter& parameter : parameters)
-    (parameter.tensor.requires_grad() ? needs.trainable : needs.frozen) += parameter.tensor.numel();
+  for (const models::Parameter& parameter : parameters) {
+    const at::Tensor& tensor = parameter.tensor;
+    (tensor.requires_grad() ? needs.trainable : needs.frozen) += tensor.numel();
+    if (tensor.requires_grad())
+      needs.factored += tensor.dim() == 2 ? tensor.size(0) + tensor.size(1) : tensor.numel();
+  }
+}
+
+// Numbers that the optimizer keeps.
+std::int64_t optimizer_elements(const OptimizerConfig& config, const Requirements& needs) {
+  if (config.name == "adamw") return 2 * needs.trainable;
+  if (config.name == "adafactor") return needs.factored;
+  return config.momentum > 0 ? needs.trainable : 0;
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -151,19 +162,19 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
                                                                   const Requirements& needs,
                                                                   std::int64_t activations) {
   const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
-  const std::int64_t moments = recipe.train.optimizer.name == "adamw" ? 2
-                               : recipe.train.optimizer.momentum > 0  ? 1
-                                                                      : 0;
+  const std::int64_t moments = optimizer_elements(recipe.train.optimizer, needs) * kFloat;
+  const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
   const std::int64_t program = memory_use().resident_bytes - weights - trained;
   return {{"program and corpus tables", program},
           {"weights", weights},
           {"gradients", trained},
-          {"optimizer", moments * trained},
+          {"optimizer", moments},
+          {"average of weights", average},
           {"activations", activations},
           // Every bucket is under way at once at the end of backward, with room for what the others send.
           {"gradient sums", needs.ranks > 1 ? trained : 0},
-          {"checkpoint copy", weights + moments * trained / needs.ranks}};
+          {"checkpoint copy", trained + (moments + average) / needs.ranks}};
 }
 
 Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
@@ -217,8 +228,7 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
   needs.bytes_read_per_epoch = static_cast<double>(corpus.info().series * steps_read * kFloat) *
                                static_cast<double>(1 + columns_of(plan.features));
 
-  const models::DemandModel model(make_model_config(recipe.model, plan.features),
-                                  static_cast<std::uint64_t>(recipe.run.seed));
+  const models::DemandModel model = make_model(with_adapter(recipe), plan.features);
   trained_parameters(model, recipe.tune);
   count_parameters(model.parameters(), needs);
   const TextTraining text = make_text_training(recipe, corpus);

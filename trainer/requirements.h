@@ -20,7 +20,8 @@ struct Requirements {
   std::int64_t micro_batches = 0;     // of a step
   double bytes_read_per_epoch = 0;    // by each rank, at most
   // Model.
-  std::int64_t trainable = 0, frozen = 0;                                 // parameters
+  std::int64_t factored = 0;               // numbers that Adafactor keeps of the trainable ones
+  std::int64_t trainable = 0, frozen = 0;  // parameters
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes;  // of one micro-batch
   // Memory of rank 0, which needs most: bytes by cause, and what they add up to.
   std::vector<std::pair<std::string, std::int64_t>> memory;

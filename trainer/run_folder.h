@@ -22,6 +22,7 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path bad_steps() const { return path_ / "bad-steps.jsonl"; }
   std::filesystem::path backtest() const { return path_ / "backtest"; }
+  std::filesystem::path report() const { return path_ / "report"; }
   std::filesystem::path log(int rank) const;
   bool exists() const { return std::filesystem::exists(recipe()); }
 

@@ -47,6 +47,7 @@ TrainedRun open_run(const std::filesystem::path& folder) {
     run.features.text.encoder = TextEncoder(run.recipe.model).digest();
   }
   run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
+  run.model->merge_adapter();
   return run;
 }
 

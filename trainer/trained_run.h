@@ -17,8 +17,8 @@ struct TrainedRun {
   RunFolder folder;
   Recipe recipe;
   data::FeatureSpec features;
-  std::int64_t step = 0;  // of the checkpoint used
-  std::unique_ptr<models::DemandModel> model;
+  std::int64_t step = 0;                       // of the checkpoint used
+  std::unique_ptr<models::DemandModel> model;  // with its adapter merged
 
   // "m5": the last part of the folder's name.
   std::string name() const;

@@ -84,6 +84,7 @@ class Run {
   std::unique_ptr<Task> task_;
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
+  WeightAverage average_;
   parallel::GradientSync sync_;
   std::int64_t saved_step_ = -1;
   CheckpointWriter writer_;
@@ -107,11 +108,12 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       task_(plan.start(task_start())),
       buffers_(task_->trained()),
       optimizer_(make_optimizer(recipe_.train.optimizer, buffers_)),
+      average_(buffers_, recipe_.train.ema),
       sync_(buffers_, communicator, recipe_.parallel.bucket_mb * 1'000'000),
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
-                                buffers_, *optimizer_),
+                                buffers_, *optimizer_, average_),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
   if (recipe_.train.ewc.strength > 0) hold_weights();
@@ -125,6 +127,7 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
 void Run::open_logs(bool goes_on) {
   request_.emplace(folder_.path());
   metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
+  metrics_->write_events(folder_.path(), state_.step);
   bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), state_.step);
   // A run may have been stopped before it came here.
   if (!goes_on || !std::filesystem::exists(folder_.environment())) {
@@ -150,8 +153,8 @@ TaskStart Run::task_start() const {
 void Run::restore() {
   if (resume_step_ < 0) return;
   saved_step_ = resume_step_;
-  optimizer_->set_steps(
-      checkpoints_.read_optimizer(resume_step_, buffers_.ranges(), optimizer_state(*optimizer_)));
+  optimizer_->set_steps(checkpoints_.read_optimizer(resume_step_, buffers_.ranges(),
+                                                    stored_state(*optimizer_, buffers_, average_)));
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
                        now = bit_conditions(recipe_, communicator_);
@@ -227,6 +230,7 @@ void Run::update_weights(const StepSums& sums) {
   const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
   writer_.finish_copy();
   optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
+  average_.update();
 }
 
 // The weights stay as they are; all ranks have come to the same verdict.
@@ -278,6 +282,8 @@ bool Run::validate() {
   if (!task_->validates()) return true;
   activity::enter_phase("validate", state_.step);
   const auto started = Clock::now();
+  writer_.finish_copy();
+  const WeightAverage::Use use(average_);
   const std::optional<double> loss =
       task_->validation_loss([this] { return stop_requested(); }, communicator_);
   state_.validation_pending = !loss;

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/adapters/lora.h"
+#include "trainer/model_inputs.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -33,7 +35,14 @@ Place place_of(const std::string& name, const models::BoltConfig& tower) {
   return {};
 }
 
-bool is_trained(const Place& place, const TuneConfig& tune, const models::BoltConfig& tower) {
+constexpr const char* kTower = "tower.";
+
+bool is_trained(const models::Parameter& parameter, const Place& place, const TuneConfig& tune,
+                const models::DemandModel& model) {
+  const models::BoltConfig& tower = model.config().tower;
+  if (const models::LoraConfig* adapter = model.adapter())
+    return !parameter.name.starts_with(kTower) || models::is_adapter(parameter) ||
+           models::is_saved_module(parameter, kTower, *adapter);
   if (tune.method == "all" || place.depth == 0) return true;
   if (tune.method == "heads") return false;
   if (place.from_top > 0) return place.from_top <= tune.layers;
@@ -42,6 +51,27 @@ bool is_trained(const Place& place, const TuneConfig& tune, const models::BoltCo
 }
 
 }  // namespace
+
+Recipe with_adapter(Recipe recipe) {
+  if (!recipe.tune.adapter.empty()) recipe.tune.lora = models::read_lora_config(recipe.tune.adapter);
+  return recipe;
+}
+
+void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
+  if (recipe.tune.method == "lora")
+    models::DemandModel::check_adapter(make_model_config(recipe.model, features), recipe.tune.lora);
+}
+
+models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features) {
+  const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
+  models::DemandModel model(make_model_config(recipe.model, features), seed);
+  if (!recipe.tune.adapter.empty()) {
+    model.add_adapter(std::filesystem::path(recipe.tune.adapter));
+  } else if (recipe.tune.method == "lora") {
+    model.add_adapter(recipe.tune.lora, seed);
+  }
+  return model;
+}
 
 std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
                                                         const TuneConfig& tune) {
@@ -55,7 +85,7 @@ std::vector<parallel::FlatParameter> trained_parameters(const models::DemandMode
   for (const models::Parameter& parameter : model.parameters()) {
     const Place place = place_of(parameter.name, tower);
     at::Tensor tensor = parameter.tensor;
-    tensor.set_requires_grad(is_trained(place, tune, tower));
+    tensor.set_requires_grad(is_trained(parameter, place, tune, model));
     if (tensor.requires_grad())
       trained.push_back({parameter.name, tensor, std::pow(tune.layer_decay, place.depth), parameter.decay});
   }

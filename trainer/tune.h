@@ -3,11 +3,21 @@
 
 #include <vector>
 
+#include "data/features.h"
 #include "models/demand_model.h"
 #include "parallel/flat_buffers.h"
-#include "trainer/config.h"
+#include "trainer/recipe.h"
 
 namespace shelfcast::trainer {
+
+// The recipe with what its adapter's own configuration decides. Throws what reading that throws.
+Recipe with_adapter(Recipe recipe);
+
+// Throws Error(input) for what `tune` asks in vain of the recipe's model, without making one.
+void check_tuning(const Recipe& recipe, const data::FeatureSpec& features);
+
+// A new model as the recipe wants it, its adapter included.
+models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features);
 
 // The parameters that `tune` trains, in the model's order, with their learning rates' factors; all others
 // stop requiring gradients. Throws Error(input) when there are fewer blocks than it asks for.

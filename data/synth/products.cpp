@@ -90,22 +90,30 @@ void draw_partnership(std::uint64_t seed, Item& item) {
 
 using Choice = std::array<const char*, 6>;
 struct Tongue {
-  Choice brands, tastes, sizes;
+  Choice brands, ranges, sizes;
 };
 
 const std::array<Tongue, 3>& tongues() {
   static const std::array<Tongue, 3> all = {{
       {{"Northfield", "Harbour & Co", "Bluebird", "Old Mill", "Sunny Lane", "Kestrel"},
-       {"classic", "mild", "extra", "light", "pure", "daily"},
+       {"connoisseur", "specialty", "select", "classic", "daily", "value"},
        {"small", "medium", "large", "500 g", "1 l", "set of 3"}},
       {{"Maison Dupré", "L'Étoile", "Chêne Vert", "Août", "Forêt Bleue", "Grand-Mère"},
-       {"crémeux", "léger", "velouté", "frais", "doré", "naturel"},
+       {"connaisseur", "spécialité", "sélection", "classique", "quotidien", "économique"},
        {"petit", "moyen", "grand modèle", "500 g", "1 l", "lot de 3"}},
       {{"长城", "金桥", "春风", "东海", "白鹤", "明月"},
-       {"经典", "清淡", "加强", "轻盈", "纯正", "日常"},
+       {"珍藏", "特选", "精选", "经典", "日常", "实惠"},
        {"小号", "中号", "大号", "500克", "1升", "三件套"}},
   }};
   return all;
+}
+
+// The range an item belongs to, in the order of the ranges' words: how fast it sells before its concepts
+// count.
+std::size_t range_of(const Item& item) {
+  constexpr std::array<double, 5> kFastest = {0.35, 1.0, 2.5, 6.0, 13.0};  // of all but the last; units/day
+  const auto* const found = std::upper_bound(kFastest.begin(), kFastest.end(), item.rate / item.word_factor);
+  return static_cast<std::size_t>(found - kFastest.begin());
 }
 
 // What the category is called in each language, in the order of categories().
@@ -183,7 +191,7 @@ std::string describe(std::uint64_t seed, const Item& item) {
   const auto pick = [&](const Choice& choice) { return choice[draw.below(choice.size())]; };
   std::string text = pick(tongue.brands);
   text += between_words;
-  text += pick(tongue.tastes);
+  text += tongue.ranges[range_of(item)];
   text += between_words;
   text += noun;
   const char* comma = item.language == 2 ? "，" : ", ";

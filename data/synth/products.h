@@ -73,7 +73,8 @@ inline constexpr std::int64_t kFamily = 4;
 inline std::int64_t partner_of(std::int64_t item) { return item ^ 1; }
 
 Item make_item(std::uint64_t seed, std::int64_t index);
-// The item's description; its words are those of concepts() for item.words in item.language.
+// The item's description in item.language: a brand, a word for its range, which tells how fast such things
+// sell, what it is, the words of concepts() for item.words, a size. Brand and size mean nothing.
 std::string describe(std::uint64_t seed, const Item& item);
 Store make_store(std::uint64_t seed, std::int64_t index);
 

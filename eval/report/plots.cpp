@@ -6,83 +6,60 @@
 #include <cmath>
 #include <numeric>
 
-#include "eval/report/svg.h"
+#include "eval/report/spec.h"
+#include "eval/report/text.h"
 
 namespace shelfcast::eval {
 namespace {
 
 constexpr std::size_t kStyles = 6;
 
-void draw_value_axis(Svg& svg, const Axis& y, double left, double right) {
-  for (const double tick : round_ticks(y.low, y.high, 4)) {
-    svg.line(left, y(tick), right, y(tick), tick == 0.0 ? "axis" : "grid");
-    svg.text(left - 8, y(tick) + 4, format_tick(tick), "tick", Anchor::end);
-  }
+// Every plotted forecaster's name, in order, and its colour and dash as scales.
+void add_forecaster_scales(const BacktestResult& result, Spec& spec) {
+  std::vector<std::string> names;
+  for (const std::size_t index : plotted_forecasters(result)) names.push_back(result.forecasters[index].name);
+  add_style_scales(names, spec);
 }
 
-// Labels at the right end of lines, moved apart where they would overlap.
-struct EndLabel {
-  double y;
-  std::string text, style;
-};
-void draw_end_labels(Svg& svg, std::vector<EndLabel> labels, double x) {
-  constexpr double kLineHeight = 17.0;
-  std::ranges::sort(labels, {}, &EndLabel::y);
-  for (std::size_t i = 1; i < labels.size(); ++i)
-    labels[i].y = std::max(labels[i].y, labels[i - 1].y + kLineHeight);
-  for (const EndLabel& label : labels) svg.text(x, label.y + 4, label.text, "label " + label.style);
+std::string described(const std::string& level, const std::string& name, const Score& score) {
+  return fmt::format("{}, {}: {} {} (n = {})", level, name, title_of(score.metric),
+                     format_score(score.metric, *score.value), format_count(static_cast<double>(score.n)));
 }
 
-struct HorizonLine {
-  std::vector<double> step, value;
-};
-
-HorizonLine horizon_line(const ForecasterResult& forecaster, const std::string& metric) {
-  HorizonLine line;
-  for (const GroupScores& group : forecaster.groups) {
-    if (group.group != "horizon") continue;
-    const Score score = group.score(metric);
-    if (!score.value) continue;
-    line.step.push_back(std::stod(group.level));
-    line.value.push_back(*score.value);
-  }
-  return line;
+Spec whole_axis(const std::string& title) {
+  Spec whole = axis("bottom", "x", title);
+  whole["format"] = "d";
+  whole["tickMinStep"] = 1;
+  return whole;
 }
 
-std::string shorten(const std::string& text, std::size_t characters) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool starts =
-        (static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U;  // not inside a UTF-8 sequence
-    if (starts && ++count > characters) return text.substr(0, i) + "…";
-  }
-  return text;
-}
+const char* number_format(const std::string& metric) { return is_share(metric) ? "~%" : "~g"; }
 
 }  // namespace
-
-bool is_share(const std::string& metric) {
-  return metric.starts_with("wape") || metric.starts_with("wql") || metric.starts_with("coverage");
-}
-
-std::string format_score(const std::string& metric, double value) {
-  return is_share(metric) ? format_percent(value) : format_number(value);
-}
 
 std::vector<std::size_t> plotted_forecasters(const BacktestResult& result) {
   std::vector<std::size_t> order(result.forecasters.size());
   std::iota(order.begin(), order.end(), 0U);
   if (order.size() <= kStyles) return order;
-  const auto others = order.begin() + static_cast<std::ptrdiff_t>(std::min(result.models + 1, kStyles));
-  std::stable_sort(others, order.end(), [&](std::size_t a, std::size_t b) {
+  // Of many models those with the smallest error, so that a baseline or two stand beside them.
+  const auto by_mae = [&](std::size_t a, std::size_t b) {
     const auto mae = [&](std::size_t i) {
       return result.forecasters[i].overall.score("mae").value.value_or(HUGE_VAL);
     };
     return mae(a) < mae(b);
-  });
-  order.resize(kStyles);
-  std::ranges::sort(order);
-  return order;
+  };
+  const std::size_t models = std::min(result.models, kStyles - 2);
+  std::vector<std::size_t> plotted{order.begin(), order.begin() + static_cast<std::ptrdiff_t>(models)};
+  std::vector<std::size_t> others{order.begin() + static_cast<std::ptrdiff_t>(result.models), order.end()};
+  if (!others.empty()) {  // the first baseline whatever its error
+    plotted.push_back(others.front());
+    others.erase(others.begin());
+  }
+  std::ranges::stable_sort(others, by_mae);
+  for (const std::size_t other : others)
+    if (plotted.size() < kStyles) plotted.push_back(other);
+  std::ranges::sort(plotted);
+  return plotted;
 }
 
 std::string forecaster_style(const BacktestResult& result, std::size_t index) {
@@ -98,143 +75,262 @@ const GroupScores* find_group(const ForecasterResult& forecaster, const std::str
   return found == forecaster.groups.end() ? nullptr : &*found;
 }
 
-std::string horizon_plot(const BacktestResult& result, const std::string& metric) {
-  constexpr double kWidth = 960, kHeight = 320, kLeft = 64, kRight = 800, kTop = 16, kBottom = 276;
-  std::vector<HorizonLine> lines;
-  double top = 0.0;
-  const std::vector<std::size_t> plotted = plotted_forecasters(result);
-  for (const std::size_t index : plotted) {
-    lines.push_back(horizon_line(result.forecasters[index], metric));
-    for (const double value : lines.back().value) top = std::max(top, value);
+Spec horizon_plot(const BacktestResult& result, const std::string& metric) {
+  Spec rows = Spec::array();
+  for (const std::size_t index : plotted_forecasters(result)) {
+    const ForecasterResult& forecaster = result.forecasters[index];
+    for (const GroupScores& group : forecaster.groups) {
+      if (group.group != "horizon") continue;
+      const Score score = group.score(metric);
+      if (score.value)
+        rows.push_back({{"x", std::stod(group.level)},
+                        {"y", rounded(*score.value)},
+                        {"name", forecaster.name},
+                        {"tip", described("step " + group.level, forecaster.name, score)}});
+    }
   }
-  if (top == 0.0) return "<p class=\"empty\">n = 0: no step could be judged.</p>\n";
-  Svg svg(kWidth, kHeight, "Error by horizon step", metric + " of forecasters at each step ahead");
-  const auto steps = static_cast<double>(result.judgement.horizon);
-  const Axis x{1.0, std::max(steps, 2.0), kLeft, kRight}, y{0.0, top * 1.06, kBottom, kTop};
-  draw_value_axis(svg, y, kLeft, kRight);
-  for (const double tick : round_ticks(1.0, steps, 8))
-    if (tick == std::floor(tick)) svg.text(x(tick), kBottom + 20, format_count(tick), "tick", Anchor::middle);
-  svg.text((kLeft + kRight) / 2, kHeight - 6, "steps ahead", "caption", Anchor::middle);
-  std::vector<EndLabel> labels;
-  for (std::size_t i = lines.size(); i-- > 0;) {  // the model last, on top
-    Points points;
-    for (std::size_t k = 0; k < lines[i].step.size(); ++k)
-      points.emplace_back(x(lines[i].step[k]), y(lines[i].value[k]));
-    const ForecasterResult& forecaster = result.forecasters[plotted[i]];
-    const std::string style = forecaster_style(result, plotted[i]);
-    svg.polyline(points, "line " + style);
-    for (std::size_t k = 0; k < points.size(); ++k)
-      svg.circle(points[k].first, points[k].second, points.size() == 1 ? 4 : 2, "dot " + style,
-                 fmt::format("{}, step {:.0f}: {}", forecaster.name, lines[i].step[k],
-                             format_number(lines[i].value[k])));
-    if (!points.empty()) labels.push_back({points.back().second, forecaster.name, style});
-  }
-  draw_end_labels(svg, labels, kRight + 12);
-  return svg.str();
+  if (rows.empty()) return {};
+  Spec spec = new_spec(860, 280, fmt::format("{} of forecasters at each step ahead", title_of(metric)));
+  add_forecaster_scales(result, spec);
+  spec["data"] = Spec::array({{{"name", "points"}, {"values", rows}}});
+  spec["scales"].push_back(linear_scale("x", "width", "points", "x", Zero::free));
+  spec["scales"].push_back(linear_scale("y", "height", "points", "y", Zero::included));
+  spec["axes"] = Spec::array({whole_axis("steps ahead"), grid_axis("left", "y", title_of(metric))});
+  spec["marks"] = Spec::array({lines_by_name("points", 2.2), dots("points", 14)});
+  return spec;
 }
 
-std::string level_plot(const BacktestResult& result, const std::string& group,
-                       const std::vector<std::string>& levels, const std::string& metric) {
-  constexpr double kWidth = 960, kLeft = 190, kRight = 880, kBar = 9, kGap = 14, kTop = 8;
+Spec level_plot(const BacktestResult& result, const std::string& group,
+                const std::vector<std::string>& levels, const std::string& metric) {
+  Spec rows = Spec::array(), names = Spec::array(), empty = Spec::array();
   const std::vector<std::size_t> plotted = plotted_forecasters(result);
-  const double height_of_level = kBar * static_cast<double>(plotted.size()) + kGap;
-  const double bottom = kTop + height_of_level * static_cast<double>(levels.size());
-  double top = 0.0;
-  for (const std::size_t i : plotted)
-    for (const std::string& level : levels)
-      if (const GroupScores* scores = find_group(result.forecasters[i], group, level))
-        top = std::max(top, scores->score(metric).value.value_or(0.0));
-  if (top == 0.0) top = 1.0;
-  Svg svg(kWidth, bottom + 28, "Error by " + group, metric + " of forecasters for each " + group);
-  const Axis x{0.0, top * 1.04, kLeft, kRight};
-  for (const double tick : round_ticks(0.0, x.high, 6)) {
-    svg.line(x(tick), kTop, x(tick), bottom, tick == 0.0 ? "axis" : "grid");
-    svg.text(x(tick), bottom + 18, is_share(metric) ? fmt::format("{:g} %", 100 * tick) : format_tick(tick),
-             "tick", Anchor::middle);
-  }
-  double at = kTop;
   for (const std::string& level : levels) {
-    svg.text(kLeft - 10, at + (height_of_level - kGap) / 2 + 8, shorten(level, 24), "label", Anchor::end);
-    double bar = at + kGap / 2;
+    names.push_back(shorten(level, 28));
+    bool any = false;
     for (const std::size_t i : plotted) {
       const GroupScores* scores = find_group(result.forecasters[i], group, level);
       const Score score = scores != nullptr ? scores->score(metric) : Score{};
-      const double row = bar;
-      bar += kBar;
-      if (!score.value) {
-        if (i == 0) svg.text(kLeft + 6, at + height_of_level / 2 + 4, fmt::format("n = {}", score.n), "tick");
-        continue;
-      }
-      const std::string tip =
-          fmt::format("{}, {}: {} {} (n = {})", level, result.forecasters[i].name, metric,
-                      format_score(metric, *score.value), format_count(static_cast<double>(score.n)));
-      svg.rect(kLeft, row, x(*score.value) - kLeft, kBar - 1, "bar " + forecaster_style(result, i), tip);
-      if (i == 0) svg.text(x(*score.value) + 5, row + kBar - 1, format_score(metric, *score.value), "value");
+      any = any || score.value;
+      if (score.value)
+        rows.push_back({{"level", shorten(level, 28)},
+                        {"name", result.forecasters[i].name},
+                        {"x", rounded(*score.value)},
+                        {"tip", described(level, result.forecasters[i].name, score)}});
     }
-    at += height_of_level;
+    if (!any) empty.push_back({{"level", shorten(level, 28)}});
   }
-  return svg.str();
+  if (rows.empty()) return {};
+  const double band = 10.0 * static_cast<double>(plotted.size()) + 14.0;
+  Spec spec = new_spec(700, band * static_cast<double>(levels.size()),
+                       fmt::format("{} of forecasters for each {}", title_of(metric), group));
+  add_forecaster_scales(result, spec);
+  spec["data"] = Spec::array({{{"name", "bars"}, {"values", rows}}, {{"name", "empty"}, {"values", empty}}});
+  spec["scales"].push_back(linear_scale("x", "width", "bars", "x", Zero::included));
+  spec["scales"].push_back(
+      {{"name", "y"}, {"type", "band"}, {"domain", names}, {"range", "height"}, {"paddingInner", 0.24}});
+  spec["axes"] =
+      Spec::array({grid_axis("bottom", "x", title_of(metric), number_format(metric)), axis("left", "y", "")});
+  Spec inner = {{"name", "row"},
+                {"type", "band"},
+                {"domain", spec["scales"][0]["domain"]},
+                {"range", "height"},
+                {"paddingInner", 0.1}};
+  Spec bar = mark("rect", "level_bars",
+                  {{"x", {{"scale", "x"}, {"value", 0}}},
+                   {"x2", {{"scale", "x"}, {"field", "x"}}},
+                   {"y", {{"scale", "row"}, {"field", "name"}}},
+                   {"height", {{"scale", "row"}, {"band", 1}}},
+                   {"fill", {{"scale", "colour"}, {"field", "name"}}},
+                   {"tooltip", {{"field", "tip"}}}});
+  Spec rows_of_level = {
+      {"type", "group"},
+      {"from", {{"facet", {{"name", "level_bars"}, {"data", "bars"}, {"groupby", "level"}}}}},
+      {"encode",
+       {{"enter", {{"y", {{"scale", "y"}, {"field", "level"}}}, {"height", {{"scale", "y"}, {"band", 1}}}}}}},
+      {"signals", Spec::array({{{"name", "height"}, {"update", "bandwidth('y')"}}})},
+      {"scales", Spec::array({inner})},
+      {"marks", Spec::array({bar})}};
+  Spec nothing = mark("text", "empty",
+                      {{"x", {{"value", 6}}},
+                       {"y", {{"scale", "y"}, {"field", "level"}, {"band", 0.5}}},
+                       {"text", {{"value", "n = 0"}}},
+                       {"baseline", {{"value", "middle"}}},
+                       {"fill", {{"value", "var(--soft)"}}}});
+  spec["marks"] = Spec::array({rows_of_level, nothing});
+  return spec;
 }
 
-std::string comparison_plot(const std::vector<Comparison>& comparisons) {
-  constexpr double kWidth = 960, kLeft = 300, kRight = 840, kRow = 30, kTop = 10;
-  double low = -0.02, high = 0.02;
+Spec heat_map(const BacktestResult& result, const std::string& group, const std::vector<std::string>& levels,
+              const std::string& metric) {
+  Spec rows = Spec::array(), names = Spec::array(), columns = Spec::array();
+  for (const ForecasterResult& forecaster : result.forecasters)
+    columns.push_back(shorten(forecaster.name, 22));
+  for (const std::string& level : levels) {
+    names.push_back(shorten(level, 28));
+    double best = HUGE_VAL;
+    for (std::size_t i = result.models; i < result.forecasters.size(); ++i)
+      if (const GroupScores* scores = find_group(result.forecasters[i], group, level))
+        best = std::min(best, scores->score(metric).value.value_or(HUGE_VAL));
+    for (const ForecasterResult& forecaster : result.forecasters) {
+      const GroupScores* scores = find_group(forecaster, group, level);
+      const Score score = scores != nullptr ? scores->score(metric) : Score{metric, {}, 0};
+      const double change = score.value && best > 0 && std::isfinite(best) ? *score.value / best - 1.0 : 0.0;
+      rows.push_back(
+          {{"level", shorten(level, 28)},
+           {"name", shorten(forecaster.name, 22)},
+           {"text", score.value ? format_score(metric, *score.value) : "n = 0"},
+           {"colour", change <= 0 ? "var(--good)" : "var(--bad)"},
+           {"strength", rounded(std::min(0.75, 2.0 * std::abs(change)))},
+           {"tip", score.value ? fmt::format("{}; {:+.1f} % against the best baseline",
+                                             described(level, forecaster.name, score), 100 * change)
+                               : "n = 0"}});
+    }
+  }
+  if (rows.empty()) return {};
+  Spec spec = new_spec(74.0 * static_cast<double>(columns.size()), 26.0 * static_cast<double>(names.size()),
+                       fmt::format("{} by {} and forecaster", title_of(metric), group));
+  spec["data"] = Spec::array({{{"name", "cells"}, {"values", rows}}});
+  spec["scales"] = Spec::array({{{"name", "x"}, {"type", "band"}, {"domain", columns}, {"range", "width"}},
+                                {{"name", "y"}, {"type", "band"}, {"domain", names}, {"range", "height"}}});
+  Spec top = axis("top", "x", "");
+  top["labelAngle"] = -35;
+  top["labelAlign"] = "left";
+  top["labelBaseline"] = "middle";
+  spec["axes"] = Spec::array({top, axis("left", "y", "")});
+  const Spec x = {{"scale", "x"}, {"field", "name"}}, y = {{"scale", "y"}, {"field", "level"}};
+  Spec middle_x = x, middle_y = y;
+  middle_x["band"] = middle_y["band"] = 0.5;
+  spec["marks"] = Spec::array({mark("rect", "cells",
+                                    {{"x", x},
+                                     {"y", y},
+                                     {"width", {{"scale", "x"}, {"band", 1}, {"offset", -2}}},
+                                     {"height", {{"scale", "y"}, {"band", 1}, {"offset", -2}}},
+                                     {"fill", {{"field", "colour"}}},
+                                     {"fillOpacity", {{"field", "strength"}}},
+                                     {"tooltip", {{"field", "tip"}}}}),
+                               mark("text", "cells",
+                                    {{"x", middle_x},
+                                     {"y", middle_y},
+                                     {"text", {{"field", "text"}}},
+                                     {"align", {{"value", "center"}}},
+                                     {"baseline", {{"value", "middle"}}},
+                                     {"fill", {{"value", "var(--ink)"}}}})});
+  return spec;
+}
+
+Spec comparison_plot(const std::vector<Comparison>& comparisons) {
+  Spec rows = Spec::array(), names = Spec::array();
   for (const Comparison& c : comparisons) {
-    low = std::min(low, c.low.value_or(c.difference.value_or(0.0)));
-    high = std::max(high, c.high.value_or(c.difference.value_or(0.0)));
+    const std::string name = fmt::format("{} against {}", title_of(c.metric), shorten(c.baseline, 26));
+    names.push_back(name);
+    if (!c.difference) continue;
+    rows.push_back(
+        {{"name", name},
+         {"x", rounded(*c.difference)},
+         {"low", rounded(c.low.value_or(*c.difference))},
+         {"high", rounded(c.high.value_or(*c.difference))},
+         {"colour", fmt::format("var(--{})", c.verdict == Verdict::better  ? "good"
+                                             : c.verdict == Verdict::worse ? "bad"
+                                                                           : "unclear")},
+         {"tip", fmt::format("{}: {:+.2f} %, {}", name, 100 * *c.difference, to_string(c.verdict))},
+         {"text", fmt::format("{:+.1f} %  {}", 100 * *c.difference, to_string(c.verdict))}});
   }
-  const double margin = 0.06 * (high - low), bottom = kTop + kRow * static_cast<double>(comparisons.size());
-  const Axis x{low - margin, high + margin, kLeft, kRight};
-  Svg svg(kWidth, bottom + 44, "Differences from the baselines",
-          "relative difference of errors with 95 % intervals");
-  for (const double tick : round_ticks(x.low, x.high, 7)) {
-    svg.line(x(tick), kTop, x(tick), bottom, tick == 0.0 ? "axis" : "grid");
-    svg.text(x(tick), bottom + 18, tick == 0.0 ? "0 %" : fmt::format("{:+g} %", 100 * tick), "tick",
-             Anchor::middle);
-  }
-  svg.text(x(0.0) - 10, bottom + 38, "← model better", "caption", Anchor::end);
-  svg.text(x(0.0) + 10, bottom + 38, "model worse →", "caption");
-  for (std::size_t i = 0; i < comparisons.size(); ++i) {
-    const Comparison& c = comparisons[i];
-    const double y = kTop + kRow * (static_cast<double>(i) + 0.5);
-    std::string metric = c.metric;
-    std::ranges::transform(metric, metric.begin(),
-                           [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
-    svg.text(kLeft - 12, y + 4, fmt::format("{} against {}", metric, shorten(c.baseline, 24)), "label",
-             Anchor::end);
-    if (!c.difference) {
-      svg.text(x(0.0) + 8, y + 4, "n = 0", "tick");
-      continue;
-    }
-    const std::string style = to_string(c.verdict);
-    if (c.low && c.high) svg.line(x(*c.low), y, x(*c.high), y, "whisker " + style);
-    svg.circle(x(*c.difference), y, 5, "mark " + style, fmt::format("{:+.2f} %", 100 * *c.difference));
-    svg.text(kRight + 14, y + 4, fmt::format("{:+.1f} %  {}", 100 * *c.difference, style), "value");
-  }
-  return svg.str();
+  if (rows.empty()) return {};
+  Spec spec = new_spec(520, 26.0 * static_cast<double>(names.size()),
+                       "relative difference of errors with 95 % intervals");
+  spec["data"] = Spec::array({{{"name", "rows"}, {"values", rows}}});
+  spec["scales"] = Spec::array(
+      {{{"name", "x"},
+        {"type", "linear"},
+        {"domain", {{"data", "rows"}, {"fields", {"low", "high"}}}},
+        {"range", "width"},
+        {"zero", true},
+        {"nice", true}},
+       {{"name", "y"}, {"type", "point"}, {"domain", names}, {"range", "height"}, {"padding", 0.5}}});
+  spec["axes"] = Spec::array(
+      {grid_axis("bottom", "x", "relative difference: left of 0 the model's error is smaller", "~%"),
+       axis("left", "y", "")});
+  const Spec y = {{"scale", "y"}, {"field", "name"}}, colour = {{"field", "colour"}};
+  spec["marks"] = Spec::array({rule_at("x", 0.0),
+                               mark("rule", "rows",
+                                    {{"x", {{"scale", "x"}, {"field", "low"}}},
+                                     {"x2", {{"scale", "x"}, {"field", "high"}}},
+                                     {"y", y},
+                                     {"stroke", colour},
+                                     {"strokeWidth", {{"value", 2.5}}}}),
+                               mark("symbol", "rows",
+                                    {{"x", {{"scale", "x"}, {"field", "x"}}},
+                                     {"y", y},
+                                     {"fill", colour},
+                                     {"size", {{"value", 70}}},
+                                     {"tooltip", {{"field", "tip"}}}}),
+                               mark("text", "rows",
+                                    {{"x", {{"signal", "width"}, {"offset", 14}}},
+                                     {"y", y},
+                                     {"text", {{"field", "text"}}},
+                                     {"baseline", {{"value", "middle"}}},
+                                     {"fill", {{"value", "var(--soft)"}}}})});
+  return spec;
 }
 
-std::string calibration_plot(const ForecasterResult& forecaster) {
-  constexpr double kSize = 340, kLeft = 52, kRight = 326, kTop = 12, kBottom = 286;
-  Svg svg(kSize, kSize, "Calibration of the quantiles",
-          "share of targets at or below each quantile against its level");
-  const Axis x{0.0, 1.0, kLeft, kRight}, y{0.0, 1.0, kBottom, kTop};
-  for (const double tick : {0.0, 0.2, 0.4, 0.6, 0.8, 1.0}) {
-    svg.line(kLeft, y(tick), kRight, y(tick), tick == 0.0 ? "axis" : "grid");
-    svg.text(kLeft - 8, y(tick) + 4, fmt::format("{:g}", tick), "tick", Anchor::end);
-    svg.text(x(tick), kBottom + 18, fmt::format("{:g}", tick), "tick", Anchor::middle);
+Spec calibration_plot(const BacktestResult& result) {
+  Spec rows = Spec::array();
+  for (const std::size_t i : plotted_forecasters(result)) {
+    const ForecasterResult& forecaster = result.forecasters[i];
+    for (const double level : forecaster.levels) {
+      const Score score = forecaster.overall.score(fmt::format("below@{:g}", level));
+      if (score.value)
+        rows.push_back({{"x", level},
+                        {"y", rounded(*score.value)},
+                        {"name", forecaster.name},
+                        {"tip", fmt::format("{}: {} at or below the quantile of {:g}", forecaster.name,
+                                            format_percent(*score.value), level)}});
+    }
   }
-  svg.line(x(0), y(0), x(1), y(1), "ideal");
-  Points points;
-  for (const double level : forecaster.levels) {
-    const Score score = forecaster.overall.score(fmt::format("below@{:g}", level));
-    if (!score.value) continue;
-    points.emplace_back(x(level), y(*score.value));
+  if (rows.empty()) return {};
+  Spec spec = new_spec(330, 330, "share of targets at or below each quantile against its level");
+  add_forecaster_scales(result, spec);
+  spec["data"] = Spec::array({{{"name", "points"}, {"values", rows}},
+                              {{"name", "ideal"}, {"values", {{{"x", 0}, {"y", 0}}, {{"x", 1}, {"y", 1}}}}}});
+  for (const char* name : {"x", "y"})
+    spec["scales"].push_back({{"name", name},
+                              {"type", "linear"},
+                              {"domain", {0, 1}},
+                              {"range", std::string(name) == "x" ? "width" : "height"}});
+  spec["axes"] = Spec::array(
+      {axis("bottom", "x", "quantile level"), grid_axis("left", "y", "share of targets at or below")});
+  spec["marks"] = Spec::array({mark("line", "ideal",
+                                    {{"x", {{"scale", "x"}, {"field", "x"}}},
+                                     {"y", {{"scale", "y"}, {"field", "y"}}},
+                                     {"stroke", {{"value", "var(--soft)"}}},
+                                     {"strokeDash", {{"value", {3, 4}}}}}),
+                               lines_by_name("points", 2.2), dots("points", 44)});
+  return spec;
+}
+
+Spec curve_plot(const std::vector<Curve>& curves, const std::string& y_title) {
+  Spec rows = Spec::array();
+  std::vector<std::string> names;
+  for (const Curve& curve : curves) {
+    if (curve.x.empty()) continue;
+    names.push_back(curve.name);
+    for (std::size_t i = 0; i < curve.x.size(); ++i)
+      rows.push_back({{"x", curve.x[i]},
+                      {"y", rounded(curve.y[i])},
+                      {"name", curve.name},
+                      {"tip", fmt::format("{}, step {:g}: {:.6g}", curve.name, curve.x[i], curve.y[i])}});
   }
-  svg.polyline(points, "line f0");
-  for (const auto& [px, py] : points) svg.circle(px, py, 4, "dot f0");
-  svg.text((kLeft + kRight) / 2, kBottom + 42, "quantile level", "caption", Anchor::middle);
-  return svg.str();
+  if (rows.empty()) return {};
+  Spec spec = new_spec(860, 240, y_title + " over training steps");
+  add_style_scales(names, spec);
+  spec["data"] = Spec::array({{{"name", "points"}, {"values", rows}}});
+  spec["scales"].push_back(linear_scale("x", "width", "points", "x", Zero::included));
+  spec["scales"].push_back(linear_scale("y", "height", "points", "y", Zero::free));
+  spec["axes"] = Spec::array({axis("bottom", "x", "training step"), grid_axis("left", "y", y_title)});
+  spec["marks"] = Spec::array({lines_by_name("points", 1.8), dots("points", rows.size() < 200 ? 12 : 1)});
+  if (names.size() > 1)
+    spec["legends"] = Spec::array({{{"stroke", "colour"}, {"strokeDash", "dash"}, {"symbolType", "stroke"}}});
+  return spec;
 }
 
 }  // namespace shelfcast::eval

@@ -13,7 +13,7 @@ inline constexpr std::string_view kReportStyle = R"css(
   --good: #0b6b50; --bad: #a8321e; --unclear: #7a5d00; --good-wash: #e6f3ee; --bad-wash: #fbeae6; --unclear-wash: #faf3dd;
   --f0: #0b5cad; --f1: #c65a00; --f2: #0f8a6d; --f3: #85569b; --f4: #8a6d00; --f5: #b0305c;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --card: #1b1f25; --ink: #e6e8ea; --soft: #9aa5b1; --rule: #31373f; --grid: #282d34;
     --good: #6fd0af; --bad: #f09a86; --unclear: #e2c163; --good-wash: #17312a; --bad-wash: #3a201b; --unclear-wash: #332c17;
@@ -24,7 +24,7 @@ inline constexpr std::string_view kReportStyle = R"css(
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", "Noto Sans", "DejaVu Sans", sans-serif; }
-main, header.top, footer { max-width: 1060px; margin: 0 auto; padding: 0 28px; }
+main, header.top, footer { max-width: 1180px; margin: 0 auto; padding: 0 28px; }
 header.top { padding-top: 44px; }
 .kicker { color: var(--soft); font-size: 13px; letter-spacing: .08em; text-transform: uppercase; margin: 0; }
 h1 { font-size: 31px; line-height: 1.2; letter-spacing: -.012em; margin: 4px 0 18px; overflow-wrap: anywhere; }
@@ -45,7 +45,7 @@ p { margin: 8px 0; max-width: 74ch; }
 .tile span { color: var(--soft); font-size: 13px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14.5px; font-variant-numeric: tabular-nums; margin: 12px 0; }
-th, td { text-align: right; padding: 7px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+th, td { text-align: right; padding: 7px 9px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; font-size: 13px; }
 th:first-child, td:first-child { text-align: left; padding-left: 4px; }
 tbody tr:hover { background: var(--grid); }
@@ -69,23 +69,19 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--soft); font-size: 14px; }
 code { font: 13.5px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 footer { color: var(--soft); font-size: 13px; padding-top: 30px; padding-bottom: 56px; }
-svg { display: block; width: 100%; height: auto; overflow: visible; }
-svg text { font: 12px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--ink); font-variant-numeric: tabular-nums; }
-svg text.tick, svg text.caption { fill: var(--soft); } svg text.label { font-size: 13px; } svg text.value { font-size: 12px; fill: var(--soft); }
-.axis { stroke: var(--soft); stroke-width: 1; } .grid { stroke: var(--grid); stroke-width: 1; }
-.ideal { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 4; } .origin { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 4; }
-.line { stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; } .line.thin { stroke-width: 1.4; }
+svg { display: block; max-width: 100%; height: auto; overflow: visible; }
+.plot { overflow-x: auto; } .wide svg { width: 100%; } .natural svg { width: auto; }
 .f0 { --c: var(--f0); } .f1 { --c: var(--f1); } .f2 { --c: var(--f2); } .f3 { --c: var(--f3); } .f4 { --c: var(--f4); } .f5 { --c: var(--f5); }
-.line.f0 { stroke-width: 2.6; } .line.f1 { stroke-dasharray: 7 5; } .line.f2 { stroke-dasharray: 2 5; } .line.f3 { stroke-dasharray: 9 4 2 4; }
-.line.f4 { stroke-dasharray: 12 5; } .line.f5 { stroke-dasharray: 4 3; }
+.swatch.f1 { border-top-style: dashed; } .swatch.f2 { border-top-style: dotted; } .swatch.f3, .swatch.f5 { border-top-style: dashed; }
 .swatch.unplotted { visibility: hidden; }
-.line, .swatch { stroke: var(--c); border-color: var(--c); } .dot, .bar { fill: var(--c); } svg text.label[class*=" f"] { fill: var(--c); font-weight: 600; }
-.bar:not(.f0) { opacity: .62; } .band { fill: var(--c); opacity: .16; }
-.line.history { stroke: var(--soft); stroke-width: 1.1; } .line.truth { stroke: var(--ink); stroke-width: 1.7; }
-.dot.line { stroke: none; } .dot.history { fill: var(--soft); } .dot.truth { fill: var(--ink); }
-.whisker { stroke-width: 2.5; stroke-linecap: round; stroke: var(--c); } .mark { fill: var(--c); }
-.better { --c: var(--good); } .worse { --c: var(--bad); } .unclear { --c: var(--unclear); }
-@media print { body { background: #fff; } figure, .tile { break-inside: avoid; } h2 { break-after: avoid; } }
+.swatch { border-color: var(--c); }
+tr.published td { color: var(--soft); } sup { color: var(--good); } sup.worse { color: var(--bad); }
+pre { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 16px; overflow-x: auto; font-size: 13.5px; }
+@media print {
+  body { background: #fff; font-size: 12px; } main, header.top, footer { max-width: none; padding: 0; }
+  figure, .tile, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll, .plot { overflow: visible; }
+  details > summary { display: none; } th, td { padding: 4px 6px; }
+}
 )css";
 
 }  // namespace shelfcast::eval

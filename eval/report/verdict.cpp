@@ -1,36 +1,16 @@
-// The verdict and the figures everybody asks for first.
+#include "eval/report/verdict.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "eval/report/plots.h"
-#include "eval/report/sections.h"
-#include "eval/report/svg.h"
+#include "eval/report/main_table.h"
+#include "eval/report/text.h"
 
 namespace shelfcast::eval {
 namespace {
-
-// The baseline with the smallest overall error; nullptr when nothing was judged.
-const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric) {
-  const ForecasterResult* strongest = nullptr;
-  for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
-    const Score score = result.forecasters[i].overall.score(metric);
-    if (!score.value) continue;
-    if (strongest == nullptr || *score.value < *strongest->overall.score(metric).value)
-      strongest = &result.forecasters[i];
-  }
-  return strongest;
-}
-
-const Comparison* find_comparison(const BacktestResult& result, const std::string& baseline,
-                                  const std::string& metric) {
-  const auto found = std::ranges::find_if(result.comparisons, [&](const Comparison& c) {
-    return c.model == result.forecasters.front().name && c.baseline == baseline && c.metric == metric;
-  });
-  return found == result.comparisons.end() ? nullptr : &*found;
-}
 
 // "12.3 % lower", "0.4 % higher".
 std::string change(double difference) {
@@ -46,76 +26,82 @@ std::string interval(const Comparison& c) {
                    : fmt::format("95 % interval {} to {}", change(*c.low), change(*c.high));
 }
 
-// "Its MAE is 12.3 % lower than that of Seasonal Naive, the strongest baseline (...): a win."
-std::string difference_sentence(const BacktestResult& result, const std::string& metric,
-                                const std::string& name) {
-  const ForecasterResult* baseline = strongest_baseline(result, metric);
-  const Comparison* c = baseline == nullptr ? nullptr : find_comparison(result, baseline->name, metric);
-  if (c == nullptr || !c->difference) return fmt::format("<p>{}: nothing to compare.</p>\n", name);
-  const char* verdict = c->verdict == Verdict::better  ? "a win"
-                        : c->verdict == Verdict::worse ? "a loss"
-                                                       : "no clear difference";
-  return fmt::format("<p>{} is {} than that of {}, the strongest baseline ({}): <strong>{}</strong>.</p>\n",
-                     name, change(*c->difference), escape_html(baseline->name), interval(*c), verdict);
+std::string on_other_dates(const Comparison& c) {
+  return c.dates ? fmt::format(", over {} dates p = {:.2g}", c.dates->dates, c.dates->p)
+                 : std::string(", too few dates to test other weeks");
 }
 
-struct Headline {
-  Verdict verdict;
-  std::string text;
-};
+const char* word_of(Verdict verdict) {
+  if (verdict == Verdict::better) return "a win";
+  return verdict == Verdict::worse ? "a loss" : "no clear difference";
+}
 
-Headline headline(const BacktestResult& result) {
+// "Its MAE is 12.3 % lower than that of Seasonal Naive, the strongest baseline (...): a win."
+std::string against_strongest(const BacktestResult& result, const std::string& metric) {
+  const ForecasterResult* baseline = strongest_baseline(result, metric);
+  const Comparison* c =
+      baseline == nullptr ? nullptr
+                          : find_comparison(result, result.forecasters.front().name, baseline->name, metric);
+  if (c == nullptr || !c->difference) return fmt::format("{}: nothing to compare.", title_of(metric));
+  return fmt::format("Its {} is {} than that of {}, the strongest baseline ({}{}): {}.", title_of(metric),
+                     change(*c->difference), baseline->name, interval(*c), on_other_dates(*c),
+                     word_of(c->verdict));
+}
+
+// "Of 3 other runs it beats 2 on MAE; not clearly better than runs/b."
+std::string against_runs(const ReportData& data, const std::string& metric) {
+  std::vector<std::string> open;
+  std::size_t won = 0;
+  for (const Comparison& c : data.between) {
+    if (c.metric != metric) continue;
+    if (c.verdict == Verdict::better)
+      ++won;
+    else
+      open.push_back(c.baseline);
+  }
+  const std::string rest =
+      open.empty() ? "." : fmt::format("; it is not clearly better than {}.", fmt::join(open, ", "));
+  return fmt::format("On {} it beats {} of {} other runs{}", title_of(metric), won, data.runs.size() - 1,
+                     rest);
+}
+
+void decide(const BacktestResult& result, Summary& summary) {
   const std::string model = result.forecasters.front().name;
   std::vector<std::string> lost, unclear;
   for (const Comparison& c : result.comparisons) {
     if (c.model != model) continue;
-    const std::string what = fmt::format("{} on {}", c.baseline, c.metric == "mae" ? "MAE" : "MSE");
+    const std::string what = fmt::format("{} on {}", c.baseline, title_of(c.metric));
     if (c.verdict == Verdict::worse) lost.push_back(what);
     if (c.verdict == Verdict::unclear) unclear.push_back(what);
   }
-  if (!lost.empty()) return {Verdict::worse, fmt::format("{} loses to {}.", model, fmt::join(lost, ", "))};
-  if (!unclear.empty())
-    return {Verdict::unclear,
-            fmt::format("{} is not clearly better than {}.", model, fmt::join(unclear, ", "))};
-  return {Verdict::better, fmt::format("{} beats every baseline, on MAE and on MSE.", model)};
-}
-
-std::string tile(const std::string& value, const std::string& name) {
-  return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", value, escape_html(name));
-}
-
-// Millions are shortened to fit a tile.
-std::string brief(const std::string& metric, double value) {
-  if (std::abs(value) < 1e6) return format_score(metric, value);
-  return std::abs(value) < 1e9 ? format_number(value / 1e6) + " M" : format_number(value / 1e9) + " bn";
+  if (!lost.empty()) {
+    summary.verdict = Verdict::worse;
+    summary.headline = fmt::format("{} loses to {}.", model, fmt::join(lost, ", "));
+  } else if (!unclear.empty()) {
+    summary.headline = fmt::format("{} is not clearly better than {}.", model, fmt::join(unclear, ", "));
+  } else if (result.forecasters.size() == result.models) {
+    summary.headline = fmt::format("{} was judged without a baseline.", model);
+  } else {
+    summary.verdict = Verdict::better;
+    summary.headline = fmt::format("{} beats every baseline, on MAE and on MSE.", model);
+  }
 }
 
 }  // namespace
 
-std::string verdict_section(const BacktestResult& result) {
-  if (result.models == 0)
-    return "<div class=\"verdict unclear\"><p class=\"headline\">Baselines only: no model was "
-           "judged.</p></div>\n";
-  if (!result.forecasters.front().overall.score("mae").value)
-    return "<div class=\"verdict unclear\"><p class=\"headline\">n = 0: no target was observed, so nothing "
-           "was judged.</p></div>\n";
-  const Headline head = headline(result);
-  return fmt::format("<div class=\"verdict {}\"><p class=\"headline\">{}</p>\n{}{}</div>\n",
-                     to_string(head.verdict), escape_html(head.text),
-                     difference_sentence(result, "mae", "Its MAE"),
-                     difference_sentence(result, "mse", "Its MSE"));
-}
-
-std::string tiles_section(const BacktestResult& result) {
-  const GroupScores& overall = result.forecasters.front().overall;
-  std::string html = "<div class=\"tiles\">\n";
-  for (const auto& [metric, name] : std::vector<std::pair<std::string, std::string>>{
-           {"mae", "MAE"}, {"mse", "MSE"}, {"wape", "WAPE"}, {"mase", "MASE"}, {"bias", "bias per step"}}) {
-    const Score score = overall.score(metric);
-    html += tile(score.value ? brief(metric, *score.value) : "n = 0", name);
+Summary summarise(const ReportData& data) {
+  const BacktestResult& result = data.result;
+  Summary summary;
+  if (!result.forecasters.front().overall.score("mae").value) {
+    summary.headline = "n = 0: no target was observed, so nothing was judged.";
+    return summary;
   }
-  html += tile(format_count(result.judgement.targets), "targets judged (n)");
-  return html + "</div>\n";
+  decide(result, summary);
+  for (const char* metric : {"mae", "mse"}) {
+    summary.sentences.push_back(against_strongest(result, metric));
+    if (data.runs.size() > 1) summary.sentences.push_back(against_runs(data, metric));
+  }
+  return summary;
 }
 
 }  // namespace shelfcast::eval

@@ -25,9 +25,11 @@ class Maker {
   Maker(const Chronos2Config& config, std::string prefix, ParameterMaker& make)
       : c_(config), prefix_(std::move(prefix)), make_(make) {}
 
-  at::Tensor weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation,
-                    Decay decay = Decay::yes) {
-    return make_.normal(prefix_ + name, {out, in}, c_.initializer_factor * deviation, decay);
+  Weight weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation) {
+    return make_.matrix(prefix_ + name, {out, in}, c_.initializer_factor * deviation);
+  }
+  at::Tensor table(const std::string& name, std::int64_t rows, std::int64_t width, double deviation) {
+    return make_.normal(prefix_ + name, {rows, width}, c_.initializer_factor * deviation, Decay::no);
   }
   at::Tensor gain(const std::string& name) { return make_.constant(prefix_ + name, {c_.d_model}, 1.0F); }
 
@@ -80,7 +82,7 @@ Chronos2::Chronos2(const Chronos2Config& config, const std::string& prefix, Para
   Maker m(config, prefix, make);
   const std::int64_t d = config.d_model, f = config.d_ff, patch = config.patch_size;
   input_ = m.residual_block("input_patch_embedding", 3 * patch, d, 1.0);
-  shared_ = m.weight("shared.weight", config.use_reg_token ? 2 : 1, d, 1.0, Decay::no);
+  shared_ = m.table("shared.weight", config.use_reg_token ? 2 : 1, d, 1.0);
   for (std::int64_t i = 0; i < config.num_layers; ++i) {
     const std::string block = fmt::format("encoder.block.{}.layer.", i);
     Block b;
@@ -125,11 +127,11 @@ at::Tensor Chronos2::time_attention(const at::Tensor& x, const Attention& a, con
   if (last) {
     residual = last_tokens(x, pass.tokens, pass.patches);
     const at::Tensor q = product(last_tokens(normed, pass.tokens, pass.patches), a.q);
-    const at::Tensor kv = product(normed, at::cat({a.k, a.v}, 0));
+    const at::Tensor kv = stacked_product(normed, {a.k, a.v});
     mixed = last_tokens_attention(q, kv, pass.mask_bl, pass.patches, pass.tokens, shape, pass.rotation,
                                   probabilities);
   } else {
-    const at::Tensor qkv = product(normed, at::cat({a.q, a.k, a.v}, 0));
+    const at::Tensor qkv = stacked_product(normed, {a.q, a.k, a.v});
     mixed = window_attention(qkv, pass.mask_bl, WindowLayout::along_time(pass.rows, pass.tokens), shape,
                              pass.rotation, probabilities);
   }
@@ -170,7 +172,7 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
       pass.mask_bl.narrow(0, part.first, part.rows()).narrow(1, pass.tokens - tokens, tokens);
   const at::Tensor mask_wl =
       mask_bl.reshape({part.count, part.size, tokens}).transpose(1, 2).reshape({-1, part.size});
-  return window_attention(product(x, at::cat({a.q, a.k, a.v}, 0)), mask_wl, layout, {heads, width}, {},
+  return window_attention(stacked_product(x, {a.q, a.k, a.v}), mask_wl, layout, {heads, width}, {},
                           own.split(tokens));
 }
 

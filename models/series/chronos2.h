@@ -42,11 +42,13 @@ class Chronos2 {
 
  private:
   struct Attention {
-    at::Tensor norm, q, k, v, o;
+    at::Tensor norm;
+    Weight q, k, v, o;
   };
   struct Block {
     Attention time, group;
-    at::Tensor norm, wi, wo;
+    at::Tensor norm;
+    Weight wi, wo;
   };
   // What all layers share.
   struct Pass {

@@ -18,9 +18,11 @@ class Maker {
   Maker(const BoltConfig& config, std::string prefix, ParameterMaker& make)
       : c_(config), prefix_(std::move(prefix)), make_(make) {}
 
-  at::Tensor weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation,
-                    Decay decay = Decay::yes) {
-    return make_.normal(prefix_ + name, {out, in}, c_.initializer_factor * deviation, decay);
+  Weight weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation) {
+    return make_.matrix(prefix_ + name, {out, in}, c_.initializer_factor * deviation);
+  }
+  at::Tensor table(const std::string& name, std::int64_t rows, std::int64_t width, double deviation) {
+    return make_.normal(prefix_ + name, {rows, width}, c_.initializer_factor * deviation, Decay::no);
   }
   at::Tensor gain(const std::string& name) { return make_.constant(prefix_ + name, {c_.d_model}, 1.0F); }
 
@@ -65,8 +67,8 @@ class Maker {
     ff.wo = weight(name + "wo.weight", c_.d_model, c_.d_ff, inverse_root(c_.d_ff));
   }
   at::Tensor bias_table(const std::string& stack) {
-    return weight(stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-                  c_.relative_attention_num_buckets, c_.num_heads, inverse_root(c_.d_model), Decay::no);
+    return table(stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                 c_.relative_attention_num_buckets, c_.num_heads, inverse_root(c_.d_model));
   }
 
   static double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
@@ -106,7 +108,7 @@ ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, Pa
     m.attention_probabilities(layer("decoder", i, 0) + ".SelfAttention", decoder_[i].self);
   }
   input_ = m.residual_block("input_patch_embedding", 2 * config.input_patch_size, config.d_model, 1.0);
-  shared_ = m.weight("shared.weight", config.use_reg_token ? 2 : 1, config.d_model, 1.0, Decay::no);
+  shared_ = m.table("shared.weight", config.use_reg_token ? 2 : 1, config.d_model, 1.0);
   encoder_bias_ = m.bias_table("encoder");
   for (std::size_t i = 0; i < encoder_.size(); ++i) {
     m.attention(layer("encoder", i, 0), layer("encoder", i, 0) + ".SelfAttention", encoder_[i].attention);
@@ -155,8 +157,7 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
   for (std::size_t i = 0; i < encoder_.size(); ++i) {
     const std::string site = fmt::format("encoder.{}.", i);
     const BoltAttention& a = encoder_[i].attention;
-    const at::Tensor qkv =
-        product(rms_norm(x, a.norm, config_.layer_norm_epsilon), at::cat({a.q, a.k, a.v}, 0));
+    const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
     const at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
     x = add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
     x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
@@ -203,8 +204,9 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
     y = decoder_self_attention(y, decoder_[i].self, site, dropout);
     const BoltAttention& a = decoder_[i].cross;
     const at::Tensor q = product(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q);
-    const at::Tensor mixed = single_query_attention(q, a.k, a.v, memory, mask_bl, config_.num_heads,
-                                                    dropout.site(site + "cross_probabilities"));
+    const at::Tensor mixed =
+        single_query_attention(q, a.k.effective(), a.v.effective(), memory, mask_bl, config_.num_heads,
+                               dropout.site(site + "cross_probabilities"));
     y = add_dropout(y, product(mixed, a.o), dropout.site(site + "cross"));
     y = feed_forward(y, decoder_[i].feed_forward, site, dropout);
   }

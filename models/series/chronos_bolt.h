@@ -27,11 +27,13 @@ struct PatchInputs {
 
 // The weights of one sublayer, the norm before it included.
 struct BoltAttention {
-  at::Tensor norm, q, k, v, o;
+  at::Tensor norm;
+  Weight q, k, v, o;
 };
 struct BoltFeedForward {
-  at::Tensor norm, wi, wo;
-  at::Tensor gate;  // wi_0 of gated layers (`wi` is their wi_1), else undefined
+  at::Tensor norm;
+  Weight wi, wo;
+  Weight gate;  // wi_0 of gated layers (`wi` is their wi_1), else undefined
 };
 
 class ChronosBolt {

@@ -88,7 +88,7 @@ Bert::Bert(const BertConfig& config, const BertParts& parts, ParameterMaker& mak
   using Decay = ParameterMaker::Decay;
   const std::int64_t width = config.hidden_size;
   const auto linear = [&](const std::string& name, std::int64_t out, std::int64_t in) {
-    return Linear{maker.normal(prefix + name + ".weight", {out, in}, config.initializer_range),
+    return Linear{maker.matrix(prefix + name + ".weight", {out, in}, config.initializer_range),
                   maker.constant(prefix + name + ".bias", {out}, 0.0F)};
   };
   const auto norm_of = [&](const std::string& name) {

@@ -30,6 +30,7 @@ BacktestConfig small_backtest() {
   config.season = 7;
   config.window = 14;
   config.bootstrap = 50;
+  config.orders.review = 0;
   return config;
 }
 
@@ -156,6 +157,11 @@ TEST_F(Backtest, counts_every_observed_target_once_whatever_the_batch) {
 TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
   BacktestConfig config = small_backtest();
   config.baselines = method_names();
+  config.by = {"category", "store", "horizon", "demand_class", "promotion", "price"};
+  config.promotion = "traffic";
+  config.price = "price";
+  config.hierarchy = {"all", "shop"};
+  config.orders = {2, 1, 0.9};
   const data::FeatureSpec features = spec(28, 8);
   std::vector<std::string> results;
   for (const int ranks : {1, 2, 3, 5}) {
@@ -290,7 +296,7 @@ TEST_F(Backtest, judges_the_baselines_it_is_asked_for_in_that_order) {
   config.baselines.clear();
   const BacktestResult alone = run(config, &model);
   EXPECT_EQ(alone.forecasters.size(), 1U);
-  EXPECT_NO_THROW(write_backtest(alone, folder_.path() / "alone", {"alone", {}}));
+  EXPECT_NO_THROW(write_backtest(alone, folder_.path() / "alone", RunMetadata{}));
   EXPECT_THROW(run(config), Error);  // nothing to judge
 }
 
@@ -383,8 +389,8 @@ TEST_F(Backtest, names_the_series_whose_forecast_is_not_a_number) {
 TEST_F(Backtest, writes_json_and_csv_without_nan_and_with_every_group) {
   SeasonalQuantiles model(7, 3);
   const BacktestResult result = run(small_backtest(), &model);
-  write_backtest(result, folder_.path() / "run", {"small", {{"build", "test"}}});
-  for (const char* file : {"result.json", "metrics.csv", "series.csv", "report.html"})
+  write_backtest(result, folder_.path() / "run", RunMetadata{});
+  for (const char* file : {"result.json", "metrics.csv", "series.csv", "dates.csv", "fans.json", "run.json"})
     EXPECT_TRUE(std::filesystem::exists(folder_.path() / "run" / "backtest" / file)) << file;
   const std::string json = result_json(result).dump(), csv = result_csv(result);
   for (const char* word : {"nan", "inf"}) {
@@ -398,7 +404,7 @@ TEST_F(Backtest, writes_json_and_csv_without_nan_and_with_every_group) {
   EXPECT_EQ(parsed["forecasters"][0]["by"]["category"]["never sold"]["mae"]["n"], 0);
   EXPECT_TRUE(parsed["forecasters"][0]["by"]["category"]["never sold"]["mae"]["value"].is_null());
   EXPECT_EQ(parsed["protocol"]["origins"].size(), 3U);
-  write_backtest(result, folder_.path() / "run", {"small", {}});  // again: replaces
+  write_backtest(result, folder_.path() / "run", RunMetadata{});  // again: replaces
 }
 
 TEST_F(Backtest, reports_what_a_corpus_without_levels_cannot_group_by) {

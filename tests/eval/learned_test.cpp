@@ -91,11 +91,23 @@ TEST_F(Learned, features_are_what_direct_loops_over_the_past_say) {
   const auto corpus = market_.write(folder_.path());
   FeatureMaker maker(corpus, Market::features(corpus), 7);
   maker.load(2, 6);
-  for (const auto& [s, origin, ahead] :
-       std::vector<std::array<std::int64_t, 3>>{{2, 150, 0}, {5, 151, 9}, {7, 60, 13}}) {
-    const std::int64_t step = origin + ahead;
+  for (const auto& [s, asked, offset] : std::vector<std::array<std::int64_t, 3>>{{2, 150, 0},
+                                                                                 {5, 151, 9},
+                                                                                 {7, 60, 13},
+                                                                                 {7, 61, 2},
+                                                                                 {7, 62, 2},
+                                                                                 {7, 63, 2},
+                                                                                 {7, 64, 2},
+                                                                                 {7, 65, 2},
+                                                                                 {7, 66, 2},
+                                                                                 {7, 67, 2},
+                                                                                 {7, 68, 2}}) {
     double base = 0.0;
-    const auto row = row_of(maker, s, origin, ahead, &base);
+    const auto row = row_of(maker, s, asked, offset, &base);
+    const std::int64_t step = asked + offset;
+    std::int64_t origin = asked;
+    while (std::isnan(market_.demand(s, origin - 1))) --origin;  // seen from after the last observed step
+    const std::int64_t ahead = step - origin;
     const auto mean = [&](const auto& of) {
       double sum = 0.0, count = 0.0;
       for (std::int64_t t = 0; t < origin; ++t)

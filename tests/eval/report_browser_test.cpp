@@ -6,13 +6,12 @@
 #include <cstdlib>
 
 #include "base/files.h"
-#include "eval/backtest.h"
-#include "tests/eval/small_panel.h"
-#include "tests/support/temporary_folder.h"
+#include "tests/eval/report_fixture.h"
 
 namespace shelfcast::eval {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -32,38 +31,37 @@ std::string browse(const std::string& options, const std::filesystem::path& prof
   return output;
 }
 
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
-
-TEST(ReportInBrowser, draws_its_marks_without_console_errors) {
+TEST(ReportInBrowser, draws_every_plot_without_console_errors) {
   if (!has_chromium()) GTEST_SKIP() << "no chromium here";
   const testing::TemporaryFolder folder;
-  write_panel(make_small_panel(), folder / "small.corpus");
-  BacktestConfig config;
-  config.origins = 2;
-  config.stride = config.horizon = 7;
-  SeasonalQuantiles model(7, 3);
-  const auto single = parallel::make_single();
-  const auto spec = data::make_features(small_config(28, 7), data::Corpus(folder / "small.corpus"), 30);
-  const BacktestResult result = run_backtest(config, folder / "small.corpus", spec, {&model}, 40, *single);
-  write_backtest(result, folder.path(), {"small", {{"build", "test"}}});
-  const std::filesystem::path page = folder / "backtest" / "report.html";
+  for (const auto& [name, seasons] : {std::pair("three", 3), std::pair("one", 1)})
+    write_run(folder.path(), name, seasons);
+  write_report({folder / "three", folder / "one"}, folder / "report");
+  const std::filesystem::path page = folder / "report" / "report.html";
+  const std::size_t plots = count(read_file(page), " data-plot=");
+  EXPECT_GT(plots, 10U);
 
-  const std::string dom = browse("--dump-dom", folder / "profile", page);
+  const std::string dom = browse("--virtual-time-budget=20000 --dump-dom", folder / "profile", page);
   EXPECT_THAT(dom, Not(HasSubstr("CONSOLE")));
-  EXPECT_GE(count(dom, "<svg"), 5 + result.fans.size());
-  EXPECT_GT(count(dom, "<path"), 40U);
-  EXPECT_GT(count(dom, "<rect"), 10U);
-  EXPECT_GT(count(dom, "<circle"), 20U);
+  EXPECT_THAT(dom, HasSubstr("data-drawn=\"" + std::to_string(plots) + "\""));
+  // Every plot has a drawing, and marks of its kind.
+  for (std::size_t i = 1; i <= plots; ++i) {
+    const std::size_t at = dom.find("id=\"plot-" + std::to_string(i) + "\"");
+    ASSERT_NE(at, std::string::npos) << i;
+    const std::string plot = dom.substr(at, dom.find("</svg>", at) - at);
+    EXPECT_THAT(plot, HasSubstr("<svg")) << i;
+    EXPECT_THAT(plot, AnyOf(HasSubstr("mark-line role-mark"), HasSubstr("mark-rect role-mark"),
+                            HasSubstr("mark-symbol role-mark")))
+        << i;
+    EXPECT_THAT(plot, Not(HasSubstr("NaN"))) << i;
+  }
+  EXPECT_GE(count(dom, "mark-area role-mark"), 4U * 8U);  // four pairs of quantiles in each fan
 
   const std::filesystem::path picture = folder / "report.png";
-  browse("--hide-scrollbars --window-size=1200,4000 --screenshot='" + picture.string() + "'",
+  browse("--hide-scrollbars --window-size=1200,8000 --screenshot='" + picture.string() + "'",
          folder / "profile", page);
   ASSERT_TRUE(std::filesystem::exists(picture));
-  EXPECT_GT(std::filesystem::file_size(picture), 50'000U);
+  EXPECT_GT(std::filesystem::file_size(picture), 100'000U);
   if (const char* keep = std::getenv("SHELFCAST_KEEP_SCREENSHOT")) {
     std::filesystem::copy_file(picture, keep, std::filesystem::copy_options::overwrite_existing);
     std::filesystem::copy_file(page, std::string(keep) + ".html",

@@ -1,13 +1,16 @@
-// What the report page says, without a browser; report_browser_test.cpp looks at it in one.
+// What reports say, without a browser; report_browser_test.cpp looks at them in one.
 #include "eval/report/report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "eval/backtest.h"
-#include "eval/report/svg.h"
-#include "tests/eval/small_panel.h"
-#include "tests/support/temporary_folder.h"
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "eval/report/main_table.h"
+#include "eval/report/text.h"
+#include "eval/report/verdict.h"
+#include "tests/eval/report_fixture.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -16,85 +19,251 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-BacktestResult judge(const SmallPanel& panel, Forecaster* model) {
-  const testing::TemporaryFolder folder;
-  write_panel(panel, folder / "small.corpus");
-  BacktestConfig config;
-  config.origins = 2;
-  config.stride = config.horizon = 7;
-  config.bootstrap = 100;
-  std::vector<Forecaster*> models;
-  if (model != nullptr) models.push_back(model);
-  const auto single = parallel::make_single();
-  const auto spec = data::make_features(small_config(28, 7), data::Corpus(folder / "small.corpus"), 30);
-  return run_backtest(config, folder / "small.corpus", spec, models, 40, *single);
+class Report : public ::testing::Test {
+ protected:
+  ReportData gather(const std::vector<std::string>& names) const {
+    std::vector<std::filesystem::path> runs;
+    for (const std::string& name : names) runs.push_back(folder_ / name);
+    return gather_report(runs, {});
+  }
+  std::string message(const std::function<void()>& act, ErrorKind kind) const {
+    try {
+      act();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      return error.what();
+    }
+    return "no error";
+  }
+
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(Report, asks_the_network_for_nothing) {
+  write_run(folder_.path(), "a", 3);
+  const std::string html = report_html(gather({"a"}));
+  // Addresses of XML's name spaces are all that Vega has.
+  for (const char* foreign : {"src=", "@import", "url(", "<link rel=\"stylesheet", "href=\"http"})
+    EXPECT_THAT(html.substr(0, html.find("/*! Vega")), Not(HasSubstr(foreign)));
+  EXPECT_EQ(count(html, "<script"), count(html, "</script>"));
+  EXPECT_EQ(count(html, "<script src"), 0U);
 }
 
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t n = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
-
-TEST(Report, needs_nothing_beside_itself) {
-  SeasonalQuantiles model(7, 3);
-  const std::string html = report_html(judge(make_small_panel(), &model), {"small", {{"build", "v1"}}});
-  for (const char* foreign : {"http:", "https:", "<script", "src=", "@import", "url("})
-    EXPECT_THAT(html, Not(HasSubstr(foreign)));
-}
-
-TEST(Report, shows_tables_and_plots_of_everything) {
-  SeasonalQuantiles model(7, 3);
-  const BacktestResult result = judge(make_small_panel(), &model);
-  const std::string html = report_html(result, {"A & B", {{"build", "v1"}}});
-  for (const char* section : {"results", "significance", "by-horizon", "by-category", "by-store", "fans",
-                              "calibration", "protocol", "notes"})
+TEST_F(Report, shows_tables_and_plots_of_everything) {
+  write_run(folder_.path(), "a", 3);
+  const ReportData data = gather({"a"});
+  const std::string html = report_html(data);
+  for (const char* section : {"results", "significance", "heat-map", "by-horizon", "hierarchy", "orders",
+                              "by-category", "by-store", "by-price", "calibration", "fans", "worst",
+                              "training", "resources", "protocol", "reproduction", "notes"})
     EXPECT_THAT(html, HasSubstr(std::string("<section id=\"") + section));
   EXPECT_THAT(html, HasSubstr("A &amp; B"));
-  EXPECT_EQ(count(html, "<svg"), count(html, "</svg>"));
-  EXPECT_EQ(count(html, "<svg"), 5 + result.fans.size());
-  EXPECT_GE(count(html, "band f0"), 4 * result.fans.size());  // four pairs of quantiles
-  EXPECT_THAT(html, HasSubstr("n = 0"));                      // the category without series
-  EXPECT_THAT(html, Not(HasSubstr("nan")));
+  // Comparisons, heat map, horizon, three groups, calibration, two curves, and the fans.
+  EXPECT_EQ(count(html, " data-plot="), 9 + data.result.fans.size());
+  EXPECT_EQ(count(html, "class=\"plot\""), 9 + data.result.fans.size());
+  EXPECT_THAT(html, HasSubstr("n = 0"));  // the category without series
+  EXPECT_THAT(html.substr(0, html.find("/*! Vega")), Not(HasSubstr("nan")));
+  EXPECT_THAT(html, HasSubstr("a &lt;fast&gt; one"));
+  EXPECT_THAT(html, HasSubstr("shelfcast backtest runs/x"));
 }
 
-TEST(Report, escapes_names_of_the_data) {
-  SeasonalQuantiles model(7, 3);
-  const std::string html = report_html(judge(make_small_panel(), &model), {"t", {}});
+TEST_F(Report, escapes_names_of_the_data) {
+  write_run(folder_.path(), "a", 3);
+  const ReportData data = gather({"a"});
+  const std::string html = report_html(data);
   EXPECT_THAT(html, Not(HasSubstr("<main>\"")));
   EXPECT_THAT(html, HasSubstr("Ōsaka &quot;3&quot;"));
+  EXPECT_THAT(report_latex(data), HasSubstr("\\toprule"));
+  EXPECT_THAT(report_markdown(data), HasSubstr("Ōsaka \"3\", \\<main>"));
 }
 
-TEST(Report, calls_a_win_only_what_the_interval_calls_one) {
+TEST_F(Report, calls_a_win_only_what_the_tests_call_one) {
+  write_run(folder_.path(), "a", 3);
+  ReportData data = gather({"a"});
+  for (Comparison& c : data.result.comparisons) c.verdict = Verdict::better;
+  EXPECT_THAT(summarise(data).headline, HasSubstr("beats every baseline"));
+  EXPECT_EQ(summarise(data).verdict, Verdict::better);
+  data.result.comparisons.back().verdict = Verdict::unclear;
+  EXPECT_THAT(summarise(data).headline, HasSubstr("a is not clearly better than Naive on MSE"));
+  data.result.comparisons.front().verdict = Verdict::worse;
+  EXPECT_THAT(summarise(data).headline, HasSubstr("a loses to Seasonal Naive on MAE"));
+  EXPECT_THAT(report_html(data), HasSubstr("class=\"verdict worse\""));
+}
+
+TEST_F(Report, reads_back_what_a_backtest_wrote) {
   SeasonalQuantiles model(7, 3);
-  BacktestResult result = judge(make_small_panel(), &model);
-  for (Comparison& c : result.comparisons) c.verdict = Verdict::better;
-  EXPECT_THAT(report_html(result, {"t", {}}), HasSubstr("beats every baseline"));
-  result.comparisons.back().verdict = Verdict::unclear;
-  EXPECT_THAT(report_html(result, {"t", {}}), HasSubstr("is not clearly better than Naive on MSE"));
-  result.comparisons.front().verdict = Verdict::worse;
-  EXPECT_THAT(report_html(result, {"t", {}}), HasSubstr("loses to Seasonal Naive on MAE"));
+  const BacktestResult result = judge_panel(folder_.path(), make_small_panel(), model, report_config());
+  write_run(folder_ / "a", result);
+  ReportData data = gather({"a"});
+  data.result.forecasters.front().name = result.forecasters.front().name;
+  for (auto* comparisons : {&data.result.comparisons, &data.result.category_comparisons})
+    for (Comparison& c : *comparisons) c.model = result.forecasters.front().name;
+  EXPECT_EQ(result_json(data.result).dump(), result_json(result).dump());
+  data.result.fans.front().forecasts.front().name = result.forecasters.front().name;
+  EXPECT_EQ(fans_json(data.result).at(0).dump(), fans_json(result).at(0).dump());
+  EXPECT_EQ(run_json(data.runs.front().metadata).dump(), run_json(small_metadata("A & B")).dump());
+  EXPECT_EQ(data.runs.front().training->windows_per_second, 160);
+  EXPECT_EQ(data.runs.front().training->seconds, 90);
+  double all = 0;
+  for (const SeriesErrors& errors : result.forecasters.front().series) all += errors.absolute_error;
+  EXPECT_NEAR(data.worst.front().share, data.worst.front().errors.absolute_error / all, 1e-12);
 }
 
-TEST(Report, stands_without_a_model_and_without_any_observed_target) {
-  EXPECT_THAT(report_html(judge(make_small_panel(), nullptr), {"t", {}}), HasSubstr("Baselines only"));
+TEST_F(Report, puts_runs_side_by_side_the_best_first) {
+  for (const auto& [name, seasons] : {std::pair("one", 1), std::pair("two", 2), std::pair("four", 4)})
+    write_run(folder_.path(), name, seasons);
+  const ReportData data = gather({"one", "two", "four"});
+  const MainTable table = main_table(data, {"mae"});
+  ASSERT_EQ(table.rows.size(), 3U + 3U);  // each baseline once
+  for (std::size_t i = 1; i < 3; ++i)
+    EXPECT_LE(*table.rows[i - 1].cells[0].value, *table.rows[i].cells[0].value);
+  EXPECT_EQ(data.runs.front().name, table.rows.front().name);
+  EXPECT_EQ(data.between.size(), 2U * 2U);
+  for (const Comparison& c : data.between) EXPECT_EQ(c.model, data.runs.front().name);
+  int best = 0;
+  for (const MainTable::Row& row : table.rows) best += row.cells[0].best ? 1 : 0;
+  EXPECT_EQ(best, 1);
+  const std::string csv = report_csv(data);
+  EXPECT_EQ(count(csv, "\none,model,"), count(csv, "\nfour,model,"));
+}
+
+TEST_F(Report, compares_runs_like_the_backtest_compares_forecasters) {
+  // A model that repeats the last week is Seasonal Naive where everything was observed.
+  write_run(folder_.path(), "one", 1);
+  write_run(folder_.path(), "four", 4);
+  const RunComparison comparison = compare_runs(folder_ / "four", folder_ / "one");
+  EXPECT_EQ(comparison.first, "four");
+  ASSERT_EQ(comparison.overall.size(), 2U);
+  ASSERT_EQ(comparison.by_category.size(),
+            2U * 3U);  // those that series are in; all of "never sold" is absent
+  const ReportData data = gather({"four", "one"});
+  const auto value = [&](const std::string& name) {
+    for (const ForecasterResult& f : data.result.forecasters)
+      if (f.name == name) return *f.overall.score("mae").value;
+    return 0.0;
+  };
+  EXPECT_NEAR(*comparison.overall.front().difference, value("four") / value("one") - 1, 1e-12);
+  EXPECT_EQ(comparison.overall.front().dates->dates, 14);
+  const RunComparison back = compare_runs(folder_ / "one", folder_ / "four");
+  EXPECT_NEAR(back.overall.front().dates->statistic, -comparison.overall.front().dates->statistic, 1e-9);
+}
+
+TEST_F(Report, refuses_runs_that_were_judged_otherwise) {
+  write_run(folder_.path(), "a", 3);
+  BacktestConfig shorter = report_config();
+  shorter.horizon = 5;
+  write_run(folder_.path(), "b", 3, shorter);
+  for (const auto& act :
+       std::vector<std::function<void()>>{[&] {
+                                            gather({"a", "b"});
+                                          },
+                                          [&] { compare_runs(folder_ / "a", folder_ / "b"); }}) {
+    const std::string text = message(act, ErrorKind::input);
+    EXPECT_THAT(text, HasSubstr("different protocols"));
+    EXPECT_THAT(text, HasSubstr("horizon: 7 against 5"));
+    EXPECT_THAT(text, HasSubstr("origins: 2024-02-20, 2024-02-27 against"));
+  }
+}
+
+TEST_F(Report, names_what_is_wrong_with_a_run) {
+  write_run(folder_.path(), "a", 3);
+  EXPECT_THAT(message([&] { gather({}); }, ErrorKind::input), HasSubstr("no run"));
+  EXPECT_THAT(message([&] { gather({"a", "a"}); }, ErrorKind::input), HasSubstr("named twice"));
+  std::filesystem::create_directories(folder_ / "unfinished");
+  EXPECT_THAT(message(
+                  [&] {
+                    gather({"a", "unfinished"});
+                  },
+                  ErrorKind::input),
+              HasSubstr("run: shelfcast backtest"));
+  const auto damage = [&](const char* file, const std::string& bytes) {
+    const std::string whole = read_file(folder_ / "a" / file);
+    write_file_atomically(folder_ / "a" / file, bytes.empty() ? whole.substr(0, whole.size() / 8) : bytes);
+    const std::string text = message([&] { gather({"a"}); }, ErrorKind::data);
+    write_file_atomically(folder_ / "a" / file, whole);
+    return text;
+  };
+  for (const char* file : {"backtest/result.json", "backtest/fans.json", "backtest/run.json",
+                           "backtest/series.csv", "backtest/dates.csv"})
+    EXPECT_THAT(damage(file, ""), HasSubstr(file));
+  EXPECT_THAT(damage("backtest/result.json", "{\"format\": 1}"), HasSubstr("format is 1"));
+  EXPECT_THAT(damage("backtest/series.csv", "model\nSeasonal quantiles,x,1,2\n"),
+              HasSubstr("line 2 has 4 cells"));
+  const std::string series = read_file(folder_ / "a/backtest/series.csv");
+  EXPECT_THAT(damage("backtest/series.csv", series.substr(0, series.find("Seasonal quantiles,series-9"))),
+              HasSubstr("9 of 11"));
+  EXPECT_THAT(damage("metrics.jsonl", "{\"step\": 1}\n{\"st"), HasSubstr("line 2 of"));
+  EXPECT_NO_THROW(gather({"a"}));
+}
+
+std::string published(double anchor, int horizon) {
+  return fmt::format(
+      R"({{"tasks": [{{"name": "small task", "source": "a paper", "protocol": {{"series": 11, "horizon": {}}},
+          "anchor": {{"baseline": "Naive", "metric": "mase_window_mean", "value": {}}},
+          "metrics": [["MASE", "mase_window_mean"]], "rows": [{{"model": "Oracle", "MASE": 0.001}}]}}]}})",
+      horizon, anchor);
+}
+
+TEST_F(Report, shows_published_rows_only_beside_their_own_protocol) {
+  write_run(folder_.path(), "a", 3);
+  const ReportData plain = gather({"a"});
+  EXPECT_TRUE(plain.published.empty());
+  double naive = 0;
+  for (const ForecasterResult& f : plain.result.forecasters)
+    if (f.name == "Naive") naive = *f.overall.score("mase_window_mean").value;
+  const std::filesystem::path rows = folder_ / "rows.json";
+  write_file_atomically(rows, published(naive * 1.0001, 7));
+  const ReportData data = gather_report({folder_ / "a"}, rows);
+  EXPECT_THAT(report_html(data), HasSubstr("Oracle (published)"));
+  EXPECT_THAT(report_markdown(data), HasSubstr("| Oracle (published) |"));
+  EXPECT_EQ(main_table(data, window_metrics()).rows.back().name, "Oracle");
+  EXPECT_TRUE(main_table(data, window_metrics()).rows.back().cells[0].best);
+  EXPECT_NE(main_table(data, main_metrics()).rows.back().name, "Oracle");  // no such metric there
+
+  const auto refused = [&](const std::string& text, ErrorKind kind) {
+    write_file_atomically(rows, text);
+    return message([&] { gather_report({folder_ / "a"}, rows); }, kind);
+  };
+  EXPECT_THAT(refused(published(naive, 8), ErrorKind::input), HasSubstr("horizon is 7, published 8"));
+  EXPECT_THAT(refused(published(naive * 1.01, 7), ErrorKind::input),
+              HasSubstr("mase_window_mean of Naive is"));
+  EXPECT_THAT(refused("{}", ErrorKind::data), HasSubstr("holds no published rows"));
+}
+
+TEST_F(Report, ships_published_rows_that_can_be_read_and_fit_other_data_nowhere) {
+  SeasonalQuantiles model(7, 3);
+  const BacktestResult result = judge_panel(folder_.path(), make_small_panel(), model, report_config());
+  const std::vector<PublishedTask> tasks = published_tasks(shipped_published_rows(), "shipped", result);
+  ASSERT_EQ(tasks.size(), 3U);
+  for (const PublishedTask& task : tasks) {
+    EXPECT_GE(task.rows.size(), 20U);
+    EXPECT_FALSE(task.mismatch.empty());
+  }
+}
+
+TEST_F(Report, stands_where_hardly_anything_was_observed) {
   SmallPanel panel = make_small_panel();
   for (std::int64_t s = 0; s < panel.series; ++s)
     for (std::int64_t t = panel.demand_end - 14; t < panel.demand_end - (s == 0 ? 1 : 0); ++t)
       panel.demand[static_cast<std::size_t>(s * panel.steps + t)] = kNan;
   SeasonalQuantiles model(7, 3);
-  BacktestResult result = judge(panel, &model);
+  const BacktestResult result = judge_panel(folder_.path(), panel, model, report_config());
   EXPECT_EQ(result.judgement.targets, 1);
-  EXPECT_THAT(report_html(result, {"t", {}}), HasSubstr("no clear difference"));
+  write_run(folder_ / "a", result);
+  EXPECT_THAT(report_html(gather({"a"})), HasSubstr("no clear difference"));
 }
 
-TEST(Svg, ticks_are_round_numbers_inside_the_range) {
-  EXPECT_THAT(round_ticks(0, 10, 5), ElementsAre(0, 2, 4, 6, 8, 10));
-  EXPECT_THAT(round_ticks(-1, 1, 4), ElementsAre(-1, -0.5, 0, 0.5, 1));
-  EXPECT_THAT(round_ticks(3, 3, 4), ElementsAre(3));
+TEST_F(Report, writes_all_its_forms) {
+  write_run(folder_.path(), "a", 3);
+  write_report({folder_ / "a"}, folder_ / "out");
+  for (const char* file : {"report.html", "report.md", "report.tex", "report.csv"})
+    EXPECT_GT(std::filesystem::file_size(folder_ / "out" / file), 200U) << file;
+  const auto json = nlohmann::json::parse(read_file(folder_ / "out/report.json"));
+  EXPECT_EQ(json.at("runs").at(0).at("name"), "a");
+  EXPECT_EQ(json.at("table").at(0).at("n"), json.at("result").at("protocol").at("targets"));
 }
 
-TEST(Svg, numbers_have_four_digits_and_marked_thousands) {
+TEST(ReportText, numbers_have_four_digits_and_marked_thousands) {
   EXPECT_EQ(format_number(0), "0");
   EXPECT_EQ(format_number(1234567.8), "1,234,568");
   EXPECT_EQ(format_number(-1234.5), "-1,234");
@@ -102,6 +271,7 @@ TEST(Svg, numbers_have_four_digits_and_marked_thousands) {
   EXPECT_EQ(format_number(0.00123456), "0.001235");
   EXPECT_EQ(format_count(999), "999");
   EXPECT_EQ(format_count(1000), "1,000");
+  EXPECT_EQ(shorten("Ōsaka", 3), "Ōsa…");
 }
 
 }  // namespace

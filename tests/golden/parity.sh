@@ -9,7 +9,7 @@ seed=${1:?usage: tests/golden/parity.sh SEED}
 python=$(scripts/reference.sh)
 out=build/parity/$seed
 mkdir -p "$out/saved"
-for model in bolt chronos2 bert; do
+for model in bolt chronos2 bert lora; do
   # -O: Chronos-2's package asserts a REG token, without which it works as well.
   "$python" -O -W ignore tests/golden/make_$model.py "$out/$model" "$seed" 2>"$out/$model.log" || { cat "$out/$model.log"; exit 1; }
 done
@@ -33,5 +33,9 @@ for model in bolt chronos2 bert; do
   for folder in "$out/saved/$model"_*; do
     "$python" -O -W ignore tests/golden/make_$model.py --check "$folder" 2>"$out/check.log" || { cat "$out/check.log"; failed=1; }
   done
+done
+for folder in "$out"/saved/lora_*; do
+  base=$(sed -n 's/.*"base_model_name_or_path": "\(.*\)".*/\1/p' "$out/lora/${folder##*/lora_}/adapter_config.json")
+  "$python" -O -W ignore tests/golden/make_lora.py --check "$folder" "$out/$base" 2>"$out/check.log" || { cat "$out/check.log"; failed=1; }
 done
 exit $failed

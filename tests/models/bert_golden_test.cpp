@@ -6,9 +6,12 @@
 
 #include "base/error.h"
 #include "base/safetensors.h"
+#include "models/adapters/lora.h"
 #include "models/text/bert.h"
 #include "tests/models/golden.h"
+#include "tests/models/lora_golden.h"
 #include "tests/support/paths.h"
+#include "tests/support/temporary_folder.h"
 
 namespace shelfcast::models {
 namespace {
@@ -144,6 +147,31 @@ TEST_P(BertGolden, five_steps_of_adamw_have_the_losses_of_the_reference) {
     loss.backward();
     optimizer.step();
   }
+}
+
+TEST(BertLoraGolden, an_adapter_of_peft_gives_its_hidden_states_and_merged_it_gives_them_too) {
+  const at::NoGradGuard no_grad;
+  const fs::path folder = testing::lora_folder("bert"), base = testing::base_of(folder);
+  const SafetensorsFile inputs(base / "case.safetensors"), golden(folder / "case.safetensors");
+  const Bert bert = Bert::open(base);
+  const auto texts = encodings(inputs, "ids");
+  const PackedTexts packed = pack_texts(texts, bert.config());
+  const auto error = [&](const char* name) {
+    return error_of(in_text_order(bert.forward(packed), packed, texts), stored(golden, name));
+  };
+  expect_below("bert lora base", error("base.hidden"), 1e-5);
+  const LoraConfig config = read_lora_config(folder);
+  ParameterMaker make(1, ParameterMaker::Fill::draw);
+  const std::vector<Parameter> parameters = attach_lora(bert.parameters(), "text.", config, make);
+  load_lora(folder, parameters, "text.", config, base_digest(base));
+  expect_below("bert lora hidden", error("adapted.hidden"), 1e-5);
+  const shelfcast::testing::TemporaryFolder written;
+  save_lora(written.path(), parameters, "text.", config, base.string(), base_digest(base));
+  testing::keep_for_peft(written.path(), folder);
+  const std::vector<Parameter> merged = merge_lora(parameters);
+  EXPECT_EQ(merged.size(), bert.parameters().size());
+  expect_below("bert lora merged", error("adapted.hidden"), 1e-5);
+  testing::expect_merged(golden, merged, "text.");
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, BertGolden, ::testing::Values("uncased", "cased", "chinese"),

@@ -51,6 +51,37 @@ TEST(Products, texts_are_utf8_in_three_languages_and_hold_exactly_the_items_word
   for (const int count : languages) EXPECT_GT(count, 100);
 }
 
+TEST(Products, the_word_of_an_items_range_tells_how_fast_it_sells) {
+  const std::vector<std::string> ranges = {"connoisseur", "specialty", "select", "classic", "daily", "value"};
+  double within = 0, all = 0, sum = 0;
+  std::vector<std::vector<double>> rates(ranges.size());
+  for (std::int64_t i = 0; i < 3000; ++i) {
+    const Item item = make_item(5, i);
+    if (item.language != 0) continue;
+    const std::string text = describe(5, item);
+    std::size_t found = ranges.size();
+    for (std::size_t r = 0; r < ranges.size(); ++r)
+      if (text.find(" " + ranges[r] + " ") != std::string::npos) found = r;
+    ASSERT_LT(found, ranges.size()) << text;
+    rates[found].push_back(std::log(item.rate / item.word_factor));
+    sum += rates[found].back();
+  }
+  double n = 0, last = -100;
+  for (const std::vector<double>& of_range : rates) n += static_cast<double>(of_range.size());
+  for (const std::vector<double>& of_range : rates) {
+    ASSERT_GT(of_range.size(), 20U);
+    double mean = 0;
+    for (const double rate : of_range) mean += rate / static_cast<double>(of_range.size());
+    EXPECT_GT(mean, last);
+    last = mean;
+    for (const double rate : of_range) {
+      within += (rate - mean) * (rate - mean);
+      all += (rate - sum / n) * (rate - sum / n);
+    }
+  }
+  EXPECT_LT(within, 0.1 * all);  // of the variance of log rates
+}
+
 TEST(Products, words_multiply_expected_demand_by_their_factor) {
   MarketConfig config;
   config.stores = 1;

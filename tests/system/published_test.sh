@@ -38,7 +38,7 @@ backtest() { "$@" "$bin/shelfcast" backtest "$golden/wide_heads" --corpus s.corp
 out=one backtest env >table.txt
 grep -q "wide_heads" table.txt || fail "no row: $(cat table.txt)"
 grep -q "Seasonal Naive" table.txt || fail "no baseline: $(cat table.txt)"
-[[ -s one/backtest/report.html ]] || fail "no report"
+[[ -s one/report/report.html ]] || fail "no report"
 out=three backtest ranks 3 >/dev/null
 for file in metrics.csv series.csv; do
   cmp "one/backtest/$file" "three/backtest/$file" || fail "$file depends on the number of ranks"
@@ -69,6 +69,26 @@ with --known price,weather
 cmp -s w.csv none.csv && fail "the table's covariates change nothing"
 refused "no column \"prise\"" "price, weather" -- with --known prise
 refused "reads no covariates" -- "$bin/shelfcast" forecast "$golden/wide_heads" --sales covariates.csv --known price --out h.csv
+
+# An adapter: trained, listed, judged, exported; the bundle is one like any other.
+cat >lora.yaml <<END
+data:     {corpus: s.corpus, context: 64, horizon: 7}
+model:    {weights: $golden/wide_heads}
+tune:     {method: lora, rank: 2}
+train:    {steps: 4, batch: 16, micro_batch: 8, validate_every: 2, checkpoint_every: 2, schedule: {warmup: 0}}
+backtest: {origins: 2, stride: 7, horizon: 7}
+END
+ranks 2 "$bin/shelfcast" train lora.yaml >/dev/null
+"$bin/shelfcast" weights runs/lora >lora.txt
+grep -q "encoder.block.0.layer.0.SelfAttention.q.lora_A.weight" lora.txt || fail "no adapter: $(cat lora.txt)"
+"$bin/shelfcast" weights "$root/tests/golden/lora/bolt" | grep -q "lora_B.weight" || fail "an adapter's folder is not listed"
+"$bin/shelfcast" backtest runs/lora >/dev/null
+"$bin/shelfcast" forecast runs/lora --sales sales.csv --horizon 7 --out l.csv
+"$bin/shelfcast" export runs/lora --out lora.bundle
+"$bin/shelfcast-score" lora.bundle --template lora-stock.csv || fail "the scorer refuses the bundle"
+refused "matches no tensor" "nearest is \"SelfAttention.q\"" -- \
+  "$bin/shelfcast" train lora.yaml --set "tune.targets=[SelfAtention.q]" --set run.dir=runs/wrong
+[[ ! -e runs/wrong ]] || fail "a refused recipe left a run folder"
 
 refused "knows no corpus" "--corpus" -- "$bin/shelfcast" backtest "$golden/wide_heads"
 refused "not a run folder" -- "$bin/shelfcast" forecast s.corpus --sales sales.csv --out h.csv

@@ -27,7 +27,7 @@ for n in 1 2 3 5; do
   cmp result-1.json "result-$n.json" || fail "the backtest on $n ranks differs"
   cmp metrics-1.csv "metrics-$n.csv" || fail "the metrics on $n ranks differ"
 done
-grep -q "<svg" runs/r/backtest/report.html || fail "the report has no plots"
+grep -q data-plot runs/r/report/report.html || fail "the report has no plots"
 
 {
   echo "series,date,value"

@@ -6,6 +6,10 @@
 #include <cmath>
 #include <vector>
 
+#include "base/safetensors.h"
+#include "tests/support/paths.h"
+#include "trainer/weight_average.h"
+
 namespace shelfcast::trainer {
 namespace {
 
@@ -124,6 +128,61 @@ TEST(Sgd, equals_the_formula_in_double_with_and_without_momentum) {
     EXPECT_LT((setting.a.detach() - value_a).abs().max().item<double>(), 2e-6) << momentum;
     EXPECT_LT((setting.b.detach() - value_b).abs().max().item<double>(), 2e-6) << momentum;
   }
+}
+
+// Files of tests/golden/make_optimizers.py.
+TEST(Adafactor, equals_transformers_with_and_without_rates_in_units_of_size) {
+  const SafetensorsFile golden(shelfcast::testing::source_dir() / "tests/golden/optimizers.safetensors");
+  const auto stored = [&](const std::string& name) {
+    std::vector<float> values = golden.at(name).to_float();
+    return at::from_blob(values.data(), golden.at(name).shape, at::kFloat).clone();
+  };
+  for (const std::string chosen : {"plain", "scaled"}) {
+    const at::Tensor matrix = stored("start.matrix").set_requires_grad(true),
+                     vector = stored("start.vector").set_requires_grad(true);
+    parallel::FlatBuffers buffers({{"matrix", matrix}, {"vector", vector}});
+    OptimizerConfig config;
+    config.name = "adafactor";
+    config.scale_parameter = chosen == "scaled";
+    config.weight_decay = chosen == "scaled" ? 0.1 : 0.0;
+    config.clip_threshold = chosen == "scaled" ? 0.3 : 1.0;
+    const auto optimizer = make_optimizer(config, buffers);
+    ASSERT_EQ(optimizer->state().size(), 1U);
+    EXPECT_EQ(optimizer->state()[0].values.numel(), 5 + 7 + 6);
+    for (int step = 0; step < 10; ++step) {
+      matrix.grad().copy_(2.0 * stored(fmt::format("gradient.{}.matrix", step)));
+      vector.grad().copy_(2.0 * stored(fmt::format("gradient.{}.vector", step)));
+      optimizer->step(0.05 / (1 + step), 0.5);
+      EXPECT_EQ(matrix.grad().abs().max().item<float>(), 0.0F) << "gradients are not cleared";
+      if (step != 0 && step != 1 && step != 9) continue;
+      const std::string after = fmt::format("adafactor.{}.{}.", chosen, step + 1);
+      EXPECT_LT((matrix - stored(after + "matrix")).abs().max().item<double>(), 2e-6) << after;
+      EXPECT_LT((vector - stored(after + "vector")).abs().max().item<double>(), 2e-7) << after;
+    }
+  }
+}
+
+TEST(WeightAverage, equals_torchs_exponential_moving_average_and_is_exchanged_for_the_weights) {
+  const SafetensorsFile golden(shelfcast::testing::source_dir() / "tests/golden/optimizers.safetensors");
+  const std::vector<float> numbers = golden.at("averaged").to_float();
+  const auto row = [&](std::size_t i) {
+    return at::tensor(std::vector<float>(numbers.begin() + 4 * static_cast<std::ptrdiff_t>(i),
+                                         numbers.begin() + 4 * static_cast<std::ptrdiff_t>(i + 1)));
+  };
+  const at::Tensor weights = row(0).set_requires_grad(true);
+  parallel::FlatBuffers buffers({{"weights", weights}});
+  WeightAverage average(buffers, 0.9);
+  for (std::size_t step = 1; step < 6; ++step) {
+    weights.detach().copy_(row(step));
+    average.update();
+    const at::Tensor expected = at::tensor(golden.at(fmt::format("average.{}", step)).to_float());
+    {
+      const WeightAverage::Use use(average);
+      EXPECT_TRUE(at::allclose(weights.detach(), expected, 1e-6, 1e-7)) << step;
+    }
+    EXPECT_TRUE(at::equal(weights.detach(), row(step)));
+  }
+  EXPECT_FALSE(WeightAverage(buffers, 0.0).active());
 }
 
 TEST(AdamW, gives_the_same_bits_for_any_number_of_threads) {

@@ -92,7 +92,7 @@ TEST_F(Texts, reach_backtests_of_a_run_even_when_the_encoder_is_gone) {
   BacktestCommand command;
   command.model = (folder_ / "run").string();
   trainer::run(command, launch);
-  EXPECT_TRUE(fs::exists(folder_ / "run/backtest/report.html"));
+  EXPECT_TRUE(fs::exists(folder_ / "run/report/report.html"));
   // Texts that the cache does not hold need it.
   fs::remove_all(folder_ / "small.corpus.texts");
   EXPECT_THAT(message_of([&] { trainer::run(command, launch); }), HasSubstr("model.text"));

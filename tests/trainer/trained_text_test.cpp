@@ -186,7 +186,7 @@ TEST_F(TrainedTexts, are_read_by_backtests_forecasts_and_bundles_without_the_fir
   BacktestCommand command;
   command.model = (folder_ / "run").string();
   trainer::run(command, launch);
-  EXPECT_TRUE(fs::exists(folder_ / "run/backtest/report.html"));
+  EXPECT_TRUE(fs::exists(folder_ / "run/report/report.html"));
   const std::string heart = ",1," + kTexts[0], coffee = ",1,\"" + kTexts[1] + "\"";
   const auto rows = forecast("run", sales(",promo,text", {{"a", heart}, {"b", coffee}, {"c", heart}}));
   EXPECT_EQ(rows.at("a"), rows.at("c"));

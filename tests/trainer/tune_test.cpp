@@ -4,7 +4,10 @@
 
 #include "tests/support/paths.h"
 #include "tests/trainer/training_fixture.h"
+#include "trainer/export.h"
 #include "trainer/model_state.h"
+#include "trainer/plan.h"
+#include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -87,7 +90,8 @@ TEST_F(Tuning, a_checkpoint_holds_the_copy_of_what_is_trained_and_the_frozen_res
   parallel::FlatBuffers buffers(trained_parameters(model, {.method = "top"}));
   const auto optimizer = make_optimizer({}, buffers);
   const std::vector<float> copy(static_cast<std::size_t>(buffers.elements()), 7.0F);
-  checkpoint_source(model, buffers, *optimizer).write_model(folder_ / "saved", copy);
+  const WeightAverage none(buffers, 0.0);
+  checkpoint_source(model, buffers, *optimizer, none).write_model(folder_ / "saved", copy);
   const SafetensorsFile saved(folder_ / "saved/tower/model.safetensors"),
       before(published() / "model.safetensors");
   std::size_t trained = 0;
@@ -123,10 +127,141 @@ TEST_F(Tuning, more_blocks_than_there_are_and_unknown_methods_are_errors) {
               train_alone(tuned("many", {"tune.method=top", "tune.layers=3"}));
             }).find("2 encoder and 2 decoder blocks"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { tuned("odd", {"tune.method=lora"}); }).find("use all, top or heads"),
+  EXPECT_NE(message_of([&] { tuned("odd", {"tune.method=lorra"}); }).find("use all, top, heads or lora"),
             std::string::npos);
   EXPECT_NE(message_of([&] { tuned("odd", {"tune.layer_decay=1.5"}); }).find("tune.layer_decay"),
             std::string::npos);
+}
+
+class LoraTuning : public Tuning {
+ protected:
+  Recipe lora(const std::string& run, std::vector<std::string> overrides = {}) const {
+    overrides.insert(overrides.begin(), {"tune.method=lora", "tune.rank=4", "tune.alpha=8"});
+    return tuned(run, overrides);
+  }
+  fs::path newest(const std::string& run) const {
+    const Checkpoints checkpoints(folder_ / run / "checkpoints");
+    return checkpoints.path_of(checkpoints.steps().back());
+  }
+  // What a run with an adapter stores of its model.
+  std::vector<float> trained(const std::string& run) const {
+    std::vector<float> all;
+    for (const char* file : {"adapter/adapter_model.safetensors", "fusion.safetensors"}) {
+      const SafetensorsFile stored(newest(run) / file);
+      for (const auto& [name, tensor] : stored.tensors()) {
+        const std::vector<float> values = tensor.to_float();
+        all.insert(all.end(), values.begin(), values.end());
+      }
+    }
+    return all;
+  }
+};
+
+TEST_F(LoraTuning, trains_adapters_and_what_the_tower_did_not_bring_along) {
+  const Recipe wanted = lora("small", {"tune.targets=[q, wo]"});
+  const models::DemandModel model =
+      make_model(wanted, make_plan(wanted, data::Corpus(wanted.data.corpus)).features);
+  for (const parallel::FlatParameter& parameter : trained_parameters(model, wanted.tune))
+    EXPECT_TRUE(parameter.name.find(".lora_") != std::string::npos || !parameter.name.starts_with("tower."))
+        << parameter.name;
+  train_alone(wanted);
+  EXPECT_FALSE(fs::exists(newest("small") / "tower"));
+  const SafetensorsFile adapter(newest("small") / "adapter/adapter_model.safetensors");
+  for (const auto& [name, tensor] : adapter.tensors()) {
+    EXPECT_TRUE(name.starts_with("base_model.model.")) << name;
+    const std::vector<float> values = tensor.to_float();
+    const bool zero = std::all_of(values.begin(), values.end(), [](float x) { return x == 0.0F; });
+    // Over one token the decoder's own q has no effect.
+    EXPECT_EQ(zero, name.ends_with("lora_B.weight") && name.find("decoder") != std::string::npos &&
+                        name.find("SelfAttention.q") != std::string::npos)
+        << name;
+  }
+}
+
+TEST_F(LoraTuning, the_first_validation_is_that_of_the_model_as_published) {
+  const auto first_loss = [&](const std::string& run) {
+    for (const auto& line : read_lines(folder_ / run / "metrics.jsonl"))
+      if (line.contains("validation_loss")) return line.at("validation_loss").get<double>();
+    return -1.0;
+  };
+  const TrainOptions at_once{.resume = Resume::never, .stop_after = 1};
+  train_alone(lora("adapted"), at_once);
+  train_alone(tuned("whole", {}), at_once);
+  EXPECT_EQ(first_loss("adapted"), first_loss("whole"));
+}
+
+TEST_F(LoraTuning, ten_and_twenty_steps_are_thirty_to_the_bit_in_either_precision) {
+  for (const std::string precision : {"fp32", "bf16"}) {
+    const std::vector<std::string> more = {"train.precision=" + precision, "tune.dropout=0.1",
+                                           "tune.modules_to_save=[output_patch_embedding]"};
+    train_alone(lora("whole-" + precision, more));
+    for (const std::int64_t stop : {10, 30})
+      train_alone(lora("parts-" + precision, more), {.resume = Resume::automatic, .stop_after = stop});
+    EXPECT_EQ(trained("whole-" + precision), trained("parts-" + precision));
+  }
+}
+
+TEST_F(LoraTuning, ranks_and_micro_batches_change_nothing_beyond_rounding) {
+  train_alone(lora("one", {"train.micro_batch=24"}));
+  train_on(2, lora("two", {"train.micro_batch=4"}));
+  EXPECT_LT(relative_distance(trained("one"), trained("two")), 2e-4);
+}
+
+TEST_F(LoraTuning, a_run_is_opened_with_its_adapter_merged) {
+  train_alone(lora("merged"));
+  const TrainedRun run = open_run(folder_ / "merged");
+  EXPECT_EQ(run.model->adapter(), nullptr);
+  const SafetensorsFile before(published() / "model.safetensors");
+  std::size_t changed = 0;
+  for (const models::Parameter& parameter : run.model->parameters()) {
+    if (!parameter.name.starts_with("tower.")) continue;
+    const std::vector<float> was = before.at(parameter.name.substr(6)).to_float();
+    const bool same = std::equal(was.begin(), was.end(), parameter.tensor.const_data_ptr<float>());
+    changed += same ? 0 : 1;
+  }
+  EXPECT_EQ(changed, 2U * 4 + 2U * 4 + 2U * 2);  // the decoder's own q and k have no effect
+}
+
+TEST_F(LoraTuning, an_export_holds_the_merged_tower_and_no_leftovers) {
+  train_alone(lora("exported"));
+  const TrainedRun run = open_run(folder_ / "exported");
+  export_bundle(run, folder_ / "bundle");  // checks its golden cases by the scorer's forward
+  const SafetensorsFile tower(folder_ / "bundle/model/tower/model.safetensors");
+  for (const models::Parameter& parameter : run.model->parameters()) {
+    if (!parameter.name.starts_with("tower.")) continue;
+    const std::vector<float> stored = tower.at(parameter.name.substr(6)).to_float();
+    EXPECT_TRUE(std::equal(stored.begin(), stored.end(), parameter.tensor.const_data_ptr<float>()))
+        << parameter.name;
+  }
+  for (const auto& entry : fs::directory_iterator(folder_))
+    EXPECT_EQ(entry.path().string().find("merged"), std::string::npos) << entry.path();
+}
+
+TEST_F(LoraTuning, goes_on_from_an_adapter_of_peft_whose_rank_and_targets_hold) {
+  const fs::path adapter = shelfcast::testing::source_dir() / "tests/golden/lora/bolt";
+  train_alone(lora("peft", {"tune.rank=2", "tune.adapter=" + adapter.string(), "train.steps=1",
+                            "train.optimizer.lr=1e-12"}));
+  const Recipe stored = RunFolder(folder_ / "peft").stored_recipe();
+  EXPECT_EQ(stored.tune.lora.rank, 4);
+  const SafetensorsFile before(adapter / "adapter_model.safetensors"),
+      after(newest("peft") / "adapter/adapter_model.safetensors");
+  ASSERT_EQ(before.tensors().size(), after.tensors().size());
+  for (const auto& [name, tensor] : before.tensors())
+    EXPECT_LT(relative_distance(tensor.to_float(), after.at(name).to_float()), 1e-5) << name;
+}
+
+TEST_F(LoraTuning, what_cannot_be_adapted_is_an_error_before_the_run_folder_is_made) {
+  const auto message = [&](const std::vector<std::string>& overrides) {
+    return message_of([&] { train_alone(lora("wrong", overrides)); });
+  };
+  EXPECT_NE(message({"tune.targets=[qq]"}).find("matches no tensor"), std::string::npos);
+  EXPECT_NE(message({"tune.adapter=" + published().string()}).find("holds no adapter"), std::string::npos);
+  EXPECT_NE(message({"tune.rank=0"}).find("tune.rank"), std::string::npos);
+  EXPECT_NE(message({"tune.dropout=1"}).find("tune.dropout"), std::string::npos);
+  EXPECT_NE(message({"tune.targets=[]"}).find("tune.targets"), std::string::npos);
+  EXPECT_NE(message({"model.weights="}).find("model.weights is empty"), std::string::npos);
+  EXPECT_NE(message({"tune.method=all", "tune.adapter=x"}).find("tune.adapter"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "wrong"));
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST_F(WarmStart, says_what_is_built_differently) {
   EXPECT_THAT(refusal("data.static=[category, store]"), HasSubstr("statics: it reads [store, category]"));
   EXPECT_THAT(refusal("data.past=[]"), HasSubstr("past covariates: it reads [visits], this recipe []"));
   EXPECT_FALSE(fs::exists(folder_ / "second-1"));  // found before the folder was made
-  EXPECT_THAT(refusal("model.patch=14"), HasSubstr("input_patch_embedding"));
+  EXPECT_THAT(refusal("model.patch=14"), HasSubstr("fusion.patch.hidden.weight is [256, 70] there"));
   EXPECT_THAT(refusal("model.heads.mean=false"),
               HasSubstr("heads.known.output.weight is [4, 64] there and [3, 64] here"));
   EXPECT_THAT(refusal("run.start=" + (folder_ / "nowhere").string()), HasSubstr("is not a run folder"));

@@ -2,11 +2,15 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/activity.h"
+#include "base/json_file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "eval/backtest.h"
+#include "eval/report/report.h"
 #include "trainer/commands/commands.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
@@ -49,12 +53,45 @@ std::string verdicts(const eval::BacktestResult& result) {
   return text;
 }
 
-void add_corpus(const data::Corpus& corpus, eval::ReportMetadata& metadata) {
+void add_corpus(const data::Corpus& corpus, eval::RunMetadata& metadata) {
   metadata.facts.emplace_back("corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest()));
 }
 
-eval::ReportMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus) {
-  eval::ReportMetadata metadata;
+// "mpirun -n 2 shelfcast ..." with words quoted where a shell needs it.
+std::string command_line(std::int64_t ranks, const std::vector<std::string>& words) {
+  std::string line = ranks > 1 ? fmt::format("mpirun -n {} shelfcast", ranks) : std::string("shelfcast");
+  for (const std::string& word : words) {
+    const bool plain =
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,%@") ==
+        std::string::npos;
+    line += plain && !word.empty() ? " " + word : fmt::format(" '{}'", word);
+  }
+  return line;
+}
+
+std::vector<std::string> with_overrides(std::vector<std::string> words, const BacktestCommand& options) {
+  for (const std::string& override : options.overrides) words.insert(words.end(), {"--set", override});
+  return words;
+}
+
+// Numbers and texts of a flat JSON object.
+void add_environment(const nlohmann::json& environment, eval::RunMetadata& metadata) {
+  for (const auto& [name, value] : environment.items())
+    metadata.environment.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+eval::RunMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus,
+                              const BacktestCommand& options, const parallel::Communicator& world) {
+  eval::RunMetadata metadata;
+  const nlohmann::json environment = read_json(run.folder.environment());
+  add_environment(environment, metadata);
+  std::vector<std::string> words{"backtest", options.model};
+  if (!options.out.empty()) words.insert(words.end(), {"--out", options.out});
+  metadata.commands = {
+      command_line(environment.value("ranks", std::int64_t{1}),
+                   {"train", run.folder.recipe().string(), "--set", "run.dir=" + run.name() + "-again"}),
+      command_line(world.size(), with_overrides(std::move(words), options)),
+      command_line(1, {"report", options.out.empty() ? options.model : options.out})};
   metadata.title = run.name();
   metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)}};
   add_corpus(corpus, metadata);
@@ -76,18 +113,24 @@ struct Judgement {
   eval::Forecaster& forecaster;
   std::int64_t validate_end;  // first step that the model has not seen
   std::filesystem::path folder;
-  eval::ReportMetadata metadata;
+  eval::RunMetadata metadata;
 };
 
 void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communicator& world) {
   run_watched(parallel, world, [&] {
     activity::enter_phase("backtest");
+    const auto started = std::chrono::steady_clock::now();
     const eval::BacktestResult result =
         eval::run_backtest(j.config, j.corpus.folder(), j.features, {&j.forecaster}, j.validate_end, world);
     if (world.rank() != 0) return;
-    eval::write_backtest(result, j.folder, j.metadata);
+    eval::RunMetadata metadata = j.metadata;
+    metadata.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    metadata.ranks = world.size();
+    metadata.peak_memory_bytes = memory_use().peak_bytes;
+    eval::write_backtest(result, j.folder, metadata);
+    eval::write_report({j.folder}, RunFolder(j.folder).report());
     log::all(table(result) + verdicts(result) +
-             "report: " + (RunFolder(j.folder).backtest() / "report.html").string());
+             "report: " + (RunFolder(j.folder).report() / "report.html").string());
   });
 }
 
@@ -111,7 +154,7 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   judge({config, corpus, trained.features, forecaster,
          corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until),
          options.out.empty() ? trained.folder.path() : std::filesystem::path(options.out),
-         metadata_of(trained, corpus)},
+         metadata_of(trained, corpus, options, *world)},
         trained.recipe.parallel, *world);
 }
 
@@ -136,12 +179,18 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
       series_features(*model, data::make_raw_features(recipe.data, corpus), corpus.info().steps);
   const std::string name = name_of(options.model);
   SeriesForecaster forecaster(name, *model, features);
-  eval::ReportMetadata metadata;
+  eval::RunMetadata metadata;
+  add_environment(describe_environment(*world), metadata);
   metadata.title = name + ", zero-shot";
   metadata.facts = {{"model", fmt::format("{} in {}", model->architecture(), options.model)}};
   add_corpus(corpus, metadata);
   metadata.facts.emplace_back("build", build_id());
   const std::string out = options.out.empty() ? fmt::format("zero-shot/{}", name) : options.out;
+  metadata.commands = {
+      command_line(world->size(), with_overrides({"backtest", options.model, "--corpus", options.corpus,
+                                                  "--out", out, "--threads", std::to_string(options.threads)},
+                                                 options)),
+      command_line(1, {"report", out})};
   judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata}, recipe.parallel, *world);
 }
 

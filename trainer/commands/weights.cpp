@@ -18,10 +18,13 @@ namespace fs = std::filesystem;
 // fp32 weights and gradients, AdamW's two moments.
 constexpr std::int64_t kTrainingBytes = 16;
 
+constexpr const char *kPeftFile = "adapter_model.safetensors",
+                     *kAdapterFile = "adapter/adapter_model.safetensors";
+
 // Where the tensors of `model` are: of a run, the parts of its best checkpoint.
 std::vector<fs::path> parts_of(const fs::path& model) {
   const RunFolder run(model);
-  if (!run.exists()) return {model};
+  if (!run.exists()) return {fs::exists(model / kPeftFile) ? model / kPeftFile : model};
   const Checkpoints checkpoints(run.checkpoints());
   const std::optional<std::int64_t> step = checkpoints.best_valid();
   if (!step)
@@ -30,7 +33,7 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   const fs::path checkpoint = checkpoints.path_of(*step);
   // A run has a demand model, a text encoder or both.
   std::vector<fs::path> parts;
-  for (const char* part : {"tower", "fusion.safetensors", kTextFolder})
+  for (const char* part : {"tower", kAdapterFile, "fusion.safetensors", kTextFolder})
     if (fs::exists(checkpoint / part)) parts.push_back(checkpoint / part);
   return parts;
 }

@@ -184,7 +184,11 @@ double FeatureMaker::make(std::int64_t series, std::int64_t origin, std::int64_t
   const std::size_t own = local(series);
   const PastSums& sums = sums_[own];
   const RegimeMeans& regimes = regimes_[own];
-  const std::int64_t step = origin + ahead, steps = block_.steps, recent = origin - kRecentSeasons * season_;
+  const std::int64_t step = origin + ahead;
+  // A long gap before the origin: the step is far ahead of what was seen last.
+  if (const std::int64_t last = sums.last_observed(origin); last >= 0)
+    origin = last + 1, ahead = step - origin;
+  const std::int64_t steps = block_.steps, recent = origin - kRecentSeasons * season_;
   const bool there = step < steps;
   const std::uint64_t like = there ? regime(series, step) : 0;
   const Mean alike = there ? regimes.of(like, recent, origin) : Mean{},

@@ -50,7 +50,8 @@ class FeatureMaker {
   // Steps of a loaded series that were observed before `step`.
   std::int64_t observed_before(std::int64_t series, std::int64_t step) const;
   // Fills `row` (names().size() numbers, NaN = unknown) for step origin + ahead of a loaded series and
-  // returns the base level. Demand and past columns from the origin on are never looked at.
+  // returns the base level. Demand and past columns from the origin on are never looked at. Where the last
+  // steps before the origin were not observed, the series is seen from the step after the last one that was.
   double make(std::int64_t series, std::int64_t origin, std::int64_t ahead, float* row) const;
 
  private:

@@ -22,14 +22,14 @@ constexpr double kRidgePenalty = 1e-3;
 constexpr std::int64_t kLeastPast = 8;  // observed steps before an origin that is learnt from
 constexpr float kFarthest = 5.0F;       // a forecast is within e^5 times 1 + base
 
-// The learnt number is log(1 + demand) - log(1 + base): a median stays one under such a change of scale.
+// The learnt number is log(1 + demand) - log(1 + base).
 double to_demand(float learnt, double base) {
   return std::max(
       0.0, std::expm1(static_cast<double>(std::clamp(learnt, -kFarthest, kFarthest)) + std::log1p(base)));
 }
 
 TreeOptions boosting_options(std::int64_t rounds) {
-  return {{{"objective", "reg:absoluteerror"},
+  return {{{"objective", "reg:squarederror"},
            {"tree_method", "hist"},
            {"max_depth", "8"},
            {"min_child_weight", "20"},
@@ -187,8 +187,7 @@ const std::vector<LearnedMethod>& learned_methods() {
   static const std::vector<LearnedMethod> kMethods = {
       {"ridge", "Ridge regression", "a linear model with penalised weights on features of all series"},
       {"random_forest", "Random forest", "the mean of 100 trees grown on draws of all series' features"},
-      {"boosting", "Gradient boosting",
-       "trees of XGBoost, each fitted to what the others leave, absolute errors"}};
+      {"boosting", "Gradient boosting", "trees of XGBoost, each fitted to what the ones before it leave"}};
   return kMethods;
 }
 

@@ -42,9 +42,14 @@ Mean RunningMean::of(std::int64_t first, std::int64_t end) const {
 }
 
 PastSums::PastSums(std::span<const float> demand, std::int64_t season)
-    : season_(season), all_(demand), zeros_(demand.size() + 1), last_sale_(demand.size() + 1, -1) {
+    : season_(season),
+      all_(demand),
+      zeros_(demand.size() + 1),
+      last_observed_(demand.size() + 1, -1),
+      last_sale_(demand.size() + 1, -1) {
   for (std::size_t t = 0; t < demand.size(); ++t) {
     zeros_[t + 1] = zeros_[t] + (demand[t] == 0.0F ? 1 : 0);
+    last_observed_[t + 1] = std::isnan(demand[t]) ? last_observed_[t] : static_cast<std::int64_t>(t);
     last_sale_[t + 1] = demand[t] > 0.0F ? static_cast<std::int64_t>(t) : last_sale_[t];
   }
   by_step_ = split_by_step(demand, season);
@@ -64,6 +69,11 @@ Mean PastSums::same_step(std::int64_t step, std::int64_t first, std::int64_t end
     return bound <= phase ? std::int64_t{0} : (bound - phase + season_ - 1) / season_;
   };
   return by_step_[static_cast<std::size_t>(phase)].of(below(first), below(end));
+}
+
+std::int64_t PastSums::last_observed(std::int64_t end) const {
+  return last_observed_[static_cast<std::size_t>(
+      std::clamp<std::int64_t>(end, 0, std::ssize(last_observed_) - 1))];
 }
 
 std::int64_t PastSums::last_sale(std::int64_t end) const {

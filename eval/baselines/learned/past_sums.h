@@ -38,14 +38,15 @@ class PastSums {
   std::int64_t zeros(std::int64_t first, std::int64_t end) const;
   // Of the steps t in [first, end) with t mod season = step mod season.
   Mean same_step(std::int64_t step, std::int64_t first, std::int64_t end) const;
-  // The last step before `end` that was observed above 0, or -1.
+  // The last step before `end` that was observed, and that was observed above 0; or -1.
+  std::int64_t last_observed(std::int64_t end) const;
   std::int64_t last_sale(std::int64_t end) const;
 
  private:
   std::int64_t season_;
   RunningMean all_;
   std::vector<std::int32_t> zeros_;
-  std::vector<std::int64_t> last_sale_;
+  std::vector<std::int64_t> last_observed_, last_sale_;
   std::vector<RunningMean> by_step_;  // of each step of the season, its steps one after another
 };
 

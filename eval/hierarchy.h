@@ -1,0 +1,94 @@
+// Errors of sums of series on the levels of a hierarchy: WRMSSE, the measure of the M5 competition.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/corpus.h"
+#include "eval/config.h"
+#include "eval/metrics.h"
+
+namespace shelfcast::eval {
+
+// One way of adding series up: all of them, by state, by store and department, or each by itself.
+struct HierarchyLevel {
+  std::string name;  // "all", "state", "store+dept"
+  std::size_t nodes = 0;
+  std::vector<std::uint32_t> node_of;  // [series]
+};
+
+// The levels that config.hierarchy names: "all", statics joined by "+", or "m5" for its twelve (all, state,
+// store, cat, dept, state+cat, state+dept, store+cat, store+dept, item, item+state, item+store). Only
+// combinations that occur are nodes. Throws Error(input) naming the nearest static, and for a series whose
+// value is missing.
+std::vector<HierarchyLevel> make_hierarchy(const std::vector<std::string>& names, const data::Corpus& corpus);
+
+// What WRMSSE needs of the past of each node at each origin.
+class HierarchyPast {
+ public:
+  struct Level {
+    std::vector<double>
+        scale;  // [node, origin] mean squared step-to-step change of the node's sum; NaN = none
+    std::vector<double> weight;  // [node, origin] share in the level of those with a scale; sums to 1 or is 0
+  };
+
+  // The sum of a node starts with its first positive value before the origin; a step that was not observed
+  // counts as 0. Weights are sales times price (sales alone without config.price) of the 28 steps before the
+  // origin. Reads all of the corpus' demand once: for one rank. Throws Error(input) for a price covariate
+  // that the corpus does not have.
+  HierarchyPast(const std::vector<HierarchyLevel>& levels, const std::vector<std::int64_t>& origins,
+                const data::Corpus& corpus, const BacktestConfig& config);
+  // From what pack() gave, for the other ranks.
+  explicit HierarchyPast(std::span<const double> packed);
+  std::vector<double> pack() const;
+
+  const std::vector<Level>& levels() const { return levels_; }
+
+ private:
+  std::vector<Level> levels_;
+};
+
+// The errors of one forecaster's means, added up by node. Memory: nodes x origins x horizon of all levels
+// but those where every series is a node of its own, which need one number an origin.
+class HierarchyErrors {
+ public:
+  // Both must outlive it.
+  HierarchyErrors(const std::vector<HierarchyLevel>& levels, const HierarchyPast& past, std::size_t origins,
+                  std::size_t horizon);
+
+  // The errors [horizon] of one window, NaN = not observed; each window once, in an order that is always the
+  // same.
+  void add(std::int64_t series, std::size_t origin, std::span<const double> errors);
+
+  // WRMSSE of each level: at each origin the weighted mean over nodes of sqrt(mean error^2 / scale), then the
+  // mean over origins. n counts the (node, origin) pairs with a weight. Last, named "wrmsse" too, the mean
+  // over the levels.
+  struct LevelScore {
+    std::string level;
+    Score score;
+  };
+  std::vector<LevelScore> scores() const;
+
+ private:
+  struct Sums {
+    std::vector<double> errors;          // [node, origin, step]
+    std::vector<std::uint8_t> observed;  // [node, origin, step]
+    std::vector<double> alone;           // [origin]: weighted RMSSE of levels without sums
+  };
+  bool is_alone(std::size_t level) const;
+  double weighted_at(std::size_t level, std::size_t origin) const;
+
+  const std::vector<HierarchyLevel>& levels_;
+  const HierarchyPast& past_;
+  std::size_t origins_, horizon_;
+  std::vector<Sums> sums_;
+};
+
+// Mean squared change from step to step of `values` at each origin, from the first positive value on; NaN
+// without two steps.
+std::vector<double> naive_scales(std::span<const double> values, std::span<const std::int64_t> origins);
+
+}  // namespace shelfcast::eval

@@ -1,0 +1,117 @@
+#include "eval/report/main_table.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace shelfcast::eval {
+namespace {
+
+// Point forecasts have no quantiles to judge.
+bool of_quantiles(const std::string& metric) {
+  return metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql") || metric == "crps";
+}
+
+MainTable::Row row_of(const ReportData& data, std::size_t index, const std::vector<std::string>& metrics) {
+  const BacktestResult& result = data.result;
+  const ForecasterResult& forecaster = result.forecasters[index];
+  MainTable::Row row;
+  row.name = forecaster.name;
+  row.kind = index < result.models ? MainTable::Row::Kind::model : MainTable::Row::Kind::baseline;
+  row.forecaster = index;
+  row.n = forecaster.overall.score("mae").n;
+  for (const std::string& metric : metrics) {
+    MainTable::Cell& cell = row.cells.emplace_back();
+    if (of_quantiles(metric) && forecaster.levels.empty()) continue;
+    cell.value = forecaster.overall.score(metric).value;
+    const ForecasterResult* strongest = strongest_baseline(result, metric);
+    if (row.kind != MainTable::Row::Kind::model || strongest == nullptr) continue;
+    if (const Comparison* c = find_comparison(result, forecaster.name, strongest->name, metric))
+      cell.verdict = c->verdict;
+  }
+  return row;
+}
+
+void add_published(const ReportData& data, MainTable& table) {
+  for (const PublishedTask& task : data.published) {
+    if (!task.mismatch.empty()) continue;
+    for (const PublishedTask::Row& published : task.rows) {
+      MainTable::Row row;
+      row.name = published.model;
+      row.kind = MainTable::Row::Kind::published;
+      bool any = false;
+      for (const std::string& metric : table.metrics) {
+        const auto at = std::ranges::find(task.metrics, metric) - task.metrics.begin();
+        MainTable::Cell& cell = row.cells.emplace_back();
+        if (at < std::ssize(task.metrics)) cell.value = published.values[static_cast<std::size_t>(at)];
+        any = any || cell.value;
+      }
+      if (any) table.rows.push_back(std::move(row));
+    }
+  }
+}
+
+void mark_best(MainTable& table) {
+  for (std::size_t c = 0; c < table.metrics.size(); ++c) {
+    double best = HUGE_VAL;
+    for (const MainTable::Row& row : table.rows)
+      if (row.cells[c].value) best = std::min(best, std::abs(*row.cells[c].value));
+    for (MainTable::Row& row : table.rows)
+      row.cells[c].best = row.cells[c].value && std::abs(*row.cells[c].value) == best;
+  }
+}
+
+void drop_empty_columns(MainTable& table) {
+  for (std::size_t c = table.metrics.size(); c-- > 0;) {
+    const auto has = [c](const MainTable::Row& row) { return row.cells[c].value.has_value(); };
+    if (std::ranges::any_of(table.rows, has)) continue;
+    table.metrics.erase(table.metrics.begin() + static_cast<std::ptrdiff_t>(c));
+    for (MainTable::Row& row : table.rows)
+      row.cells.erase(row.cells.begin() + static_cast<std::ptrdiff_t>(c));
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& main_metrics() {
+  static const std::vector<std::string> metrics{"mae",  "mse",   "rmse",   "bias",    "wape",
+                                                "mase", "rmsse", "wrmsse", "pinball", "wql"};
+  return metrics;
+}
+
+const std::vector<std::string>& window_metrics() {
+  static const std::vector<std::string> metrics{"mase_window_mean", "wape_window_mean", "wql_window_mean",
+                                                "sql_window_mean"};
+  return metrics;
+}
+
+MainTable main_table(const ReportData& data, const std::vector<std::string>& metrics) {
+  MainTable table;
+  table.metrics = metrics;
+  for (std::size_t i = 0; i < data.result.forecasters.size(); ++i)
+    table.rows.push_back(row_of(data, i, metrics));
+  drop_empty_columns(table);
+  add_published(data, table);
+  mark_best(table);
+  return table;
+}
+
+const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric) {
+  const ForecasterResult* strongest = nullptr;
+  for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
+    const Score score = result.forecasters[i].overall.score(metric);
+    if (!score.value) continue;
+    if (strongest == nullptr || *score.value < *strongest->overall.score(metric).value)
+      strongest = &result.forecasters[i];
+  }
+  return strongest;
+}
+
+const Comparison* find_comparison(const BacktestResult& result, const std::string& model,
+                                  const std::string& baseline, const std::string& metric) {
+  const auto found = std::ranges::find_if(result.comparisons, [&](const Comparison& c) {
+    return c.model == model && c.baseline == baseline && c.metric == metric;
+  });
+  return found == result.comparisons.end() ? nullptr : &*found;
+}
+
+}  // namespace shelfcast::eval

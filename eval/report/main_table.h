@@ -1,0 +1,42 @@
+// The table of models by metrics that every form of the report shows.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/report/report_data.h"
+
+namespace shelfcast::eval {
+
+struct MainTable {
+  struct Cell {
+    std::optional<double> value;
+    bool best = false;                   // smallest of its column, for bias the nearest to 0
+    Verdict verdict = Verdict::unclear;  // of a model, against the baseline strongest in this metric
+  };
+  struct Row {
+    std::string name;
+    enum class Kind { model, baseline, published } kind = Kind::model;
+    std::size_t forecaster = 0;  // in the result, of models and baselines
+    std::int64_t n = 0;
+    std::vector<Cell> cells;  // [column]
+  };
+  std::vector<std::string> metrics;  // of the columns
+  std::vector<Row> rows;             // models, baselines, published
+};
+
+// `metrics` whose columns are empty for everybody are left out. Published rows that have one of them join.
+MainTable main_table(const ReportData& data, const std::vector<std::string>& metrics);
+
+// What the main table shows, and what published tables average otherwise.
+const std::vector<std::string>& main_metrics();
+const std::vector<std::string>& window_metrics();
+
+// The baseline with the smallest overall error; nullptr when nothing was judged.
+const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric);
+// The comparison of a model with a baseline over all series; nullptr when there is none.
+const Comparison* find_comparison(const BacktestResult& result, const std::string& model,
+                                  const std::string& baseline, const std::string& metric);
+
+}  // namespace shelfcast::eval

@@ -1,0 +1,122 @@
+#include "eval/report/protocol.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+// SHELFCAST_PUBLISHED_ROWS is the path of published.json; the assembler copies it into the program.
+__asm__(
+    ".section .rodata\n"
+    ".global shelfcast_published_begin\n"
+    "shelfcast_published_begin:\n"
+    ".incbin \"" SHELFCAST_PUBLISHED_ROWS
+    "\"\n"
+    ".global shelfcast_published_end\n"
+    "shelfcast_published_end:\n"
+    ".previous\n");
+
+extern "C" {
+extern const char shelfcast_published_begin[];
+extern const char shelfcast_published_end[];
+}
+
+namespace shelfcast::eval {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string dates(const BacktestResult& result) {
+  std::vector<std::string> origins;
+  for (const std::int64_t origin : result.judgement.origins) origins.push_back(result.date_of(origin));
+  return fmt::format("{}", fmt::join(origins, ", "));
+}
+
+// The first property in which the backtest is not the published task, the number of series before all;
+// empty: none.
+std::string mismatch(const Json& protocol, const BacktestResult& result) {
+  const std::vector<std::pair<const char*, Json>> ours{
+      {"series", result.corpus.series},
+      {"frequency", to_string(result.corpus.axis.frequency)},
+      {"last_date", result.date_of(result.corpus.demand_end - 1)},
+      {"origins", result.judgement.origins.size()},
+      {"stride", result.config.stride},
+      {"horizon", result.judgement.horizon},
+      {"season", result.config.season}};
+  for (const auto& [name, value] : ours)
+    if (protocol.contains(name) && protocol.at(name) != value)
+      return fmt::format("{} is {}, published {}", name, value.dump(), protocol.at(name).dump());
+  return {};
+}
+
+// The published value of a baseline must come out here, too: the data and the metric are the same then.
+std::string anchor_mismatch(const Json& anchor, const BacktestResult& result) {
+  const std::string name = anchor.at("baseline"), metric = anchor.at("metric");
+  const double theirs = anchor.at("value");
+  const auto found = std::ranges::find(result.forecasters, name, &ForecasterResult::name);
+  if (found == result.forecasters.end())
+    return fmt::format("{} was not judged, so that nothing shows that the data are the same", name);
+  const Score score = found->overall.score(metric);
+  if (!score.value) return fmt::format("{} has no {}", name, metric);
+  if (std::abs(*score.value - theirs) <= 5e-4 * theirs) return {};
+  return fmt::format("{} of {} is {:.5g}, published {:.5g}", metric, name, *score.value, theirs);
+}
+
+PublishedTask task_of(const Json& json, const BacktestResult& result) {
+  PublishedTask task;
+  task.name = json.at("name");
+  task.source = json.at("source");
+  std::vector<std::string> columns;
+  for (const Json& column : json.at("metrics")) {
+    columns.push_back(column.at(0));
+    task.metrics.push_back(column.at(1));
+  }
+  for (const Json& row : json.at("rows")) {
+    PublishedTask::Row& published = task.rows.emplace_back();
+    published.model = row.at("model");
+    for (const std::string& column : columns)
+      published.values.push_back(row.contains(column) && row.at(column).is_number()
+                                     ? std::optional(row.at(column).get<double>())
+                                     : std::nullopt);
+  }
+  task.mismatch = mismatch(json.at("protocol"), result);
+  if (task.mismatch.empty()) task.mismatch = anchor_mismatch(json.at("anchor"), result);
+  return task;
+}
+
+}  // namespace
+
+std::vector<std::string> protocol_differences(const BacktestResult& a, const BacktestResult& b) {
+  std::vector<std::string> differences;
+  const auto look = [&](const char* name, const auto& ours, const auto& theirs) {
+    if (ours != theirs) differences.push_back(fmt::format("{}: {} against {}", name, ours, theirs));
+  };
+  look("corpus", a.corpus.name, b.corpus.name);
+  look("state of the corpus", a.corpus_digest, b.corpus_digest);
+  look("origins", dates(a), dates(b));
+  look("horizon", a.judgement.horizon, b.judgement.horizon);
+  look("season", a.config.season, b.config.season);
+  look("targets judged", a.judgement.targets, b.judgement.targets);
+  return differences;
+}
+
+std::vector<PublishedTask> published_tasks(const std::string& json, const std::string& file,
+                                           const BacktestResult& result) {
+  std::vector<PublishedTask> tasks;
+  try {
+    const Json all = Json::parse(json);
+    for (const Json& task : all.at("tasks")) tasks.push_back(task_of(task, result));
+  } catch (const Json::exception& error) {
+    throw data_error(fmt::format("{} holds no published rows", file), error.what(),
+                     "see docs/evaluation.md for the format");
+  }
+  return tasks;
+}
+
+std::string shipped_published_rows() { return {shelfcast_published_begin, shelfcast_published_end}; }
+
+}  // namespace shelfcast::eval

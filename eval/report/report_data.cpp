@@ -1,0 +1,222 @@
+#include "eval/report/report_data.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "eval/comparisons.h"
+#include "eval/result_reader.h"
+
+namespace shelfcast::eval {
+namespace {
+
+constexpr std::size_t kWorst = 10;
+
+struct ReadRun {
+  ReportRun run;
+  BacktestResult result;
+  std::string model;  // as its own files call it
+};
+
+int threads() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
+std::string folder_name(const std::filesystem::path& folder) {
+  const std::filesystem::path whole = std::filesystem::absolute(folder).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
+ReadRun read_run(const std::filesystem::path& folder) {
+  BacktestFiles files = read_backtest(folder);
+  if (files.result.models != 1)
+    throw input_error(fmt::format("{} judges {} models", folder.string(), files.result.models),
+                      "a run's backtest judges its own", "name the folder of a run");
+  ReadRun read{{folder_name(folder), folder, std::move(files.metadata), read_training(folder)},
+               std::move(files.result),
+               {}};
+  read.model = read.result.forecasters.front().name;
+  return read;
+}
+
+// Folders of the same name are told apart by where they lie.
+void make_names_differ(std::vector<ReadRun>& runs) {
+  std::set<std::string> seen, twice;
+  for (const ReadRun& read : runs)
+    if (!seen.insert(read.run.name).second) twice.insert(read.run.name);
+  for (ReadRun& read : runs)
+    if (twice.contains(read.run.name)) read.run.name = read.run.folder.lexically_normal().string();
+}
+
+void require_same_protocol(const ReadRun& first, const ReadRun& other) {
+  const std::vector<std::string> differences = protocol_differences(first.result, other.result);
+  if (differences.empty()) return;
+  throw input_error(fmt::format("{} and {} were judged by different protocols", first.run.folder.string(),
+                                other.run.folder.string()),
+                    fmt::format("{}", fmt::join(differences, "; ")),
+                    "run their backtests alike, or report them apart");
+}
+
+std::vector<ReadRun> read_runs(const std::vector<std::filesystem::path>& folders) {
+  if (folders.empty()) throw input_error("there is no run to report", "", "name the folder of one");
+  std::vector<ReadRun> runs;
+  std::set<std::filesystem::path> seen;
+  for (const std::filesystem::path& folder : folders) {
+    if (!seen.insert(std::filesystem::weakly_canonical(folder)).second)
+      throw input_error(fmt::format("{} is named twice", folder.string()), "", "name each run once");
+    runs.push_back(read_run(folder));
+    require_same_protocol(runs.front(), runs.back());
+  }
+  make_names_differ(runs);
+  std::ranges::stable_sort(runs, {}, [](const ReadRun& read) {
+    return read.result.forecasters.front().overall.score("mae").value.value_or(HUGE_VAL);
+  });
+  return runs;
+}
+
+void rename_model(const std::string& from, const std::string& to, std::vector<Comparison>& comparisons) {
+  for (Comparison& c : comparisons)
+    if (c.model == from) c.model = to;
+}
+
+// The best run's result with the models of all runs before the baselines of all.
+BacktestResult merge(std::vector<ReadRun>& runs) {
+  BacktestResult merged = runs.front().result;
+  merged.models = runs.size();
+  merged.forecasters.clear();
+  merged.comparisons.clear();
+  merged.category_comparisons.clear();
+  for (ReadRun& read : runs) {
+    merged.forecasters.push_back(read.result.forecasters.front());
+    merged.forecasters.back().name = read.run.name;
+    rename_model(read.model, read.run.name, read.result.comparisons);
+    rename_model(read.model, read.run.name, read.result.category_comparisons);
+    const auto add = [](std::vector<Comparison>& to, const std::vector<Comparison>& from) {
+      to.insert(to.end(), from.begin(), from.end());
+    };
+    add(merged.comparisons, read.result.comparisons);
+    add(merged.category_comparisons, read.result.category_comparisons);
+  }
+  for (Fan& fan : merged.fans) fan.forecasts.front().name = runs.front().run.name;
+  for (const ReadRun& read : runs)
+    for (std::size_t i = 1; i < read.result.forecasters.size(); ++i)
+      if (std::ranges::find(merged.forecasters, read.result.forecasters[i].name, &ForecasterResult::name) ==
+          merged.forecasters.end())
+        merged.forecasters.push_back(read.result.forecasters[i]);
+  return merged;
+}
+
+// Losses of all runs' models on the same series, the first run's order. Throws Error(data) where they differ.
+std::vector<ModelLosses> read_all_losses(const std::vector<ReadRun>& runs) {
+  std::vector<ModelLosses> losses(runs.size());
+  std::vector<std::exception_ptr> failed(runs.size());
+  std::vector<std::jthread> readers;
+  const auto read_every = [&](std::size_t first, std::size_t apart) {
+    for (std::size_t i = first; i < runs.size(); i += apart) {
+      try {
+        losses[i] = read_losses(runs[i].run.folder, runs[i].model, runs[i].result.corpus.series);
+        losses[i].losses.name = runs[i].run.name;
+      } catch (...) {
+        failed[i] = std::current_exception();
+      }
+    }
+  };
+  const auto apart = static_cast<std::size_t>(threads());
+  for (std::size_t t = 1; t < apart; ++t) readers.emplace_back(read_every, t, apart);
+  read_every(0, apart);
+  readers.clear();  // joins
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (failed[i]) std::rethrow_exception(failed[i]);
+    if (losses[i].series != losses.front().series || losses[i].categories != losses.front().categories)
+      throw data_error(fmt::format("{} and {} do not name the same series", runs.front().run.folder.string(),
+                                   runs[i].run.folder.string()),
+                       "one of the two files series.csv was changed", "run the backtest again");
+  }
+  return losses;
+}
+
+enum class Categories { together, each };
+
+Comparisons compare_models(const std::vector<ModelLosses>& losses, const BacktestResult& result,
+                           Categories categories) {
+  ComparisonPlan plan;
+  plan.categories =
+      categories == Categories::each ? losses.front().categories : std::vector<std::string>{"all"};
+  plan.category_of = losses.front().category_of;
+  for (const SeriesErrors& errors : losses.front().errors) plan.judged.push_back(errors.n > 0);
+  plan.horizon = result.judgement.horizon;
+  plan.resamples = result.config.bootstrap;
+  plan.threads = threads();
+  std::vector<LossRecord> records;
+  for (const ModelLosses& model : losses) records.push_back(model.losses);
+  return compare_losses(records, 1, plan);
+}
+
+std::vector<WorstSeries> worst_series(const ModelLosses& losses) {
+  std::vector<std::size_t> order(losses.errors.size());
+  std::iota(order.begin(), order.end(), 0U);
+  const std::size_t kept = std::min(kWorst, order.size());
+  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(kept), std::greater<>{},
+                            [&](std::size_t i) { return losses.errors[i].absolute_error; });
+  double all = 0.0;
+  for (const SeriesErrors& errors : losses.errors) all += errors.absolute_error;
+  std::vector<WorstSeries> worst;
+  for (std::size_t k = 0; k < kept; ++k) {
+    const SeriesErrors& errors = losses.errors[order[k]];
+    if (errors.absolute_error > 0)
+      worst.push_back({losses.series[order[k]], losses.categories[losses.category_of[order[k]]], errors,
+                       errors.absolute_error / all});
+  }
+  return worst;
+}
+
+// Shipped tasks are looked at only where the number of series is theirs, so that reports of other data are
+// not full of tasks that have nothing to do with them; those of a file that was asked for must match.
+std::vector<PublishedTask> find_published(const BacktestResult& result, const std::filesystem::path& file) {
+  std::vector<PublishedTask> tasks;
+  for (PublishedTask& task : published_tasks(shipped_published_rows(), "the shipped file", result))
+    if (!task.mismatch.starts_with("series ")) tasks.push_back(std::move(task));
+  if (file.empty()) return tasks;
+  for (PublishedTask& task : published_tasks(read_file(file), file.string(), result)) {
+    if (!task.mismatch.empty())
+      throw input_error(fmt::format("the published rows of {} may not stand beside this backtest", task.name),
+                        task.mismatch, "judge by the published protocol, or leave the file out");
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+}  // namespace
+
+ReportData gather_report(const std::vector<std::filesystem::path>& folders,
+                         const std::filesystem::path& published) {
+  std::vector<ReadRun> runs = read_runs(folders);
+  ReportData data;
+  const std::vector<ModelLosses> losses = read_all_losses(runs);
+  data.result = merge(runs);
+  data.title = runs.size() == 1 ? runs.front().run.metadata.title
+                                : fmt::format("{} runs on {}", runs.size(), data.result.corpus.name);
+  if (runs.size() > 1) data.between = compare_models(losses, data.result, Categories::together).overall;
+  data.worst = worst_series(losses.front());
+  data.published = find_published(data.result, published);
+  for (ReadRun& read : runs) data.runs.push_back(std::move(read.run));
+  return data;
+}
+
+RunComparison compare_runs(const std::filesystem::path& first, const std::filesystem::path& second) {
+  std::vector<ReadRun> runs = read_runs({first, second});
+  // read_runs() puts the better one first; here the first named is compared with the second.
+  if (std::filesystem::weakly_canonical(runs.front().run.folder) != std::filesystem::weakly_canonical(first))
+    std::swap(runs.front(), runs.back());
+  Comparisons comparisons = compare_models(read_all_losses(runs), runs.front().result, Categories::each);
+  return {runs.front().run.name, runs.back().run.name, std::move(comparisons.overall),
+          std::move(comparisons.by_category)};
+}
+
+}  // namespace shelfcast::eval

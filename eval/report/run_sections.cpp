@@ -1,0 +1,186 @@
+// How it came about: training, resources, protocol, data, environment, commands, definitions.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "eval/baselines/catalogue.h"
+#include "eval/report/sections.h"
+#include "eval/report/text.h"
+
+namespace shelfcast::eval {
+namespace {
+
+std::string fact(const std::string& name, const std::string& value) {
+  return fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(name), escape_html(value));
+}
+
+std::string share_of(double part, double whole) {
+  return whole > 0 ? fmt::format("{} ({})", format_count(part), format_percent(part / whole)) : "n = 0";
+}
+
+const char* steps_name(Frequency frequency) {
+  switch (frequency) {
+    case Frequency::daily:
+      return "days";
+    case Frequency::weekly:
+      return "weeks";
+    case Frequency::monthly:
+      break;
+  }
+  return "months";
+}
+
+std::string protocol_card(const BacktestResult& result) {
+  const Judgement& judged = result.judgement;
+  std::vector<std::string> origins;
+  for (const std::int64_t origin : judged.origins) origins.push_back(result.date_of(origin));
+  const char* steps = steps_name(result.corpus.axis.frequency);
+  std::string card = "<dl>\n";
+  card += fact("Origins", fmt::format("{} (the first day of each horizon), {} {} apart",
+                                      fmt::join(origins, ", "), result.config.stride, steps));
+  card += fact("Horizon", fmt::format("{} {}", judged.horizon, steps));
+  card += fact("Model looks back", fmt::format("{} {}", judged.context, steps));
+  card += fact("First date unseen", result.date_of(judged.validate_end) + ": no origin lies before it");
+  card += fact("Windows",
+               fmt::format("{} (series × origins)", format_count(static_cast<double>(judged.windows))));
+  card += fact("Targets judged", format_count(judged.targets));
+  card += fact("of them zero", share_of(judged.zero_targets, judged.targets));
+  card += fact("Not observed, left out",
+               share_of(judged.missing_targets, judged.targets + judged.missing_targets));
+  card += fact("Season", fmt::format("{} {} (of seasonal baselines and the scale of MASE)",
+                                     result.config.season, steps));
+  return card + "</dl>\n";
+}
+
+std::string data_card(const BacktestResult& result) {
+  const data::CorpusInfo& info = result.corpus;
+  const Coverage& history = result.judgement.history;
+  std::vector<std::string> covariates, statics;
+  for (const data::CovariateInfo& c : info.covariates)
+    covariates.push_back(
+        fmt::format("{} ({})", c.name, c.role == data::Role::known ? "known ahead" : "known afterwards"));
+  for (const data::StaticInfo& s : info.statics)
+    statics.push_back(s.kind == data::Kind::categorical ? fmt::format("{} ({})", s.name, s.vocabulary.size())
+                                                        : s.name);
+  std::string card = "<dl>\n";
+  card += fact("Corpus", info.name);
+  card += fact("State", result.corpus_digest);
+  card += fact("Series", format_count(static_cast<double>(info.series)));
+  card += fact("Span", fmt::format("{} to {}, {} {}", result.date_of(0), result.date_of(info.demand_end - 1),
+                                   info.demand_end, steps_name(info.axis.frequency)));
+  card += fact("Zero demand", share_of(history.zeros, history.cells));
+  card += fact("Not observed", share_of(history.missing, history.cells));
+  card += fact("Covariates", covariates.empty() ? "none" : fmt::format("{}", fmt::join(covariates, ", ")));
+  card += fact("Facts per series", statics.empty() ? "none" : fmt::format("{}", fmt::join(statics, ", ")));
+  if (!info.notes.empty()) card += fact("Notes", info.notes);
+  return card + "</dl>\n";
+}
+
+std::string facts_of(const std::vector<std::pair<std::string, std::string>>& facts) {
+  std::string html = "<dl>\n";
+  for (const auto& [name, value] : facts) html += fact(name, value);
+  return html + "</dl>\n";
+}
+
+}  // namespace
+
+std::string training_section(const ReportData& data, Page& page) {
+  std::vector<Curve> losses, validations;
+  for (const ReportRun& run : data.runs) {
+    if (!run.training || losses.size() == 6) continue;
+    losses.push_back(run.training->loss);
+    losses.back().name = run.name;
+    validations.push_back(run.training->validation);
+    validations.back().name = run.name;
+  }
+  if (losses.empty()) return {};
+  return fmt::format(
+      "<section id=\"training\"><h2>Training</h2>\n<p class=\"lead\">Loss at logged steps and on the "
+      "validation "
+      "windows, of six runs at most.</p>\n{}{}</section>\n",
+      page.figure(curve_plot(losses, "training loss")),
+      page.figure(curve_plot(validations, "validation loss")));
+}
+
+std::string resources_section(const ReportData& data) {
+  std::string html =
+      "<section id=\"resources\"><h2>Resources</h2>\n<div class=\"scroll\"><table><thead><tr><th>run</th>"
+      "<th>training steps</th><th>training time</th><th>windows/s</th><th>peak memory of rank "
+      "0</th><th>backtest "
+      "time</th><th>ranks</th><th>peak memory of rank 0</th></tr></thead><tbody>\n";
+  for (const ReportRun& run : data.runs) {
+    html += fmt::format("<tr><td>{}</td>", escape_html(run.name));
+    html += run.training ? fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+                                       format_count(static_cast<double>(run.training->steps)),
+                                       format_duration(run.training->seconds),
+                                       format_count(run.training->windows_per_second),
+                                       format_bytes(run.training->peak_memory_bytes))
+                         : "<td>–</td><td>–</td><td>–</td><td>–</td>";
+    html +=
+        fmt::format("<td>{}</td><td>{}</td><td>{}</td></tr>\n", format_duration(run.metadata.seconds),
+                    run.metadata.ranks, format_bytes(static_cast<double>(run.metadata.peak_memory_bytes)));
+  }
+  return html + "</tbody></table></div></section>\n";
+}
+
+std::string cards_section(const ReportData& data) {
+  return "<section id=\"protocol\"><h2>Protocol and data</h2><div class=\"halves\"><div><h3>How it was "
+         "judged</h3>\n" +
+         protocol_card(data.result) + "</div><div><h3>What it was judged on</h3>\n" + data_card(data.result) +
+         "</div></div></section>\n";
+}
+
+std::string reproduction_section(const ReportData& data) {
+  std::string html = "<section id=\"reproduction\"><h2>Where it was made, and how to make it again</h2>\n";
+  for (const ReportRun& run : data.runs) {
+    html +=
+        fmt::format("<h3>{}</h3>\n<div class=\"halves\"><div>{}</div><div>{}</div></div>\n",
+                    escape_html(run.name), facts_of(run.metadata.facts), facts_of(run.metadata.environment));
+    html += fmt::format("<pre><code>{}</code></pre>\n",
+                        escape_html(fmt::format("{}", fmt::join(run.metadata.commands, "\n"))));
+  }
+  return html + "</section>\n";
+}
+
+std::string notes_section(const ReportData& data) {
+  const BacktestConfig& config = data.result.config;
+  const std::string gaps = config.seasonal_gaps == SeasonalGaps::last_season
+                               ? "the value one season before it"
+                               : "the value before it";
+  std::string baselines;
+  const std::vector<std::string> known = baseline_names();
+  for (const std::string& name : config.baselines) {
+    if (std::ranges::find(known, name) == known.end()) continue;  // of another version of the program
+    const BaselineText baseline = describe_baseline(name, config.window);
+    baselines += fmt::format(" <em>{}</em>: {}.", baseline.label, escape_html(baseline.about));
+  }
+  return fmt::format(
+      "<section id=\"notes\"><h2>Notes on scoring</h2>\n"
+      "<p><b>What is judged.</b> The median is the best forecast under absolute error and the mean under "
+      "squared error, so MAE, WAPE and MASE judge the median, MSE, RMSE and bias the mean head. A point "
+      "forecast is "
+      "both. A step whose demand was not observed counts for nobody; padding never counts.</p>\n"
+      "<p><b>Definitions.</b> MAE = mean |y − f|. MSE = mean (y − f)². RMSE = √MSE. bias = mean (f − y). "
+      "WAPE = Σ|y − f| / Σ|y|. MASE = mean of |y − f| over the mean |y<sub>t</sub> − y<sub>t−{}</sub>| of "
+      "the series "
+      "before the origin; series whose scale is 0 are left out, which its n shows. pinball = mean over "
+      "levels q of "
+      "max(q(y − f), (q − 1)(y − f)). WQL = 2 Σ pinball / Σ|y|. WRMSSE: errors of sums of series over their "
+      "step-to-step changes, weighted by sales value. Means are over all judged steps; “mean of windows” "
+      "first "
+      "averages each origin, then the origins, as some published tables do (WAPE there divides by at least "
+      "1).</p>\n"
+      "<p><b>Baselines</b> see the whole history before an origin; one without any observation forecasts 0. "
+      "For a step that was not observed {} stands in; a season has {} steps.{}</p>\n"
+      "<p><b>Chance.</b> Series are drawn with replacement, all forecasters on the same draws: what other "
+      "series like "
+      "these would say in the same weeks. The test of Diebold and Mariano (1995), with Bartlett's weights on "
+      "lags up to "
+      "the horizon and the correction of Harvey, Leybourne and Newbold (1997), takes the mean difference of "
+      "losses "
+      "date by date: what other weeks would say. From one origin it cannot be made.</p></section>\n",
+      config.season, gaps, config.season, baselines);
+}
+
+}  // namespace shelfcast::eval

@@ -1,0 +1,219 @@
+// The report for papers and programs: Markdown, LaTeX, CSV, JSON.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
+
+#include "base/csv.h"
+#include "eval/report/main_table.h"
+#include "eval/report/report.h"
+#include "eval/report/sections.h"
+#include "eval/report/text.h"
+#include "eval/report/verdict.h"
+
+namespace shelfcast::eval {
+namespace {
+
+const char* kind_of(MainTable::Row::Kind kind) {
+  switch (kind) {
+    case MainTable::Row::Kind::model:
+      return "model";
+    case MainTable::Row::Kind::baseline:
+      return "baseline";
+    case MainTable::Row::Kind::published:
+      break;
+  }
+  return "published";
+}
+
+std::string escape_markdown(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '|' || c == '*' || c == '_' || c == '<' || c == '`' || c == '\\') safe += '\\';
+    safe += c;
+  }
+  return safe;
+}
+
+std::string escape_latex(const std::string& text) {
+  static const std::map<char, std::string> replacements{{'&', "\\&"},
+                                                        {'%', "\\%"},
+                                                        {'$', "\\$"},
+                                                        {'#', "\\#"},
+                                                        {'_', "\\_"},
+                                                        {'{', "\\{"},
+                                                        {'}', "\\}"},
+                                                        {'~', "\\textasciitilde{}"},
+                                                        {'^', "\\textasciicircum{}"},
+                                                        {'\\', "\\textbackslash{}"}};
+  std::string safe;
+  for (const char c : text) {
+    const auto found = replacements.find(c);
+    safe += found == replacements.end() ? std::string(1, c) : found->second;
+  }
+  return safe;
+}
+
+const char* mark_of(Verdict verdict, const char* better, const char* worse) {
+  return verdict == Verdict::better ? better : verdict == Verdict::worse ? worse : "";
+}
+
+std::string markdown_table(const MainTable& table) {
+  std::string head = "| forecaster | n |", rule = "|---|--:|", body;
+  for (const std::string& metric : table.metrics) {
+    head += fmt::format(" {} |", title_of(metric));
+    rule += "--:|";
+  }
+  for (const MainTable::Row& row : table.rows) {
+    body += fmt::format("| {}{} | {} |", escape_markdown(row.name),
+                        row.kind == MainTable::Row::Kind::published ? " (published)" : "",
+                        row.n > 0 ? format_count(static_cast<double>(row.n)) : "");
+    for (std::size_t c = 0; c < table.metrics.size(); ++c) {
+      const MainTable::Cell& cell = row.cells[c];
+      if (!cell.value) {
+        body += " |";
+        continue;
+      }
+      const std::string text = format_score(table.metrics[c], *cell.value);
+      body += fmt::format(" {}{} |", cell.best ? fmt::format("**{}**", text) : text,
+                          mark_of(cell.verdict, "\\*", "†"));
+    }
+    body += '\n';
+  }
+  return head + '\n' + rule + '\n' + body;
+}
+
+std::string levels_table(const BacktestResult& result, const std::string& group) {
+  std::string text = fmt::format("| {} | n |", group), rule = "|---|--:|";
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    text += fmt::format(" {} |", escape_markdown(forecaster.name));
+    rule += "--:|";
+  }
+  text += '\n' + rule + '\n';
+  constexpr std::size_t kLevels = 30;
+  for (const std::string& level : largest_levels(result, group, kLevels)) {
+    const GroupScores* first = find_group(result.forecasters.front(), group, level);
+    text += fmt::format("| {} | {} |", escape_markdown(level),
+                        format_count(static_cast<double>(first->score("mae").n)));
+    for (const ForecasterResult& forecaster : result.forecasters) {
+      const GroupScores* scores = find_group(forecaster, group, level);
+      const Score score = scores != nullptr ? scores->score("mae") : Score{};
+      text += score.value ? fmt::format(" {} |", format_number(*score.value)) : " n = 0 |";
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string report_markdown(const ReportData& data) {
+  const Summary summary = summarise(data);
+  const BacktestResult& result = data.result;
+  std::string text =
+      fmt::format("# {}\n\n**{}**\n\n", escape_markdown(data.title), escape_markdown(summary.headline));
+  for (const std::string& sentence : summary.sentences)
+    text += fmt::format("- {}\n", escape_markdown(sentence));
+  text += fmt::format(
+      "\n{}\nBold: best of its column. \\*: significantly better than the baseline strongest in that metric; "
+      "†: "
+      "significantly worse (MAE and MSE).\n\nMeans of windows, as some published tables average:\n\n{}",
+      markdown_table(main_table(data, main_metrics())), markdown_table(main_table(data, window_metrics())));
+  for (const PublishedTask& task : data.published)
+    text += fmt::format("\nPublished rows of {}: {}.\n", task.name,
+                        task.mismatch.empty() ? task.source : fmt::format("left out, {}", task.mismatch));
+  for (const std::string& group : group_names(result))
+    text += fmt::format("\n## MAE by {}\n\n{}", group, levels_table(result, group));
+  std::vector<std::string> origins;
+  for (const std::int64_t origin : result.judgement.origins) origins.push_back(result.date_of(origin));
+  text += fmt::format(
+      "\n## Protocol\n\n- corpus: {} ({}), {} series, {} to {}\n- origins: {}\n- horizon: {}, season: {}\n- "
+      "targets: {} "
+      "judged, {} not observed\n",
+      result.corpus.name, result.corpus_digest, format_count(static_cast<double>(result.corpus.series)),
+      result.date_of(0), result.date_of(result.corpus.demand_end - 1), fmt::join(origins, ", "),
+      result.judgement.horizon, result.config.season, format_count(result.judgement.targets),
+      format_count(result.judgement.missing_targets));
+  text += "\n## Commands\n";
+  for (const ReportRun& run : data.runs)
+    text += fmt::format("\n    {}\n", fmt::join(run.metadata.commands, "\n    "));
+  return text;
+}
+
+std::string report_latex(const ReportData& data) {
+  const MainTable table = main_table(data, main_metrics());
+  std::string text = fmt::format(
+      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline (paired bootstrap "
+      "and "
+      "Diebold-Mariano).\n\\begin{{tabular}}{{l{}}}\n\\toprule\nForecaster",
+      std::string(table.metrics.size(), 'r'));
+  for (const std::string& metric : table.metrics) text += fmt::format(" & {}", title_of(metric));
+  text += " \\\\\n\\midrule\n";
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    const MainTable::Row& row = table.rows[r];
+    if (r > 0 && row.kind != table.rows[r - 1].kind) text += "\\midrule\n";
+    text += escape_latex(row.name);
+    for (std::size_t c = 0; c < table.metrics.size(); ++c) {
+      const MainTable::Cell& cell = row.cells[c];
+      text += " & ";
+      if (!cell.value) continue;
+      const std::string value = escape_latex(format_score(table.metrics[c], *cell.value));
+      text += (cell.best ? fmt::format("\\textbf{{{}}}", value) : value) +
+              mark_of(cell.verdict, "$^{*}$", "$^{\\dagger}$");
+    }
+    text += " \\\\\n";
+  }
+  return text + "\\bottomrule\n\\end{tabular}\n";
+}
+
+std::string report_csv(const ReportData& data) {
+  std::string csv = "forecaster,kind,metric,value,n,best,verdict\n";
+  for (const std::vector<std::string>& metrics : {main_metrics(), window_metrics()}) {
+    const MainTable table = main_table(data, metrics);
+    for (const MainTable::Row& row : table.rows)
+      for (std::size_t c = 0; c < table.metrics.size(); ++c)
+        csv += fmt::format("{},{},{},{},{},{},{}\n", csv_cell(row.name), kind_of(row.kind), table.metrics[c],
+                           row.cells[c].value ? fmt::format("{}", *row.cells[c].value) : "", row.n,
+                           row.cells[c].best ? 1 : 0,
+                           row.kind == MainTable::Row::Kind::model ? to_string(row.cells[c].verdict) : "");
+  }
+  return csv;
+}
+
+nlohmann::ordered_json report_json(const ReportData& data) {
+  using Json = nlohmann::ordered_json;
+  const Summary summary = summarise(data);
+  Json runs = Json::array(), rows = Json::array(), between = Json::array(), published = Json::array();
+  for (const ReportRun& run : data.runs) {
+    Json one = run_json(run.metadata);
+    one["name"] = run.name;
+    one["folder"] = run.folder.string();
+    if (run.training)
+      one["training"] = {{"steps", run.training->steps},
+                         {"seconds", run.training->seconds},
+                         {"windows_per_second", run.training->windows_per_second},
+                         {"peak_memory_bytes", run.training->peak_memory_bytes}};
+    runs.push_back(one);
+  }
+  const MainTable table = main_table(data, main_metrics());
+  for (const MainTable::Row& row : table.rows) {
+    Json one = {{"name", row.name}, {"kind", kind_of(row.kind)}, {"n", row.n}, {"metrics", Json::object()}};
+    for (std::size_t c = 0; c < table.metrics.size(); ++c)
+      one["metrics"][table.metrics[c]] = row.cells[c].value ? Json(*row.cells[c].value) : Json();
+    rows.push_back(one);
+  }
+  for (const Comparison& c : data.between) between.push_back(comparison_json(c));
+  for (const PublishedTask& task : data.published)
+    published.push_back({{"task", task.name}, {"source", task.source}, {"mismatch", task.mismatch}});
+  return {{"title", data.title},
+          {"verdict", to_string(summary.verdict)},
+          {"headline", summary.headline},
+          {"sentences", summary.sentences},
+          {"runs", runs},
+          {"table", rows},
+          {"between_runs", between},
+          {"published", published},
+          {"result", result_json(data.result)}};
+}
+
+}  // namespace shelfcast::eval

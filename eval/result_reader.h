@@ -1,0 +1,32 @@
+// A backtest read back from the files it was written to.
+#pragma once
+
+#include <filesystem>
+
+#include "eval/result.h"
+
+namespace shelfcast::eval {
+
+struct BacktestFiles {
+  BacktestResult result;  // without series errors and losses: read_losses() has these
+  RunMetadata metadata;
+};
+
+// Reads RUN/backtest/{result.json, fans.json, run.json}. Throws Error(input) for a folder without a finished
+// backtest, Error(data) naming the file that is damaged or of another version.
+BacktestFiles read_backtest(const std::filesystem::path& run_folder);
+
+// Of all series in file order and all dates.
+struct ModelLosses {
+  std::vector<std::string> series, categories;
+  std::vector<std::size_t> category_of;  // [series]
+  std::vector<SeriesErrors> errors;      // [series]
+  LossRecord losses;
+};
+
+// Reads what RUN/backtest/{series.csv, dates.csv} say of one model on a corpus of so many series. Throws
+// Error(data) naming the file that is damaged, and the line.
+ModelLosses read_losses(const std::filesystem::path& run_folder, const std::string& model,
+                        std::int64_t series);
+
+}  // namespace shelfcast::eval

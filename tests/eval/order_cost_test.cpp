@@ -1,0 +1,111 @@
+#include "eval/order_cost.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+
+#include "eval/backtest.h"
+#include "tests/eval/small_panel.h"
+#include "tests/support/temporary_folder.h"
+
+namespace shelfcast::eval {
+namespace {
+
+const OrderConfig kConfig{2, 1, 0.9};  // reviewed every 2 steps, orders arrive after 1: levels cover 3
+
+TEST(OrderCost, follows_the_policy_step_by_step_where_forecasts_are_right) {
+  const std::vector<float> ones(7, 1.0F);
+  const OrderSums sums = simulate_orders(kConfig, ones, ones, 0.0);
+  EXPECT_EQ(sums.demand, 7);
+  EXPECT_EQ(sums.lost, 0);
+  EXPECT_EQ(sums.held, 2 + 1 + 0 + 1 + 0 + 1 + 0);
+  EXPECT_EQ(sums.steps, 7);
+}
+
+TEST(OrderCost, loses_what_is_not_there_and_orders_up_to_the_level_again) {
+  const std::vector<float> ones(7, 1.0F), twos(7, 2.0F);
+  const OrderSums sums = simulate_orders(kConfig, ones, twos, 0.0);
+  EXPECT_EQ(sums.demand, 14);
+  EXPECT_EQ(sums.lost, 1 + 2 + 1 + 2);
+  EXPECT_EQ(sums.held, 1 + 1);
+  EXPECT_LT(simulate_orders(kConfig, ones, twos, 1.0).lost, 6);
+}
+
+TEST(OrderCost, leaves_out_steps_that_were_not_observed_or_no_interval_covers) {
+  const std::vector<float> ones(8, 1.0F);  // the last interval begins at 4 and ends at 7
+  EXPECT_EQ(simulate_orders(kConfig, ones, ones, 0.0).steps, 7);
+  std::vector<float> gap = ones;
+  gap[1] = kNan;
+  const OrderSums sums = simulate_orders(kConfig, ones, gap, 0.0);
+  EXPECT_EQ(sums.steps, 6);
+  EXPECT_EQ(sums.demand, 6);
+  EXPECT_EQ(simulate_orders(kConfig, std::vector<float>(2, 1.0F), ones, 0.0).steps, 0);  // no whole interval
+}
+
+TEST(OrderCost, takes_the_safety_stock_that_was_cheapest_before) {
+  const OrderCells cells{1, 2};
+  KeyedSums sums(cells.cells(), OrderCells::kWidth);
+  for (std::size_t f = 0; f < safety_factors().size(); ++f) {
+    // On the first origin factor 3 is the cheapest; on the second, which must not be looked at, factor 5 is.
+    const double first = std::abs(static_cast<double>(f) - 3.0),
+                 second = std::abs(static_cast<double>(f) - 5.0);
+    sums.add(cells(0, 0, f), std::array{10.0, 0.0, first, 5.0});
+    sums.add(cells(0, 1, f), std::array{10.0, 1.0, second, 5.0});
+  }
+  const auto scores = order_scores(kConfig, sums, cells, {"all of them"});
+  ASSERT_EQ(scores.size(), 2U);
+  EXPECT_EQ(scores.front().level, "all of them");
+  for (const OrderScores& level : scores) {
+    // Held 2, lost 1 at 2 x 0.9 / 0.1 = 18 units each, over a demand of 10.
+    EXPECT_NEAR(*level.scores[0].value, (2.0 + 18.0) / 10.0, 1e-12);
+    EXPECT_NEAR(*level.scores[1].value, 0.9, 1e-12);
+    EXPECT_NEAR(*level.scores[2].value, 0.2, 1e-12);
+    EXPECT_EQ(level.scores[0].n, 5);
+  }
+  const OrderCells one{1, 1};
+  EXPECT_FALSE(
+      order_scores(kConfig, KeyedSums(one.cells(), OrderCells::kWidth), one, {"x"}).back().scores[0].value);
+}
+
+TEST(OrderCost, of_a_backtest_is_least_for_who_knows_the_future) {
+  const testing::TemporaryFolder folder;
+  const SmallPanel panel = make_small_panel();
+  write_panel(panel, folder / "small.corpus");
+  class Oracle final : public Forecaster {
+   public:
+    const std::string& name() const override { return name_; }
+    void forecast(const data::Batch& batch, ForecastValues& values) override {
+      values.mean_bh = batch.target_bh;
+      for (float& value : values.mean_bh)
+        if (std::isnan(value)) value = 0.0F;
+      values.median_bh = values.mean_bh;
+    }
+
+   private:
+    std::string name_ = "oracle";
+  } oracle;
+  BacktestConfig config;
+  config.origins = 3;
+  config.stride = 5;
+  config.horizon = 7;
+  config.bootstrap = 0;
+  config.orders = kConfig;
+  config.by = {"category"};
+  const auto single = parallel::make_single();
+  const auto spec = data::make_features(small_config(28, 7), data::Corpus(folder / "small.corpus"), 30);
+  const BacktestResult result = run_backtest(config, folder / "small.corpus", spec, {&oracle}, 40, *single);
+  const GroupScores& known = result.forecasters.front().overall;
+  EXPECT_NEAR(*known.score("fill_rate").value, 1.0, 1e-9);
+  for (std::size_t i = 1; i < result.forecasters.size(); ++i)
+    EXPECT_LT(*known.score("order_cost").value, *result.forecasters[i].overall.score("order_cost").value);
+  std::int64_t targets = 0;  // of the last two origins
+  for (const std::int64_t origin : {52, 57})
+    for (std::int64_t s = 0; s < panel.series; ++s)
+      for (std::int64_t t = origin; t < origin + 7; ++t) targets += std::isnan(panel.at(s, t)) ? 0 : 1;
+  EXPECT_EQ(known.score("order_cost").n, targets);
+  EXPECT_EQ(result.forecasters.front().groups.front().group, "orders");
+}
+
+}  // namespace
+}  // namespace shelfcast::eval

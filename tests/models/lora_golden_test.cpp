@@ -1,0 +1,199 @@
+// Adapters that the PEFT package wrote, on series towers: files of tests/golden/make_lora.py.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/json_file.h"
+#include "models/adapters/lora.h"
+#include "models/demand_model.h"
+#include "models/series/chronos2_files.h"
+#include "models/series/chronos2_loss.h"
+#include "tests/models/golden.h"
+#include "tests/models/lora_golden.h"
+#include "tests/support/temporary_folder.h"
+
+namespace shelfcast::models {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::base_of;
+using testing::digest;
+using testing::digest_error;
+using testing::error_of;
+using testing::expect_below;
+using testing::expect_merged;
+using testing::gradient_of;
+using testing::keep_for_peft;
+using testing::lora_folder;
+using testing::stored;
+
+// What a tower with an adapter computes from its base's golden inputs.
+class Adapted {
+ public:
+  virtual ~Adapted() = default;
+  virtual at::Tensor forecast() const = 0;
+  virtual at::Tensor loss() const = 0;  // as published: a mean
+  virtual const std::vector<Parameter>& parameters() const = 0;
+  virtual std::string prefix() const = 0;
+  virtual void merge() = 0;
+};
+
+class AdaptedBolt : public Adapted {
+ public:
+  AdaptedBolt(const fs::path& base, const fs::path& adapter) : inputs_(base / "case.safetensors") {
+    DemandModelConfig config;
+    config.model.weights = base.string();
+    config.tower = bolt_config_from_published_json(read_json(base / "config.json"));
+    config.model.quantiles = config.tower.quantiles;
+    config.model.loss.mean = 0.0;
+    config.horizon = config.tower.prediction_length;
+    config.context = stored(inputs_, "context").size(1);
+    model_ = std::make_unique<DemandModel>(config, 1);
+    if (!adapter.empty()) model_->add_adapter(adapter);
+  }
+  at::Tensor forecast() const override {
+    const Forecast forecast = of(stored(inputs_, "context"));
+    return (forecast.quantiles_bqh * forecast.scale_b.view({-1, 1, 1}) + forecast.loc_b.view({-1, 1, 1}))
+        .detach();
+  }
+  at::Tensor loss() const override {
+    const at::Tensor rows = stored(inputs_, "loss_rows").to(at::kLong);
+    const at::Tensor target = stored(inputs_, "target").index_select(0, rows);
+    const LossSums sums = loss_sums(of(stored(inputs_, "context").index_select(0, rows)),
+                                    {target, at::ones({rows.size(0)}), {}}, model_->config());
+    return sums.loss / static_cast<double>(rows.size(0));
+  }
+  const std::vector<Parameter>& parameters() const override { return model_->parameters(); }
+  std::string prefix() const override { return "tower."; }
+  void merge() override { model_->merge_adapter(); }
+  const DemandModel& model() const { return *model_; }
+
+ private:
+  Forecast of(const at::Tensor& context) const {
+    ModelInputs inputs;
+    inputs.context_bt = context;
+    return model_->forward(inputs, nullptr);
+  }
+  SafetensorsFile inputs_;
+  std::unique_ptr<DemandModel> model_;
+};
+
+class AdaptedChronos2 : public Adapted {
+ public:
+  AdaptedChronos2(const fs::path& base, const fs::path& adapter)
+      : inputs_(base / "case.safetensors"), model_(load_chronos2(base)) {
+    if (adapter.empty()) return;
+    const LoraConfig config = read_lora_config(adapter);
+    ParameterMaker make(1, ParameterMaker::Fill::draw);
+    model_.parameters = attach_lora(model_.parameters, "", config, make);
+    load_lora(adapter, model_.parameters, "", config, base_digest(base));
+  }
+  at::Tensor forecast() const override {
+    return model_.tower.forward(batch(), nullptr).demand_quantiles_bqh();
+  }
+  at::Tensor loss() const override {
+    const LossSums sums = chronos2_loss(model_.tower.forward(batch(), nullptr), batch(),
+                                        stored(inputs_, "target"), {}, model_.tower.config());
+    return sums.loss / sums.valid_targets;
+  }
+  const std::vector<Parameter>& parameters() const override { return model_.parameters; }
+  std::string prefix() const override { return ""; }
+  void merge() override { model_.parameters = merge_lora(model_.parameters); }
+
+ private:
+  Chronos2Inputs batch() const {
+    return {stored(inputs_, "context"), stored(inputs_, "group_ids").to(at::kLong), stored(inputs_, "future"),
+            model_.tower.config().max_output_patches};
+  }
+  SafetensorsFile inputs_;
+  Chronos2Model model_;
+};
+
+class LoraGolden : public ::testing::TestWithParam<const char*> {
+ protected:
+  fs::path folder() const { return lora_folder(GetParam()); }
+  SafetensorsFile golden() const { return SafetensorsFile(folder() / "case.safetensors"); }
+  // With the base as it is for an empty path.
+  std::unique_ptr<Adapted> open(const fs::path& adapter) const {
+    const fs::path base = base_of(folder());
+    if (std::string(GetParam()) == "chronos2") return std::make_unique<AdaptedChronos2>(base, adapter);
+    return std::make_unique<AdaptedBolt>(base, adapter);
+  }
+  // Parameters that PEFT trains: adapters and modules to save.
+  std::vector<Parameter> trained(const Adapted& model) const {
+    const LoraConfig config = read_lora_config(folder());
+    std::vector<Parameter> some;
+    for (const Parameter& parameter : model.parameters()) {
+      at::Tensor tensor = parameter.tensor;
+      tensor.set_requires_grad(is_adapter(parameter) || is_saved_module(parameter, model.prefix(), config));
+      if (tensor.requires_grad()) some.push_back(parameter);
+    }
+    return some;
+  }
+  void expect_forecast(const at::Tensor& got, const std::string& name) const {
+    const at::Tensor expected = stored(golden(), name);
+    const at::Tensor difference = (got - expected).abs().flatten(1).amax(1);
+    const at::Tensor size = expected.abs().flatten(1).amax(1).clamp_min(1.0);
+    expect_below("lora forecast", (difference / size).max().item<double>(), 3e-5, name);
+  }
+};
+
+TEST_P(LoraGolden, an_adapter_of_peft_gives_its_forecasts_and_merged_it_gives_them_too) {
+  expect_forecast(open({})->forecast(), "base.forecast");
+  const std::unique_ptr<Adapted> model = open(folder());
+  expect_forecast(model->forecast(), "adapted.forecast");
+  model->merge();
+  for (const Parameter& parameter : model->parameters()) EXPECT_FALSE(is_adapter(parameter));
+  expect_forecast(model->forecast(), "adapted.forecast");
+  expect_merged(golden(), model->parameters(), model->prefix());
+}
+
+TEST_P(LoraGolden, loss_and_every_gradient_equal_peft) {
+  const SafetensorsFile file = golden();
+  const std::unique_ptr<Adapted> model = open(folder());
+  const std::vector<Parameter> some = trained(*model);
+  const at::Tensor loss = model->loss();
+  expect_below("lora loss", std::abs(loss.item<double>() / stored(file, "loss").item<double>() - 1.0), 1e-5);
+  loss.backward();
+  std::size_t in_file = 0;
+  for (const auto& [name, tensor] : file.tensors()) in_file += name.starts_with("gradient.") ? 1 : 0;
+  EXPECT_EQ(some.size(), in_file);
+  for (const Parameter& parameter : some) {
+    const std::string name = parameter.name.substr(model->prefix().size());
+    expect_below("lora gradient",
+                 digest_error(digest(gradient_of(parameter)), stored(file, "gradient." + name),
+                              parameter.tensor.numel(), 1e-6),
+                 2e-4, name);
+  }
+}
+
+TEST_P(LoraGolden, five_steps_of_adamw_have_the_losses_of_peft) {
+  const at::Tensor expected = stored(golden(), "losses");
+  const std::unique_ptr<Adapted> model = open(folder());
+  testing::PlainAdamW optimizer(trained(*model));
+  for (std::int64_t step = 0; step < 5; ++step) {
+    const at::Tensor loss = model->loss();
+    expect_below("lora loss in five steps",
+                 std::abs(loss.item<double>() / expected[step].item<double>() - 1.0), 5e-5);
+    loss.backward();
+    optimizer.step();
+  }
+}
+
+TEST_P(LoraGolden, what_is_written_is_read_again_to_the_bit) {
+  const std::unique_ptr<Adapted> model = open(folder());
+  const shelfcast::testing::TemporaryFolder temporary;
+  const fs::path written = temporary.path() / "adapter", base = base_of(folder());
+  save_lora(written, model->parameters(), model->prefix(), read_lora_config(folder()), base.string(),
+            base_digest(base));
+  EXPECT_TRUE(at::equal(open(written)->forecast(), model->forecast()));
+  keep_for_peft(written, folder());
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, LoraGolden,
+                         ::testing::Values("bolt", "bolt_patterns", "bolt_regex", "chronos2"),
+                         [](const auto& chosen) { return std::string(chosen.param); });
+
+}  // namespace
+}  // namespace shelfcast::models

@@ -1,0 +1,270 @@
+// Low-rank adapters: what they compute, where they attach, what is stored, and what is refused.
+#include "models/adapters/lora.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json_file.h"
+#include "models/product.h"
+#include "tests/models/small_models.h"
+#include "tests/support/paths.h"
+#include "tests/support/temporary_folder.h"
+
+namespace shelfcast::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path golden(const std::string& name) { return shelfcast::testing::golden_dir() / name; }
+
+template <typename Call>
+std::string message_of(Call call) {
+  try {
+    call();
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+// A published tower with columns of every kind beside.
+DemandModel published(const std::string& name = "wide_heads") {
+  DemandModelConfig config = testing::small_config();
+  config.horizon = 5;
+  config.model.weights = golden("bolt/" + name).string();
+  config.tower = tower_for(config.model, config.context, config.horizon);
+  return {config, 3};
+}
+
+at::Tensor quantiles(const DemandModel& model, const DropoutKeys* keys = nullptr) {
+  at::manual_seed(5);
+  return model.forward(testing::small_batch(model.config(), 7), keys).quantiles_bqh;
+}
+
+void fill_up_matrices(const DemandModel& model) {
+  const at::NoGradGuard no_grad;
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name.ends_with("lora_B.weight")) at::Tensor(parameter.tensor).normal_(0.0, 0.3);
+}
+
+struct Adapted {
+  explicit Adapted(std::int64_t out, bool adapted = true) {
+    values = at::randn({out, 12});
+    a = at::randn({3, 12}).set_requires_grad(true);
+    b = at::randn({out, 3}).set_requires_grad(true);
+    if (adapted) *slot = LowRank{"site", a, b, 0.7};
+  }
+  Weight weight() const { return {values, slot}; }
+  // The definition.
+  at::Tensor matrix() const { return *slot ? values + 0.7 * at::mm(b, a) : values; }
+  at::Tensor values, a, b;
+  std::shared_ptr<AdapterSlot> slot = std::make_shared<AdapterSlot>();
+};
+
+TEST(AdaptedProduct, equals_the_product_with_the_sum_of_the_matrices_and_so_do_all_gradients) {
+  at::manual_seed(1);
+  const Adapted own(9);
+  const at::Tensor x = at::randn({5, 12}).set_requires_grad(true),
+                   bias = at::randn({9}).set_requires_grad(true), dy = at::randn({5, 9});
+  const auto all = [&](const at::Tensor& y) {
+    std::vector<at::Tensor> results = {y.detach()};
+    for (const at::Tensor& gradient : torch::autograd::grad({y}, {x, bias, own.a, own.b}, {dy}))
+      results.push_back(gradient);
+    return results;
+  };
+  const auto got = all(product(x, own.weight(), bias)), expected = all(at::addmm(bias, x, own.matrix().t()));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_TRUE(at::allclose(got[i], expected[i], 1e-4, 1e-5)) << i;
+  EXPECT_TRUE(at::allclose(own.weight().effective(), own.matrix(), 1e-5, 1e-6));
+}
+
+TEST(AdaptedProduct, stacked_with_matrices_that_have_no_adapter_it_gives_each_its_own) {
+  at::manual_seed(2);
+  const Adapted first(4), plain(6, false), last(5);
+  const at::Tensor x = at::randn({5, 12}), dy = at::randn({5, 15});
+  const auto gradients = [&](const at::Tensor& y) {
+    return torch::autograd::grad({y}, {first.a, first.b, last.a, last.b}, {dy});
+  };
+  const at::Tensor got = stacked_product(x, {first.weight(), plain.weight(), last.weight()});
+  const at::Tensor expected = at::mm(x, at::cat({first.matrix(), plain.matrix(), last.matrix()}).t());
+  EXPECT_TRUE(at::allclose(got, expected, 1e-4, 1e-5));
+  const auto dgot = gradients(got), dexpected = gradients(expected);
+  for (std::size_t i = 0; i < dgot.size(); ++i)
+    EXPECT_TRUE(at::allclose(dgot[i], dexpected[i], 1e-4, 1e-5)) << i;
+}
+
+TEST(AdaptedProduct, in_bf16_it_is_the_product_within_its_rounding_and_exact_where_b_is_zero) {
+  at::manual_seed(3);
+  const Adapted own(9);
+  const at::Tensor x = at::randn({5, 12});
+  const PrecisionScope scope(Precision::bf16);
+  EXPECT_TRUE(at::allclose(product(x, own.weight()), at::mm(x, own.matrix().t()), 0.05, 0.1));
+  at::Tensor(own.b).detach().zero_();
+  EXPECT_TRUE(at::equal(product(x, own.weight()), product(x, Weight(own.values))));
+}
+
+TEST(AdaptedProduct, dropout_takes_elements_of_what_the_adapter_reads_and_keeps_the_mean) {
+  at::manual_seed(4);
+  const Adapted own(9);
+  const at::Tensor x = at::randn({4, 12});
+  const at::Tensor plain = at::mm(x, own.values.t());
+  at::Tensor sum = at::zeros({4, 9});
+  constexpr int kDraws = 4000;
+  for (int step = 0; step < kDraws; ++step) {
+    const DropoutKeys keys{1, step, {10, 11}};  // two rows of each window
+    const Dropout dropout(&keys, 0.25);
+    const AdapterDropoutScope scope(dropout);
+    sum += product(x, own.weight()).detach() - plain;
+  }
+  const at::Tensor expected = at::mm(x, (own.matrix() - own.values).detach().t());
+  EXPECT_LT((sum / kDraws - expected).abs().max().item<double>(), 0.25);
+  EXPECT_TRUE(at::allclose(product(x, own.weight()).detach() - plain, expected, 1e-4, 1e-4));
+}
+
+TEST(Lora, a_fresh_adapter_changes_no_forecast_by_a_bit_in_either_precision) {
+  DemandModel model = published();
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const PrecisionScope scope(precision);
+    const at::Tensor before = quantiles(model);
+    DemandModel adapted = published();
+    adapted.add_adapter({.targets = {"q", "k", "v", "o", "wi", "wo", "hidden_layer", "residual_layer"}}, 1);
+    EXPECT_TRUE(at::equal(quantiles(adapted), before));
+    const DropoutKeys keys{1, 2, {0, 1, 2, 3, 4, 5, 6}};
+    EXPECT_TRUE(at::equal(quantiles(adapted, &keys), quantiles(model, &keys)));
+  }
+}
+
+TEST(Lora, parameters_stand_behind_the_matrices_they_change_with_pefts_variance) {
+  DemandModel model = published();
+  const std::size_t before = model.parameters().size();
+  model.add_adapter({.rank = 6, .targets = {"SelfAttention.q"}}, 1);
+  const std::vector<Parameter>& all = model.parameters();
+  EXPECT_EQ(all.size(), before + 2 * 4);  // two encoder and two decoder blocks
+  for (std::size_t i = 0; i + 2 < all.size(); ++i) {
+    if (!all[i].name.ends_with("SelfAttention.q.weight")) continue;
+    EXPECT_TRUE(all[i + 1].name.ends_with("SelfAttention.q.lora_A.weight"));
+    EXPECT_EQ(all[i + 1].tensor.sizes(), (std::vector<std::int64_t>{6, 24}));
+    EXPECT_NEAR(all[i + 1].tensor.std().item<double>(), 1.0 / std::sqrt(3.0 * 24), 0.03);
+    EXPECT_EQ(all[i + 2].tensor.abs().max().item<float>(), 0.0F);
+  }
+}
+
+TEST(Lora, scales_follow_rank_and_patterns) {
+  LoraConfig config{.rank = 4, .alpha = 12};
+  EXPECT_DOUBLE_EQ(config.scale_of("x.q"), 3.0);
+  config.rslora = true;
+  EXPECT_DOUBLE_EQ(config.scale_of("x.q"), 6.0);
+  config.rank_pattern = {{"q", 9}};
+  config.alpha_pattern = {{"x.q", 6}};
+  EXPECT_DOUBLE_EQ(config.scale_of("x.q"), 2.0);
+  EXPECT_DOUBLE_EQ(config.scale_of("xx.q"), 4.0);
+}
+
+TEST(Lora, stored_and_loaded_again_the_model_forecasts_the_same_bits_from_kilobytes) {
+  const shelfcast::testing::TemporaryFolder folder;
+  DemandModel model = published();
+  model.add_adapter({.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}, 1);
+  fill_up_matrices(model);
+  model.save(folder.path());
+  EXPECT_FALSE(fs::exists(folder.path() / "tower"));
+  EXPECT_TRUE(fs::exists(folder.path() / "adapter/adapter_config.json"));
+  DemandModel loaded = DemandModel::load(folder.path());
+  EXPECT_TRUE(at::equal(quantiles(loaded), quantiles(model)));
+  const DropoutKeys keys{1, 2, {0, 1, 2, 3, 4, 5, 6}};
+  EXPECT_TRUE(at::equal(quantiles(loaded, &keys), quantiles(model, &keys)));
+  EXPECT_FALSE(at::equal(quantiles(loaded, &keys), quantiles(model)));
+
+  loaded.merge_adapter();
+  EXPECT_EQ(loaded.adapter(), nullptr);
+  EXPECT_TRUE(at::allclose(quantiles(loaded), quantiles(model), 1e-4, 1e-5));
+  const shelfcast::testing::TemporaryFolder whole;
+  loaded.save(whole.path());
+  EXPECT_TRUE(at::equal(quantiles(DemandModel::load(whole.path())), quantiles(loaded)));
+}
+
+TEST(Lora, a_name_that_matches_no_tensor_is_an_error_with_the_nearest) {
+  const auto message = [](const LoraConfig& config) {
+    return message_of([&] { published().add_adapter(config, 1); });
+  };
+  const std::string target = message({.targets = {"q", "SelfAtention.v"}});
+  EXPECT_NE(target.find("tune.targets: \"SelfAtention.v\" matches no tensor"), std::string::npos) << target;
+  EXPECT_NE(target.find("nearest is \"SelfAttention.v\""), std::string::npos) << target;
+  const std::string far = message({.targets = {"query_projection"}});
+  EXPECT_NE(far.find("name some of "), std::string::npos) << far;
+  EXPECT_NE(far.find("wo"), std::string::npos) << far;
+  const std::string saved = message({.modules_to_save = {"output_patch_embeding"}});
+  EXPECT_NE(saved.find("tune.modules_to_save"), std::string::npos) << saved;
+  EXPECT_NE(saved.find("nearest is \"output_patch_embedding"), std::string::npos) << saved;
+  // A table is no matrix that layers multiply by.
+  EXPECT_NE(message({.targets = {"relative_attention_bias"}}).find("matches no tensor"), std::string::npos);
+}
+
+TEST(Lora, an_adapter_of_another_base_is_refused_by_its_digest_or_by_its_shapes) {
+  const shelfcast::testing::TemporaryFolder folder;
+  DemandModel model = published("patch_8");
+  model.add_adapter({}, 1);
+  model.save(folder.path());
+  const std::string ours =
+      message_of([&] { published("wide_heads").add_adapter(folder.path() / "adapter"); });
+  EXPECT_NE(ours.find("was made for another base model"), std::string::npos) << ours;
+  // PEFT's files have no digest.
+  const std::string foreign = message_of([&] { published("patch_8").add_adapter(golden("lora/bolt")); });
+  EXPECT_NE(foreign.find("has shape"), std::string::npos) << foreign;
+  EXPECT_NE(foreign.find("belongs to this base"), std::string::npos) << foreign;
+}
+
+TEST(Lora, without_its_base_a_stored_adapter_says_what_is_missing) {
+  const shelfcast::testing::TemporaryFolder folder;
+  DemandModel model = published();
+  model.add_adapter({}, 1);
+  model.save(folder.path());
+  nlohmann::json json = read_json(folder.path() / "model.json");
+  json["model"]["weights"] = "gone/chronos";
+  write_file_atomically(folder.path() / "model.json", json.dump());
+  const std::string message = message_of([&] { DemandModel::load(folder.path()); });
+  EXPECT_NE(message.find("gone/chronos, which is not there"), std::string::npos) << message;
+}
+
+TEST(Lora, folders_that_hold_no_adapter_and_models_from_scratch_are_errors) {
+  EXPECT_NE(message_of([] { read_lora_config(golden("bolt/wide_heads")); }).find("holds no adapter"),
+            std::string::npos);
+  DemandModel scratch(testing::small_config(), 1);
+  EXPECT_NE(message_of([&] { scratch.add_adapter(LoraConfig{}, 1); }).find("needs a pretrained model"),
+            std::string::npos);
+}
+
+TEST(PeftConfig, variants_that_compute_something_else_are_refused_by_name) {
+  const nlohmann::json good = read_json(golden("lora/bolt/adapter_config.json"));
+  EXPECT_EQ(lora_config_from_peft_json(good).rank, 4);
+  const auto with = [&](const char* key, const nlohmann::json& value) {
+    nlohmann::json changed = good;
+    changed[key] = value;
+    return message_of([&] { lora_config_from_peft_json(changed); });
+  };
+  EXPECT_NE(with("peft_type", "IA3").find("peft_type \"IA3\""), std::string::npos);
+  EXPECT_NE(with("use_dora", true).find("use_dora"), std::string::npos);
+  EXPECT_NE(with("bias", "all").find("bias"), std::string::npos);
+  EXPECT_NE(with("init_lora_weights", "pissa").find("pissa"), std::string::npos);
+  EXPECT_NE(with("r", "four").find("cannot be read"), std::string::npos);
+  EXPECT_NE(with("r", 0).find("rank"), std::string::npos);
+}
+
+TEST(PeftConfig, what_is_written_is_read_again) {
+  LoraConfig config{.rank = 3,
+                    .alpha = 7.5,
+                    .rslora = true,
+                    .dropout = 0.2,
+                    .targets = {"q", "x.wo"},
+                    .modules_to_save = {"head"},
+                    .rank_pattern = {{"q", 2}},
+                    .alpha_pattern = {{"wo", 1.5}}};
+  const LoraConfig read = lora_config_from_peft_json(to_peft_json(config, "base"));
+  EXPECT_EQ(to_peft_json(read, "base"), to_peft_json(config, "base"));
+}
+
+}  // namespace
+}  // namespace shelfcast::models
