@@ -285,6 +285,10 @@ void Recipe::validate() const {
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  if (train.ewc.strength > 0 && run.start.empty())
+    throw input_error("train.ewc needs run.start",
+                      "it holds the weights of the run that this one begins with",
+                      "name that run, or set train.ewc.strength to 0");
   if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
     throw input_error(
         model.weights.empty() ? "tune.method is lora, but model.weights is empty"

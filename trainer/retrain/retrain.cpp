@@ -118,6 +118,8 @@ bool Retrainer::append_new_days(std::optional<Date> until) const {
   };
   option("--map", file_.new_days.map.string());
   option("--frequency", file_.new_days.frequency);
+  if (file_.new_days.series_limit > 0)
+    option("--series-limit", fmt::format("{}", file_.new_days.series_limit));
   if (until) option("--until", format_date(*until));
   const fs::path log = folder_.dir / "append.log";
   const std::uintmax_t said = size_of(log);
@@ -129,16 +131,27 @@ bool Retrainer::append_new_days(std::optional<Date> until) const {
   return true;
 }
 
+// The recipe of a challenger; `champion` is the run it begins with, if any.
 Recipe Retrainer::resolve(std::int64_t number, const std::string& champion) const {
-  Recipe recipe = read_recipe(file_.recipe, file_.set);
+  std::vector<std::string> overrides = file_.set;
+  overrides.push_back("run.dir=" + yaml_text((folder_.runs() / four_digits(number)).string()));
+  if (file_.start == StartFrom::champion && !champion.empty()) {
+    overrides.insert(overrides.end(), file_.warm_set.begin(), file_.warm_set.end());
+    overrides.push_back("run.start=" + yaml_text((folder_.runs() / champion).string()));
+  }
+  Recipe recipe = read_recipe(file_.recipe, overrides);
   if (recipe.data.train_until || recipe.data.validate_until)
     throw input_error(fmt::format("{} fixes data.train_until or data.validate_until", file_.recipe.string()),
                       "every retrain would train on the same days",
                       "leave them out: they follow from the corpus' last day and the backtest block");
-  recipe.run.dir = (folder_.runs() / four_digits(number)).string();
-  recipe.run.start =
-      file_.start == StartFrom::champion && !champion.empty() ? (folder_.runs() / champion).string() : "";
   return recipe;
+}
+
+// Of whatever else than the corpus makes a retrain another one.
+std::string Retrainer::recipe_digest() const {
+  const Recipe recipe = resolve(1, "");
+  return digest_text(identity_yaml(recipe) + (file_.start == StartFrom::champion ? "champion" : "scratch") +
+                     fmt::format("{}", fmt::join(file_.warm_set, "\n")));
 }
 
 // Whether there is something to do; notes what it is about.
@@ -147,9 +160,7 @@ bool Retrainer::begin() {
   const Version* current = history_.current();
   const std::string champion = current == nullptr ? "" : current->run;
   const Recipe recipe = resolve(number, champion);
-  Recipe as_asked = recipe;
-  as_asked.run.start = file_.start == StartFrom::champion ? "champion" : "";
-  const std::string recipe_digest = digest_text(identity_yaml(as_asked));
+  const std::string recipe_digest = this->recipe_digest();
   std::string corpus;
   const data::CorpusInfo info = data::read_manifest(recipe.data.corpus, &corpus).info;
   const RetrainRecord* before = history_.last_finished();

@@ -25,6 +25,7 @@ void read_new_days(Block& top, const std::filesystem::path& beside, NewDays& day
   block.text("format", days.format);
   block.text("map", map);
   block.text("frequency", days.frequency);
+  block.number("series_limit", days.series_limit);
   block.finish();
   require(block, !days.from.empty(), "new.from is missing", "name the file or folder of new sales");
   require(block, !days.format.empty(), "new.format is missing", "use m5, rossmann, or long with a map");
@@ -53,6 +54,22 @@ void read_rule(Block& top, PromotionRule& rule) {
           "it is a share of the champion's error: 0.02 allows two percent");
 }
 
+std::vector<std::string> read_overrides(Block& top, const char* name) {
+  std::vector<std::string> overrides;
+  const YAML::Node node = top.take(name);
+  if (!node.IsDefined()) return overrides;
+  const Block block(top.origin(), name, node);
+  for (const auto& entry : node) {
+    const std::string key = entry.first.Scalar();
+    for (const char* own : {"run.dir", "run.start", "data.corpus"})
+      if (key == own) block.fail(entry.first, fmt::format("{} is not for `{}`", key, name));
+    YAML::Emitter value;
+    value << YAML::Flow << entry.second;
+    overrides.push_back(fmt::format("{}={}", key, value.c_str()));
+  }
+  return overrides;
+}
+
 RetrainFile read_top(Block& top, const std::filesystem::path& file) {
   RetrainFile retrain;
   retrain.file = file;
@@ -64,21 +81,14 @@ RetrainFile read_top(Block& top, const std::filesystem::path& file) {
   top.text("dir", retrain.dir);
   read_new_days(top, file.parent_path(), retrain.new_days);
   top.choice("start", kStarts, retrain.start);
-  if (const YAML::Node set = top.take("set"); set.IsDefined()) {
-    const Block block(top.origin(), "set", set);
-    for (const auto& entry : set) {
-      const std::string key = entry.first.Scalar();
-      for (const char* own : {"run.dir", "run.start", "data.corpus"})
-        if (key == own) block.fail(entry.first, fmt::format("{} is not for `set`", key));
-      YAML::Emitter value;
-      value << YAML::Flow << entry.second;
-      retrain.set.push_back(fmt::format("{}={}", key, value.c_str()));
-    }
-  }
+  retrain.set = read_overrides(top, "set");
+  retrain.warm_set = read_overrides(top, "warm_set");
   read_rule(top, retrain.promote);
   top.number("keep", retrain.keep);
   top.text("launcher", retrain.launcher);
   top.finish();
+  require(top, retrain.start == StartFrom::champion || retrain.warm_set.empty(),
+          "warm_set is for start: champion", "put its keys under `set`");
   require(top, retrain.keep >= 2, "keep must be at least 2", "one bundle is in use, one is to roll back to");
   return retrain;
 }
