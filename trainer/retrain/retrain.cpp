@@ -44,19 +44,12 @@ std::vector<std::string> backtest_overrides(const Recipe& recipe) {
   std::vector<std::string> words;
   std::istringstream lines(to_yaml(recipe));
   bool inside = false;
-  std::string block;  // "orders." inside the backtest's own block of that name
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(" ")) inside = line == "backtest:";
     if (!inside || !line.starts_with("  ")) continue;
-    const std::size_t first = line.find_first_not_of(' '), colon = line.find(": ");
-    if (first == 2) block.clear();
-    if (colon == std::string::npos) {
-      block = line.substr(first, line.size() - first - 1) + ".";
-      continue;
-    }
+    const std::size_t colon = line.find(": ");
     words.emplace_back("--set");
-    words.push_back(
-        fmt::format("backtest.{}{}={}", block, line.substr(first, colon - first), line.substr(colon + 2)));
+    words.push_back(fmt::format("backtest.{}={}", line.substr(2, colon - 2), line.substr(colon + 2)));
   }
   return words;
 }
