@@ -39,21 +39,6 @@ FileLock lock_folder(const RetrainFolder& folder) {
   }
 }
 
-// The keys of a recipe's backtest block as overrides, so that any run is judged alike.
-std::vector<std::string> backtest_overrides(const Recipe& recipe) {
-  std::vector<std::string> words;
-  std::istringstream lines(to_yaml(recipe));
-  bool inside = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with(" ")) inside = line == "backtest:";
-    if (!inside || !line.starts_with("  ")) continue;
-    const std::size_t colon = line.find(": ");
-    words.emplace_back("--set");
-    words.push_back(fmt::format("backtest.{}={}", line.substr(2, colon - 2), line.substr(colon + 2)));
-  }
-  return words;
-}
-
 // Nothing to read is nothing new; a missing folder is a mistake that ingest explains.
 bool is_empty_folder(const fs::path& path) { return fs::is_directory(path) && fs::is_empty(path); }
 
@@ -79,6 +64,20 @@ void remove_unfinished(const fs::path& folder) {
 json number_or_null(double value, bool there) { return there ? json(value) : json(); }
 
 }  // namespace
+
+// The resolved recipe has a key a line, blocks inside of blocks indented by two.
+std::vector<std::string> block_overrides(const Recipe& recipe, const std::string& block) {
+  std::vector<std::string> overrides, path;
+  std::istringstream lines(to_yaml(recipe));
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t indent = line.find_first_not_of(' '), colon = line.find(':', indent);
+    path.resize(indent / 2);
+    path.push_back(line.substr(indent, colon - indent));
+    if (path.front() == block && colon + 1 < line.size())
+      overrides.push_back(fmt::format("{}={}", fmt::join(path, "."), line.substr(colon + 2)));
+  }
+  return overrides;
+}
 
 History read_history(const RetrainFolder& folder) {
   History history;
@@ -251,8 +250,8 @@ bool Retrainer::judge(const std::string& who, const std::string& run) {
   const std::int64_t number = open().number;
   std::vector<std::string> arguments = {"backtest", (folder_.runs() / run).string(), "--out",
                                         (folder_.of(number) / who).string()};
-  for (const std::string& word : backtest_overrides(read_recipe(folder_.recipe(number), {})))
-    arguments.push_back(word);
+  for (const std::string& text : block_overrides(read_recipe(folder_.recipe(number), {}), "backtest"))
+    arguments.insert(arguments.end(), {"--set", text});
   if (!run_step("judging-" + who, launched(arguments))) return false;
   note({{"event", "judged"}, {"retrain", number}, {"who", who}});
   return true;

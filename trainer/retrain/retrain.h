@@ -30,6 +30,9 @@ struct RetrainFolder {
   std::filesystem::path report(std::int64_t retrain) const { return of(retrain) / "report.md"; }
 };
 
+// A block of the recipe as overrides, so that any run can be judged alike: "backtest.origins=3", ...
+std::vector<std::string> block_overrides(const Recipe& recipe, const std::string& block);
+
 // Where a folder's retrains stand. Without a lock: what others are doing may be seen half-way.
 History read_history(const RetrainFolder& folder);
 
