@@ -1,5 +1,7 @@
 #include "trainer/command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
