@@ -9,6 +9,7 @@
 #include "base/dates.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "trainer/recipe_block.h"
 #include "trainer/recipe_fields.h"
 
 namespace shelfcast::trainer {
@@ -204,15 +205,6 @@ class BlockWriter {
   std::string& text_;
   int depth_;
 };
-
-YAML::Node load_yaml(const std::string& yaml, const std::string& origin) {
-  try {
-    return YAML::Load(yaml);
-  } catch (const YAML::ParserException& broken) {
-    throw input_error(fmt::format("{}:{}: this is not YAML", origin, broken.mark.line + 1), broken.msg,
-                      "check the indentation and the brackets around this line");
-  }
-}
 
 // Sets `value` (YAML text) at the dotted `path`, making blocks on the way.
 void set_path(YAML::Node root, const std::string& path, const YAML::Node& value) {
