@@ -173,15 +173,13 @@ TEST(SweepSubmit, more_runs_than_an_array_may_have_tasks_share_them) {
   EXPECT_EQ(read_state(plan).share_of({1, 1}).size(), 2u);
 }
 
-TEST(SweepSubmit, a_thousand_runs_are_submitted_within_two_seconds_by_one_call) {
+TEST(SweepSubmit, a_thousand_runs_are_submitted_by_one_call) {
   const SweepFolder folder;
   const PretendedSlurm slurm;
   const SweepFile file = folder.file(
       "method: random\nruns: 1000\nkeys: {model.dropout: {range: [0.0, 0.9]}, "
       "train.optimizer.lr: {log: [1.0e-6, 1.0]}}\n");
-  const auto began = std::chrono::steady_clock::now();
   submit(make_plan(file));
-  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
   EXPECT_EQ(slurm.calls().size(), 1u);
 }
 
