@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "eval/report/report.h"
-#include "trainer/command_line.h"
+#include "trainer/run_program.h"
 
 namespace {
 

@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "trainer/command_line.h"
 #include "trainer/retrain/retrain.h"
 #include "trainer/retrain/retrain_report.h"
+#include "trainer/run_program.h"
 #include "trainer/sweep/process.h"
 
 namespace {

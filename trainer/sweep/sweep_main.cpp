@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "trainer/command_line.h"
+#include "trainer/run_program.h"
 #include "trainer/sweep/ledger.h"
 #include "trainer/sweep/local.h"
 #include "trainer/sweep/share.h"
