@@ -13,6 +13,8 @@ namespace shelfcast::parallel {
 
 namespace {
 
+constexpr std::int64_t kLeastBytes = 1'000'000;  // below it a transfer is more latency than bytes
+
 // Whole parameters, one after another in the flat buffers.
 struct Bucket {
   std::int64_t first = 0, elements = 0;
@@ -34,10 +36,10 @@ struct GradientSync::Impl {
   // A bucket closes with the parameter that fills it; padding behind a parameter belongs to its bucket.
   void cut(const FlatBuffers& buffers, std::int64_t bucket_bytes) {
     const auto& ranges = buffers.ranges();
-    const std::int64_t wanted =
-        std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
+    std::int64_t wanted = 0;
     for (std::size_t i = 0; i < ranges.size(); ++i) {
       if (buckets.empty() || buckets.back().elements >= wanted) {
+        wanted = wanted_elements(buffers.elements() - ranges[i].offset, bucket_bytes);
         buckets.push_back({ranges[i].offset, 0, 0, 0, fmt::format("gradients bucket {}", buckets.size())});
       }
       const std::int64_t end = i + 1 < ranges.size() ? ranges[i + 1].offset : buffers.elements();
@@ -46,6 +48,13 @@ struct GradientSync::Impl {
       bucket_of.push_back(buckets.size() - 1);
     }
     for (Bucket& bucket : buckets) bucket.missing = bucket.parameters;
+  }
+
+  // Towards the end buckets halve, down to kLeastBytes: the last one's transfer is what no backward hides.
+  static std::int64_t wanted_elements(std::int64_t left, std::int64_t bucket_bytes) {
+    constexpr auto kElement = static_cast<std::int64_t>(sizeof(float));
+    return std::max<std::int64_t>(
+        1, std::min(bucket_bytes, std::max(kLeastBytes, left * kElement / 2)) / kElement);
   }
 
   void listen(FlatBuffers& buffers);
@@ -58,6 +67,7 @@ struct GradientSync::Impl {
     SHELFCAST_ASSERT(bucket.missing > 0);
     --bucket.missing;
     while (pending.size() < buckets.size() && buckets[pending.size()].missing == 0) start_next();
+    if (!pending.empty()) communicator.progress();
   }
 
   // Always the lowest bucket that has not left: the order is the same on every rank, whatever becomes ready

@@ -1,0 +1,129 @@
+// What the parallel engine hides of communication and what it costs, on links as slow as one wishes.
+//   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "parallel/gradient_sync.h"
+#include "parallel/launch.h"
+#include "parallel/threads/delayed_link.h"
+#include "trainer/model_inputs.h"
+#include "trainer/tune.h"
+
+namespace {
+
+using namespace shelfcast;
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// A published tower's model on noise.
+struct Training {
+  Training(const std::string& tower, std::int64_t windows)
+      : model(make_config(tower), 1), buffers(trainer::trained_parameters(model, {})) {
+    batch.resize(demand_alone(), windows);
+    RandomStream random(3);
+    for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
+    for (float& value : batch.target_bh) value = static_cast<float>(random.poisson(4.0));
+    std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
+  }
+  static data::FeatureSpec demand_alone() {
+    data::FeatureSpec spec;
+    spec.context = 512;
+    spec.horizon = 64;
+    return spec;
+  }
+  static models::DemandModelConfig make_config(const std::string& tower) {
+    models::ModelConfig config;
+    config.tower = tower;
+    return trainer::make_model_config(config, demand_alone());
+  }
+  at::Tensor loss(std::int64_t step) {
+    const models::DropoutKeys keys{1, step, batch.sample_b};
+    const data::FeatureSpec spec = demand_alone();
+    return models::loss_sums(model.forward(trainer::make_inputs(batch, spec, {}), &keys),
+                             trainer::make_targets(batch, spec), model.config())
+        .loss;
+  }
+  models::DemandModel model;
+  parallel::FlatBuffers buffers;
+  data::Batch batch;
+};
+
+// --- overlap
+
+struct Overlap {
+  std::vector<double> backward, link, exposed, hidden;  // seconds of a step, and the hidden share
+};
+
+// Exposed is what the link still has to do once the slower rank has ended its backward.
+Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int64_t bucket_bytes,
+                        parallel::LinkSpeed speed) {
+  Overlap result;
+  const auto link = std::make_shared<parallel::DelayedLink>(speed, 2);
+  std::mutex building;
+  parallel::run_ranks_as_threads(2, [&](parallel::Communicator& ranks) {
+    at::set_num_threads(1);
+    std::unique_ptr<Training> training;
+    {
+      const std::lock_guard lock(building);
+      training = std::make_unique<Training>(tower, windows);
+    }
+    const auto slow = parallel::make_delayed(ranks, link);
+    parallel::GradientSync sync(training->buffers, *slow, bucket_bytes);
+    for (std::int64_t step = 0; step < 9; ++step) {
+      training->buffers.zero_gradients();
+      const at::Tensor loss = training->loss(step);
+      ranks.barrier("forward");
+      const double before = link->busy_seconds();
+      sync.arm();
+      const auto began = Clock::now();
+      loss.backward();
+      ranks.barrier("backward");
+      const auto ended = Clock::now();
+      const double left = std::chrono::duration<double>(link->busy_until() - ended).count();
+      sync.finish();
+      if (ranks.rank() != 0 || step == 0) continue;  // the first step finds cold caches
+      const double busy = link->busy_seconds() - before;
+      result.backward.push_back(std::chrono::duration<double>(ended - began).count());
+      result.link.push_back(busy);
+      result.exposed.push_back(std::max(0.0, left));
+      result.hidden.push_back(1 - std::max(0.0, left) / busy);
+    }
+  });
+  return result;
+}
+
+void bench_overlap(const std::string& tower, std::int64_t windows, std::int64_t bucket_mb) {
+  fmt::print("{}, {} windows a rank, buckets of {} MB, medians of 8 steps\n", tower, windows, bucket_mb);
+  for (const double gigabytes : {1.0, 10.0}) {
+    const Overlap one = measure_overlap(tower, windows, bucket_mb * 1'000'000, {gigabytes * 1e9, 20e-6});
+    fmt::print("{:4.0f} GB/s: backward {:6.1f} ms, link {:6.1f} ms, exposed {:5.1f} ms, hidden {:.0f} %\n",
+               gigabytes, 1e3 * median(one.backward), 1e3 * median(one.link), 1e3 * median(one.exposed),
+               100 * median(one.hidden));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  try {
+    if (words.size() >= 3 && words.size() <= 4 && words[0] == "overlap")
+      return bench_overlap(words[1], std::stoll(words[2]), words.size() > 3 ? std::stoll(words[3]) : 25), 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bench_engine: {}\n", error.what());
+    return 1;
+  }
+  fmt::print(stderr, "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB]\n");
+  return 2;
+}
