@@ -1,19 +1,24 @@
 // What the parallel engine hides of communication and what it costs, on links as slow as one wishes.
 //   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s
+//   bench_engine schedule   the cost model's exposed time against layers and links that sleep
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "parallel/buckets.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/launch.h"
 #include "parallel/threads/delayed_link.h"
+#include "trainer/cost_model.h"
 #include "trainer/model_inputs.h"
 #include "trainer/tune.h"
 
@@ -113,6 +118,83 @@ void bench_overlap(const std::string& tower, std::int64_t windows, std::int64_t 
   }
 }
 
+// --- schedule
+
+// x as it is; sleeps when its gradient comes by, as a layer that computes elsewhere.
+struct Sleep : torch::autograd::Function<Sleep> {
+  static at::Tensor forward(torch::autograd::AutogradContext* /*context*/, const at::Tensor& x) {
+    return x.clone();
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* /*context*/,
+                                                 const torch::autograd::variable_list& gradients) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(4));
+    return gradients;
+  }
+};
+
+constexpr int kLayers = 24;
+constexpr std::int64_t kLayer = 100'000;  // parameters
+
+struct Exposed {
+  double backward = 0, measured = 0, foretold = 0;  // seconds
+};
+
+Exposed measure_schedule(int count, double gigabytes, std::int64_t bucket_bytes) {
+  constexpr double kLatency = 20e-6;
+  const auto link =
+      std::make_shared<parallel::DelayedLink>(parallel::LinkSpeed{gigabytes * 1e9, kLatency}, count);
+  std::vector<double> backward, measured;
+  std::vector<parallel::Bucket> buckets;
+  parallel::run_ranks_as_threads(count, [&](parallel::Communicator& ranks) {
+    at::set_num_threads(1);
+    std::vector<parallel::FlatParameter> layers;
+    for (int i = 0; i < kLayers; ++i)
+      layers.push_back({fmt::format("layer {}", i), at::ones({kLayer}).set_requires_grad(true)});
+    parallel::FlatBuffers buffers(layers);
+    const auto slow = parallel::make_delayed(ranks, link);
+    parallel::GradientSync sync(buffers, *slow, bucket_bytes);
+    for (int step = 0; step < 8; ++step) {
+      at::Tensor y = at::zeros({});
+      for (const parallel::FlatParameter& layer : layers) y = Sleep::apply(y + layer.tensor.select(0, 0));
+      ranks.barrier("forward");
+      sync.arm();
+      const auto began = Clock::now();
+      y.backward();
+      ranks.barrier("backward");
+      const auto ended = Clock::now();
+      const double left = std::chrono::duration<double>(link->busy_until() - ended).count();
+      sync.finish();
+      if (ranks.rank() != 0 || step == 0) continue;
+      backward.push_back(std::chrono::duration<double>(ended - began).count());
+      measured.push_back(std::max(0.0, left));
+      buckets = parallel::cut_buckets(buffers.ranges(), buffers.elements(), bucket_bytes);
+    }
+  });
+  trainer::CostAssumptions assumed;
+  assumed.gpus_per_node = count;
+  assumed.node_gb_s = gigabytes;
+  assumed.node_latency_us = 1e6 * kLatency;
+  std::vector<double> bytes, seconds;
+  for (const parallel::Bucket& bucket : buckets) {
+    bytes.push_back(static_cast<double>(bucket.elements) * sizeof(float));
+    seconds.push_back(trainer::all_reduce_seconds(assumed, count, bytes.back()));
+  }
+  return {median(backward), median(measured), trainer::exposed_seconds(median(backward), bytes, seconds)};
+}
+
+void bench_schedule() {
+  fmt::print("{} layers of {} parameters that sleep 4 ms, medians of 7 steps\n", kLayers, kLayer);
+  fmt::print("ranks  GB/s  bucket MB  backward ms  exposed ms  foretold ms  step over foretold\n");
+  for (const int ranks : {2, 4})
+    for (const double gigabytes : {0.05, 0.1, 0.5})
+      for (const std::int64_t bucket_mb : {1, 3, 25}) {
+        const Exposed one = measure_schedule(ranks, gigabytes, bucket_mb * 1'000'000);
+        fmt::print("{:5}{:6}{:11}{:13.1f}{:12.1f}{:13.1f}{:20.3f}\n", ranks, gigabytes, bucket_mb,
+                   1e3 * one.backward, 1e3 * one.measured, 1e3 * one.foretold,
+                   (one.backward + one.measured) / (one.backward + one.foretold));
+      }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -120,10 +202,11 @@ int main(int argc, char** argv) {
   try {
     if (words.size() >= 3 && words.size() <= 4 && words[0] == "overlap")
       return bench_overlap(words[1], std::stoll(words[2]), words.size() > 3 ? std::stoll(words[3]) : 25), 0;
+    if (words.size() == 1 && words[0] == "schedule") return bench_schedule(), 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_engine: {}\n", error.what());
     return 1;
   }
-  fmt::print(stderr, "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB]\n");
+  fmt::print(stderr, "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB] | schedule\n");
   return 2;
 }

@@ -8,22 +8,9 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "parallel/buckets.h"
 
 namespace shelfcast::parallel {
-
-namespace {
-
-constexpr std::int64_t kLeastBytes = 1'000'000;  // below it a transfer is more latency than bytes
-
-// Whole parameters, one after another in the flat buffers.
-struct Bucket {
-  std::int64_t first = 0, elements = 0;
-  int parameters = 0;
-  int missing = 0;  // parameters whose gradient is not ready
-  std::string label;
-};
-
-}  // namespace
 
 struct GradientSync::Impl {
   Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bucket_bytes)
@@ -33,40 +20,30 @@ struct GradientSync::Impl {
     listen(buffers);
   }
 
-  // A bucket closes with the parameter that fills it; padding behind a parameter belongs to its bucket.
   void cut(const FlatBuffers& buffers, std::int64_t bucket_bytes) {
-    const auto& ranges = buffers.ranges();
-    std::int64_t wanted = 0;
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-      if (buckets.empty() || buckets.back().elements >= wanted) {
-        wanted = wanted_elements(buffers.elements() - ranges[i].offset, bucket_bytes);
-        buckets.push_back({ranges[i].offset, 0, 0, 0, fmt::format("gradients bucket {}", buckets.size())});
-      }
-      const std::int64_t end = i + 1 < ranges.size() ? ranges[i + 1].offset : buffers.elements();
-      buckets.back().elements = end - buckets.back().first;
-      ++buckets.back().parameters;
-      bucket_of.push_back(buckets.size() - 1);
+    buckets = cut_buckets(buffers.ranges(), buffers.elements(), bucket_bytes);
+    for (std::size_t i = 0; i < buckets.size(); ++i) {
+      labels.push_back(fmt::format("gradients bucket {}", i));
+      bucket_of.insert(bucket_of.end(), static_cast<std::size_t>(buckets[i].parameters), i);
     }
-    for (Bucket& bucket : buckets) bucket.missing = bucket.parameters;
+    expect_all();
   }
 
-  // Towards the end buckets halve, down to kLeastBytes: the last one's transfer is what no backward hides.
-  static std::int64_t wanted_elements(std::int64_t left, std::int64_t bucket_bytes) {
-    constexpr auto kElement = static_cast<std::int64_t>(sizeof(float));
-    return std::max<std::int64_t>(
-        1, std::min(bucket_bytes, std::max(kLeastBytes, left * kElement / 2)) / kElement);
+  void expect_all() {
+    missing.clear();
+    for (const Bucket& bucket : buckets) missing.push_back(bucket.parameters);
   }
 
   void listen(FlatBuffers& buffers);
 
   void ready(std::size_t parameter) {
     if (!armed) return;
-    Bucket& bucket = buckets[bucket_of[parameter]];
+    int& left = missing[bucket_of[parameter]];
     // A gradient that arrives after its bucket has left would be lost on the other ranks: each hook must fire
     // once.
-    SHELFCAST_ASSERT(bucket.missing > 0);
-    --bucket.missing;
-    while (pending.size() < buckets.size() && buckets[pending.size()].missing == 0) start_next();
+    SHELFCAST_ASSERT(left > 0);
+    --left;
+    while (pending.size() < buckets.size() && missing[pending.size()] == 0) start_next();
     if (!pending.empty()) communicator.progress();
   }
 
@@ -75,8 +52,8 @@ struct GradientSync::Impl {
   void start_next() {
     const Bucket& bucket = buckets[pending.size()];
     float* data = gradients.mutable_data_ptr<float>() + bucket.first;
-    pending.push_back(
-        communicator.start_all_reduce({data, static_cast<std::size_t>(bucket.elements)}, bucket.label));
+    pending.push_back(communicator.start_all_reduce({data, static_cast<std::size_t>(bucket.elements)},
+                                                    labels[pending.size()]));
   }
 
   void finish() {
@@ -86,12 +63,14 @@ struct GradientSync::Impl {
     waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     pending.clear();
     armed = false;
-    for (Bucket& bucket : buckets) bucket.missing = bucket.parameters;
+    expect_all();
   }
 
   Communicator& communicator;
   at::Tensor gradients;
   std::vector<Bucket> buckets;
+  std::vector<std::string> labels;     // beside buckets
+  std::vector<int> missing;            // beside buckets: parameters whose gradient is not ready
   std::vector<std::size_t> bucket_of;  // of ranges()[i]
   std::vector<std::unique_ptr<Pending>> pending;
   std::vector<std::shared_ptr<torch::autograd::Node>>
