@@ -1,6 +1,9 @@
 // What the parallel engine hides of communication and what it costs, on links as slow as one wishes.
 //   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s
 //   bench_engine schedule   the cost model's exposed time against layers and links that sleep
+//   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [NAME=VALUE ...]
+//                           the cost model for so many parameters and seconds of a micro-batch, 256
+//                           micro-batches a step (docs/scaling.md)
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -64,6 +67,13 @@ struct Training {
   data::Batch batch;
 };
 
+// When the last of the ranks came here. Collective.
+Clock::time_point last_of(parallel::Communicator& ranks) {
+  std::int64_t latest = Clock::now().time_since_epoch().count();
+  ranks.all_reduce(std::span(&latest, 1), parallel::ReduceOp::max, "latest");
+  return Clock::time_point(Clock::duration(latest));
+}
+
 // --- overlap
 
 struct Overlap {
@@ -93,10 +103,9 @@ Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int
       sync.arm();
       const auto began = Clock::now();
       loss.backward();
-      ranks.barrier("backward");
-      const auto ended = Clock::now();
+      const auto ended = last_of(ranks);
+      sync.finish();  // starts the buckets of parameters that this loss does not use
       const double left = std::chrono::duration<double>(link->busy_until() - ended).count();
-      sync.finish();
       if (ranks.rank() != 0 || step == 0) continue;  // the first step finds cold caches
       const double busy = link->busy_seconds() - before;
       result.backward.push_back(std::chrono::duration<double>(ended - began).count());
@@ -112,7 +121,7 @@ void bench_overlap(const std::string& tower, std::int64_t windows, std::int64_t 
   fmt::print("{}, {} windows a rank, buckets of {} MB, medians of 8 steps\n", tower, windows, bucket_mb);
   for (const double gigabytes : {1.0, 10.0}) {
     const Overlap one = measure_overlap(tower, windows, bucket_mb * 1'000'000, {gigabytes * 1e9, 20e-6});
-    fmt::print("{:4.0f} GB/s: backward {:6.1f} ms, link {:6.1f} ms, exposed {:5.1f} ms, hidden {:.0f} %\n",
+    fmt::print("{:4.0f} GB/s: backward {:6.1f} ms, link {:6.1f} ms, exposed {:6.2f} ms, hidden {:.1f} %\n",
                gigabytes, 1e3 * median(one.backward), 1e3 * median(one.link), 1e3 * median(one.exposed),
                100 * median(one.hidden));
   }
@@ -160,10 +169,9 @@ Exposed measure_schedule(int count, double gigabytes, std::int64_t bucket_bytes)
       sync.arm();
       const auto began = Clock::now();
       y.backward();
-      ranks.barrier("backward");
-      const auto ended = Clock::now();
+      const auto ended = last_of(ranks);
+      sync.finish();  // starts the buckets of parameters that this loss does not use
       const double left = std::chrono::duration<double>(link->busy_until() - ended).count();
-      sync.finish();
       if (ranks.rank() != 0 || step == 0) continue;
       backward.push_back(std::chrono::duration<double>(ended - began).count());
       measured.push_back(std::max(0.0, left));
@@ -195,6 +203,27 @@ void bench_schedule() {
       }
 }
 
+// --- foretell
+
+// Parameters in matrices of a million; a run of 10,000 steps with a checkpoint every 500.
+void foretell(const std::vector<std::string>& words) {
+  constexpr std::int64_t kMatrix = 1'000'000;
+  trainer::CostInputs inputs;
+  const std::int64_t matrices = std::stoll(words[1]);
+  for (std::int64_t i = 0; i < matrices; ++i)
+    inputs.ranges.push_back({fmt::format("matrix {}", i), {kMatrix}, i * kMatrix, kMatrix});
+  inputs.elements = matrices * kMatrix;
+  inputs.micro_batch = std::stoll(words[2]);
+  inputs.batch = 256 * inputs.micro_batch;
+  inputs.steps = 10'000;
+  inputs.checkpoint_every = 500;
+  inputs.checkpoint_bytes = 12.0 * static_cast<double>(inputs.elements);
+  trainer::CostAssumptions assumed;
+  assumed.micro_batch_s = std::stod(words[3]);
+  for (std::size_t i = 5; i < words.size(); ++i) assumed.set(words[i]);
+  fmt::print("{}\n", trainer::describe_cost(inputs, assumed, std::stoll(words[4])));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -203,10 +232,13 @@ int main(int argc, char** argv) {
     if (words.size() >= 3 && words.size() <= 4 && words[0] == "overlap")
       return bench_overlap(words[1], std::stoll(words[2]), words.size() > 3 ? std::stoll(words[3]) : 25), 0;
     if (words.size() == 1 && words[0] == "schedule") return bench_schedule(), 0;
+    if (words.size() >= 5 && words[0] == "foretell") return foretell(words), 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_engine: {}\n", error.what());
     return 1;
   }
-  fmt::print(stderr, "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB] | schedule\n");
+  fmt::print(stderr,
+             "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB] | schedule | foretell "
+             "MILLIONS MICRO_BATCH SECONDS RANKS [NAME=VALUE ...]\n");
   return 2;
 }

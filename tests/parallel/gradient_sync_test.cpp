@@ -196,6 +196,42 @@ TEST(GradientSync, sends_nothing_before_it_is_armed_and_most_while_backward_runs
   });
 }
 
+TEST(GradientSync, zeros_of_parameters_without_gradients_are_not_sent_until_one_gets_some) {
+  const auto link = std::make_shared<DelayedLink>(LinkSpeed{1e9, 0}, 2);
+  run_ranks_as_threads(2, [&](Communicator& inner) {
+    const auto communicator = make_delayed(inner, link);
+    const Chain chain(kLayers, inner.rank());  // the buffers end with layer 0
+    FlatBuffers buffers(chain.parameters);
+    GradientSync sync(buffers, *communicator, 600);
+    // Layers that a step sends. Only rank 1 uses layer 0 and only before the last micro-batch, if at all.
+    const auto layers_sent = [&](bool used) {
+      const double before = link->busy_seconds();
+      inner.barrier("before the step");
+      buffers.zero_gradients();
+      const bool here = used && inner.rank() == 1;
+      chain.loss(here ? -1 : 0).backward();
+      sync.arm();
+      chain.loss(0).backward();
+      sync.finish();
+      at::Tensor expected;
+      for (int rank = 0; rank < 2; ++rank) {
+        const Chain alone(kLayers, rank);
+        const FlatBuffers own(alone.parameters);
+        alone.loss(used && rank == 1 ? -1 : 0).backward();
+        alone.loss(0).backward();
+        expected = rank == 0 ? own.gradients().clone() : expected + own.gradients();
+      }
+      EXPECT_TRUE(at::equal(buffers.gradients(), expected));
+      inner.barrier("after the step");
+      return (link->busy_seconds() - before) * 1e9 / (64 * 4);
+    };
+    EXPECT_NEAR(layers_sent(false), kLayers, 0.01);  // learns
+    EXPECT_NEAR(layers_sent(false), kLayers - 1, 0.01);
+    EXPECT_NEAR(layers_sent(true), kLayers, 0.01);
+    EXPECT_NEAR(layers_sent(false), kLayers, 0.01);
+  });
+}
+
 TEST(GradientSync, an_error_inside_backward_is_what_the_run_ends_with_and_nothing_stays_under_way) {
   for (const std::int64_t bucket_bytes : {1, 600}) {
     try {

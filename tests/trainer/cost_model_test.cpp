@@ -116,7 +116,8 @@ TEST(CostModel, assumptions_are_named_and_checked) {
   CostAssumptions assumed;
   assumed.set("network_gb_s=12.5");
   EXPECT_EQ(assumed.network_gb_s, 12.5);
-  EXPECT_NE(std::ranges::find(assumed.list(), std::string("network_gb_s=12.5")), assumed.list().end());
+  const std::vector<std::string> all = assumed.list();
+  EXPECT_NE(std::ranges::find(all, std::string("network_gb_s=12.5")), all.end());
   for (const char* wrong : {"network_gbs=3", "network_gb_s", "network_gb_s=x", "network_gb_s=0", "jitter=-1",
                             "backward=1.5", "gpus_per_node=0.5", "gpu_hour=nan"})
     EXPECT_THROW(assumed.set(wrong), Error) << wrong;

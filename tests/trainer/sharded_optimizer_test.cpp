@@ -45,7 +45,7 @@ TEST_F(ShardedOptimizer, trains_to_the_same_bits_with_all_that_it_can_be_combine
       {"parallel.bucket_mb=1", "train.guard.action=skip", "train.guard.spike=1.01", "train.steps=30"},
   };
   for (std::size_t i = 0; i < settings.size(); ++i) {
-    for (const int ranks : {2, 3}) {
+    for (const int ranks : i == 0 ? std::vector{2, 3} : std::vector{2}) {
       const std::string whole = fmt::format("whole-{}-on-{}", i, ranks),
                         shares = fmt::format("shares-{}-on-{}", i, ranks);
       train_on(ranks, zero(0, whole, settings[i]));
@@ -68,7 +68,7 @@ TEST_F(ShardedOptimizer, goes_on_from_shares_of_other_ranks_and_from_none_to_the
     train_on(second.ranks, zero(second.stage, run, {"train.ema=0.9"}),
              {.resume = Resume::required, .stop_after = {}});
   };
-  for (const auto& [from, to] : std::vector<std::pair<int, int>>{{3, 3}, {3, 2}, {2, 5}, {2, 1}}) {
+  for (const auto& [from, to] : std::vector<std::pair<int, int>>{{3, 3}, {2, 3}, {2, 1}}) {
     const auto name = [&, from = from, to = to](const char* what) {
       return fmt::format("{}-{}-{}", what, from, to);
     };
