@@ -1,7 +1,7 @@
 // What the parallel engine hides of communication and what it costs, on links as slow as one wishes.
 //   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s
 //   bench_engine schedule   the cost model's exposed time against layers and links that sleep
-//   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [NAME=VALUE ...]
+//   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [bucket_mb=N] [NAME=VALUE ...]
 //                           the cost model for so many parameters and seconds of a micro-batch, 256
 //                           micro-batches a step (docs/scaling.md)
 #include <ATen/Parallel.h>
@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -220,7 +221,14 @@ void foretell(const std::vector<std::string>& words) {
   inputs.checkpoint_bytes = 12.0 * static_cast<double>(inputs.elements);
   trainer::CostAssumptions assumed;
   assumed.micro_batch_s = std::stod(words[3]);
-  for (std::size_t i = 5; i < words.size(); ++i) assumed.set(words[i]);
+  constexpr std::string_view kBucket = "bucket_mb=";
+  for (std::size_t i = 5; i < words.size(); ++i) {
+    if (words[i].starts_with(kBucket)) {
+      inputs.bucket_bytes = std::stoll(words[i].substr(kBucket.size())) * 1'000'000;
+    } else {
+      assumed.set(words[i]);
+    }
+  }
   fmt::print("{}\n", trainer::describe_cost(inputs, assumed, std::stoll(words[4])));
 }
 

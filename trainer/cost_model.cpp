@@ -123,20 +123,15 @@ std::string row(const CostInputs& inputs, const CostAssumptions& assumed, std::i
   const double scale = static_cast<double>(batch) / static_cast<double>(inputs.batch);
   there.bytes_read_a_step *= scale;
   const StepCost step = step_cost(there, assumed, ranks);
-  CostInputs alone = inputs;
-  alone.batch = inputs.micro_batch;
-  const double best = static_cast<double>(alone.batch) / step_cost(alone, assumed, 1).total();
-  const double speed = static_cast<double>(batch) / step.total();
   const double steps = static_cast<double>(inputs.steps) / scale, hours = steps * step.total() / kHour;
   const double gpu_hours = hours * static_cast<double>(ranks);
   const auto ms = [](double seconds) { return 1e3 * seconds; };
   return fmt::format(
-      "  {:>6}{:>9}{:>10.1f}{:>10.1f}{:>9.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>8.1f} "
-      "%{:>10.3g}{:>11.3g}{:>10.3g}"
-      "\n",
+      "  {:>6}{:>9}{:>10.1f}{:>10.1f}{:>9.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>10.1f} "
+      "%{:>9.3g}{:>11.3g}{:>9.3g}\n",
       ranks, batch, ms(step.total()), ms(step.compute), ms(step.exposed), ms(step.stragglers),
-      ms(step.update), ms(step.storage), ms(step.failures), 100 * speed / best / static_cast<double>(ranks),
-      hours, gpu_hours, gpu_hours * assumed.gpu_hour);
+      ms(step.update), ms(step.storage), ms(step.failures), 100 * step.compute / step.total(), hours,
+      gpu_hours, gpu_hours * assumed.gpu_hour);
 }
 
 constexpr std::int64_t kMostRanks = 4096;
@@ -240,9 +235,9 @@ std::string describe_cost(const CostInputs& inputs, const CostAssumptions& assum
                   inputs.micro_batch, measured ? inputs.micro_batch_s : assumed.micro_batch_s,
                   measured ? "measured on this machine" : "assumed");
   const std::string head =
-      fmt::format("  {:>6}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}{:>9}{:>9}{:>10}{:>10}{:>11}{:>10}\n", "ranks",
+      fmt::format("  {:>6}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>9}{:>11}{:>9}\n", "ranks",
                   "batch", "step ms", "compute", "exposed", "waiting", "update", "storage", "failures",
-                  "efficient", "hours", "GPU hours", "cost");
+                  "computing", "hours", "GPU hours", "cost");
   text += " the recipe's batch shared by all\n" + head;
   for (const std::int64_t n : ranks_to_show(ranks))
     if (n <= inputs.batch) text += row(inputs, assumed, n, inputs.batch);
