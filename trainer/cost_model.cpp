@@ -227,13 +227,13 @@ StepCost step_cost(const CostInputs& inputs, const CostAssumptions& assumed, std
   return cost;
 }
 
-std::string describe_cost(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks) {
+std::string describe_cost(const CostInputs& inputs, CostAssumptions assumed, std::int64_t ranks) {
   const std::int64_t a_rank = parallel::slice_of(inputs.batch, static_cast<int>(ranks), 0).size();
   const bool measured = assumed.micro_batch_s == 0;
-  std::string text =
-      fmt::format("cost        a micro-batch of {} takes {:.4g} s ({}), an optimizer step of all it costs:\n",
-                  inputs.micro_batch, measured ? inputs.micro_batch_s : assumed.micro_batch_s,
-                  measured ? "measured on this machine" : "assumed");
+  if (measured) assumed.micro_batch_s = inputs.micro_batch_s;
+  std::string text = fmt::format(
+      "cost        a micro-batch of {} takes {:.4g} s ({}), an optimizer step of all it costs:\n",
+      inputs.micro_batch, assumed.micro_batch_s, measured ? "measured on this machine" : "assumed");
   const std::string head =
       fmt::format("  {:>6}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>9}{:>11}{:>9}\n", "ranks",
                   "batch", "step ms", "compute", "exposed", "waiting", "update", "storage", "failures",

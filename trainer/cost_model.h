@@ -74,6 +74,6 @@ double expected_largest(std::int64_t n);
 
 // A table of step time, efficiency, hours and cost up to 4,096 ranks: with the recipe's batch, and with the
 // windows a rank that it has on `ranks` ranks.
-std::string describe_cost(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks);
+std::string describe_cost(const CostInputs& inputs, CostAssumptions assumed, std::int64_t ranks);
 
 }  // namespace shelfcast::trainer
