@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -19,6 +18,7 @@
 #include "eval/hierarchy.h"
 #include "eval/judge.h"
 #include "eval/origins.h"
+#include "eval/summary.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -38,12 +38,6 @@ std::vector<std::vector<double>> gather_sums(const std::vector<double>& mine, Co
   }
   return all;
 }
-
-struct JudgedGroups {
-  std::vector<Grouping> of_series;
-  std::vector<Regime> of_steps;
-  bool by_horizon = false;
-};
 
 // The whole's empty tables, shaped after a first part (quantile levels are known only once something was
 // forecast).
@@ -101,91 +95,6 @@ BatchErrors judge_all(Judge& judge, std::int64_t series, Communicator& communica
     }
   }
   return *whole;
-}
-
-// Groups of series and of steps, in the order asked for.
-void add_groups(const ErrorTable& table, const KeyedSums& regime_sums, const JudgedGroups& groups,
-                ForecasterResult& result) {
-  const ErrorLayout& layout = table.layout();
-  for (const Grouping& grouping : groups.of_series) {
-    const auto sums = table.by_level(grouping.level_of, grouping.levels.size());
-    for (std::size_t l = 0; l < sums.size(); ++l)
-      result.groups.push_back({grouping.name, grouping.levels[l], layout.scores(sums[l])});
-  }
-  std::size_t key = 0;
-  for (const Regime& regime : groups.of_steps)
-    for (const std::string& level : regime.levels())
-      result.groups.push_back({regime.name(), level, layout.scores(regime_sums[key++])});
-  if (groups.by_horizon)
-    for (std::int64_t h = 0; h < table.shape().horizon; ++h)
-      result.groups.push_back({"horizon", fmt::format("{}", h + 1), layout.scores(table.step(h))});
-}
-
-ForecasterResult summarise(const std::string& name, const ErrorTable& table, const KeyedSums& regime_sums,
-                           const JudgedGroups& groups) {
-  const ErrorLayout& layout = table.layout();
-  ForecasterResult result{name, layout.levels(), {"overall", "all", layout.scores(table.total())}, {}, {}};
-  std::vector<std::vector<double>> windows;
-  for (std::int64_t o = 0; o < table.shape().origins; ++o) {
-    const auto sums = table.origin(o);
-    windows.emplace_back(sums.begin(), sums.end());
-  }
-  const std::vector<Score> means = layout.window_means(windows);
-  result.overall.scores.insert(result.overall.scores.end(), means.begin(), means.end());
-  add_groups(table, regime_sums, groups, result);
-  for (std::int64_t s = 0; s < table.shape().series; ++s) {
-    const auto sums = table.series(s);
-    result.series.push_back({static_cast<std::int64_t>(ErrorLayout::count(sums)),
-                             ErrorLayout::absolute_error(sums), ErrorLayout::squared_error(sums),
-                             ErrorLayout::absolute_target(sums)});
-  }
-  return result;
-}
-
-void add_hierarchy(const HierarchyErrors& hierarchy, ForecasterResult& result) {
-  std::vector<GroupScores> levels;
-  for (const HierarchyErrors::LevelScore& level : hierarchy.scores())
-    levels.push_back({"hierarchy", level.level, {level.score}});
-  result.overall.scores.push_back(levels.back().scores.front());
-  result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
-}
-
-void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vector<std::string>& categories,
-                std::size_t origins, ForecasterResult& result) {
-  std::vector<GroupScores> levels;
-  for (const OrderScores& level : order_scores(config, sums, {categories.size(), origins}, categories))
-    levels.push_back({"orders", level.level, level.scores});
-  const std::vector<Score>& all = levels.back().scores;
-  result.overall.scores.insert(result.overall.scores.end(), all.begin(), all.end());
-  if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
-}
-
-// The absolute and squared errors of a forecaster, by series and, in each category, by date.
-LossRecord losses_of(const ForecasterResult& forecaster, const KeyedSums& dates, const DateCells& cells,
-                     const std::vector<std::int64_t>& origins) {
-  LossRecord record;
-  record.name = forecaster.name;
-  for (const SeriesErrors& errors : forecaster.series) {
-    record.absolute.push_back(errors.absolute_error);
-    record.squared.push_back(errors.squared_error);
-  }
-  for (std::size_t level = 0; level < cells.levels; ++level) {
-    std::map<std::int64_t, DateSums> by_step;
-    for (std::size_t o = 0; o < cells.origins; ++o) {
-      for (std::size_t h = 0; h < cells.horizon; ++h) {
-        const std::span<const double> sums = dates[cells(level, o, h)];
-        if (sums[0] == 0) continue;
-        const std::int64_t step = origins[o] + static_cast<std::int64_t>(h);
-        DateSums& date = by_step.try_emplace(step, DateSums{step}).first->second;
-        date.n += sums[0];
-        date.absolute += sums[1];
-        date.squared += sums[2];
-      }
-    }
-    std::vector<DateSums>& level_dates = record.dates.emplace_back();
-    for (const auto& [step, date] : by_step) level_dates.push_back(date);
-  }
-  return record;
 }
 
 void compare_all(BacktestResult& result) {
@@ -300,17 +209,9 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   groups.of_series = make_groupings(config.by, corpus, errors.profiles, config.horizon, result.absent_groups);
   groups.by_horizon = std::ranges::find(config.by, "horizon") != config.by.end();
   fill_judgement(errors, spec, std::ssize(judge.windows()), result.judgement);
-  for (std::size_t i = 0; i < forecasters.size(); ++i) {
-    result.forecasters.push_back(
-        summarise(forecasters[i]->name(), errors.tables[i], errors.regimes[i], groups));
-    if (!hierarchies.empty()) add_hierarchy(hierarchies[i], result.forecasters.back());
-    if (config.orders.review > 0)
-      add_orders(config.orders, errors.orders[i], categories.levels, origins.size(),
-                 result.forecasters.back());
-    result.losses.push_back(losses_of(result.forecasters.back(), errors.dates[i], cells, origins));
-  }
   result.categories = std::move(categories.levels);
   result.category_of = std::move(categories.level_of);
+  summarise(forecasters, errors, hierarchies, groups, cells, result);
   compare_all(result);
   result.fans =
       forecast_fans(corpus_folder, spec, choose_fans(result.forecasters.front().series, config.fans),

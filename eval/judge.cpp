@@ -190,6 +190,7 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
   SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
                    values_.quantiles_bqh.size() == steps * values_.levels.size());
+  if (&forecaster == forecasters_.front()) first_levels_ = values_.levels;
   const ErrorLayout layout(values_.levels);
   errors.tables.emplace_back(layout, shape_);
   errors.dates.emplace_back(cells_.cells(), DateCells::kWidth);
@@ -246,7 +247,9 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErr
 void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                        BatchErrors& errors) const {
   const double absolute = std::abs(judged.median - judged.target), error = judged.mean - judged.target;
-  const std::array<double, DateCells::kWidth> cell{1.0, absolute, error * error};
+  const double quantile_loss = judged.quantiles.empty() ? point_quantile_loss(absolute, error, first_levels_)
+                                                        : errors.tables.back().layout().quantile_loss(sums);
+  const std::array<double, DateCells::kWidth> cell{1.0, absolute, error * error, quantile_loss};
   const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(batch_.window_b[row].series)];
   errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);
   for (const std::vector<std::size_t>& regime : regime_of_)

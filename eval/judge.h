@@ -33,10 +33,10 @@ struct JudgeExtras {
   bool window_errors = false;  // the errors of every window, for sums of series
 };
 
-// How sums by level, origin and horizon step lie in KeyedSums, three doubles each: count, absolute error of
-// the median, squared error of the mean.
+// How sums by level, origin and horizon step lie in KeyedSums, four doubles each: count, absolute error of
+// the median, squared error of the mean, quantile loss.
 struct DateCells {
-  static constexpr std::size_t kWidth = 3;
+  static constexpr std::size_t kWidth = 4;
   std::size_t levels = 0, origins = 0, horizon = 0;
   std::size_t cells() const { return levels * origins * horizon; }
   std::size_t operator()(std::size_t level, std::size_t origin, std::size_t step) const {
@@ -109,6 +109,7 @@ class Judge {
   std::vector<std::vector<std::size_t>> regime_of_;  // [regime][row, step]: its level among all regimes'
   TableShape shape_;
   ForecastValues values_;
+  std::vector<double> first_levels_;  // of the first forecaster: what point forecasts are judged at, too
 };
 
 }  // namespace shelfcast::eval
