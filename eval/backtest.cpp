@@ -70,13 +70,13 @@ void add_windows(const BatchErrors& part, std::span<const data::Window> windows,
   }
 }
 
-// All batches, judged by their ranks and merged in batch order by every rank. `merged` is called with each
-// batch's number and part in that order.
-BatchErrors judge_all(Judge& judge, std::int64_t series, Communicator& communicator,
-                      const std::function<void(std::int64_t, const BatchErrors&)>& merged) {
+// All batches of a stage, judged by their ranks and merged in batch order by every rank into `whole`.
+// `merged` is called with each batch's number and part in that order.
+void judge_all(Judge& judge, std::int64_t series, Communicator& communicator,
+               const std::function<void(std::int64_t, const BatchErrors&)>& merged,
+               std::optional<BatchErrors>& whole) {
   const std::int64_t ranks = communicator.size(), batches = judge.batches();
   Progress progress("backtest", batches, "batch");
-  std::optional<BatchErrors> whole;
   for (std::int64_t first = 0; first < batches; first += ranks * kBatchesPerExchange) {
     const std::int64_t end = std::min(batches, first + ranks * kBatchesPerExchange);
     std::vector<double> mine;
@@ -94,7 +94,6 @@ BatchErrors judge_all(Judge& judge, std::int64_t series, Communicator& communica
       merged(k, part);
     }
   }
-  return *whole;
 }
 
 void compare_all(BacktestResult& result) {
@@ -180,7 +179,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
 
   const std::int64_t threads = threads_of(config, communicator);
   const auto baselines = make_baselines(config, corpus_folder, spec.censored, threads);
-  const auto learned = make_learned(config, corpus_folder, spec, origins.front(), threads, communicator);
+  const auto learned = make_learned(config, corpus_folder, spec, threads, communicator);
   std::vector<Forecaster*> forecasters = std::move(models);
   for (const auto* list : {&baselines, &learned})
     for (const auto& baseline : *list) forecasters.push_back(baseline.get());
@@ -199,16 +198,22 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
 
   JudgedGroups groups;
   groups.of_steps = extras.regimes;
-  Judge judge(corpus_folder, spec, config, info.series, origins, forecasters, std::move(extras));
-  const auto add_to_hierarchies = [&](std::int64_t batch, const BatchErrors& part) {
-    add_windows(part, std::span(judge.windows()).subspan(static_cast<std::size_t>(batch * config.batch)),
-                origins, cells.horizon, hierarchies);
-  };
-  const BatchErrors errors = judge_all(judge, info.series, communicator, add_to_hierarchies);
+  std::optional<BatchErrors> whole;
+  for (const std::vector<std::int64_t>& stage : stages_of(origins, config.refit_every)) {
+    for (Forecaster* forecaster : forecasters) forecaster->refit(stage.front());
+    Judge judge(corpus_folder, spec, config, evaluation_windows(info.series, stage), origins, forecasters,
+                extras);
+    const auto add_to_hierarchies = [&](std::int64_t batch, const BatchErrors& part) {
+      add_windows(part, std::span(judge.windows()).subspan(static_cast<std::size_t>(batch * config.batch)),
+                  origins, cells.horizon, hierarchies);
+    };
+    judge_all(judge, info.series, communicator, add_to_hierarchies, whole);
+  }
+  const BatchErrors& errors = *whole;
 
   groups.of_series = make_groupings(config.by, corpus, errors.profiles, config.horizon, result.absent_groups);
   groups.by_horizon = std::ranges::find(config.by, "horizon") != config.by.end();
-  fill_judgement(errors, spec, std::ssize(judge.windows()), result.judgement);
+  fill_judgement(errors, spec, info.series * std::ssize(origins), result.judgement);
   result.categories = std::move(categories.levels);
   result.category_of = std::move(categories.level_of);
   summarise(forecasters, errors, hierarchies, groups, cells, result);

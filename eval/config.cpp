@@ -51,6 +51,8 @@ void BacktestConfig::validate() const {
   if (!(orders.service > 0.0 && orders.service < 1.0))
     throw input_error(fmt::format("backtest.orders.service is {}", orders.service), "it is a probability",
                       "set it above 0 and below 1");
+  require_at_least("history", history, 0);
+  require_at_least("refit_every", refit_every, 0);
   require_at_least("season", season, 1);
   require_at_least("window", window, 1);
   require_at_least("learned_rows", learned_rows, 1);

@@ -28,9 +28,11 @@ struct BacktestConfig {
       256;  // E: windows per evaluation batch; part of what results depend on, so never derived
   std::vector<std::string> baselines = {"seasonal_naive", "moving_average",
                                         "naive"};  // statistical and learned ones
-  std::int64_t threads = 0;            // that share a rank's baselines; 0: this host's cores over its ranks
-  std::int64_t season = 7;             // of seasonal baselines and of the MASE scale
-  std::int64_t window = 28;            // steps the moving average looks back on
+  std::int64_t threads = 0;  // that share a rank's baselines; 0: this host's cores over its ranks
+  std::int64_t history = 0;  // steps before an origin that baselines see and are fitted on; 0 = all of them
+  std::int64_t refit_every = 0;  // origins after which forecasters that learn are fitted anew; 0 = never
+  std::int64_t season = 7;       // of seasonal baselines and of the MASE scale
+  std::int64_t window = 28;      // steps the moving average looks back on
   std::int64_t learned_rows = 300000;  // steps that learned baselines are fitted on
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;

@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "eval/origins.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -93,8 +92,8 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
 }
 
 Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
-             std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters,
-             JudgeExtras extras)
+             std::vector<data::Window> windows, std::vector<std::int64_t> origins,
+             std::vector<Forecaster*> forecasters, JudgeExtras extras)
     : model_horizon_(static_cast<std::size_t>(spec.horizon)),
       horizon_(static_cast<std::size_t>(config.horizon)),
       origins_(std::move(origins)),
@@ -103,11 +102,10 @@ Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
       cells_{extras_.date_levels, origins_.size(), horizon_},
       order_config_(config.orders),
       order_cells_{config.orders.review > 0 ? extras_.date_levels : 0, origins_.size()},
-      reader_(corpus, spec, evaluation_windows(series, origins_), config.batch),
+      reader_(corpus, spec, std::move(windows), config.batch),
       history_(corpus, spec.censored, config.season, origins_, covariates_of(extras_.regimes)) {
   axis_ = history_.corpus().info().axis;
   series_names_ = history_.corpus().series_names();
-  if (extras_.date_level_of.empty()) extras_.date_level_of.resize(static_cast<std::size_t>(series));
   for (const Regime& regime : extras_.regimes) regime_levels_ += regime.levels().size();
 }
 

@@ -67,9 +67,10 @@ struct BatchErrors {
 // Reads batches and judges them. One per rank; owns its handles on the corpus, so it is used from one thread.
 class Judge {
  public:
+  // `windows`: sorted by series, from some of the `origins`.
   Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
-        std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters,
-        JudgeExtras extras = {});
+        std::vector<data::Window> windows, std::vector<std::int64_t> origins,
+        std::vector<Forecaster*> forecasters, JudgeExtras extras);
 
   std::int64_t batches() const { return reader_.batches(); }
   const std::vector<data::Window>& windows() const { return reader_.windows(); }

@@ -49,6 +49,8 @@ Json protocol_json(const BacktestResult& result) {
           {"context", judged.context},
           {"first_unseen_date", result.date_of(judged.validate_end)},
           {"baselines", result.config.baselines},
+          {"history", result.config.history},
+          {"refit_every", result.config.refit_every},
           {"season", result.config.season},
           {"by", result.config.by},
           {"promotion", result.config.promotion},

@@ -116,6 +116,8 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.stride = json.at("stride");
   config.horizon = judged.horizon;
   config.baselines = json.at("baselines").get<std::vector<std::string>>();
+  config.history = json.at("history");
+  config.refit_every = json.at("refit_every");
   config.season = json.at("season");
   config.window = json.at("moving_average_window");
   config.seasonal_gaps =

@@ -172,6 +172,8 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("batch", c.batch);
   v("baselines", c.baselines);
   v("threads", c.threads);
+  v("history", c.history);
+  v("refit_every", c.refit_every);
   v("season", c.season);
   v("window", c.window);
   v("learned_rows", c.learned_rows);
