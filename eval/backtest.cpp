@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "eval/baselines/learned/learned.h"
 #include "eval/baselines/statistical.h"
+#include "eval/combination.h"
 #include "eval/fans.h"
 #include "eval/groups.h"
 #include "eval/hierarchy.h"
@@ -52,6 +53,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   for (const KeyedSums& sums : part.dates) whole.dates.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
+  whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
   return whole;
 }
@@ -131,6 +133,21 @@ std::int64_t threads_of(const BacktestConfig& config, const Communicator& commun
   return std::max<std::int64_t>(1, std::thread::hardware_concurrency() / communicator.local_size());
 }
 
+// Each forecast kept until the next: combinations ask for it again.
+std::vector<Forecaster*> remember(const std::vector<Forecaster*>& forecasters,
+                                  std::vector<std::unique_ptr<Remembered>>& remembered) {
+  std::vector<Forecaster*> all;
+  all.reserve(forecasters.size());
+  for (Forecaster* forecaster : forecasters)
+    all.push_back(remembered.emplace_back(std::make_unique<Remembered>(*forecaster)).get());
+  return all;
+}
+
+bool refits_at(const BacktestConfig& config, const std::vector<std::int64_t>& origins, std::int64_t origin) {
+  const auto number = std::ranges::find(origins, origin) - origins.begin();
+  return number == 0 || (config.refit_every > 0 && number % config.refit_every == 0);
+}
+
 void check_request(const BacktestConfig& config, const data::FeatureSpec& spec, std::size_t models,
                    std::int64_t windows, int ranks) {
   if (config.horizon > spec.horizon)
@@ -185,6 +202,12 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
     for (const auto& baseline : *list) forecasters.push_back(baseline.get());
   JudgeExtras extras;
   Grouping categories = categories_of(corpus);
+  const bool combines = !config.combine.methods.empty();
+  std::vector<std::unique_ptr<Remembered>> remembered;
+  if (combines) forecasters = remember(forecasters, remembered);
+  Combiner combiner(config, remembered, result.models, categories.levels, categories.level_of, origins);
+  for (Forecaster* combination : combiner.forecasters()) forecasters.push_back(combination);
+  if (combines) extras.combiner = &combiner;
   extras.date_level_of = categories.level_of;
   extras.date_levels = categories.levels.size();
   extras.regimes = make_regimes(config, info);
@@ -199,8 +222,10 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   JudgedGroups groups;
   groups.of_steps = extras.regimes;
   std::optional<BatchErrors> whole;
-  for (const std::vector<std::int64_t>& stage : stages_of(origins, config.refit_every)) {
-    for (Forecaster* forecaster : forecasters) forecaster->refit(stage.front());
+  for (const std::vector<std::int64_t>& stage : stages_of(origins, combines ? 1 : config.refit_every)) {
+    if (refits_at(config, origins, stage.front()))
+      for (Forecaster* forecaster : forecasters) forecaster->refit(stage.front());
+    if (combines) combiner.learn(stage.front(), whole ? whole->members : KeyedSums());
     Judge judge(corpus_folder, spec, config, evaluation_windows(info.series, stage), origins, forecasters,
                 extras);
     const auto add_to_hierarchies = [&](std::int64_t batch, const BatchErrors& part) {
@@ -214,6 +239,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   groups.of_series = make_groupings(config.by, corpus, errors.profiles, config.horizon, result.absent_groups);
   groups.by_horizon = std::ranges::find(config.by, "horizon") != config.by.end();
   fill_judgement(errors, spec, info.series * std::ssize(origins), result.judgement);
+  if (combines) result.combinations = {combiner.member_names(), combiner.weights()};
   result.categories = std::move(categories.levels);
   result.category_of = std::move(categories.level_of);
   summarise(forecasters, errors, hierarchies, groups, cells, result);

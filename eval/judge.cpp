@@ -39,6 +39,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     regimes[i].merge(part.regimes[i]);
     orders[i].merge(part.orders[i]);
   }
+  members.merge(part.members);
   SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
   std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
 }
@@ -55,6 +56,7 @@ void BatchErrors::pack(std::vector<double>& out) const {
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
   }
+  members.pack(out);
   out.insert(out.end(), {static_cast<double>(first_series), static_cast<double>(profiles.size())});
   for (const SeriesProfile& p : profiles)
     out.insert(out.end(), {p.steps, p.demands, p.size, p.squares, p.age});
@@ -78,6 +80,7 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
     errors.window_errors.emplace_back(in.begin() + 1, in.begin() + 1 + static_cast<std::ptrdiff_t>(count));
     in = in.subspan(1 + count);
   }
+  errors.members = KeyedSums::unpack(in);
   constexpr std::size_t kProfile = 5;
   SHELFCAST_ASSERT(in.size() >= 2);
   errors.first_series = static_cast<std::int64_t>(in[0]);
@@ -115,6 +118,11 @@ BatchErrors Judge::judge(std::int64_t index) {
   errors.counts = count();
   add_profiles(errors);
   for (Forecaster* forecaster : forecasters_) judge_forecaster(*forecaster, errors);
+  if (extras_.combiner != nullptr) {
+    const MemberCells cells = extras_.combiner->cells();
+    errors.members = KeyedSums(cells.cells(), cells.width());
+    extras_.combiner->add(batch_, origin_of_row_, rows_, errors.members);
+  }
   return errors;
 }
 

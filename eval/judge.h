@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "eval/combination.h"
 #include "eval/config.h"
 #include "eval/error_table.h"
 #include "eval/forecaster.h"
@@ -30,7 +31,8 @@ struct JudgeExtras {
   std::vector<std::size_t> date_level_of;
   std::size_t date_levels = 1;
   std::vector<Regime> regimes;
-  bool window_errors = false;  // the errors of every window, for sums of series
+  bool window_errors = false;          // the errors of every window, for sums of series
+  const Combiner* combiner = nullptr;  // whose members are judged, too; nullptr: nothing is combined
 };
 
 // How sums by level, origin and horizon step lie in KeyedSums, four doubles each: count, absolute error of
@@ -51,6 +53,7 @@ struct BatchErrors {
   std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
   std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
   std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
+  KeyedSums members;               // by MemberCells; no keys without combinations
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
   // Only in the parts, and only when asked for.
   std::vector<std::vector<double>> window_errors;

@@ -51,6 +51,10 @@ Json protocol_json(const BacktestResult& result) {
           {"baselines", result.config.baselines},
           {"history", result.config.history},
           {"refit_every", result.config.refit_every},
+          {"combine",
+           {{"methods", result.config.combine.methods},
+            {"of", result.config.combine.of},
+            {"by", result.config.combine.by == CombineBy::overall ? "overall" : "category"}}},
           {"season", result.config.season},
           {"by", result.config.by},
           {"promotion", result.config.promotion},
@@ -69,6 +73,16 @@ Json protocol_json(const BacktestResult& result) {
           {"targets", whole(judged.targets)},
           {"missing_targets", whole(judged.missing_targets)},
           {"zero_targets", whole(judged.zero_targets)}};
+}
+
+Json combinations_json(const BacktestResult& result) {
+  Json weights = Json::array();
+  for (const CombinationWeights& w : result.combinations.weights)
+    weights.push_back({{"combination", w.combination},
+                       {"level", w.level},
+                       {"origin", result.date_of(w.origin)},
+                       {"weights", w.weights}});
+  return {{"members", result.combinations.members}, {"weights", weights}};
 }
 
 Json corpus_json(const BacktestResult& result) {
@@ -147,6 +161,7 @@ nlohmann::ordered_json result_json(const BacktestResult& result) {
           {"absent_groups", result.absent_groups},
           {"models", result.models},
           {"forecasters", forecasters},
+          {"combinations", combinations_json(result)},
           {"comparisons", comparisons},
           {"category_comparisons", category_comparisons}};
 }

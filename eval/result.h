@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "eval/combination.h"
 #include "eval/comparisons.h"
 #include "eval/config.h"
 #include "eval/history.h"
@@ -68,6 +69,12 @@ struct Judgement {
   Coverage history;  // of the whole corpus up to the last day of demand
 };
 
+// What forecasts were combined, and how at each origin.
+struct Combinations {
+  std::vector<std::string> members;
+  std::vector<CombinationWeights> weights;
+};
+
 struct BacktestResult {
   BacktestConfig config;
   data::CorpusInfo corpus;
@@ -83,6 +90,7 @@ struct BacktestResult {
   std::vector<std::size_t> category_of;  // [series]
   std::vector<LossRecord> losses;        // of each forecaster, by series and date
   std::vector<Fan> fans;
+  Combinations combinations;
 
   std::string date_of(std::int64_t step) const;
 };

@@ -99,6 +99,15 @@ void read_corpus(const Json& json, BacktestResult& result) {
   }
 }
 
+void read_combinations(const Json& json, BacktestResult& result) {
+  result.combinations.members = json.at("members").get<std::vector<std::string>>();
+  for (const Json& weights : json.at("weights"))
+    result.combinations.weights.push_back(
+        {weights.at("combination"), weights.at("level"),
+         result.corpus.axis.step_at_or_before(date_of(weights.at("origin"))),
+         weights.at("weights").get<std::vector<double>>()});
+}
+
 void read_protocol(const Json& json, BacktestResult& result) {
   Judgement& judged = result.judgement;
   const TimeAxis& axis = result.corpus.axis;
@@ -118,6 +127,10 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.baselines = json.at("baselines").get<std::vector<std::string>>();
   config.history = json.at("history");
   config.refit_every = json.at("refit_every");
+  const Json& combine = json.at("combine");
+  config.combine = {combine.at("methods").get<std::vector<std::string>>(),
+                    combine.at("of").get<std::vector<std::string>>(),
+                    combine.at("by") == "overall" ? CombineBy::overall : CombineBy::category};
   config.season = json.at("season");
   config.window = json.at("moving_average_window");
   config.seasonal_gaps =
@@ -186,6 +199,7 @@ BacktestResult result_of(const nlohmann::ordered_json& json) {
     result.forecasters.push_back(forecaster_of(forecaster));
   if (result.forecasters.empty() || result.models > result.forecasters.size())
     throw std::runtime_error("it judges nobody");
+  read_combinations(json.at("combinations"), result);
   for (const auto& c : json.at("comparisons")) result.comparisons.push_back(comparison_of(c));
   for (const auto& c : json.at("category_comparisons"))
     result.category_comparisons.push_back(comparison_of(c));
