@@ -4,15 +4,12 @@
 #include <bit>
 
 #include "base/error.h"
+#include "base/log_gamma.h"
 
 namespace shelfcast {
 namespace {
 
-// log(n!). lgamma itself writes a global and is not safe to call from several threads.
-double log_factorial(double n) {
-  int sign = 0;
-  return ::lgamma_r(n + 1.0, &sign);
-}
+double log_factorial(double n) { return log_gamma(n + 1.0); }
 
 // Transformed rejection (Hoermann, "The transformed rejection method for generating Poisson random
 // variables", 1993, algorithm PTRS), for mean >= 10.

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/log_gamma.h"
+
 namespace shelfcast::eval {
 namespace {
 
@@ -30,7 +32,7 @@ double beta_fraction(double a, double b, double x) {
 double incomplete_beta(double a, double b, double x) {
   if (x <= 0.0 || x >= 1.0) return x <= 0.0 ? 0.0 : 1.0;
   const double front =
-      std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x));
+      std::exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * std::log(x) + b * std::log1p(-x));
   return x < (a + 1.0) / (a + b + 2.0) ? front * beta_fraction(a, b, x) / a
                                        : 1.0 - front * beta_fraction(b, a, 1.0 - x) / b;
 }

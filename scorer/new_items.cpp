@@ -60,35 +60,6 @@ std::unordered_map<std::string, std::int64_t> first_of_each(const std::vector<st
   return index;
 }
 
-// The text model must make of some of the bundle's texts what it made of them where it was exported.
-void check_encoder(const TextEncoder& encoder, const Bundle& bundle, int threads) {
-  const std::filesystem::path path = bundle.folder() / files::kGoldenTexts;
-  std::vector<std::string> texts;
-  std::vector<std::int64_t> rows;
-  try {
-    const Json json = read_json(path);
-    json.at("texts").get_to(texts);
-    json.at("rows").get_to(rows);
-  } catch (const Json::exception& error) {
-    throw data_error(path.string() + " cannot be read", error.what(), "export the bundle again");
-  }
-  const std::vector<float> vectors = encoder.encode(texts, threads);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    if (rows.at(i) < 0 || rows[i] >= bundle.inputs().texts)
-      throw data_error(path.string() + " names a text that is not there", {}, "export the bundle again");
-    const float* expected = bundle.inputs().text.row(rows[i]);
-    for (std::int64_t d = 0; d < encoder.width(); ++d) {
-      const float got = vectors[static_cast<std::int64_t>(i) * encoder.width() + d];
-      if (!(std::abs(got - expected[d]) <= 1e-4F * std::max(1.0F, std::abs(expected[d]))))
-        throw data_error(
-            fmt::format("the text model in {} computes something else here than where it was exported",
-                        bundle.folder().string()),
-            fmt::format("\"{}\", number {}: {} instead of {}", texts[i], d, got, expected[d]),
-            "export the bundle again; if it stays, report it with the output of lscpu");
-    }
-  }
-}
-
 }  // namespace
 
 class NewItemsReader {
@@ -224,7 +195,8 @@ class NewItemsReader {
     items_.without_text_ = std::ssize(table_.rows) - std::ssize(texts);
     if (texts.empty()) return;
     const TextEncoder encoder(bundle_.folder() / files::kText, config_, ops_for(best_isa()));
-    check_encoder(encoder, bundle_, threads);
+    encoder.check(bundle_.folder() / files::kGoldenTexts, bundle_.inputs().text, bundle_.inputs().texts,
+                  threads);
     items_.text_ = encoder.encode(texts, threads);
   }
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_file.h"
 #include "base/share.h"
 
 namespace shelfcast::scorer {
@@ -44,6 +46,34 @@ std::vector<float> TextEncoder::encode(const std::vector<std::string>& texts, in
     scale_to_mean_square_one(vector, width());
   });
   return vectors;
+}
+
+void TextEncoder::check(const std::filesystem::path& golden, Rows<float> known, std::int64_t rows,
+                        int threads) const {
+  std::vector<std::string> texts;
+  std::vector<std::int64_t> row_of;
+  try {
+    const nlohmann::json json = read_json(golden);
+    json.at("texts").get_to(texts);
+    json.at("rows").get_to(row_of);
+  } catch (const nlohmann::json::exception& error) {
+    throw data_error(golden.string() + " cannot be read", error.what(), "export the bundle again");
+  }
+  const std::vector<float> vectors = encode(texts, threads);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (i >= row_of.size() || row_of[i] < 0 || row_of[i] >= rows)
+      throw data_error(golden.string() + " names a text that is not there", {}, "export the bundle again");
+    const float* expected = known.row(row_of[i]);
+    for (std::int64_t d = 0; d < width(); ++d) {
+      const float got = vectors[static_cast<std::int64_t>(i) * width() + d];
+      if (!(std::abs(got - expected[d]) <= 1e-4F * std::max(1.0F, std::abs(expected[d]))))
+        throw data_error(
+            fmt::format("the text model in {} computes something else here than where it was exported",
+                        golden.parent_path().string()),
+            fmt::format("\"{}\", number {}: {} instead of {}", texts[i], d, got, expected[d]),
+            "export the bundle again; if it stays, report it with the output of lscpu");
+    }
+  }
 }
 
 }  // namespace shelfcast::scorer

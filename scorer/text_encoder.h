@@ -8,6 +8,7 @@
 
 #include "data/text/tokenizer.h"
 #include "scorer/forward/bert.h"
+#include "scorer/forward/demand_model.h"
 #include "scorer/forward/model_config.h"
 
 namespace shelfcast::scorer {
@@ -22,6 +23,10 @@ class TextEncoder {
   // [texts, width], each of mean square 1, on `threads` threads; the numbers do not depend on how many.
   // Throws Error(input) naming the text (counted from 1) that is not UTF-8.
   std::vector<float> encode(const std::vector<std::string>& texts, int threads) const;
+
+  // Encodes the texts that `golden` lists and compares them with the `rows` vectors known from where the
+  // bundle was made. Throws Error(data) when they differ by more than 1e-4, or when the file is broken.
+  void check(const std::filesystem::path& golden, Rows<float> known, std::int64_t rows, int threads) const;
 
  private:
   data::Tokenizer tokenizer_;

@@ -14,7 +14,7 @@ esac
 toolchain=$(scripts/toolchain.sh)
 wanted="$toolchain ${SHELFCAST_TORCH:-} ${CUDA_HOME:-} $*"
 stamp=$folder/configured-for
-if [[ -f $folder/build.ninja && -f $stamp && $(<"$stamp") == "$wanted" ]]; then exit 0; fi
+if [[ -f $folder/build.ninja && $stamp -nt CMakePresets.json && $(<"$stamp") == "$wanted" ]]; then exit 0; fi
 
 mkdir -p "$folder"
 rm -f "$stamp"

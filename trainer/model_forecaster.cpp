@@ -6,15 +6,6 @@
 #include "trainer/model_inputs.h"
 
 namespace shelfcast::trainer {
-namespace {
-
-void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
-  const at::Tensor dense = tensor.to(at::kFloat).contiguous();
-  values.assign(dense.data_ptr<float>(), dense.data_ptr<float>() + dense.numel());
-}
-
-}  // namespace
-
 ModelForecaster::ModelForecaster(std::string name, const models::DemandModel& model, data::FeatureSpec spec,
                                  SeriesTexts texts, std::vector<double> levels)
     : name_(std::move(name)),

@@ -56,4 +56,9 @@ models::DemandModelConfig make_model_config(const models::ModelConfig& model, co
   return config;
 }
 
+void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
+  const at::Tensor dense = tensor.to(at::kFloat).contiguous();
+  values.assign(dense.const_data_ptr<float>(), dense.const_data_ptr<float>() + dense.numel());
+}
+
 }  // namespace shelfcast::trainer

@@ -1,5 +1,7 @@
-// From a batch of plain arrays to the tensors of the model.
+// From a batch of plain arrays to the tensors of the model, and back.
 #pragma once
+
+#include <vector>
 
 #include "data/batch.h"
 #include "models/demand_model.h"
@@ -12,6 +14,9 @@ namespace shelfcast::trainer {
 models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts,
                                 const models::DropoutKeys* keys = nullptr);
 models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec);
+
+// All of `tensor`'s numbers, in their order.
+void copy_out(const at::Tensor& tensor, std::vector<float>& values);
 
 // The model's shapes from a recipe block and the resolved columns.
 models::DemandModelConfig make_model_config(const models::ModelConfig& model, const data::FeatureSpec& spec);

@@ -7,14 +7,10 @@
 
 #include "base/error.h"
 #include "models/config.h"
+#include "trainer/model_inputs.h"
 
 namespace shelfcast::trainer {
 namespace {
-
-void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
-  const at::Tensor dense = tensor.contiguous();
-  values.assign(dense.const_data_ptr<float>(), dense.const_data_ptr<float>() + dense.numel());
-}
 
 // Columns of one window among those of all windows.
 class WindowColumns {

@@ -44,6 +44,12 @@ class Texts : public Training {
       files.push_back(entry.path());
     return files;
   }
+  void backtest(const std::string& run) const {
+    parallel::Launch launch(nullptr, nullptr);
+    BacktestCommand command;
+    command.model = (folder_ / run).string();
+    trainer::run(command, launch);
+  }
   // A table of recent sales: a row for each of these series and days, with these columns beside.
   fs::path sales(const std::string& columns,
                  const std::vector<std::pair<std::string, std::string>>& series) const {

@@ -88,14 +88,11 @@ TEST_F(Texts, two_series_alike_but_for_their_text_get_different_forecasts) {
 TEST_F(Texts, reach_backtests_of_a_run_even_when_the_encoder_is_gone) {
   train_alone(text_recipe("run"));
   fs::remove_all(encoder());
-  parallel::Launch launch(nullptr, nullptr);
-  BacktestCommand command;
-  command.model = (folder_ / "run").string();
-  trainer::run(command, launch);
+  backtest("run");
   EXPECT_TRUE(fs::exists(folder_ / "run/report/report.html"));
   // Texts that the cache does not hold need it.
   fs::remove_all(folder_ / "small.corpus.texts");
-  EXPECT_THAT(message_of([&] { trainer::run(command, launch); }), HasSubstr("model.text"));
+  EXPECT_THAT(message_of([&] { backtest("run"); }), HasSubstr("model.text"));
 }
 
 TEST_F(Texts, stand_among_the_requirements) {

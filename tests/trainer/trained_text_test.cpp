@@ -182,16 +182,14 @@ TEST_F(TrainedTexts, of_a_checkpoint_are_those_of_its_files_and_of_validation) {
 TEST_F(TrainedTexts, are_read_by_backtests_forecasts_and_bundles_without_the_first_encoder) {
   train_alone(trained_recipe("run"));
   fs::remove_all(encoder());
-  parallel::Launch launch(nullptr, nullptr);
-  BacktestCommand command;
-  command.model = (folder_ / "run").string();
-  trainer::run(command, launch);
+  backtest("run");
   EXPECT_TRUE(fs::exists(folder_ / "run/report/report.html"));
   const std::string heart = ",1," + kTexts[0], coffee = ",1,\"" + kTexts[1] + "\"";
   const auto rows = forecast("run", sales(",promo,text", {{"a", heart}, {"b", coffee}, {"c", heart}}));
   EXPECT_EQ(rows.at("a"), rows.at("c"));
   EXPECT_NE(rows.at("a"), rows.at("b"));
   // The bundle reproduces the run's forecasts when it is opened.
+  parallel::Launch launch(nullptr, nullptr);
   trainer::run(ExportCommand{(folder_ / "run").string(), (folder_ / "bundle").string()}, launch);
   const scorer::Bundle bundle(folder_ / "bundle");
   const auto features =
