@@ -3,43 +3,25 @@
 // writes the first of them to FOLDER/order.bin for bench/python/loader_peer.py.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/progress.h"
-#include "base/random.h"
-#include "data/corpus_writer.h"
+#include "bench/setting.h"
 #include "data/loader.h"
 
 namespace {
 
 using namespace shelfcast;
+using namespace shelfcast::bench;
 
-constexpr std::int64_t kSeries = 30'000, kSteps = 1'941, kContext = 512, kHorizon = 64, kBatch = 256;
+constexpr std::int64_t kSeries = 30'000, kSteps = 1'941, kBatch = 256;
 constexpr std::int64_t kShared = 40'000;  // windows given to the peer
-
-void make_corpus(const std::filesystem::path& path) {
-  data::CorpusInfo info;
-  info.axis.start = *parse_date("2011-01-29");
-  info.steps = kSteps;
-  data::SeriesTable table;
-  for (std::int64_t i = 0; i < kSeries; ++i) table.names.push_back("series " + std::to_string(i));
-  data::CorpusWriter writer(path, info, table);
-  RandomStream random(1);
-  std::vector<float> row(kSteps);
-  for (std::int64_t i = 0; i < kSeries; ++i) {
-    for (float& value : row) value = static_cast<float>(random.bits() % 10);
-    writer.append(1, row, {});
-  }
-  writer.finish();
-}
 
 void write_order(const std::filesystem::path& path, const data::Sampler& sampler) {
   std::ofstream file(path, std::ios::binary);
@@ -52,10 +34,9 @@ void write_order(const std::filesystem::path& path, const data::Sampler& sampler
 
 void run(const std::filesystem::path& folder, std::int64_t windows) {
   const std::filesystem::path corpus = folder / "bench.corpus";
-  if (!std::filesystem::exists(corpus)) make_corpus(corpus);
-  data::FeatureSpec spec;
-  spec.context = kContext;
-  spec.horizon = kHorizon;
+  if (!std::filesystem::exists(corpus))
+    make_corpus(corpus, kSeries, kSteps, [](RandomStream& random) { return random.bits() % 10; });
+  const data::FeatureSpec spec = demand_alone();
   const data::Sampler sampler(7, {kSeries, kContext, kSteps - kHorizon, 64, 64});
   write_order(folder / "order.bin", sampler);
 

@@ -1,6 +1,12 @@
-// What the published models' benchmarks share: demand without covariates, 512 steps back and 64 ahead.
+// What benchmarks share: demand without covariates, 512 steps back and 64 ahead, and corpora of noise.
 #pragma once
 
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "data/corpus_writer.h"
 #include "data/features.h"
 
 namespace shelfcast::bench {
@@ -13,5 +19,26 @@ inline data::FeatureSpec demand_alone() {
   spec.horizon = kHorizon;
   return spec;
 }
+
+// A corpus of `series` series by `steps` days of demand that `draw` makes of a stream.
+template <typename Draw>
+void make_corpus(const std::filesystem::path& path, std::int64_t series, std::int64_t steps,
+                 const Draw& draw) {
+  data::CorpusInfo info;
+  info.axis.start = *parse_date("2011-01-29");
+  info.steps = steps;
+  data::SeriesTable table;
+  for (std::int64_t i = 0; i < series; ++i) table.names.push_back("series " + std::to_string(i));
+  data::CorpusWriter writer(path, info, table);
+  RandomStream random(1);
+  std::vector<float> row(static_cast<std::size_t>(steps));
+  for (std::int64_t i = 0; i < series; ++i) {
+    for (float& value : row) value = static_cast<float>(draw(random));
+    writer.append(1, row, {});
+  }
+  writer.finish();
+}
+
+inline auto poisson_demand(RandomStream& random) { return random.poisson(4.0); }
 
 }  // namespace shelfcast::bench

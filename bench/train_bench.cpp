@@ -10,9 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/random.h"
 #include "bench/setting.h"
-#include "data/corpus_writer.h"
 #include "data/loader.h"
 #include "models/product.h"
 #include "parallel/flat_buffers.h"
@@ -27,22 +25,6 @@ using namespace shelfcast;
 using namespace shelfcast::bench;
 
 constexpr std::int64_t kSeries = 2'000, kSteps = 1'000, kBatch = 32;
-
-void make_corpus(const std::filesystem::path& path) {
-  data::CorpusInfo info;
-  info.axis.start = *parse_date("2011-01-29");
-  info.steps = kSteps;
-  data::SeriesTable table;
-  for (std::int64_t i = 0; i < kSeries; ++i) table.names.push_back("series " + std::to_string(i));
-  data::CorpusWriter writer(path, info, table);
-  RandomStream random(1);
-  std::vector<float> row(kSteps);
-  for (std::int64_t i = 0; i < kSeries; ++i) {
-    for (float& value : row) value = static_cast<float>(random.poisson(4.0));
-    writer.append(1, row, {});
-  }
-  writer.finish();
-}
 
 // As published: quantiles alone.
 models::ModelConfig model_of(const std::string& tower) {
@@ -92,7 +74,7 @@ class Training {
 void run(const std::filesystem::path& folder, const std::string& tower) {
   at::set_num_threads(2);
   const auto corpus = folder / "train_bench.corpus";
-  if (!std::filesystem::exists(corpus)) make_corpus(corpus);
+  if (!std::filesystem::exists(corpus)) make_corpus(corpus, kSeries, kSteps, poisson_demand);
   Training training(corpus, tower);
   std::string what;
   int count = 0;

@@ -22,7 +22,6 @@
 #include "base/random.h"
 #include "bench/measure.h"
 #include "bench/setting.h"
-#include "data/corpus_writer.h"
 #include "models/threads.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/model_inputs.h"
@@ -203,26 +202,11 @@ void bench_checkpoint(const std::filesystem::path& folder) {
 }
 
 // --- overhead
-// ------------------------------------------------------------------------------------------------------------
 
 void bench_overhead(const std::filesystem::path& folder) {
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
-  data::CorpusInfo info;
-  info.axis.start = *parse_date("2011-01-29");
-  info.steps = info.demand_end = 200;
-  data::SeriesTable table;
-  for (std::int64_t i = 0; i < 64; ++i) table.names.push_back(fmt::format("series {}", i));
-  {
-    data::CorpusWriter writer(folder / "noise.corpus", info, table);
-    RandomStream random(1);
-    std::vector<float> row(200);
-    for (std::int64_t i = 0; i < 64; ++i) {
-      for (float& value : row) value = static_cast<float>(random.poisson(4.0));
-      writer.append(1, row, {});
-    }
-    writer.finish();
-  }
+  make_corpus(folder / "noise.corpus", 64, 200, poisson_demand);
   const trainer::Recipe recipe = trainer::parse_recipe(
       "data: {context: 14, horizon: 7}\n"
       "model: {tower: bolt-nano, patch: 7, heads: {quantiles: [0.5]}}\n"
