@@ -18,6 +18,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "bench/measure.h"
+#include "bench/setting.h"
 #include "parallel/buckets.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/launch.h"
@@ -29,11 +31,7 @@
 namespace {
 
 using namespace shelfcast;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
+using namespace shelfcast::bench;
 
 // A published tower's model on noise.
 struct Training {
@@ -44,12 +42,6 @@ struct Training {
     for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
     for (float& value : batch.target_bh) value = static_cast<float>(random.poisson(4.0));
     std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
-  }
-  static data::FeatureSpec demand_alone() {
-    data::FeatureSpec spec;
-    spec.context = 512;
-    spec.horizon = 64;
-    return spec;
   }
   static models::DemandModelConfig make_config(const std::string& tower) {
     models::ModelConfig config;
