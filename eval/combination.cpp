@@ -62,7 +62,7 @@ const std::vector<CombinationMethod>& combination_methods() {
 
 std::vector<double> combination_weights(const std::string& method, std::span<const double> sums,
                                         std::size_t members) {
-  const std::vector<double> equal(members, 1.0 / static_cast<double>(members));
+  std::vector<double> equal(members, 1.0 / static_cast<double>(members));
   if (method == "mean" || !(sums[0] > 0)) return equal;
   if (method == "inverse_error") return by_inverse_error(sums.subspan(1, members));
   const std::vector<double> weights = by_stacking(sums.subspan(1 + members), members);

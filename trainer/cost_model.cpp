@@ -214,7 +214,8 @@ StepCost step_cost(const CostInputs& inputs, const CostAssumptions& assumed, std
   const std::int64_t windows = parallel::slice_of(inputs.batch, static_cast<int>(ranks), 0).size();
   // Ranks fill every micro-batch to its size, so nobody asks for larger ones than a rank has windows.
   const std::int64_t micro_batch = std::min(inputs.micro_batch, windows);
-  const auto micro_batches = static_cast<double>((windows + micro_batch - 1) / micro_batch);
+  const std::int64_t whole = (windows + micro_batch - 1) / micro_batch;
+  const auto micro_batches = static_cast<double>(whole);
   const double one =
       micro_batch_s * static_cast<double>(micro_batch) / static_cast<double>(inputs.micro_batch);
   StepCost cost;
