@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -14,11 +13,13 @@
 #include "base/progress.h"
 #include "eval/baselines/learned/learned.h"
 #include "eval/baselines/statistical.h"
+#include "eval/combination.h"
 #include "eval/fans.h"
 #include "eval/groups.h"
 #include "eval/hierarchy.h"
 #include "eval/judge.h"
 #include "eval/origins.h"
+#include "eval/summary.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -39,12 +40,6 @@ std::vector<std::vector<double>> gather_sums(const std::vector<double>& mine, Co
   return all;
 }
 
-struct JudgedGroups {
-  std::vector<Grouping> of_series;
-  std::vector<Regime> of_steps;
-  bool by_horizon = false;
-};
-
 // The whole's empty tables, shaped after a first part (quantile levels are known only once something was
 // forecast).
 BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
@@ -58,6 +53,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   for (const KeyedSums& sums : part.dates) whole.dates.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
+  whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
   return whole;
 }
@@ -76,13 +72,13 @@ void add_windows(const BatchErrors& part, std::span<const data::Window> windows,
   }
 }
 
-// All batches, judged by their ranks and merged in batch order by every rank. `merged` is called with each
-// batch's number and part in that order.
-BatchErrors judge_all(Judge& judge, std::int64_t series, Communicator& communicator,
-                      const std::function<void(std::int64_t, const BatchErrors&)>& merged) {
+// All batches of a stage, judged by their ranks and merged in batch order by every rank into `whole`.
+// `merged` is called with each batch's number and part in that order.
+void judge_all(Judge& judge, std::int64_t series, Communicator& communicator,
+               const std::function<void(std::int64_t, const BatchErrors&)>& merged,
+               std::optional<BatchErrors>& whole) {
   const std::int64_t ranks = communicator.size(), batches = judge.batches();
   Progress progress("backtest", batches, "batch");
-  std::optional<BatchErrors> whole;
   for (std::int64_t first = 0; first < batches; first += ranks * kBatchesPerExchange) {
     const std::int64_t end = std::min(batches, first + ranks * kBatchesPerExchange);
     std::vector<double> mine;
@@ -100,92 +96,6 @@ BatchErrors judge_all(Judge& judge, std::int64_t series, Communicator& communica
       merged(k, part);
     }
   }
-  return *whole;
-}
-
-// Groups of series and of steps, in the order asked for.
-void add_groups(const ErrorTable& table, const KeyedSums& regime_sums, const JudgedGroups& groups,
-                ForecasterResult& result) {
-  const ErrorLayout& layout = table.layout();
-  for (const Grouping& grouping : groups.of_series) {
-    const auto sums = table.by_level(grouping.level_of, grouping.levels.size());
-    for (std::size_t l = 0; l < sums.size(); ++l)
-      result.groups.push_back({grouping.name, grouping.levels[l], layout.scores(sums[l])});
-  }
-  std::size_t key = 0;
-  for (const Regime& regime : groups.of_steps)
-    for (const std::string& level : regime.levels())
-      result.groups.push_back({regime.name(), level, layout.scores(regime_sums[key++])});
-  if (groups.by_horizon)
-    for (std::int64_t h = 0; h < table.shape().horizon; ++h)
-      result.groups.push_back({"horizon", fmt::format("{}", h + 1), layout.scores(table.step(h))});
-}
-
-ForecasterResult summarise(const std::string& name, const ErrorTable& table, const KeyedSums& regime_sums,
-                           const JudgedGroups& groups) {
-  const ErrorLayout& layout = table.layout();
-  ForecasterResult result{name, layout.levels(), {"overall", "all", layout.scores(table.total())}, {}, {}};
-  std::vector<std::vector<double>> windows;
-  for (std::int64_t o = 0; o < table.shape().origins; ++o) {
-    const auto sums = table.origin(o);
-    windows.emplace_back(sums.begin(), sums.end());
-  }
-  const std::vector<Score> means = layout.window_means(windows);
-  result.overall.scores.insert(result.overall.scores.end(), means.begin(), means.end());
-  add_groups(table, regime_sums, groups, result);
-  for (std::int64_t s = 0; s < table.shape().series; ++s) {
-    const auto sums = table.series(s);
-    result.series.push_back({static_cast<std::int64_t>(ErrorLayout::count(sums)),
-                             ErrorLayout::absolute_error(sums), ErrorLayout::squared_error(sums),
-                             ErrorLayout::absolute_target(sums)});
-  }
-  return result;
-}
-
-void add_hierarchy(const HierarchyErrors& hierarchy, ForecasterResult& result) {
-  std::vector<GroupScores> levels;
-  for (const HierarchyErrors::LevelScore& level : hierarchy.scores())
-    levels.push_back({"hierarchy", level.level, {level.score}});
-  result.overall.scores.push_back(levels.back().scores.front());
-  result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
-}
-
-void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vector<std::string>& categories,
-                std::size_t origins, ForecasterResult& result) {
-  std::vector<GroupScores> levels;
-  for (const OrderScores& level : order_scores(config, sums, {categories.size(), origins}, categories))
-    levels.push_back({"orders", level.level, level.scores});
-  const std::vector<Score>& all = levels.back().scores;
-  result.overall.scores.insert(result.overall.scores.end(), all.begin(), all.end());
-  if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
-}
-
-// The absolute and squared errors of a forecaster, by series and, in each category, by date.
-LossRecord losses_of(const ForecasterResult& forecaster, const KeyedSums& dates, const DateCells& cells,
-                     const std::vector<std::int64_t>& origins) {
-  LossRecord record;
-  record.name = forecaster.name;
-  for (const SeriesErrors& errors : forecaster.series) {
-    record.absolute.push_back(errors.absolute_error);
-    record.squared.push_back(errors.squared_error);
-  }
-  for (std::size_t level = 0; level < cells.levels; ++level) {
-    std::map<std::int64_t, DateSums> by_step;
-    for (std::size_t o = 0; o < cells.origins; ++o) {
-      for (std::size_t h = 0; h < cells.horizon; ++h) {
-        const std::span<const double> sums = dates[cells(level, o, h)];
-        if (sums[0] == 0) continue;
-        const std::int64_t step = origins[o] + static_cast<std::int64_t>(h);
-        DateSums& date = by_step.try_emplace(step, DateSums{step}).first->second;
-        date.n += sums[0];
-        date.absolute += sums[1];
-        date.squared += sums[2];
-      }
-    }
-    std::vector<DateSums>& level_dates = record.dates.emplace_back();
-    for (const auto& [step, date] : by_step) level_dates.push_back(date);
-  }
-  return record;
 }
 
 void compare_all(BacktestResult& result) {
@@ -221,6 +131,21 @@ HierarchyPast read_past(const std::vector<HierarchyLevel>& levels, const std::ve
 std::int64_t threads_of(const BacktestConfig& config, const Communicator& communicator) {
   if (config.threads > 0) return config.threads;
   return std::max<std::int64_t>(1, std::thread::hardware_concurrency() / communicator.local_size());
+}
+
+// Each forecast kept until the next: combinations ask for it again.
+std::vector<Forecaster*> remember(const std::vector<Forecaster*>& forecasters,
+                                  std::vector<std::unique_ptr<Remembered>>& remembered) {
+  std::vector<Forecaster*> all;
+  all.reserve(forecasters.size());
+  for (Forecaster* forecaster : forecasters)
+    all.push_back(remembered.emplace_back(std::make_unique<Remembered>(*forecaster)).get());
+  return all;
+}
+
+bool refits_at(const BacktestConfig& config, const std::vector<std::int64_t>& origins, std::int64_t origin) {
+  const auto number = std::ranges::find(origins, origin) - origins.begin();
+  return number == 0 || (config.refit_every > 0 && number % config.refit_every == 0);
 }
 
 void check_request(const BacktestConfig& config, const data::FeatureSpec& spec, std::size_t models,
@@ -271,12 +196,18 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
 
   const std::int64_t threads = threads_of(config, communicator);
   const auto baselines = make_baselines(config, corpus_folder, spec.censored, threads);
-  const auto learned = make_learned(config, corpus_folder, spec, origins.front(), threads, communicator);
+  const auto learned = make_learned(config, corpus_folder, spec, threads, communicator);
   std::vector<Forecaster*> forecasters = std::move(models);
   for (const auto* list : {&baselines, &learned})
     for (const auto& baseline : *list) forecasters.push_back(baseline.get());
   JudgeExtras extras;
   Grouping categories = categories_of(corpus);
+  const bool combines = !config.combine.methods.empty();
+  std::vector<std::unique_ptr<Remembered>> remembered;
+  if (combines) forecasters = remember(forecasters, remembered);
+  Combiner combiner(config, remembered, result.models, categories.levels, categories.level_of, origins);
+  for (Forecaster* combination : combiner.forecasters()) forecasters.push_back(combination);
+  if (combines) extras.combiner = &combiner;
   extras.date_level_of = categories.level_of;
   extras.date_levels = categories.levels.size();
   extras.regimes = make_regimes(config, info);
@@ -290,27 +221,28 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
 
   JudgedGroups groups;
   groups.of_steps = extras.regimes;
-  Judge judge(corpus_folder, spec, config, info.series, origins, forecasters, std::move(extras));
-  const auto add_to_hierarchies = [&](std::int64_t batch, const BatchErrors& part) {
-    add_windows(part, std::span(judge.windows()).subspan(static_cast<std::size_t>(batch * config.batch)),
-                origins, cells.horizon, hierarchies);
-  };
-  const BatchErrors errors = judge_all(judge, info.series, communicator, add_to_hierarchies);
+  std::optional<BatchErrors> whole;
+  for (const std::vector<std::int64_t>& stage : stages_of(origins, combines ? 1 : config.refit_every)) {
+    if (refits_at(config, origins, stage.front()))
+      for (Forecaster* forecaster : forecasters) forecaster->refit(stage.front());
+    if (combines) combiner.learn(stage.front(), whole ? whole->members : KeyedSums());
+    Judge judge(corpus_folder, spec, config, evaluation_windows(info.series, stage), origins, forecasters,
+                extras);
+    const auto add_to_hierarchies = [&](std::int64_t batch, const BatchErrors& part) {
+      add_windows(part, std::span(judge.windows()).subspan(static_cast<std::size_t>(batch * config.batch)),
+                  origins, cells.horizon, hierarchies);
+    };
+    judge_all(judge, info.series, communicator, add_to_hierarchies, whole);
+  }
+  const BatchErrors& errors = *whole;
 
   groups.of_series = make_groupings(config.by, corpus, errors.profiles, config.horizon, result.absent_groups);
   groups.by_horizon = std::ranges::find(config.by, "horizon") != config.by.end();
-  fill_judgement(errors, spec, std::ssize(judge.windows()), result.judgement);
-  for (std::size_t i = 0; i < forecasters.size(); ++i) {
-    result.forecasters.push_back(
-        summarise(forecasters[i]->name(), errors.tables[i], errors.regimes[i], groups));
-    if (!hierarchies.empty()) add_hierarchy(hierarchies[i], result.forecasters.back());
-    if (config.orders.review > 0)
-      add_orders(config.orders, errors.orders[i], categories.levels, origins.size(),
-                 result.forecasters.back());
-    result.losses.push_back(losses_of(result.forecasters.back(), errors.dates[i], cells, origins));
-  }
+  fill_judgement(errors, spec, info.series * std::ssize(origins), result.judgement);
+  if (combines) result.combinations = {combiner.member_names(), combiner.weights()};
   result.categories = std::move(categories.levels);
   result.category_of = std::move(categories.level_of);
+  summarise(forecasters, errors, hierarchies, groups, cells, result);
   compare_all(result);
   result.fans =
       forecast_fans(corpus_folder, spec, choose_fans(result.forecasters.front().series, config.fans),

@@ -14,9 +14,11 @@ namespace shelfcast::eval {
 
 // Judges `models` (may be none) and the baselines that config.baselines names.
 //
-// Evaluation batch k is positions [kE, (k+1)E) of the list of windows sorted by series; rank k % N forecasts
+// Origins are judged in stages (stages_of()), before each of which every forecaster may refit. In a stage,
+// evaluation batch k is positions [kE, (k+1)E) of the list of windows sorted by series; rank k % N forecasts
 // it whole, and its error sums are added up in batch order on every rank. So the result is the same to the
-// last digit for any number of ranks, as long as the forecasters depend on nothing but the batch. Collective;
+// last digit for any number of ranks, as long as the forecasters depend on nothing but the batch and
+// their last refit. Collective;
 // every rank returns the result. Memory: O(series x forecasters), whatever the number of windows. Each
 // forecaster is called from the calling thread only.
 //

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <map>
 
 #include "base/random.h"
@@ -9,46 +10,66 @@
 namespace shelfcast::eval {
 namespace {
 
-enum class Loss { absolute, squared };
+// A measure by which forecasters are compared.
+struct Loss {
+  const char* metric;
+  std::vector<double> LossRecord::*series;
+  double DateSums::*date;  // nullptr: wrmsse, whose dates are kept apart
+};
 
-const char* metric_of(Loss loss) { return loss == Loss::absolute ? "mae" : "mse"; }
+const std::array<Loss, 4> kLosses{{{"mae", &LossRecord::absolute, &DateSums::absolute},
+                                   {"mse", &LossRecord::squared, &DateSums::squared},
+                                   {"wql", &LossRecord::quantile, &DateSums::quantile},
+                                   {"wrmsse", &LossRecord::wrmsse, nullptr}}};
 
-// Of all categories (`category` < 0) or of one.
-std::map<std::int64_t, DateSums> dates_of(const LossRecord& record, std::int64_t category) {
-  std::map<std::int64_t, DateSums> dates;
+// Those that the two can be compared by, in one category or over all (`category` < 0).
+bool comparable(const Loss& loss, const LossRecord& model, const LossRecord& baseline,
+                std::int64_t category) {
+  if (loss.date == nullptr) return category < 0 && !model.wrmsse.empty() && !baseline.wrmsse.empty();
+  return loss.date != &DateSums::quantile || (!model.levels.empty() && model.levels == baseline.levels);
+}
+
+// The mean loss on each date of all categories (`category` < 0) or of one.
+std::map<std::int64_t, double> dates_of(const LossRecord& record, const Loss& loss, std::int64_t category) {
+  std::map<std::int64_t, double> means;
+  if (loss.date == nullptr) {
+    for (const DateWrmsse& date : record.wrmsse_dates) means[date.step] = date.value;
+    return means;
+  }
+  std::map<std::int64_t, std::pair<double, double>> sums;  // loss, n
   for (std::int64_t c = 0; c < std::ssize(record.dates); ++c) {
     if (category >= 0 && c != category) continue;
-    for (const DateSums& sums : record.dates[static_cast<std::size_t>(c)]) {
-      DateSums& date = dates[sums.step];
-      date.n += sums.n;
-      date.absolute += sums.absolute;
-      date.squared += sums.squared;
+    for (const DateSums& date : record.dates[static_cast<std::size_t>(c)]) {
+      auto& [total, n] = sums[date.step];
+      total += date.*loss.date;
+      n += date.n;
     }
   }
-  return dates;
+  for (const auto& [step, sum] : sums)
+    if (sum.second > 0) means[step] = sum.first / sum.second;
+  return means;
 }
 
 std::optional<DieboldMariano> test_dates(const LossRecord& model, const LossRecord& baseline,
-                                         std::int64_t category, Loss loss, std::int64_t horizon) {
-  const auto ours = dates_of(model, category), theirs = dates_of(baseline, category);
+                                         const Loss& loss, std::int64_t category, std::int64_t horizon) {
+  const auto ours = dates_of(model, loss, category), theirs = dates_of(baseline, loss, category);
   std::vector<double> differences;
-  for (const auto& [step, sums] : ours) {
-    const auto other = theirs.find(step);
-    if (other == theirs.end() || !(sums.n > 0)) continue;
-    differences.push_back(loss == Loss::absolute ? (sums.absolute - other->second.absolute) / sums.n
-                                                 : (sums.squared - other->second.squared) / sums.n);
-  }
+  for (const auto& [step, mean] : ours)
+    if (const auto other = theirs.find(step); other != theirs.end())
+      differences.push_back(mean - other->second);
   return diebold_mariano(differences, horizon);
 }
 
-// Error sums of the judged series of a category: [series, record x {absolute, squared}].
+// Losses of the judged series of a category: [series, record x loss]; 0 where a record lacks one.
 std::vector<double> series_sums(const std::vector<LossRecord>& records, const ComparisonPlan& plan,
                                 std::int64_t category) {
   std::vector<double> sums;
   for (std::size_t s = 0; s < plan.judged.size(); ++s) {
     if (plan.judged[s] == 0) continue;
     if (category >= 0 && plan.category_of[s] != static_cast<std::size_t>(category)) continue;
-    for (const LossRecord& record : records) sums.insert(sums.end(), {record.absolute[s], record.squared[s]});
+    for (const LossRecord& record : records)
+      for (const Loss& loss : kLosses)
+        sums.push_back((record.*loss.series).empty() ? 0.0 : (record.*loss.series)[s]);
   }
   return sums;
 }
@@ -57,20 +78,22 @@ void compare_category(const std::vector<LossRecord>& records, std::size_t models
                       std::int64_t category, std::vector<Comparison>& comparisons) {
   const std::string name = category < 0 ? "" : plan.categories[static_cast<std::size_t>(category)];
   const std::vector<double> sums = series_sums(records, plan, category);
-  const std::size_t columns = 2 * records.size();
+  const std::size_t columns = kLosses.size() * records.size();
   std::uint64_t seed = key_of("backtest.bootstrap");
   if (category >= 0) seed = mix(seed, static_cast<std::uint64_t>(category));
   const std::vector<double> totals = resampled_totals(sums, columns, plan.resamples, seed, plan.threads);
   for (std::size_t model = 0; model < models; ++model) {
     for (std::size_t baseline = models; baseline < records.size(); ++baseline) {
-      for (const Loss loss : {Loss::absolute, Loss::squared}) {
-        const std::size_t error = loss == Loss::absolute ? 0 : 1;
-        Comparison comparison = compare(sums, totals, columns, 2 * model + error, 2 * baseline + error);
+      for (std::size_t l = 0; l < kLosses.size(); ++l) {
+        if (!comparable(kLosses[l], records[model], records[baseline], category)) continue;
+        Comparison comparison =
+            compare(sums, totals, columns, kLosses.size() * model + l, kLosses.size() * baseline + l);
         comparison.model = records[model].name;
         comparison.baseline = records[baseline].name;
-        comparison.metric = metric_of(loss);
+        comparison.metric = kLosses[l].metric;
         comparison.category = name;
-        add_dates(test_dates(records[model], records[baseline], category, loss, plan.horizon), comparison);
+        add_dates(test_dates(records[model], records[baseline], kLosses[l], category, plan.horizon),
+                  comparison);
         comparisons.push_back(std::move(comparison));
       }
     }

@@ -9,18 +9,27 @@
 
 namespace shelfcast::eval {
 
-// Absolute and squared errors summed over some series, by target date, ascending; dates without judged steps
-// are absent.
+// Losses summed over some series, by target date, ascending; dates without judged steps are absent.
 struct DateSums {
   std::int64_t step = 0;  // on the corpus' time axis
-  double n = 0.0, absolute = 0.0, squared = 0.0;
+  double n = 0.0, absolute = 0.0, squared = 0.0, quantile = 0.0;
+};
+
+// What WRMSSE says of one target date (HierarchyErrors::Parts).
+struct DateWrmsse {
+  std::int64_t step = 0;
+  double value = 0.0;
 };
 
 // What is known of one forecaster for comparisons.
 struct LossRecord {
   std::string name;
+  std::vector<double> levels;                // that quantile losses are at; empty = it has none to compare
   std::vector<double> absolute, squared;     // [series]
+  std::vector<double> quantile;              // [series], of WQL: twice the mean pinball loss
+  std::vector<double> wrmsse;                // [series], they add up to it; empty = no hierarchy
   std::vector<std::vector<DateSums>> dates;  // [category]
+  std::vector<DateWrmsse> wrmsse_dates;      // ascending
 };
 
 struct ComparisonPlan {
@@ -31,8 +40,14 @@ struct ComparisonPlan {
   int threads = 1;  // that share the resamples; no result depends on them
 };
 
-// On mae and mse: for all series, then category by category; a category without judged series has empty
-// numbers. `models` is how many of the records come first and are compared with each of the others.
+// On mae, mse, wql where both are judged at the same levels, and wrmsse where both have it: for all series,
+// then category by category (without wrmsse, whose sums of series run across categories); a category without
+// judged series has empty numbers. `models` is how many of the records come first and are compared with each
+// of the others.
+//
+// wql and wrmsse are ratios. What they are divided by (demand; the weights of the nodes) is drawn together
+// with the errors and is the same for both, so the relative difference is that of the numerators in every
+// draw.
 struct Comparisons {
   std::vector<Comparison> overall, by_category;
 };

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "eval/baselines/catalogue.h"
+#include "eval/combination.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -24,16 +25,25 @@ void require_each_once(const char* field, const std::vector<std::string>& names)
                         "name it once");
 }
 
-void require_known_baselines(const std::vector<std::string>& baselines) {
-  require_each_once("baselines", baselines);
-  const std::vector<std::string> known = baseline_names();
-  for (const std::string& name : baselines) {
+// Each of `names` once, and one of `known`; others are `what`.
+void require_known(const char* field, const char* what, const std::vector<std::string>& names,
+                   const std::vector<std::string>& known) {
+  require_each_once(field, names);
+  for (const std::string& name : names) {
     if (std::ranges::find(known, name) != known.end()) continue;
     const std::string nearest = nearest_name(name, known);
-    throw input_error(fmt::format("backtest.baselines names '{}', which is no baseline", name),
+    throw input_error(fmt::format("backtest.{} names '{}', which is {}", field, name, what),
                       fmt::format("there are {}", fmt::join(known, ", ")),
                       nearest.empty() ? "name one of those" : fmt::format("did you mean '{}'?", nearest));
   }
+}
+
+void require_known_combinations(const CombineConfig& combine, const std::vector<std::string>& baselines) {
+  std::vector<std::string> methods, members = baselines;
+  for (const CombinationMethod& method : combination_methods()) methods.push_back(method.name);
+  members.emplace_back("model");
+  require_known("combine.methods", "no way of combining", combine.methods, methods);
+  require_known("combine.of", "no forecast of the backtest", combine.of, members);
 }
 
 }  // namespace
@@ -43,7 +53,8 @@ void BacktestConfig::validate() const {
   require_at_least("stride", stride, 1);
   require_at_least("horizon", horizon, 1);
   require_at_least("batch", batch, 1);
-  require_known_baselines(baselines);
+  require_known("baselines", "no baseline", baselines, baseline_names());
+  require_known_combinations(combine, baselines);
   require_each_once("hierarchy", hierarchy);
   require_at_least("threads", threads, 0);
   require_at_least("orders.review", orders.review, 0);
@@ -51,6 +62,8 @@ void BacktestConfig::validate() const {
   if (!(orders.service > 0.0 && orders.service < 1.0))
     throw input_error(fmt::format("backtest.orders.service is {}", orders.service), "it is a probability",
                       "set it above 0 and below 1");
+  require_at_least("history", history, 0);
+  require_at_least("refit_every", refit_every, 0);
   require_at_least("season", season, 1);
   require_at_least("window", window, 1);
   require_at_least("learned_rows", learned_rows, 1);

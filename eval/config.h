@@ -20,6 +20,16 @@ struct OrderConfig {
   double service = 0.95;    // wanted probability of no shortage in a protection interval
 };
 
+// Whose series weights are learnt on together.
+enum class CombineBy { overall, category };
+
+// Forecasts weighted into one (combination.h).
+struct CombineConfig {
+  std::vector<std::string> methods;  // "mean", "inverse_error", "stacking"; none = nothing is combined
+  std::vector<std::string> of;       // baselines of the backtest and "model"; none = all
+  CombineBy by = CombineBy::overall;
+};
+
 struct BacktestConfig {
   std::int64_t origins = 3;   // rolling origins; the last one's horizon ends on the last day of demand
   std::int64_t stride = 28;   // steps between origins
@@ -28,9 +38,12 @@ struct BacktestConfig {
       256;  // E: windows per evaluation batch; part of what results depend on, so never derived
   std::vector<std::string> baselines = {"seasonal_naive", "moving_average",
                                         "naive"};  // statistical and learned ones
-  std::int64_t threads = 0;            // that share a rank's baselines; 0: this host's cores over its ranks
-  std::int64_t season = 7;             // of seasonal baselines and of the MASE scale
-  std::int64_t window = 28;            // steps the moving average looks back on
+  CombineConfig combine;
+  std::int64_t threads = 0;  // that share a rank's baselines; 0: this host's cores over its ranks
+  std::int64_t history = 0;  // steps before an origin that baselines see and are fitted on; 0 = all of them
+  std::int64_t refit_every = 0;  // origins after which forecasters that learn are fitted anew; 0 = never
+  std::int64_t season = 7;       // of seasonal baselines and of the MASE scale
+  std::int64_t window = 28;      // steps the moving average looks back on
   std::int64_t learned_rows = 300000;  // steps that learned baselines are fitted on
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;

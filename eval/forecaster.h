@@ -22,8 +22,12 @@ class Forecaster {
  public:
   virtual ~Forecaster() = default;
   virtual const std::string& name() const = 0;
-  // Fills `values` for all windows of `batch`, padding rows included. Depends on nothing but the batch, bit
-  // for bit.
+  // Called before windows from step `origin` on are forecast: at the first origin, and at every
+  // backtest.refit_every-th after it. Who learns from data learns anew, from what came before that step and
+  // nothing else. Collective: every rank calls it.
+  virtual void refit(std::int64_t /*origin*/) {}
+  // Fills `values` for all windows of `batch`, padding rows included. Depends on nothing but the batch and
+  // the last refit, bit for bit.
   virtual void forecast(const data::Batch& batch, ForecastValues& values) = 0;
 };
 

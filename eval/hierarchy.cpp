@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 
 #include "base/error.h"
@@ -196,12 +197,16 @@ HierarchyErrors::HierarchyErrors(const std::vector<HierarchyLevel>& levels, cons
     sums_.push_back({std::vector<double>(cells), std::vector<std::uint8_t>(cells),
                      std::vector<double>(is_alone(l) ? origins : 0)});
   }
+  own_.assign(levels.empty() ? 0 : levels.front().node_of.size() * origins * horizon,
+              std::numeric_limits<float>::quiet_NaN());
 }
 
 bool HierarchyErrors::is_alone(std::size_t level) const { return one_series_a_node(levels_[level]); }
 
 void HierarchyErrors::add(std::int64_t series, std::size_t origin, std::span<const double> errors) {
   double squares = 0.0, n = 0.0;
+  std::ranges::transform(errors, own_.data() + (whole(series) * origins_ + origin) * horizon_,
+                         [](double error) { return static_cast<float>(error); });
   for (const double error : errors) {
     if (std::isnan(error)) continue;
     squares += error * error;
@@ -241,23 +246,31 @@ double HierarchyErrors::weighted_at(std::size_t level, std::size_t origin) const
   return total;
 }
 
+bool HierarchyErrors::has_weight(std::size_t level, std::size_t origin) const {
+  const std::vector<double>& weight = past_.levels()[level].weight;
+  for (std::size_t at = origin; at < weight.size(); at += origins_)
+    if (weight[at] > 0) return true;
+  return false;
+}
+
+std::int64_t HierarchyErrors::weighted_origins(std::size_t level) const {
+  std::int64_t count = 0;
+  for (std::size_t o = 0; o < origins_; ++o) count += has_weight(level, o) ? 1 : 0;
+  return count;
+}
+
 std::vector<HierarchyErrors::LevelScore> HierarchyErrors::scores() const {
   std::vector<LevelScore> scores;
   double sum = 0.0, levels = 0.0;
   std::int64_t n = 0;
   for (std::size_t l = 0; l < levels_.size(); ++l) {
     const std::vector<double>& weight = past_.levels()[l].weight;
-    double total = 0.0, origins = 0.0;
-    for (std::size_t o = 0; o < origins_; ++o) {
-      double weights = 0.0;
-      for (std::size_t at = o; at < weight.size(); at += origins_) weights += weight[at];
-      if (!(weights > 0)) continue;
-      total += weighted_at(l, o);
-      origins += 1.0;
-    }
+    double total = 0.0;
+    for (std::size_t o = 0; o < origins_; ++o)
+      if (has_weight(l, o)) total += weighted_at(l, o);
     Score score{"wrmsse", std::nullopt, std::ranges::count_if(weight, [](double w) { return w > 0; })};
-    if (origins > 0) {
-      score.value = total / origins;
+    if (const std::int64_t origins = weighted_origins(l); origins > 0) {
+      score.value = total / static_cast<double>(origins);
       sum += *score.value;
       levels += 1.0;
     }
@@ -268,6 +281,74 @@ std::vector<HierarchyErrors::LevelScore> HierarchyErrors::scores() const {
   if (levels > 0) mean.value = sum / levels;
   scores.push_back({"mean of levels", mean});
   return scores;
+}
+
+void HierarchyErrors::add_parts(std::size_t level, double share, Parts& parts) const {
+  const HierarchyPast::Level& past = past_.levels()[level];
+  const std::vector<std::uint32_t>& node_of = levels_[level].node_of;
+  // The derivative of a node's weight * sqrt(squares / n / scale) by half of its squares.
+  std::vector<double> slopes(past.weight.size());
+  const auto add_node = [&](std::size_t at, const auto& errors_of) {
+    if (!(past.weight[at] > 0)) return;
+    double squares = 0.0, n = 0.0;
+    for (std::size_t h = 0; h < horizon_; ++h) {
+      const double error = errors_of(h);
+      if (std::isnan(error)) continue;
+      squares += error * error;
+      n += 1.0;
+    }
+    if (!(squares > 0)) return;
+    slopes[at] = share * past.weight[at] / std::sqrt(squares * n * past.scale[at]);
+    double* steps = parts.steps.data() + at % origins_ * horizon_;
+    for (std::size_t h = 0; h < horizon_; ++h) {
+      const double error = errors_of(h);
+      if (!std::isnan(error)) steps[h] += slopes[at] * error * error;
+    }
+  };
+  const bool alone = is_alone(level);
+  for (std::size_t at = 0; at < slopes.size() && !alone; ++at) {
+    const double* sums = sums_[level].errors.data() + at * horizon_;
+    const std::uint8_t* observed = sums_[level].observed.data() + at * horizon_;
+    add_node(at, [=](std::size_t h) { return observed[h] != 0 ? sums[h] : kNone; });
+  }
+  for (std::size_t s = 0; s < node_of.size(); ++s) {
+    for (std::size_t o = 0; o < origins_; ++o) {
+      const std::size_t at = node_of[s] * origins_ + o;
+      const float* own = own_.data() + (s * origins_ + o) * horizon_;
+      if (alone) add_node(at, [=](std::size_t h) { return double{own[h]}; });
+      if (!(slopes[at] > 0)) continue;
+      const double* sums = alone ? nullptr : sums_[level].errors.data() + at * horizon_;
+      double product = 0.0;
+      for (std::size_t h = 0; h < horizon_; ++h) {
+        const double error = std::isnan(own[h]) ? 0.0 : double{own[h]};
+        product += error * (alone ? error : sums[h]);
+      }
+      parts.series[s] += slopes[at] * product;
+    }
+  }
+}
+
+HierarchyErrors::Parts HierarchyErrors::parts() const {
+  const std::size_t windows = horizon_ == 0 ? 0 : own_.size() / horizon_;
+  Parts parts{std::vector<double>(windows / origins_), std::vector<double>(origins_ * horizon_)};
+  double levels = 0.0;
+  for (std::size_t l = 0; l < levels_.size(); ++l) levels += weighted_origins(l) > 0 ? 1.0 : 0.0;
+  for (std::size_t l = 0; l < levels_.size(); ++l)
+    if (const std::int64_t origins = weighted_origins(l); origins > 0)
+      add_parts(l, 1.0 / (levels * static_cast<double>(origins)), parts);
+
+  std::vector<std::uint8_t> observed(parts.steps.size());
+  for (std::size_t i = 0; i < own_.size(); ++i)
+    if (!std::isnan(own_[i])) observed[i % observed.size()] = 1;
+  for (std::size_t o = 0; o < origins_; ++o) {
+    const std::span<double> steps = std::span(parts.steps).subspan(o * horizon_, horizon_);
+    const std::span<const std::uint8_t> seen = std::span(observed).subspan(o * horizon_, horizon_);
+    const auto n = static_cast<double>(std::ranges::count(seen, 1)), origins = static_cast<double>(origins_);
+    const double of_origin = origins * std::accumulate(steps.begin(), steps.end(), 0.0);
+    for (std::size_t h = 0; h < horizon_; ++h)
+      steps[h] = seen[h] != 0 ? 0.5 * (of_origin + n * origins * steps[h]) : kNone;
+  }
+  return parts;
 }
 
 }  // namespace shelfcast::eval

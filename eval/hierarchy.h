@@ -52,7 +52,8 @@ class HierarchyPast {
 };
 
 // The errors of one forecaster's means, added up by node. Memory: nodes x origins x horizon of all levels
-// but those where every series is a node of its own, which need one number an origin.
+// but those where every series is a node of its own, which need one number an origin; and the series' own
+// errors in float, for parts().
 class HierarchyErrors {
  public:
   // Both must outlive it.
@@ -72,6 +73,18 @@ class HierarchyErrors {
   };
   std::vector<LevelScore> scores() const;
 
+  // The overall WRMSSE taken apart for tests of significance. It is homogeneous of degree one in the errors
+  // of the series, so it is the sum over series of its derivatives by how often each is counted (Euler): to
+  // first order, that is what a bootstrap over series adds up.
+  struct Parts {
+    std::vector<double> series;  // [series]; their sum is the overall WRMSSE
+    // [origin, step]: to first order, what WRMSSE would be of dates like this one alone: half the origin's
+    // WRMSSE, and half of the step's own share times the number of steps (the root halves squares' changes).
+    // The mean over steps is the origin's WRMSSE. NaN where nothing was observed.
+    std::vector<double> steps;
+  };
+  Parts parts() const;
+
  private:
   struct Sums {
     std::vector<double> errors;          // [node, origin, step]
@@ -79,12 +92,17 @@ class HierarchyErrors {
     std::vector<double> alone;           // [origin]: weighted RMSSE of levels without sums
   };
   bool is_alone(std::size_t level) const;
+  bool has_weight(std::size_t level, std::size_t origin) const;
+  std::int64_t weighted_origins(std::size_t level) const;
   double weighted_at(std::size_t level, std::size_t origin) const;
+  // Adds the parts of a level, each of whose origins makes up `share` of the overall number.
+  void add_parts(std::size_t level, double share, Parts& parts) const;
 
   const std::vector<HierarchyLevel>& levels_;
   const HierarchyPast& past_;
   std::size_t origins_, horizon_;
   std::vector<Sums> sums_;
+  std::vector<float> own_;  // [series, origin, step], NaN = not observed
 };
 
 // Mean squared change from step to step of `values` at each origin, from the first positive value on; NaN

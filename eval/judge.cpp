@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "eval/origins.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -40,6 +39,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     regimes[i].merge(part.regimes[i]);
     orders[i].merge(part.orders[i]);
   }
+  members.merge(part.members);
   SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
   std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
 }
@@ -56,6 +56,7 @@ void BatchErrors::pack(std::vector<double>& out) const {
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
   }
+  members.pack(out);
   out.insert(out.end(), {static_cast<double>(first_series), static_cast<double>(profiles.size())});
   for (const SeriesProfile& p : profiles)
     out.insert(out.end(), {p.steps, p.demands, p.size, p.squares, p.age});
@@ -79,6 +80,7 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
     errors.window_errors.emplace_back(in.begin() + 1, in.begin() + 1 + static_cast<std::ptrdiff_t>(count));
     in = in.subspan(1 + count);
   }
+  errors.members = KeyedSums::unpack(in);
   constexpr std::size_t kProfile = 5;
   SHELFCAST_ASSERT(in.size() >= 2);
   errors.first_series = static_cast<std::int64_t>(in[0]);
@@ -93,8 +95,8 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
 }
 
 Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
-             std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters,
-             JudgeExtras extras)
+             std::vector<data::Window> windows, std::vector<std::int64_t> origins,
+             std::vector<Forecaster*> forecasters, JudgeExtras extras)
     : model_horizon_(static_cast<std::size_t>(spec.horizon)),
       horizon_(static_cast<std::size_t>(config.horizon)),
       origins_(std::move(origins)),
@@ -103,11 +105,10 @@ Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
       cells_{extras_.date_levels, origins_.size(), horizon_},
       order_config_(config.orders),
       order_cells_{config.orders.review > 0 ? extras_.date_levels : 0, origins_.size()},
-      reader_(corpus, spec, evaluation_windows(series, origins_), config.batch),
+      reader_(corpus, spec, std::move(windows), config.batch),
       history_(corpus, spec.censored, config.season, origins_, covariates_of(extras_.regimes)) {
   axis_ = history_.corpus().info().axis;
   series_names_ = history_.corpus().series_names();
-  if (extras_.date_level_of.empty()) extras_.date_level_of.resize(static_cast<std::size_t>(series));
   for (const Regime& regime : extras_.regimes) regime_levels_ += regime.levels().size();
 }
 
@@ -117,6 +118,11 @@ BatchErrors Judge::judge(std::int64_t index) {
   errors.counts = count();
   add_profiles(errors);
   for (Forecaster* forecaster : forecasters_) judge_forecaster(*forecaster, errors);
+  if (extras_.combiner != nullptr) {
+    const MemberCells cells = extras_.combiner->cells();
+    errors.members = KeyedSums(cells.cells(), cells.width());
+    extras_.combiner->add(batch_, origin_of_row_, rows_, errors.members);
+  }
   return errors;
 }
 
@@ -190,6 +196,7 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
   SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
                    values_.quantiles_bqh.size() == steps * values_.levels.size());
+  if (&forecaster == forecasters_.front()) first_levels_ = values_.levels;
   const ErrorLayout layout(values_.levels);
   errors.tables.emplace_back(layout, shape_);
   errors.dates.emplace_back(cells_.cells(), DateCells::kWidth);
@@ -246,7 +253,9 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErr
 void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                        BatchErrors& errors) const {
   const double absolute = std::abs(judged.median - judged.target), error = judged.mean - judged.target;
-  const std::array<double, DateCells::kWidth> cell{1.0, absolute, error * error};
+  const double quantile_loss = judged.quantiles.empty() ? point_quantile_loss(absolute, error, first_levels_)
+                                                        : errors.tables.back().layout().quantile_loss(sums);
+  const std::array<double, DateCells::kWidth> cell{1.0, absolute, error * error, quantile_loss};
   const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(batch_.window_b[row].series)];
   errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);
   for (const std::vector<std::size_t>& regime : regime_of_)

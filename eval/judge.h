@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "eval/combination.h"
 #include "eval/config.h"
 #include "eval/error_table.h"
 #include "eval/forecaster.h"
@@ -30,13 +31,14 @@ struct JudgeExtras {
   std::vector<std::size_t> date_level_of;
   std::size_t date_levels = 1;
   std::vector<Regime> regimes;
-  bool window_errors = false;  // the errors of every window, for sums of series
+  bool window_errors = false;          // the errors of every window, for sums of series
+  const Combiner* combiner = nullptr;  // whose members are judged, too; nullptr: nothing is combined
 };
 
-// How sums by level, origin and horizon step lie in KeyedSums, three doubles each: count, absolute error of
-// the median, squared error of the mean.
+// How sums by level, origin and horizon step lie in KeyedSums, four doubles each: count, absolute error of
+// the median, squared error of the mean, quantile loss.
 struct DateCells {
-  static constexpr std::size_t kWidth = 3;
+  static constexpr std::size_t kWidth = 4;
   std::size_t levels = 0, origins = 0, horizon = 0;
   std::size_t cells() const { return levels * origins * horizon; }
   std::size_t operator()(std::size_t level, std::size_t origin, std::size_t step) const {
@@ -51,6 +53,7 @@ struct BatchErrors {
   std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
   std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
   std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
+  KeyedSums members;               // by MemberCells; no keys without combinations
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
   // Only in the parts, and only when asked for.
   std::vector<std::vector<double>> window_errors;
@@ -67,9 +70,10 @@ struct BatchErrors {
 // Reads batches and judges them. One per rank; owns its handles on the corpus, so it is used from one thread.
 class Judge {
  public:
+  // `windows`: sorted by series, from some of the `origins`.
   Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
-        std::int64_t series, std::vector<std::int64_t> origins, std::vector<Forecaster*> forecasters,
-        JudgeExtras extras = {});
+        std::vector<data::Window> windows, std::vector<std::int64_t> origins,
+        std::vector<Forecaster*> forecasters, JudgeExtras extras);
 
   std::int64_t batches() const { return reader_.batches(); }
   const std::vector<data::Window>& windows() const { return reader_.windows(); }
@@ -109,6 +113,7 @@ class Judge {
   std::vector<std::vector<std::size_t>> regime_of_;  // [regime][row, step]: its level among all regimes'
   TableShape shape_;
   ForecastValues values_;
+  std::vector<double> first_levels_;  // of the first forecaster: what point forecasts are judged at, too
 };
 
 }  // namespace shelfcast::eval

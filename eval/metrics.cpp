@@ -43,6 +43,12 @@ double pinball(double target, double quantile, double level) {
   return std::max(level * error, (level - 1.0) * error);
 }
 
+double point_quantile_loss(double absolute, double error, std::span<const double> levels) {
+  double excess = 0.0;  // of one half over the mean level
+  for (const double level : levels) excess += 0.5 - level;
+  return levels.empty() ? absolute : absolute + 2.0 * excess / static_cast<double>(levels.size()) * error;
+}
+
 ErrorLayout::ErrorLayout(std::vector<double> levels) : levels_(std::move(levels)) {
   SHELFCAST_ASSERT(std::is_sorted(levels_.begin(), levels_.end()));
   for (std::size_t low = 0; low < levels_.size() && levels_[low] < 0.5; ++low) {
@@ -163,5 +169,6 @@ double ErrorLayout::count(std::span<const double> sums) { return sums[kCount]; }
 double ErrorLayout::absolute_error(std::span<const double> sums) { return sums[kAbsolute]; }
 double ErrorLayout::squared_error(std::span<const double> sums) { return sums[kSquared]; }
 double ErrorLayout::absolute_target(std::span<const double> sums) { return sums[kAbsoluteTarget]; }
+double ErrorLayout::signed_error(std::span<const double> sums) { return sums[kSigned]; }
 
 }  // namespace shelfcast::eval

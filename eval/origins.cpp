@@ -42,6 +42,17 @@ std::vector<std::int64_t> rolling_origins(const BacktestConfig& config, const da
   return origins;
 }
 
+std::vector<std::vector<std::int64_t>> stages_of(const std::vector<std::int64_t>& origins,
+                                                 std::int64_t refit_every) {
+  std::vector<std::vector<std::int64_t>> stages;
+  const auto each = refit_every > 0 ? static_cast<std::size_t>(refit_every) : origins.size();
+  for (std::size_t o = 0; o < origins.size(); ++o) {
+    if (o % each == 0) stages.emplace_back();
+    stages.back().push_back(origins[o]);
+  }
+  return stages;
+}
+
 std::vector<data::Window> evaluation_windows(std::int64_t series, const std::vector<std::int64_t>& origins) {
   std::vector<data::Window> windows;
   windows.reserve(static_cast<std::size_t>(series) * origins.size());

@@ -17,6 +17,11 @@ namespace shelfcast::eval {
 std::vector<std::int64_t> rolling_origins(const BacktestConfig& config, const data::CorpusInfo& info,
                                           std::int64_t validate_end);
 
+// Origins that are judged one after another, forecasters being refitted before each: `refit_every` at a time,
+// or all at once where that is 0.
+std::vector<std::vector<std::int64_t>> stages_of(const std::vector<std::int64_t>& origins,
+                                                 std::int64_t refit_every);
+
 // Every series with every origin, sorted by series, then origin: the order in which evaluation batches are
 // cut.
 std::vector<data::Window> evaluation_windows(std::int64_t series, const std::vector<std::int64_t>& origins);

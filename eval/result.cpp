@@ -49,6 +49,12 @@ Json protocol_json(const BacktestResult& result) {
           {"context", judged.context},
           {"first_unseen_date", result.date_of(judged.validate_end)},
           {"baselines", result.config.baselines},
+          {"history", result.config.history},
+          {"refit_every", result.config.refit_every},
+          {"combine",
+           {{"methods", result.config.combine.methods},
+            {"of", result.config.combine.of},
+            {"by", result.config.combine.by == CombineBy::overall ? "overall" : "category"}}},
           {"season", result.config.season},
           {"by", result.config.by},
           {"promotion", result.config.promotion},
@@ -67,6 +73,16 @@ Json protocol_json(const BacktestResult& result) {
           {"targets", whole(judged.targets)},
           {"missing_targets", whole(judged.missing_targets)},
           {"zero_targets", whole(judged.zero_targets)}};
+}
+
+Json combinations_json(const BacktestResult& result) {
+  Json weights = Json::array();
+  for (const CombinationWeights& w : result.combinations.weights)
+    weights.push_back({{"combination", w.combination},
+                       {"level", w.level},
+                       {"origin", result.date_of(w.origin)},
+                       {"weights", w.weights}});
+  return {{"members", result.combinations.members}, {"weights", weights}};
 }
 
 Json corpus_json(const BacktestResult& result) {
@@ -108,6 +124,13 @@ Score GroupScores::score(const std::string& metric) const {
   return found != scores.end() ? *found : Score{metric, std::nullopt, 0};
 }
 
+void add_series(const SeriesErrors& errors, LossRecord& record) {
+  record.absolute.push_back(errors.absolute_error);
+  record.squared.push_back(errors.squared_error);
+  record.quantile.push_back(errors.quantile_loss);
+  if (errors.wrmsse) record.wrmsse.push_back(*errors.wrmsse);
+}
+
 std::string BacktestResult::date_of(std::int64_t step) const {
   return format_date(corpus.axis.date_of(step));
 }
@@ -132,12 +155,13 @@ nlohmann::ordered_json result_json(const BacktestResult& result) {
   for (const Comparison& comparison : result.comparisons) comparisons.push_back(comparison_json(comparison));
   for (const Comparison& comparison : result.category_comparisons)
     category_comparisons.push_back(comparison_json(comparison));
-  return {{"format", 2},
+  return {{"format", 3},
           {"corpus", corpus_json(result)},
           {"protocol", protocol_json(result)},
           {"absent_groups", result.absent_groups},
           {"models", result.models},
           {"forecasters", forecasters},
+          {"combinations", combinations_json(result)},
           {"comparisons", comparisons},
           {"category_comparisons", category_comparisons}};
 }
@@ -152,29 +176,40 @@ std::string result_csv(const BacktestResult& result) {
 }
 
 std::string series_csv(const BacktestResult& result) {
-  std::string csv = "model,series,n,absolute_error,squared_error,absolute_target,category\n";
+  std::string csv =
+      "model,series,n,absolute_error,squared_error,absolute_target,category,quantile_loss,wrmsse\n";
   for (const ForecasterResult& forecaster : result.forecasters) {
     const std::string model = csv_cell(forecaster.name);
     for (std::size_t i = 0; i < forecaster.series.size(); ++i) {
       const SeriesErrors& errors = forecaster.series[i];
-      csv += fmt::format("{},{},{},{},{},{},{}\n", model, csv_cell(result.series_names[i]), errors.n,
+      csv += fmt::format("{},{},{},{},{},{},{},{},{}\n", model, csv_cell(result.series_names[i]), errors.n,
                          errors.absolute_error, errors.squared_error, errors.absolute_target,
-                         csv_cell(result.categories[result.category_of[i]]));
+                         csv_cell(result.categories[result.category_of[i]]), errors.quantile_loss,
+                         errors.wrmsse ? fmt::format("{}", *errors.wrmsse) : std::string());
     }
   }
   return csv;
 }
 
 std::string dates_csv(const BacktestResult& result) {
-  std::string csv = "model,category,date,n,absolute_error,squared_error\n";
+  std::string csv = "model,category,date,n,absolute_error,squared_error,quantile_loss\n";
   for (std::size_t model = 0; model < result.models; ++model) {
     const LossRecord& record = result.losses[model];
     for (std::size_t category = 0; category < record.dates.size(); ++category)
       for (const DateSums& date : record.dates[category])
-        csv +=
-            fmt::format("{},{},{},{},{},{}\n", csv_cell(record.name), csv_cell(result.categories[category]),
-                        result.date_of(date.step), date.n, date.absolute, date.squared);
+        csv += fmt::format("{},{},{},{},{},{},{}\n", csv_cell(record.name),
+                           csv_cell(result.categories[category]), result.date_of(date.step), date.n,
+                           date.absolute, date.squared, date.quantile);
   }
+  return csv;
+}
+
+std::string wrmsse_csv(const BacktestResult& result) {
+  std::string csv = "model,date,wrmsse\n";
+  for (std::size_t model = 0; model < result.models; ++model)
+    for (const DateWrmsse& date : result.losses[model].wrmsse_dates)
+      csv += fmt::format("{},{},{}\n", csv_cell(result.losses[model].name), result.date_of(date.step),
+                         date.value);
   return csv;
 }
 
@@ -220,6 +255,7 @@ void write_backtest(const BacktestResult& result, const std::filesystem::path& r
   write_file_atomically(folder / "metrics.csv", result_csv(result));
   write_file_atomically(folder / "series.csv", series_csv(result));
   write_file_atomically(folder / "dates.csv", dates_csv(result));
+  write_file_atomically(folder / "wrmsse.csv", wrmsse_csv(result));
   write_file_atomically(folder / "fans.json", fans_json(result).dump() + "\n");
   write_file_atomically(folder / "run.json", run_json(metadata).dump(1) + "\n");
   write_file_atomically(folder / "result.json", result_json(result).dump(1) + "\n");

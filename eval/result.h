@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "eval/combination.h"
 #include "eval/comparisons.h"
 #include "eval/config.h"
 #include "eval/history.h"
@@ -30,7 +31,12 @@ struct GroupScores {
 struct SeriesErrors {
   std::int64_t n = 0;
   double absolute_error = 0.0, squared_error = 0.0, absolute_target = 0.0;
+  double quantile_loss = 0.0;  // twice the mean pinball loss; of a point forecast at the first model's levels
+  std::optional<double> wrmsse;  // the series' part of it; empty without a hierarchy
 };
+
+// Puts a series' losses behind those of `record`.
+void add_series(const SeriesErrors& errors, LossRecord& record);
 
 struct ForecasterResult {
   std::string name;
@@ -63,6 +69,12 @@ struct Judgement {
   Coverage history;  // of the whole corpus up to the last day of demand
 };
 
+// What forecasts were combined, and how at each origin.
+struct Combinations {
+  std::vector<std::string> members;
+  std::vector<CombinationWeights> weights;
+};
+
 struct BacktestResult {
   BacktestConfig config;
   data::CorpusInfo corpus;
@@ -72,12 +84,13 @@ struct BacktestResult {
   std::vector<std::string> absent_groups;  // asked for, but the corpus has no such level
   std::size_t models = 0;                  // the first so many forecasters; the others are baselines
   std::vector<ForecasterResult> forecasters;
-  // Each model with each baseline, on mae and mse: over all series, and by category.
+  // Each model with each baseline, on mae, mse, wql and wrmsse: over all series, and by category.
   std::vector<Comparison> comparisons, category_comparisons;
   std::vector<std::string> categories;   // that comparisons go by; one = all series
   std::vector<std::size_t> category_of;  // [series]
   std::vector<LossRecord> losses;        // of each forecaster, by series and date
   std::vector<Fan> fans;
+  Combinations combinations;
 
   std::string date_of(std::int64_t step) const;
 };
@@ -97,16 +110,18 @@ nlohmann::ordered_json comparison_json(const Comparison& comparison);
 nlohmann::ordered_json result_json(const BacktestResult& result);
 // Long form: model,group,level,metric,value,n with an empty value where there is none.
 std::string result_csv(const BacktestResult& result);
-// model,series,n,absolute_error,squared_error,absolute_target,category.
+// model,series,n,absolute_error,squared_error,absolute_target,category,quantile_loss,wrmsse.
 std::string series_csv(const BacktestResult& result);
-// model,category,date,n,absolute_error,squared_error of the models, for tests over dates.
+// model,category,date,n,absolute_error,squared_error,quantile_loss of the models, for tests over dates.
 std::string dates_csv(const BacktestResult& result);
+// model,date,wrmsse of the models, for those on sums of series.
+std::string wrmsse_csv(const BacktestResult& result);
 nlohmann::ordered_json fans_json(const BacktestResult& result);
 nlohmann::ordered_json run_json(const RunMetadata& metadata);
 
-// Writes RUN/backtest/{metrics.csv, series.csv, dates.csv, fans.json, run.json, result.json}, each whole or
-// not at all and result.json last; what an earlier backtest left there is replaced. On one rank. Throws
-// Error(io).
+// Writes RUN/backtest/{metrics.csv, series.csv, dates.csv, wrmsse.csv, fans.json, run.json, result.json},
+// each whole or not at all and result.json last; what an earlier backtest left there is replaced. On one
+// rank. Throws Error(io).
 void write_backtest(const BacktestResult& result, const std::filesystem::path& run_folder,
                     const RunMetadata& metadata);
 

@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 std::optional<double> number(const Json& json) {
   return json.is_null() ? std::nullopt : std::optional(json.get<double>());
@@ -99,6 +99,15 @@ void read_corpus(const Json& json, BacktestResult& result) {
   }
 }
 
+void read_combinations(const Json& json, BacktestResult& result) {
+  result.combinations.members = json.at("members").get<std::vector<std::string>>();
+  for (const Json& weights : json.at("weights"))
+    result.combinations.weights.push_back(
+        {weights.at("combination"), weights.at("level"),
+         result.corpus.axis.step_at_or_before(date_of(weights.at("origin"))),
+         weights.at("weights").get<std::vector<double>>()});
+}
+
 void read_protocol(const Json& json, BacktestResult& result) {
   Judgement& judged = result.judgement;
   const TimeAxis& axis = result.corpus.axis;
@@ -116,6 +125,12 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.stride = json.at("stride");
   config.horizon = judged.horizon;
   config.baselines = json.at("baselines").get<std::vector<std::string>>();
+  config.history = json.at("history");
+  config.refit_every = json.at("refit_every");
+  const Json& combine = json.at("combine");
+  config.combine = {combine.at("methods").get<std::vector<std::string>>(),
+                    combine.at("of").get<std::vector<std::string>>(),
+                    combine.at("by") == "overall" ? CombineBy::overall : CombineBy::category};
   config.season = json.at("season");
   config.window = json.at("moving_average_window");
   config.seasonal_gaps =
@@ -184,6 +199,7 @@ BacktestResult result_of(const nlohmann::ordered_json& json) {
     result.forecasters.push_back(forecaster_of(forecaster));
   if (result.forecasters.empty() || result.models > result.forecasters.size())
     throw std::runtime_error("it judges nobody");
+  read_combinations(json.at("combinations"), result);
   for (const auto& c : json.at("comparisons")) result.comparisons.push_back(comparison_of(c));
   for (const auto& c : json.at("category_comparisons"))
     result.category_comparisons.push_back(comparison_of(c));
@@ -288,14 +304,20 @@ ModelLosses read_losses(const std::filesystem::path& run_folder, const std::stri
   read.losses.name = model;
   std::map<std::string, std::size_t> categories;
   const std::filesystem::path by_series = run_folder / "backtest" / "series.csv",
-                              dates = run_folder / "backtest" / "dates.csv";
+                              dates = run_folder / "backtest" / "dates.csv",
+                              hierarchy = run_folder / "backtest" / "wrmsse.csv";
   read_or_name(by_series, [&] {
-    for_model(by_series, model, 7, [&](const std::vector<std::string>& cells) {
+    for_model(by_series, model, 9, [&](const std::vector<std::string>& cells) {
       read.series.push_back(cells[1]);
-      read.errors.push_back({static_cast<std::int64_t>(number_of(cells[2])), number_of(cells[3]),
-                             number_of(cells[4]), number_of(cells[5])});
-      read.losses.absolute.push_back(read.errors.back().absolute_error);
-      read.losses.squared.push_back(read.errors.back().squared_error);
+      SeriesErrors& errors = read.errors.emplace_back();
+      errors = {static_cast<std::int64_t>(number_of(cells[2])),
+                number_of(cells[3]),
+                number_of(cells[4]),
+                number_of(cells[5]),
+                number_of(cells[7]),
+                {}};
+      if (!cells[8].empty()) errors.wrmsse = number_of(cells[8]);
+      add_series(errors, read.losses);
       read.category_of.push_back(index_of(cells[6], categories, read.categories));
     });
     if (std::ssize(read.series) != series)
@@ -305,12 +327,21 @@ ModelLosses read_losses(const std::filesystem::path& run_folder, const std::stri
   });
   read_or_name(dates, [&] {
     read.losses.dates.resize(read.categories.size());
-    for_model(dates, model, 6, [&](const std::vector<std::string>& cells) {
+    for_model(dates, model, 7, [&](const std::vector<std::string>& cells) {
       const auto category = categories.find(cells[1]);
       const std::optional<Date> date = parse_date(cells[2]);
       if (category == categories.end() || !date) throw std::runtime_error("it does not fit series.csv");
-      read.losses.dates[category->second].push_back(
-          {date->time_since_epoch().count(), number_of(cells[3]), number_of(cells[4]), number_of(cells[5])});
+      read.losses.dates[category->second].push_back({date->time_since_epoch().count(), number_of(cells[3]),
+                                                     number_of(cells[4]), number_of(cells[5]),
+                                                     number_of(cells[6])});
+    });
+    return 0;
+  });
+  read_or_name(hierarchy, [&] {
+    for_model(hierarchy, model, 3, [&](const std::vector<std::string>& cells) {
+      const std::optional<Date> date = parse_date(cells[1]);
+      if (!date) throw std::runtime_error(fmt::format("'{}' is no date", cells[1]));
+      read.losses.wrmsse_dates.push_back({date->time_since_epoch().count(), number_of(cells[2])});
     });
     return 0;
   });

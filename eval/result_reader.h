@@ -24,8 +24,8 @@ struct ModelLosses {
   LossRecord losses;
 };
 
-// Reads what RUN/backtest/{series.csv, dates.csv} say of one model on a corpus of so many series. Throws
-// Error(data) naming the file that is damaged, and the line.
+// Reads what RUN/backtest/{series.csv, dates.csv, wrmsse.csv} say of one model on a corpus of so many series.
+// Throws Error(data) naming the file that is damaged, and the line.
 ModelLosses read_losses(const std::filesystem::path& run_folder, const std::string& model,
                         std::int64_t series);
 

@@ -12,6 +12,8 @@ namespace {
 
 constexpr double kLevel = 0.05;        // of the test over dates
 constexpr double kOuterShare = 0.025;  // on each side of a 95 % interval
+constexpr std::size_t kDrawnTogether =
+    8;  // resamples that share one pass over the series: a row is read once
 
 double column_total(std::span<const double> rows, std::size_t columns, std::size_t column) {
   double total = 0.0;
@@ -39,13 +41,25 @@ std::vector<double> resampled_totals(std::span<const double> sums, std::size_t c
   const std::size_t series = sums.size() / columns;
   std::vector<double> totals(static_cast<std::size_t>(resamples) * columns);
   if (series == 0) return totals;
+  const auto groups = (static_cast<std::size_t>(resamples) + kDrawnTogether - 1) / kDrawnTogether;
   const auto draw_every = [&](std::size_t first, std::size_t apart) {
-    for (std::size_t r = first; r < static_cast<std::size_t>(resamples); r += apart) {
-      RandomStream stream(mix(seed, r));
-      double* total = totals.data() + r * columns;
-      for (std::size_t i = 0; i < series; ++i) {
-        const double* row = sums.data() + stream.below(series) * columns;
-        for (std::size_t c = 0; c < columns; ++c) total[c] += row[c];
+    std::vector<std::uint32_t> counts(series * kDrawnTogether);
+    for (std::size_t group = first; group < groups; group += apart) {
+      const std::size_t begin = group * kDrawnTogether;
+      const std::size_t drawn = std::min(kDrawnTogether, static_cast<std::size_t>(resamples) - begin);
+      std::ranges::fill(counts, 0U);
+      for (std::size_t r = 0; r < drawn; ++r) {
+        RandomStream stream(mix(seed, begin + r));
+        for (std::size_t i = 0; i < series; ++i) ++counts[stream.below(series) * kDrawnTogether + r];
+      }
+      for (std::size_t s = 0; s < series; ++s) {
+        const double* row = sums.data() + s * columns;
+        for (std::size_t r = 0; r < drawn; ++r) {
+          if (counts[s * kDrawnTogether + r] == 0) continue;
+          const double count = counts[s * kDrawnTogether + r];
+          double* total = totals.data() + (begin + r) * columns;
+          for (std::size_t c = 0; c < columns; ++c) total[c] += count * row[c];
+        }
       }
     }
   };

@@ -88,6 +88,9 @@ class Communicator {
   virtual void broadcast(std::vector<std::byte>& bytes, int root, std::string_view label) = 0;
   virtual void broadcast(std::span<float> values, int root, std::string_view label) = 0;
   virtual void barrier(std::string_view label) = 0;
+  // Moves what was started on, without waiting: for back ends that make no progress by themselves. Cheap
+  // enough to be called between any two pieces of work. Not collective; throws as Pending::wait() does.
+  virtual void progress() {}
   // A new group of the ranks that gave the same `color`, ordered by `key` then rank. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
   // From now on waits in this group, and in all that were or will be split from one common to them, look at

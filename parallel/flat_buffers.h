@@ -19,12 +19,16 @@ struct FlatParameter {
   bool decay = true;
 };
 
+// Where they will lie, first offset 0: in the reverse of the order given, each 64-byte aligned.
+std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters);
+
 // Moves the parameters in (values kept) in the reverse of the order given, each 64-byte aligned; padding is
 // zero. From then on backward() accumulates into gradients(). The model's tensors stay valid: they become
 // views.
 class FlatBuffers {
  public:
-  explicit FlatBuffers(const std::vector<FlatParameter>& parameters);
+  // Padded at the end, so that `parts` ranks can each hold an equal, 64-byte aligned part.
+  explicit FlatBuffers(const std::vector<FlatParameter>& parameters, int parts = 1);
 
   at::Tensor values() const { return values_; }        // [elements]
   at::Tensor gradients() const { return gradients_; }  // [elements]

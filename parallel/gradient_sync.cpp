@@ -8,80 +8,112 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "parallel/buckets.h"
 
 namespace shelfcast::parallel {
 
-namespace {
-
-// Whole parameters, one after another in the flat buffers.
-struct Bucket {
-  std::int64_t first = 0, elements = 0;
-  int parameters = 0;
-  int missing = 0;  // parameters whose gradient is not ready
-  std::string label;
-};
-
-}  // namespace
-
 struct GradientSync::Impl {
-  Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bucket_bytes)
-      : communicator(world), gradients(buffers.gradients()) {
+  Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bytes)
+      : communicator(world),
+        gradients(buffers.gradients()),
+        ranges(buffers.ranges()),
+        bucket_bytes(bytes),
+        fired(ranges.size(), 0) {
     SHELFCAST_ASSERT(gradients.device().is_cpu());
-    cut(buffers, bucket_bytes);
+    cut(ranges.size());
     listen(buffers);
   }
 
-  // A bucket closes with the parameter that fills it; padding behind a parameter belongs to its bucket.
-  void cut(const FlatBuffers& buffers, std::int64_t bucket_bytes) {
-    const auto& ranges = buffers.ranges();
-    const std::int64_t wanted =
-        std::max<std::int64_t>(1, bucket_bytes / static_cast<std::int64_t>(sizeof(float)));
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-      if (buckets.empty() || buckets.back().elements >= wanted) {
-        buckets.push_back({ranges[i].offset, 0, 0, 0, fmt::format("gradients bucket {}", buckets.size())});
-      }
-      const std::int64_t end = i + 1 < ranges.size() ? ranges[i + 1].offset : buffers.elements();
-      buckets.back().elements = end - buckets.back().first;
-      ++buckets.back().parameters;
-      bucket_of.push_back(buckets.size() - 1);
+  // Buckets of the first `count` parameters.
+  void cut(std::size_t count) {
+    quiet = count;
+    quiet_begin = count < ranges.size() ? ranges[count].offset : gradients.numel();
+    buckets = cut_buckets({ranges.begin(), ranges.begin() + static_cast<std::ptrdiff_t>(count)}, quiet_begin,
+                          bucket_bytes);
+    labels.clear();
+    bucket_of.clear();
+    for (std::size_t i = 0; i < buckets.size(); ++i) {
+      labels.push_back(fmt::format("gradients bucket {}", i));
+      bucket_of.insert(bucket_of.end(), static_cast<std::size_t>(buckets[i].parameters), i);
     }
-    for (Bucket& bucket : buckets) bucket.missing = bucket.parameters;
+    expect_all();
+  }
+
+  void expect_all() {
+    missing.clear();
+    for (const Bucket& bucket : buckets) missing.push_back(bucket.parameters);
   }
 
   void listen(FlatBuffers& buffers);
 
   void ready(std::size_t parameter) {
-    if (!armed) return;
-    Bucket& bucket = buckets[bucket_of[parameter]];
+    fired[parameter] = 1;
+    if (!armed || parameter >= quiet) return;
+    int& left = missing[bucket_of[parameter]];
     // A gradient that arrives after its bucket has left would be lost on the other ranks: each hook must fire
     // once.
-    SHELFCAST_ASSERT(bucket.missing > 0);
-    --bucket.missing;
-    while (pending.size() < buckets.size() && buckets[pending.size()].missing == 0) start_next();
+    SHELFCAST_ASSERT(left > 0);
+    --left;
+    while (pending.size() < buckets.size() && missing[pending.size()] == 0) start_next();
+    if (!pending.empty()) communicator.progress();
   }
 
   // Always the lowest bucket that has not left: the order is the same on every rank, whatever becomes ready
   // when.
   void start_next() {
     const Bucket& bucket = buckets[pending.size()];
-    float* data = gradients.mutable_data_ptr<float>() + bucket.first;
     pending.push_back(
-        communicator.start_all_reduce({data, static_cast<std::size_t>(bucket.elements)}, bucket.label));
+        communicator.start_all_reduce(slice(bucket.first, bucket.elements), labels[pending.size()]));
+  }
+
+  std::span<float> slice(std::int64_t first, std::int64_t elements) const {
+    return {gradients.mutable_data_ptr<float>() + first, static_cast<std::size_t>(elements)};
   }
 
   void finish() {
     while (pending.size() < buckets.size()) start_next();
     const auto started = std::chrono::steady_clock::now();
+    const std::size_t still_quiet = agree_about_quiet_ones();
     for (const auto& operation : pending) operation->wait();
-    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     pending.clear();
+    if (still_quiet != quiet) cut(still_quiet);
+    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     armed = false;
-    for (Bucket& bucket : buckets) bucket.missing = bucket.parameters;
+    std::fill(fired.begin(), fired.end(), 0);
+    expect_all();
+  }
+
+  // The first step shows which parameters at the end of the buffers got a gradient on no rank: from then on
+  // nobody waits for them, and their zeros are not sent. Should one of them get a gradient after all, they
+  // are sent in that step, and belong to the buckets in later ones. Returns the first quiet parameter of the
+  // next step; the same on every rank.
+  std::size_t agree_about_quiet_ones() {
+    if (learned && quiet == ranges.size()) return quiet;
+    const std::size_t first = learned ? quiet : 0;
+    const std::span<std::int64_t> asked = std::span(fired).subspan(first);
+    communicator.all_reduce(asked, ReduceOp::max, "gradients that are there");
+    const auto last = std::find(asked.rbegin(), asked.rend(), 1);
+    if (last == asked.rend()) return quiet;
+    if (!learned) {
+      learned = true;
+      return static_cast<std::size_t>(asked.rend() - last);
+    }
+    communicator.all_reduce(slice(quiet_begin, gradients.numel() - quiet_begin), ReduceOp::sum,
+                            "gradients of quiet parameters");
+    return ranges.size();
   }
 
   Communicator& communicator;
   at::Tensor gradients;
+  std::vector<FlatRange> ranges;
+  std::int64_t bucket_bytes;
+  std::vector<std::int64_t> fired;  // beside ranges: 1 = has got a gradient in this step
+  bool learned = false;             // which ones are quiet
+  std::size_t quiet = 0;            // the first of them
+  std::int64_t quiet_begin = 0;     // its element
   std::vector<Bucket> buckets;
+  std::vector<std::string> labels;     // beside buckets
+  std::vector<int> missing;            // beside buckets: parameters whose gradient is not ready
   std::vector<std::size_t> bucket_of;  // of ranges()[i]
   std::vector<std::unique_ptr<Pending>> pending;
   std::vector<std::shared_ptr<torch::autograd::Node>>

@@ -8,9 +8,9 @@
 
 namespace shelfcast::parallel {
 
-// Cuts the flat gradients into buckets of about `bucket_bytes` and starts each bucket's all-reduce as soon as
-// the gradients in it are ready, in the same fixed order on every rank. With one rank it does nothing. All
-// members are collective; one thread.
+// Cuts the flat gradients into buckets of about `bucket_bytes`, smaller towards the end, and starts each
+// bucket's all-reduce as soon as the gradients in it are ready, in the same fixed order on every rank. With
+// one rank it does nothing. All members are collective; one thread.
 class GradientSync {
  public:
   GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes);

@@ -57,20 +57,32 @@ class OptimizerReader {
       if (!parsed || begin < 0 || begin > end || end > range.elements || stored.elements() != end - begin ||
           stored.dtype != DType::f32)
         throw data_error(fmt::format("{}: {} has the wrong shape", file.path().string(), name));
-      std::memcpy(state_[s].values.data() + range.offset + begin, stored.bytes.data(), stored.bytes.size());
-      found_[r * state_.size() + s] += end - begin;
+      const FlatState& state = state_[s];
+      const std::int64_t from = std::max(range.offset + begin, state.held_begin()),
+                         to = std::min(range.offset + end, state.held_end());
+      if (from >= to) continue;
+      std::memcpy(state.values.data() + (from - state.held_begin()),
+                  stored.bytes.data() + static_cast<std::size_t>(from - range.offset - begin) * sizeof(float),
+                  static_cast<std::size_t>(to - from) * sizeof(float));
+      found_[r * state_.size() + s] += to - from;
     }
   }
 
   void check_complete(const fs::path& checkpoint) const {
     for (const auto& [name, slot] : slots_)
-      if (found_[slot.first * state_.size() + slot.second] !=
-          state_[slot.second].layout(ranges_)[slot.first].elements)
+      if (found_[slot.first * state_.size() + slot.second] != held_of(slot.first, state_[slot.second]))
         throw data_error(fmt::format("{}: {} is not complete", checkpoint.string(), name),
                          "the checkpoint is of another model or optimizer");
   }
 
  private:
+  // Elements of parameter `r` that `state` holds.
+  std::int64_t held_of(std::size_t r, const FlatState& state) const {
+    const parallel::FlatRange& range = state.layout(ranges_)[r];
+    return std::max<std::int64_t>(0, std::min(range.offset + range.elements, state.held_end()) -
+                                         std::max(range.offset, state.held_begin()));
+  }
+
   const std::vector<parallel::FlatRange>& ranges_;
   const std::vector<FlatState>& state_;
   std::map<std::string, std::pair<std::size_t, std::size_t>> slots_;  // (range, state) of a name

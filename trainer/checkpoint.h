@@ -34,7 +34,12 @@ struct FlatState {
   std::span<float> values;
   // What of it belongs to which parameter, in their order; empty = laid out as the parameters are.
   std::vector<parallel::FlatRange> ranges = {};
+  // Where `values` begin in the layout, if each rank holds only a share; without, every rank holds all of it.
+  std::optional<std::int64_t> begin = {};
 
+  // Elements of the layout that are held: of all where each rank holds all.
+  std::int64_t held_begin() const { return begin.value_or(0); }
+  std::int64_t held_end() const { return held_begin() + static_cast<std::int64_t>(values.size()); }
   const std::vector<parallel::FlatRange>& layout(const std::vector<parallel::FlatRange>& parameters) const {
     return ranges.empty() ? parameters : ranges;
   }
@@ -67,8 +72,8 @@ class Checkpoints {
 
   TrainState read_state(std::int64_t step) const;
   nlohmann::json read_conditions(std::int64_t step) const;
-  // Copies the stored state into `state`, whatever number of ranks wrote it, and returns the optimizer's
-  // steps. Throws Error(data) naming what is missing or has the wrong shape.
+  // Copies the stored state, or what of it `state` holds, whatever number of ranks wrote it, and returns the
+  // optimizer's steps. Throws Error(data) naming what is missing or has the wrong shape.
   std::int64_t read_optimizer(std::int64_t step, const std::vector<parallel::FlatRange>& ranges,
                               const std::vector<FlatState>& state) const;
 

@@ -121,6 +121,7 @@ struct CheckpointWriter::Thread {
   const std::int64_t keep_last;
   // Elements of a state that this rank stores.
   parallel::Slice slice_of(const FlatState& state) const {
+    if (state.begin) return {state.held_begin(), state.held_end()};
     return parallel::slice_of(static_cast<std::int64_t>(state.values.size()), ranks, rank);
   }
 
@@ -170,8 +171,9 @@ void CheckpointWriter::Thread::copy() {
   if (values_copy) values_copy->take(source.values);
   for (std::size_t i = 0; i < state_copies.size(); ++i) {
     const parallel::Slice slice = slice_of(source.optimizer[i]);
-    state_copies[i].take(source.optimizer[i].values.subspan(static_cast<std::size_t>(slice.begin),
-                                                            static_cast<std::size_t>(slice.size())));
+    const FlatState& state = source.optimizer[i];
+    state_copies[i].take(state.values.subspan(static_cast<std::size_t>(slice.begin - state.held_begin()),
+                                              static_cast<std::size_t>(slice.size())));
   }
   const std::lock_guard lock(mutex);
   copied = true;

@@ -17,7 +17,7 @@ namespace shelfcast::trainer {
 struct CheckpointSource {
   std::vector<parallel::FlatRange> ranges;
   std::span<const float> values;     // all weights; the same on every rank
-  std::vector<FlatState> optimizer;  // the same on every rank: each rank stores its share
+  std::vector<FlatState> optimizer;  // each rank stores its share
   // Writes the model's files into a folder from a copy of `values`. Called on rank 0, in the writer's thread.
   std::function<void(const std::filesystem::path& folder, std::span<const float> values)> write_model;
 };

@@ -80,10 +80,16 @@ void add_train(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"auto"}));
   train->add_option("--stop-after", command->stop_after, "Save and leave after this step, as a signal would")
       ->check(CLI::PositiveNumber);
-  auto* const check = train->add_flag("--check", command->check,
-                                      "Tell shapes, steps, parameters and memory of the run, and leave");
+  auto* const check = train->add_flag(
+      "--check", command->check, "Tell shapes, steps, parameters, memory and cost of the run, and leave");
   train->add_option("--ranks", command->ranks, "With --check: for so many ranks")
       ->check(CLI::PositiveNumber)
+      ->needs(check);
+  train
+      ->add_option("--assume", command->assumptions,
+                   "With --check: what machines to reckon with: --assume network_gb_s=25 (may be repeated; "
+                   "docs/scaling.md)")
+      ->allow_extra_args(false)
       ->needs(check);
   train->add_flag("--print-recipe", command->print_recipe, "Print the resolved recipe and leave");
   train->callback([&chosen, command = command, train = train, resume] {

@@ -97,9 +97,9 @@ void ParallelConfig::validate() const {
     if (value.count() <= 0)
       throw input_error(fmt::format("parallel.{} must be longer than nothing", field),
                         fmt::format("it is {} ms", value.count()), "write a duration such as 30s");
-  if (zero != 0)
+  if (zero != 0 && zero != 1)
     throw input_error(fmt::format("parallel.zero: stage {} is not available", zero), "",
-                      "use 0, the only one this version has");
+                      "use 0 (every rank holds all of the optimizer's state) or 1 (each holds a share)");
 }
 
 }  // namespace shelfcast::trainer

@@ -102,7 +102,7 @@ struct TrainConfig {
 struct ParallelConfig {
   std::string backend = "auto";
   std::int64_t bucket_mb = 25;
-  std::int64_t zero = 0;
+  std::int64_t zero = 0;  // 1: the optimizer's state is shared out among ranks (Rajbhandari et al., 2020)
   std::chrono::milliseconds start_deadline{900'000};
   std::chrono::milliseconds step_deadline{120'000};
   std::chrono::milliseconds file_deadline{600'000};  // one operation of the file system

@@ -4,20 +4,16 @@
 
 namespace shelfcast::trainer {
 
-namespace {
-
 std::span<float> span_of(const at::Tensor& values) {
   return {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
 }
-
-}  // namespace
 
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
                                     const WeightAverage& average) {
   std::vector<FlatState> state;
   for (const OptimizerState& part : optimizer.state())
-    state.push_back({part.name, span_of(part.values), part.ranges});
-  if (average.active()) state.push_back({"weights", span_of(buffers.values()), {}});
+    state.push_back({part.name, span_of(part.values), part.ranges, part.begin});
+  if (average.active()) state.push_back({"weights", span_of(buffers.values())});
   return state;
 }
 

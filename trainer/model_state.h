@@ -15,6 +15,9 @@
 
 namespace shelfcast::trainer {
 
+// The elements of a contiguous float32 tensor.
+std::span<float> span_of(const at::Tensor& values);
+
 // Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, and the
 // weights themselves where the model's files hold their moving average.
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,

@@ -1,5 +1,6 @@
 #include "trainer/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -14,17 +15,27 @@ namespace {
 
 constexpr std::int64_t kPiece = 16384;  // elements: five streams of these stay in a core's cache
 
-std::vector<OptimizerState> flat_states(const parallel::FlatBuffers& buffers,
-                                        const std::vector<std::string>& names) {
-  std::vector<OptimizerState> states;
-  for (const std::string& name : names) states.push_back({name, at::zeros_like(buffers.gradients())});
-  return states;
-}
+// What an optimizer is made for: the buffers, and its share where it has one.
+struct Scope {
+  parallel::FlatBuffers& buffers;
+  std::optional<parallel::Slice> share;
+
+  parallel::Slice elements() const { return share.value_or(parallel::Slice{0, buffers.elements()}); }
+  std::vector<OptimizerState> flat_states(const std::vector<std::string>& names) const {
+    std::vector<OptimizerState> states;
+    for (const std::string& name : names) {
+      states.push_back({name, at::zeros({elements().size()}, buffers.gradients().options())});
+      if (share) states.back().begin = share->begin;
+    }
+    return states;
+  }
+};
 
 class AdamW : public Optimizer {
  public:
-  AdamW(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
-      : Optimizer(config, buffers, flat_states(buffers, {"first_moment", "second_moment"})),
+  AdamW(const OptimizerConfig& config, const Scope& scope)
+      : Optimizer(config, scope.buffers, scope.elements(),
+                  scope.flat_states({"first_moment", "second_moment"})),
         first_(state()[0].values.mutable_data_ptr<float>()),
         second_(state()[1].values.mutable_data_ptr<float>()) {}
 
@@ -41,7 +52,8 @@ class AdamW : public Optimizer {
     factors.eps = static_cast<float>(config_.eps);
     factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
     factors.step = static_cast<float>(rate / (1.0 - std::pow(config_.beta1, t)));
-    adamw_update(factors, elements, values_ + offset, gradients_ + offset, first_ + offset, second_ + offset);
+    const std::int64_t own = offset - share_.begin;
+    adamw_update(factors, elements, values_ + offset, gradients_ + offset, first_ + own, second_ + own);
   }
 
   float* first_;
@@ -50,9 +62,9 @@ class AdamW : public Optimizer {
 
 class Sgd : public Optimizer {
  public:
-  Sgd(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
-      : Optimizer(config, buffers,
-                  config.momentum > 0 ? flat_states(buffers, {"velocity"}) : std::vector<OptimizerState>{}),
+  Sgd(const OptimizerConfig& config, const Scope& scope)
+      : Optimizer(config, scope.buffers, scope.elements(),
+                  config.momentum > 0 ? scope.flat_states({"velocity"}) : std::vector<OptimizerState>{}),
         velocity_(state().empty() ? nullptr : state()[0].values.mutable_data_ptr<float>()) {}
 
  private:
@@ -65,7 +77,7 @@ class Sgd : public Optimizer {
     factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
     factors.step = static_cast<float>(rate);
     sgd_update(factors, elements, values_ + offset, gradients_ + offset,
-               velocity_ == nullptr ? nullptr : velocity_ + offset);
+               velocity_ == nullptr ? nullptr : velocity_ + (offset - share_.begin));
   }
 
   float* velocity_;
@@ -87,7 +99,8 @@ OptimizerState factored_moments(const parallel::FlatBuffers& buffers) {
 class Adafactor : public Optimizer {
  public:
   Adafactor(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
-      : Optimizer(config, buffers, {factored_moments(buffers)}, Pieces::whole_parameters),
+      : Optimizer(config, buffers, {0, buffers.elements()}, {factored_moments(buffers)},
+                  Pieces::whole_parameters),
         moments_(state()[0].values.mutable_data_ptr<float>()) {
     for (const parallel::FlatRange& range : state()[0].ranges) offsets_[range.name] = range.offset;
   }
@@ -117,20 +130,22 @@ class Adafactor : public Optimizer {
 
 }  // namespace
 
-Optimizer::Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers,
+Optimizer::Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers, parallel::Slice share,
                      std::vector<OptimizerState> state, Pieces pieces)
     : config_(std::move(config)),
       values_(buffers.values().mutable_data_ptr<float>()),
       gradients_(buffers.gradients().mutable_data_ptr<float>()),
+      share_(share),
       buffers_(buffers),
       state_(std::move(state)) {
   config_.validate();
   SHELFCAST_ASSERT(buffers.values().device().is_cpu());
   const auto& ranges = buffers.ranges();
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    const std::int64_t all = ranges[i].elements, most = pieces == Pieces::whole_parameters ? all : kPiece;
-    for (std::int64_t done = 0; done < all; done += most)
-      pieces_.push_back({i, ranges[i].offset + done, std::min(most, all - done)});
+    const std::int64_t begin = std::max(ranges[i].offset, share.begin),
+                       end = std::min(ranges[i].offset + ranges[i].elements, share.end);
+    const std::int64_t most = pieces == Pieces::whole_parameters ? ranges[i].elements : kPiece;
+    for (std::int64_t at = begin; at < end; at += most) pieces_.push_back({i, at, std::min(most, end - at)});
   }
 }
 
@@ -143,12 +158,20 @@ void Optimizer::step(double lr, double gradient_scale) {
           update(buffers_.ranges()[piece.range], piece.offset, piece.elements, lr, gradient_scale);
         }
       });
+  const at::Tensor gradients = buffers_.gradients();
+  gradients.narrow(0, 0, share_.begin).zero_();
+  gradients.narrow(0, share_.end, buffers_.elements() - share_.end).zero_();
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers) {
-  if (config.name == "adafactor") return std::make_unique<Adafactor>(config, buffers);
-  if (config.name == "sgd") return std::make_unique<Sgd>(config, buffers);
-  return std::make_unique<AdamW>(config, buffers);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers,
+                                          const std::optional<parallel::Slice>& share) {
+  const Scope scope{buffers, share};
+  if (config.name == "adafactor") {
+    SHELFCAST_ASSERT(!share);
+    return std::make_unique<Adafactor>(config, buffers);
+  }
+  if (config.name == "sgd") return std::make_unique<Sgd>(config, scope);
+  return std::make_unique<AdamW>(config, scope);
 }
 
 }  // namespace shelfcast::trainer

@@ -4,10 +4,12 @@
 #include <torch/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "parallel/flat_buffers.h"
+#include "parallel/sharding.h"
 #include "trainer/config.h"
 
 namespace shelfcast::trainer {
@@ -17,18 +19,19 @@ struct OptimizerState {
   std::string name;  // "first_moment"
   at::Tensor values;
   std::vector<parallel::FlatRange> ranges = {};  // by parameter; empty = flat as the buffers
+  std::optional<std::int64_t> begin = {};  // of an optimizer's share: where `values` begin in the buffers
 };
 
-// Updates all parameters of the buffers it was made for. One thread calls it; it uses the threads of an
-// operation.
+// Updates the parameters of the buffers it was made for: all, or a share of their elements. One thread calls
+// it; it uses the threads of an operation.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // One update at learning rate `lr`; clears the gradients. Every gradient is first multiplied by
-  // `gradient_scale` (1 / global weight of valid targets, times the clip factor).
+  // One update at learning rate `lr`; clears the gradients, those beyond its share, too. Every gradient is
+  // first multiplied by `gradient_scale` (1 / global weight of valid targets, times the clip factor).
   void step(double lr, double gradient_scale);
 
   // Writable, for resume.
@@ -39,8 +42,8 @@ class Optimizer {
  protected:
   // What is updated at a time.
   enum class Pieces { of_a_cache, whole_parameters };
-  Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers, std::vector<OptimizerState> state,
-            Pieces pieces = Pieces::of_a_cache);
+  Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers, parallel::Slice share,
+            std::vector<OptimizerState> state, Pieces pieces = Pieces::of_a_cache);
 
   // Updates elements [offset, offset + elements), all of one range. Called from several threads on different
   // pieces.
@@ -50,6 +53,7 @@ class Optimizer {
   OptimizerConfig config_;
   float* values_;
   float* gradients_;
+  parallel::Slice share_;  // elements of the buffers
 
  private:
   // What one thread updates at a time; never across ranges.
@@ -66,7 +70,10 @@ class Optimizer {
 
 // adamw (Loshchilov and Hutter, 2019), adafactor (Shazeer and Stern, 2018; without a first moment) or sgd
 // (momentum as in Sutskever et al., 2013, without Nesterov's look ahead; decay decoupled as in AdamW), as the
-// recipe says. `buffers` must outlive it.
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers);
+// recipe says. `buffers` must outlive it. With a `share` of their elements it updates, and remembers, only
+// that (ZeRO stage 1: Rajbhandari et al., 2020): the same numbers that the whole would have. adafactor, which
+// looks at whole parameters, has no shares.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers,
+                                          const std::optional<parallel::Slice>& share = std::nullopt);
 
 }  // namespace shelfcast::trainer

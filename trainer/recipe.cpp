@@ -287,6 +287,10 @@ void Recipe::validate() const {
                               : "tune.method is lora, but run.start names a run",
         "an adapter changes the pretrained model of model.weights",
         "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
+  if (parallel.zero > 0 && train.optimizer.name == "adafactor")
+    throw input_error("parallel.zero is 1, but train.optimizer.name is adafactor",
+                      "its moments are those of whole parameters, and too small to be worth sharing out",
+                      "set parallel.zero: 0, or another optimizer");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

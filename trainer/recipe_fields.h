@@ -165,13 +165,23 @@ void visit(Visitor& v, eval::OrderConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, eval::CombineConfig& c) {
+  v("methods", c.methods);
+  v("of", c.of);
+  v.choice("by", c.by, {"overall", "category"});
+}
+
+template <typename Visitor>
 void visit(Visitor& v, eval::BacktestConfig& c) {
   v("origins", c.origins);
   v("stride", c.stride);
   v("horizon", c.horizon);
   v("batch", c.batch);
   v("baselines", c.baselines);
+  v.block("combine", c.combine);
   v("threads", c.threads);
+  v("history", c.history);
+  v("refit_every", c.refit_every);
   v("season", c.season);
   v("window", c.window);
   v("learned_rows", c.learned_rows);

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/progress.h"
@@ -73,16 +75,19 @@ std::int64_t text_bytes(const data::FeatureSpec& spec, const data::Corpus& corpu
          static_cast<std::int64_t>(all.row_of_series.size() * sizeof(std::int64_t));
 }
 
+void forward_and_backward(const models::DemandModel& model, const data::FeatureSpec& spec,
+                          models::Precision precision, std::int64_t windows) {
+  data::Batch batch = filled_batch(spec, windows);
+  const models::DropoutKeys keys{1, 0, batch.sample_b};
+  const models::PrecisionScope scope(precision);
+  models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys), make_targets(batch, spec),
+                    model.config())
+      .loss.backward();
+}
+
 std::int64_t activations_of(const models::DemandModel& model, const data::FeatureSpec& spec,
                             models::Precision precision, std::int64_t windows) {
-  data::Batch batch = filled_batch(spec, windows);
-  return peak_tensor_bytes([&] {
-    const models::DropoutKeys keys{1, 0, batch.sample_b};
-    const models::PrecisionScope scope(precision);
-    models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys),
-                      make_targets(batch, spec), model.config())
-        .loss.backward();
-  });
+  return peak_tensor_bytes([&] { forward_and_backward(model, spec, precision, windows); });
 }
 
 // What `count` of something take, by a line through what two and six of it take.
@@ -94,6 +99,18 @@ std::int64_t extrapolated(std::int64_t count, const std::function<std::int64_t(s
   return at_more + (at_more - at_few) * (count - more) / (more - few);
 }
 
+// Seconds of one of `count` by what up to eight together take: the faster of two tries.
+double seconds_of(std::int64_t count, const std::function<void(std::int64_t)>& work) {
+  const std::int64_t tried = std::min<std::int64_t>(count, 8);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 2; ++i) {
+    const auto started = Clock::now();
+    work(tried);
+    best = std::min(best, seconds_since(started));
+  }
+  return best * static_cast<double>(count) / static_cast<double>(tried);
+}
+
 // As in training, gradients exist before the first backward.
 void make_gradients(const std::vector<models::Parameter>& parameters) {
   for (const models::Parameter& parameter : parameters) {
@@ -102,14 +119,16 @@ void make_gradients(const std::vector<models::Parameter>& parameters) {
   }
 }
 
-// Of forward and backward of a micro-batch whose windows have the longest texts there are, all different.
+// Of a micro-batch whose windows have the longest texts there are, all different.
+void encode_longest(const LiveTexts& texts, models::Precision precision, std::int64_t count) {
+  const models::DropoutKeys keys{1, 0, {}};
+  const models::PrecisionScope scope(precision);
+  texts.encode(texts.longest(count), &keys).sum().backward();
+}
+
 std::int64_t text_activations(const LiveTexts& texts, models::Precision precision, std::int64_t windows) {
   return extrapolated(std::min(windows, texts.texts()), [&](std::int64_t count) {
-    return peak_tensor_bytes([&] {
-      const models::DropoutKeys keys{1, 0, {}};
-      const models::PrecisionScope scope(precision);
-      texts.encode(texts.longest(count), &keys).sum().backward();
-    });
+    return peak_tensor_bytes([&] { encode_longest(texts, precision, count); });
   });
 }
 
@@ -140,6 +159,11 @@ void count_parameters(const std::vector<models::Parameter>& parameters, Requirem
   }
 }
 
+void lay_out(const std::vector<parallel::FlatParameter>& trained, Requirements& needs) {
+  needs.ranges = parallel::flat_layout(trained);
+  needs.elements = needs.ranges.empty() ? 0 : needs.ranges.back().offset + needs.ranges.back().elements;
+}
+
 // Numbers that the optimizer keeps.
 std::int64_t optimizer_elements(const OptimizerConfig& config, const Requirements& needs) {
   if (config.name == "adamw") return 2 * needs.trainable;
@@ -163,13 +187,14 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
                                                                   std::int64_t activations) {
   const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
   const std::int64_t moments = optimizer_elements(recipe.train.optimizer, needs) * kFloat;
+  const std::int64_t sharers = recipe.parallel.zero > 0 ? needs.ranks : 1;
   const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
   const std::int64_t program = memory_use().resident_bytes - weights - trained;
   return {{"program and corpus tables", program},
           {"weights", weights},
           {"gradients", trained},
-          {"optimizer", moments},
+          {"optimizer", moments / sharers},
           {"average of weights", average},
           {"activations", activations},
           // Every bucket is under way at once at the end of backward, with room for what the others send.
@@ -193,21 +218,22 @@ Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& 
   needs.validation_windows = static_cast<std::int64_t>(split.held_out.size());
   needs.steps_per_epoch = (needs.training_windows + recipe.train.batch - 1) / recipe.train.batch;
   cut_batch(recipe, needs);
-  trained_parameters(encoder, recipe.tune);
+  lay_out(trained_parameters(encoder, recipe.tune), needs);
   count_parameters(encoder.parameters(), needs);
   make_gradients(encoder.parameters());
   const std::int64_t most = std::min(recipe.train.micro_batch, needs.training_windows);
   needs.shapes.emplace_back(
       "tokens",
       std::vector<std::int64_t>{most, static_cast<std::int64_t>(texts.front().encoding.ids.size())});
-  const std::int64_t activations = extrapolated(most, [&](std::int64_t count) {
+  const auto work = [&](std::int64_t count) {
     std::vector<const KeyedText*> longest;
     for (std::int64_t i = 0; i < count; ++i) longest.push_back(&texts[static_cast<std::size_t>(i)]);
-    return peak_tensor_bytes([&] {
-      const models::PrecisionScope scope(models::precision_from(recipe.train.precision));
-      masked_language_loss(encoder, longest, seed, 0, MaskedLanguageMode::training).sum.backward();
-    });
-  });
+    const models::PrecisionScope scope(models::precision_from(recipe.train.precision));
+    masked_language_loss(encoder, longest, seed, 0, MaskedLanguageMode::training).sum.backward();
+  };
+  const std::int64_t activations =
+      extrapolated(most, [&](std::int64_t count) { return peak_tensor_bytes([&] { work(count); }); });
+  needs.micro_batch_seconds = seconds_of(most, work);
   needs.memory = training_memory(recipe, needs, activations);
   return needs;
 }
@@ -229,13 +255,15 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
                                static_cast<double>(1 + columns_of(plan.features));
 
   const models::DemandModel model = make_model(with_adapter(recipe), plan.features);
-  trained_parameters(model, recipe.tune);
+  std::vector<parallel::FlatParameter> trained = trained_parameters(model, recipe.tune);
   count_parameters(model.parameters(), needs);
   const TextTraining text = make_text_training(recipe, corpus);
   if (text.encoder) {
-    trained_parameters(*text.encoder, recipe.tune);
+    const std::vector<parallel::FlatParameter> of_text = trained_parameters(*text.encoder, recipe.tune);
+    trained.insert(trained.begin(), of_text.begin(), of_text.end());
     count_parameters(text.encoder->parameters(), needs);
   }
+  lay_out(trained, needs);
   // A rank fills every micro-batch to its size, with windows of weight 0 where it has fewer.
   const std::int64_t windows = recipe.train.micro_batch;
   data::Batch batch = filled_batch(plan.features, windows);
@@ -258,7 +286,12 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
   if (text.texts) {
     make_gradients(text.encoder->parameters());
     activations += text_activations(*text.texts, precision, windows);
+    needs.micro_batch_seconds += seconds_of(std::min(windows, text.texts->texts()), [&](std::int64_t few) {
+      encode_longest(*text.texts, precision, few);
+    });
   }
+  needs.micro_batch_seconds += seconds_of(
+      windows, [&](std::int64_t few) { forward_and_backward(model, plan.features, precision, few); });
   needs.memory = training_memory(recipe, needs, activations);
   needs.memory.emplace_back("text vectors", text_bytes(plan.features, corpus));
   needs.memory.emplace_back("loader", loader_bytes(recipe, plan, steps_read));
@@ -279,6 +312,22 @@ Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   return recipe.train.task == TrainConfig::Task::masked_language
              ? estimate_masked_language(recipe, corpus, ranks)
              : estimate_demand(recipe, corpus, ranks);
+}
+
+CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe) {
+  const double moments = static_cast<double>(optimizer_elements(recipe.train.optimizer, needs)) * kFloat;
+  const double weights = static_cast<double>(needs.trainable + needs.frozen) * kFloat;
+  return {.ranges = needs.ranges,
+          .elements = needs.elements,
+          .bucket_bytes = recipe.parallel.bucket_mb * 1'000'000,
+          .shards_optimizer = recipe.parallel.zero > 0,
+          .micro_batch_s = needs.micro_batch_seconds,
+          .micro_batch = recipe.train.micro_batch,
+          .batch = recipe.train.batch,
+          .steps = recipe.train.steps,
+          .checkpoint_every = recipe.train.checkpoint_every,
+          .checkpoint_bytes = weights + moments,
+          .bytes_read_a_step = needs.bytes_read_per_epoch / static_cast<double>(needs.steps_per_epoch)};
 }
 
 std::string describe(const Requirements& needs, const Recipe& recipe) {

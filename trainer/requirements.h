@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "parallel/flat_range.h"
+#include "trainer/cost_model.h"
 #include "trainer/recipe.h"
 
 namespace shelfcast::trainer {
@@ -23,6 +25,9 @@ struct Requirements {
   std::int64_t factored = 0;               // numbers that Adafactor keeps of the trainable ones
   std::int64_t trainable = 0, frozen = 0;  // parameters
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes;  // of one micro-batch
+  std::vector<parallel::FlatRange> ranges;  // the trained ones as they lie in the flat buffers
+  std::int64_t elements = 0;                // of these
+  double micro_batch_seconds = 0;  // forward and backward of a micro-batch of the recipe's size, here
   // Memory of rank 0, which needs most: bytes by cause, and what they add up to.
   std::vector<std::pair<std::string, std::int64_t>> memory;
   std::int64_t memory_total() const;
@@ -32,6 +37,9 @@ struct Requirements {
 // from which the memory of the recipe's own follows: it grows in proportion. Leaves no folder. Throws what
 // training would throw for this recipe on `ranks` ranks.
 Requirements estimate_requirements(const Recipe& recipe, int ranks);
+
+// What a run of `recipe` costs follows from.
+CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe);
 
 // The same for people.
 std::string describe(const Requirements& needs, const Recipe& recipe);

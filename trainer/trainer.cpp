@@ -59,6 +59,7 @@ class Run {
  private:
   std::int64_t resume_step(bool goes_on) const;
   TaskStart task_start() const;
+  std::optional<parallel::Slice> optimizer_share() const;
   void restore();
   void hold_weights();
   void open_logs(bool goes_on);
@@ -66,6 +67,7 @@ class Run {
   StepSums step();
   WeightedLoss accumulate_micro_batches();
   void update_weights(const StepSums& sums);
+  void gather_weights();
   void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
   bool validate();
@@ -92,6 +94,7 @@ class Run {
   std::optional<StepLog> log_;
   std::optional<ElasticAnchor> anchor_;
   RankTimes times_;
+  double gathering_ = 0;  // seconds
   StopSignal signal_;
   std::optional<StopRequest> request_;  // rank 0
 };
@@ -106,8 +109,8 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       resume_step_(resume_step(goes_on)),
       state_(resume_step_ < 0 ? TrainState() : checkpoints_.read_state(resume_step_)),
       task_(plan.start(task_start())),
-      buffers_(task_->trained()),
-      optimizer_(make_optimizer(recipe_.train.optimizer, buffers_)),
+      buffers_(task_->trained(), communicator.size()),
+      optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe_.train.ema),
       sync_(buffers_, communicator, recipe_.parallel.bucket_mb * 1'000'000),
       writer_(checkpoints_,
@@ -148,6 +151,12 @@ std::int64_t Run::resume_step(bool goes_on) const {
 TaskStart Run::task_start() const {
   if (resume_step_ < 0) return {{}, 0, communicator_};
   return {checkpoints_.path_of(resume_step_), state_.step, communicator_};
+}
+
+// What of the flat buffers this rank's optimizer updates and remembers; none = all.
+std::optional<parallel::Slice> Run::optimizer_share() const {
+  if (recipe_.parallel.zero == 0) return std::nullopt;
+  return parallel::slice_of(buffers_.elements(), communicator_.size(), communicator_.rank());
 }
 
 void Run::restore() {
@@ -230,7 +239,20 @@ void Run::update_weights(const StepSums& sums) {
   const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
   writer_.finish_copy();
   optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
+  gather_weights();
   average_.update();
+}
+
+// Every rank has updated its share.
+void Run::gather_weights() {
+  const std::optional<parallel::Slice> share = optimizer_share();
+  if (!share) return;
+  const auto started = Clock::now();
+  const std::span<float> all = span_of(buffers_.values());
+  communicator_.all_gather(
+      all.subspan(static_cast<std::size_t>(share->begin), static_cast<std::size_t>(share->size())), all,
+      "updated weights");
+  gathering_ += seconds_since(started);
 }
 
 // The weights stay as they are; all ranks have come to the same verdict.
@@ -272,7 +294,7 @@ void Run::log_step(const StepSums& sums) {
     metrics_->write(
         {{"step", state_.step}, {"ewc_penalty", recipe_.train.ewc.strength * anchor_->penalty(buffers_)}});
   times_.load = task_->waited_seconds();
-  times_.wait = sync_.waited_seconds();
+  times_.wait = sync_.waited_seconds() + gathering_;
   times_.save = writer_.times().blocked;
   log_->report(numbers, times_);
 }

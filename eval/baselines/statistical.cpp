@@ -8,32 +8,48 @@
 namespace shelfcast::eval {
 
 BatchHistories::BatchHistories(const std::filesystem::path& corpus, const std::string& censored,
-                               std::int64_t season, SeasonalGaps gaps)
-    : reader_(corpus, censored, season, {}), season_(season), gaps_(gaps) {}
+                               std::int64_t season, SeasonalGaps gaps, std::int64_t history)
+    : reader_(corpus, censored, season, {}), season_(season), gaps_(gaps), history_(history) {}
+
+std::int64_t BatchHistories::first_step(std::int64_t origin) const {
+  return history_ > 0 ? std::max<std::int64_t>(0, origin - history_) : 0;
+}
 
 void BatchHistories::load(const data::Batch& batch) {
-  std::vector<std::int64_t> wanted;
-  for (const data::Window& window : batch.window_b)
-    if (window.series >= 0) wanted.push_back(window.series);
-  std::ranges::sort(wanted);
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  if (wanted == series_) return;
-  series_.clear();  // stays empty if reading fails
+  const auto same = [](const data::Window& a, const data::Window& b) {
+    return a.series == b.series && a.origin == b.origin;
+  };
+  if (std::ranges::equal(batch.window_b, windows_, same)) return;
+  windows_.clear();  // stays empty if reading fails
   histories_.clear();
-  for (std::size_t i = 0; i < wanted.size();) {
-    std::size_t end = i + 1;  // of the run of neighbours
-    while (end < wanted.size() && wanted[end] == wanted[end - 1] + 1) ++end;
-    reader_.load(wanted[i], static_cast<std::int64_t>(end - i));
-    for (; i < end; ++i) histories_.emplace_back(reader_.demand(wanted[i]), season_, gaps_);
+  std::map<std::int64_t, std::vector<std::int64_t>> wanted;  // origins by series
+  for (const data::Window& window : batch.window_b)
+    if (window.series >= 0) wanted[window.series].push_back(window.origin);
+  for (auto first = wanted.begin(); first != wanted.end();) {
+    auto end = std::next(first);  // of the run of neighbours
+    std::int64_t count = 1;
+    for (; end != wanted.end() && end->first == first->first + count; ++end) ++count;
+    reader_.load(first->first, count);
+    for (; first != end; ++first)
+      for (const std::int64_t origin : first->second) add(first->first, origin);
   }
-  series_ = std::move(wanted);
+  windows_ = batch.window_b;
+}
+
+// A filled value depends on nothing after it, so that all histories from one step on share a filling.
+void BatchHistories::add(std::int64_t series, std::int64_t origin) {
+  const std::int64_t first = first_step(origin);
+  const std::span<const float> demand = reader_.demand(series);
+  if (const std::pair key(series, first); !histories_.contains(key))
+    histories_.emplace(key, FilledHistory(demand.subspan(static_cast<std::size_t>(first)), season_, gaps_));
 }
 
 History BatchHistories::before(const data::Window& window) const {
   if (window.series < 0) return {};
-  const auto found = std::ranges::lower_bound(series_, window.series);
-  SHELFCAST_ASSERT(found != series_.end() && *found == window.series);
-  return histories_[static_cast<std::size_t>(found - series_.begin())].before(window.origin);
+  const std::int64_t first = first_step(window.origin);
+  const auto found = histories_.find({window.series, first});
+  SHELFCAST_ASSERT(found != histories_.end());
+  return found->second.before(window.origin - first);
 }
 
 HistoryForecaster::HistoryForecaster(const NamedMethod& method, MethodOptions options,
@@ -70,7 +86,7 @@ std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& co
   std::vector<std::unique_ptr<Forecaster>> baselines;
   if (config.baselines.empty()) return baselines;
   const auto histories =
-      std::make_shared<BatchHistories>(corpus, censored, config.season, config.seasonal_gaps);
+      std::make_shared<BatchHistories>(corpus, censored, config.season, config.seasonal_gaps, config.history);
   for (const std::string& name : config.baselines) {
     const auto method = std::ranges::find(statistical_methods(), name, &NamedMethod::name);
     if (method == statistical_methods().end()) continue;  // a learned one: validate() has seen the names

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,9 +21,10 @@ namespace shelfcast::eval {
 // series.
 class BatchHistories {
  public:
-  // Steps of covariate `censored` (empty: none) that are 1 do not count as observed.
+  // Steps of covariate `censored` (empty: none) that are 1 do not count as observed. `history`: steps before
+  // an origin that are seen; 0 = all.
   BatchHistories(const std::filesystem::path& corpus, const std::string& censored, std::int64_t season,
-                 SeasonalGaps gaps);
+                 SeasonalGaps gaps, std::int64_t history);
 
   // Reads what the batch needs, unless it is what the last one needed.
   void load(const data::Batch& batch);
@@ -33,8 +35,13 @@ class BatchHistories {
   HistoryReader reader_;
   std::int64_t season_;
   SeasonalGaps gaps_;
-  std::vector<std::int64_t> series_;  // ascending
-  std::vector<FilledHistory> histories_;
+  std::int64_t history_;
+  std::vector<data::Window> windows_;  // of the last batch
+  // By series and first step seen: one of a series where all of its past is.
+  std::map<std::pair<std::int64_t, std::int64_t>, FilledHistory> histories_;
+
+  std::int64_t first_step(std::int64_t origin) const;
+  void add(std::int64_t series, std::int64_t origin);
 };
 
 // One method as a forecaster of points: mean and median are the same, and not below 0 unless the history was.

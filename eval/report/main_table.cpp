@@ -23,9 +23,8 @@ MainTable::Row row_of(const ReportData& data, std::size_t index, const std::vect
     MainTable::Cell& cell = row.cells.emplace_back();
     if (of_quantiles(metric) && forecaster.levels.empty()) continue;
     cell.value = forecaster.overall.score(metric).value;
-    const ForecasterResult* strongest = strongest_baseline(result, metric);
-    if (row.kind != MainTable::Row::Kind::model || strongest == nullptr) continue;
-    if (const Comparison* c = find_comparison(result, forecaster.name, strongest->name, metric))
+    if (row.kind != MainTable::Row::Kind::model) continue;
+    if (const Comparison* c = compared_with_strongest(result, forecaster.name, metric))
       cell.verdict = c->verdict;
   }
   return row;
@@ -106,12 +105,14 @@ const ForecasterResult* strongest_baseline(const BacktestResult& result, const s
   return strongest;
 }
 
-const Comparison* find_comparison(const BacktestResult& result, const std::string& model,
-                                  const std::string& baseline, const std::string& metric) {
-  const auto found = std::ranges::find_if(result.comparisons, [&](const Comparison& c) {
-    return c.model == model && c.baseline == baseline && c.metric == metric;
-  });
-  return found == result.comparisons.end() ? nullptr : &*found;
+const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
+                                          const std::string& metric) {
+  const Comparison* strongest = nullptr;
+  for (const Comparison& c : result.comparisons)
+    if (c.model == model && c.metric == metric && c.difference &&
+        (strongest == nullptr || *c.difference > *strongest->difference))
+      strongest = &c;
+  return strongest;
 }
 
 }  // namespace shelfcast::eval

@@ -35,8 +35,9 @@ const std::vector<std::string>& window_metrics();
 
 // The baseline with the smallest overall error; nullptr when nothing was judged.
 const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric);
-// The comparison of a model with a baseline over all series; nullptr when there is none.
-const Comparison* find_comparison(const BacktestResult& result, const std::string& model,
-                                  const std::string& baseline, const std::string& metric);
+// The comparison over all series of a model with the baseline strongest in that metric: the one that leaves
+// the model least ahead, point forecasts standing for their quantiles; nullptr when there is none.
+const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
+                                          const std::string& metric);
 
 }  // namespace shelfcast::eval

@@ -99,6 +99,8 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
   look("state of the corpus", a.corpus_digest, b.corpus_digest);
   look("origins", dates(a), dates(b));
   look("horizon", a.judgement.horizon, b.judgement.horizon);
+  look("history", a.config.history, b.config.history);
+  look("origins between refits", a.config.refit_every, b.config.refit_every);
   look("season", a.config.season, b.config.season);
   look("targets judged", a.judgement.targets, b.judgement.targets);
   return differences;

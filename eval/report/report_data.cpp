@@ -112,6 +112,11 @@ BacktestResult merge(std::vector<ReadRun>& runs) {
   return merged;
 }
 
+// WRMSSE compares where it adds up the same series with the same weights.
+bool same_sums(const BacktestConfig& a, const BacktestConfig& b) {
+  return a.hierarchy == b.hierarchy && a.price == b.price;
+}
+
 // Losses of all runs' models on the same series, the first run's order. Throws Error(data) where they differ.
 std::vector<ModelLosses> read_all_losses(const std::vector<ReadRun>& runs) {
   std::vector<ModelLosses> losses(runs.size());
@@ -122,6 +127,8 @@ std::vector<ModelLosses> read_all_losses(const std::vector<ReadRun>& runs) {
       try {
         losses[i] = read_losses(runs[i].run.folder, runs[i].model, runs[i].result.corpus.series);
         losses[i].losses.name = runs[i].run.name;
+        losses[i].losses.levels = runs[i].result.forecasters.front().levels;
+        if (!same_sums(runs[i].result.config, runs.front().result.config)) losses[i].losses.wrmsse.clear();
       } catch (...) {
         failed[i] = std::current_exception();
       }

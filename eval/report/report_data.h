@@ -44,7 +44,8 @@ struct ReportData {
 ReportData gather_report(const std::vector<std::filesystem::path>& runs,
                          const std::filesystem::path& published);
 
-// The first model with the second: overall and by category, on mae and mse. Throws as gather_report().
+// The first model with the second: overall and by category, by the metrics of compare_losses(). Throws as
+// gather_report().
 struct RunComparison {
   std::string first, second;
   std::vector<Comparison> overall, by_category;

@@ -155,6 +155,9 @@ std::string notes_section(const ReportData& data) {
     const BaselineText baseline = describe_baseline(name, config.window);
     baselines += fmt::format(" <em>{}</em>: {}.", baseline.label, escape_html(baseline.about));
   }
+  for (const CombinationMethod& method : combination_methods())
+    if (std::ranges::find(config.combine.methods, method.name) != config.combine.methods.end())
+      baselines += fmt::format(" <em>{}</em> of several forecasts: {}.", method.label, method.about);
   return fmt::format(
       "<section id=\"notes\"><h2>Notes on scoring</h2>\n"
       "<p><b>What is judged.</b> The median is the best forecast under absolute error and the mean under "

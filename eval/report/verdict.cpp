@@ -38,13 +38,10 @@ const char* word_of(Verdict verdict) {
 
 // "Its MAE is 12.3 % lower than that of Seasonal Naive, the strongest baseline (...): a win."
 std::string against_strongest(const BacktestResult& result, const std::string& metric) {
-  const ForecasterResult* baseline = strongest_baseline(result, metric);
-  const Comparison* c =
-      baseline == nullptr ? nullptr
-                          : find_comparison(result, result.forecasters.front().name, baseline->name, metric);
-  if (c == nullptr || !c->difference) return fmt::format("{}: nothing to compare.", title_of(metric));
+  const Comparison* c = compared_with_strongest(result, result.forecasters.front().name, metric);
+  if (c == nullptr) return fmt::format("{}: nothing to compare.", title_of(metric));
   return fmt::format("Its {} is {} than that of {}, the strongest baseline ({}{}): {}.", title_of(metric),
-                     change(*c->difference), baseline->name, interval(*c), on_other_dates(*c),
+                     change(*c->difference), c->baseline, interval(*c), on_other_dates(*c),
                      word_of(c->verdict));
 }
 
@@ -65,6 +62,22 @@ std::string against_runs(const ReportData& data, const std::string& metric) {
                      rest);
 }
 
+// In the order of the comparisons, each once.
+std::vector<std::string> compared_metrics(const BacktestResult& result) {
+  std::vector<std::string> metrics;
+  for (const Comparison& c : result.comparisons)
+    if (std::ranges::find(metrics, c.metric) == metrics.end()) metrics.push_back(c.metric);
+  return metrics;
+}
+
+// "MAE, MSE and WQL".
+std::string list_of(const std::vector<std::string>& metrics) {
+  std::string list;
+  for (std::size_t i = 0; i < metrics.size(); ++i)
+    list += (i == 0 ? "" : i + 1 < metrics.size() ? ", " : " and ") + title_of(metrics[i]);
+  return list;
+}
+
 void decide(const BacktestResult& result, Summary& summary) {
   const std::string model = result.forecasters.front().name;
   std::vector<std::string> lost, unclear;
@@ -83,7 +96,8 @@ void decide(const BacktestResult& result, Summary& summary) {
     summary.headline = fmt::format("{} was judged without a baseline.", model);
   } else {
     summary.verdict = Verdict::better;
-    summary.headline = fmt::format("{} beats every baseline, on MAE and on MSE.", model);
+    summary.headline =
+        fmt::format("{} beats every baseline, on {}.", model, list_of(compared_metrics(result)));
   }
 }
 
@@ -97,7 +111,9 @@ Summary summarise(const ReportData& data) {
     return summary;
   }
   decide(result, summary);
-  for (const char* metric : {"mae", "mse"}) {
+  std::vector<std::string> metrics = compared_metrics(result);
+  if (metrics.empty()) metrics = {"mae", "mse"};
+  for (const std::string& metric : metrics) {
     summary.sentences.push_back(against_strongest(result, metric));
     if (data.runs.size() > 1) summary.sentences.push_back(against_runs(data, metric));
   }

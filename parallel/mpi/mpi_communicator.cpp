@@ -91,6 +91,7 @@ class MpiCommunicator : public Communicator {
   void broadcast(std::span<float> values, int root, std::string_view label) override;
   void barrier(std::string_view label) override;
   std::unique_ptr<Communicator> split(int color, int key) override;
+  void progress() override { engine_->progress(); }
   void set_witness(std::shared_ptr<RankWitness> witness) override {
     engine_->set_witness(std::move(witness));
   }

@@ -68,6 +68,16 @@ void MpiEngine::start(const std::shared_ptr<MpiOperation>& operation) {
   }
 }
 
+void MpiEngine::progress() {
+  if (started_.empty()) return;
+  try {
+    drive_started();
+  } catch (const Error& error) {
+    give_up_started(error.what());
+    throw;
+  }
+}
+
 void MpiEngine::wait(MpiOperation& operation, const std::vector<int>& members,
                      std::chrono::milliseconds deadline) {
   check_usable(operation.label());

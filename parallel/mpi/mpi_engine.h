@@ -31,6 +31,8 @@ class MpiEngine {
 
   // Registers an operation, so that it advances whenever anyone waits; it is dropped when done.
   void start(const std::shared_ptr<MpiOperation>& operation);
+  // Advances what was started, without waiting. Throws as wait() does.
+  void progress();
   // Drives until `operation` is done. `members` are its group's ranks in the run. Throws Error(timeout)
   // naming the label, this rank and host, and the ranks awaited, unless the witness extends the wait;
   // Error(communication); the witness's failure.

@@ -174,6 +174,23 @@ TEST_P(CommunicatorContract, a_rank_inside_another_operation_still_serves_those_
   });
 }
 
+TEST_P(CommunicatorContract, a_rank_that_only_makes_progress_keeps_nobody_waiting) {
+  run(
+      [](Communicator& ranks) {
+        ranks.barrier("begin");
+        std::vector<float> values = values_of<float>(ranks.rank(), 100'000);  // more than MPI sends unasked
+        const auto pending = ranks.start_all_reduce(values, "started");
+        const auto until = std::chrono::steady_clock::now() + 2000ms;
+        while (ranks.rank() == 0 && std::chrono::steady_clock::now() < until) {
+          ranks.progress();
+          std::this_thread::sleep_for(1ms);  // stands for a piece of work
+        }
+        pending->wait();
+        EXPECT_EQ(values[1], sum_over_ranks<float>(ranks.size(), 2)[1]);
+      },
+      {30'000ms, 1500ms});
+}
+
 TEST_P(CommunicatorContract, reduce_scatter_leaves_each_rank_its_part_of_the_sum) {
   run([this](Communicator& ranks) {
     for (const std::size_t length : kLengths) {

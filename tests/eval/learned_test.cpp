@@ -16,60 +16,10 @@
 #include "parallel/communicator.h"
 #include "parallel/launch.h"
 #include "tests/data/small_corpus.h"
-#include "tests/eval/small_panel.h"
+#include "tests/eval/market.h"
 
 namespace shelfcast::eval {
 namespace {
-
-constexpr float kNever = std::numeric_limits<float>::quiet_NaN();
-
-// Demand of 12 series over 200 days that a promotion doubles, on a level and a week of their own.
-struct Market {
-  std::int64_t series = 12, steps = 200;
-  float promo(std::int64_t s, std::int64_t t) const { return mix(s, t) % 4 == 0 ? 1.0F : 0.0F; }
-  float demand(std::int64_t s, std::int64_t t) const {
-    if (s == 3 || (s == 4 && t < 120) || mix(s + 100, t) % 10 == 0) return kNever;
-    const auto week = static_cast<float>(1 + t % 7);
-    return static_cast<float>(s + 1) * 5.0F * week * (1.0F + promo(s, t));
-  }
-  std::filesystem::path write(const std::filesystem::path& folder, std::int64_t poison_from = 1 << 20) const {
-    data::CorpusInfo info;
-    info.name = "market";
-    info.axis.start = *parse_date("2024-01-01");
-    info.steps = steps;
-    info.demand_end = steps;
-    info.series = series;
-    info.covariates = {{"promo", data::Role::known, data::Kind::numeric, "series", {}},
-                       {"visits", data::Role::past, data::Kind::numeric, "series", {}}};
-    info.statics = {{"store", data::Kind::categorical, {"a", "b"}}};
-    data::SeriesTable table;
-    table.codes.resize(1);
-    table.values.resize(1);
-    std::vector<float> sold, promotions, visits;
-    for (std::int64_t s = 0; s < series; ++s) {
-      table.names.push_back("series-" + std::to_string(s));
-      table.codes[0].push_back(static_cast<std::int32_t>(s % 2));
-      for (std::int64_t t = 0; t < steps; ++t) {
-        sold.push_back(t >= poison_from ? 1e6F : demand(s, t));
-        promotions.push_back(promo(s, t));
-        visits.push_back(t >= poison_from ? -1e6F : static_cast<float>(t % 5));
-      }
-    }
-    data::CorpusWriter writer(folder / "market.corpus", info, table);
-    writer.append(series, sold, std::vector{promotions, visits});
-    writer.finish();
-    return folder / "market.corpus";
-  }
-  static data::FeatureSpec features(const std::filesystem::path& corpus) {
-    data::DataConfig config;
-    config.context = 28;
-    config.horizon = 14;
-    config.known = {"promo"};
-    config.past = {"visits"};
-    config.statics = {"store"};
-    return data::make_features(config, data::Corpus(corpus), 150);
-  }
-};
 
 class Learned : public ::testing::Test {
  protected:
@@ -155,7 +105,7 @@ TEST_F(Learned, features_do_not_see_the_future) {
   };
   const std::vector<float> before = rows();
   std::filesystem::remove_all(corpus);
-  market_.write(folder_.path(), 160);
+  market_.write(folder_.path(), [](std::int64_t t) { return t >= 160; });
   EXPECT_EQ(rows(), before);
 }
 

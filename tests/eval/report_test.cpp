@@ -83,8 +83,9 @@ TEST_F(Report, calls_a_win_only_what_the_tests_call_one) {
   for (Comparison& c : data.result.comparisons) c.verdict = Verdict::better;
   EXPECT_THAT(summarise(data).headline, HasSubstr("beats every baseline"));
   EXPECT_EQ(summarise(data).verdict, Verdict::better);
+  EXPECT_THAT(summarise(data).headline, HasSubstr("on MAE, MSE, WQL and WRMSSE."));
   data.result.comparisons.back().verdict = Verdict::unclear;
-  EXPECT_THAT(summarise(data).headline, HasSubstr("a is not clearly better than Naive on MSE"));
+  EXPECT_THAT(summarise(data).headline, HasSubstr("a is not clearly better than Naive on WRMSSE"));
   data.result.comparisons.front().verdict = Verdict::worse;
   EXPECT_THAT(summarise(data).headline, HasSubstr("a loses to Seasonal Naive on MAE"));
   EXPECT_THAT(report_html(data), HasSubstr("class=\"verdict worse\""));
@@ -118,7 +119,7 @@ TEST_F(Report, puts_runs_side_by_side_the_best_first) {
   for (std::size_t i = 1; i < 3; ++i)
     EXPECT_LE(*table.rows[i - 1].cells[0].value, *table.rows[i].cells[0].value);
   EXPECT_EQ(data.runs.front().name, table.rows.front().name);
-  EXPECT_EQ(data.between.size(), 2U * 2U);
+  EXPECT_EQ(data.between.size(), 2U * 4U);
   for (const Comparison& c : data.between) EXPECT_EQ(c.model, data.runs.front().name);
   int best = 0;
   for (const MainTable::Row& row : table.rows) best += row.cells[0].best ? 1 : 0;
@@ -133,17 +134,20 @@ TEST_F(Report, compares_runs_like_the_backtest_compares_forecasters) {
   write_run(folder_.path(), "four", 4);
   const RunComparison comparison = compare_runs(folder_ / "four", folder_ / "one");
   EXPECT_EQ(comparison.first, "four");
-  ASSERT_EQ(comparison.overall.size(), 2U);
+  ASSERT_EQ(comparison.overall.size(), 4U);
   ASSERT_EQ(comparison.by_category.size(),
-            2U * 3U);  // those that series are in; all of "never sold" is absent
+            3U * 3U);  // without WRMSSE; those that series are in; all of "never sold" is absent
   const ReportData data = gather({"four", "one"});
-  const auto value = [&](const std::string& name) {
+  const auto value = [&](const std::string& name, const std::string& metric) {
     for (const ForecasterResult& f : data.result.forecasters)
-      if (f.name == name) return *f.overall.score("mae").value;
+      if (f.name == name) return *f.overall.score(metric).value;
     return 0.0;
   };
-  EXPECT_NEAR(*comparison.overall.front().difference, value("four") / value("one") - 1, 1e-12);
-  EXPECT_EQ(comparison.overall.front().dates->dates, 14);
+  for (const Comparison& c : comparison.overall) {
+    EXPECT_NEAR(*c.difference, value("four", c.metric) / value("one", c.metric) - 1,
+                c.metric == "wrmsse" ? 1e-6 : 1e-12);
+    EXPECT_EQ(c.dates->dates, 14) << c.metric;
+  }
   const RunComparison back = compare_runs(folder_ / "one", folder_ / "four");
   EXPECT_NEAR(back.overall.front().dates->statistic, -comparison.overall.front().dates->statistic, 1e-9);
 }

@@ -1,11 +1,14 @@
 #include "parallel/gradient_sync.h"
 
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <mutex>
+#include <thread>
 
 #include "base/error.h"
 #include "parallel/launch.h"
+#include "parallel/threads/delayed_link.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -92,6 +95,164 @@ TEST(GradientSync, a_second_backward_after_arming_is_an_error_and_never_a_lost_g
                                       sync.finish();
                                     }),
                Error);
+}
+
+// x as it is; does `call` when the gradient comes by.
+struct OnBackward : torch::autograd::Function<OnBackward> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const std::function<void()>* call) {
+    context->saved_data["call"] = reinterpret_cast<std::int64_t>(call);
+    return x.clone();
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    (*reinterpret_cast<const std::function<void()>*>(context->saved_data["call"].toInt()))();
+    return {gradients[0], {}};
+  }
+};
+
+// Layers of one parameter each, a frozen one among them; those of index `skipped` are left out. Values depend
+// on the rank alone, and sums of squares of any size make the order of additions show.
+struct Chain {
+  Chain(int layers, int rank) : input(at::full({64}, 1.0 + 0.37 * rank)) {
+    for (int i = 0; i < layers; ++i)
+      parameters.push_back(
+          {fmt::format("layer {}", i),
+           at::linspace(0.1 * (i + 1), 1.7, 64, at::kFloat).clone().set_requires_grad(true)});
+    frozen = at::linspace(0.5, 1.5, 64, at::kFloat);
+  }
+  at::Tensor loss(int skipped = -1, const std::function<void()>* before_each = nullptr) const {
+    at::Tensor y = input * frozen;
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (static_cast<int>(i) == skipped) continue;
+      y = y * at::cos(parameters[i].tensor * y);
+      if (before_each != nullptr) y = OnBackward::apply(y, before_each);
+    }
+    return y.square().sum();
+  }
+  at::Tensor input, frozen;
+  std::vector<FlatParameter> parameters;
+};
+
+constexpr int kLayers = 6;
+
+// What rank-ordered sums of the ranks' own gradients are; rank 1 leaves layer 2 out.
+at::Tensor sums_of_own_gradients(int ranks, int micro_batches) {
+  at::Tensor sums;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const Chain chain(kLayers, rank);
+    const FlatBuffers buffers(chain.parameters);
+    for (int i = 0; i < micro_batches; ++i) chain.loss(rank == 1 ? 2 : -1).backward();
+    sums = rank == 0 ? buffers.gradients().clone() : sums + buffers.gradients();
+  }
+  return sums;
+}
+
+TEST(GradientSync, overlap_and_bucket_sizes_leave_every_bit_as_it_is) {
+  for (const int ranks : {2, 3}) {
+    const at::Tensor expected = sums_of_own_gradients(ranks, 2);
+    for (const bool overlap : {false, true}) {
+      for (const std::int64_t bucket_bytes : {1, 600, 1'000'000'000}) {
+        run_ranks_as_threads(ranks, [&](Communicator& communicator) {
+          const Chain chain(kLayers, communicator.rank());
+          FlatBuffers buffers(chain.parameters);
+          GradientSync sync(buffers, communicator, bucket_bytes);
+          const int skipped = communicator.rank() == 1 ? 2 : -1;  // a layer that one rank does not use
+          chain.loss(skipped).backward();
+          if (overlap) sync.arm();
+          chain.loss(skipped).backward();
+          sync.finish();
+          EXPECT_TRUE(at::equal(buffers.gradients(), expected))
+              << ranks << " ranks, buckets of " << bucket_bytes << (overlap ? ", overlapping" : "");
+        });
+      }
+    }
+  }
+}
+
+TEST(GradientSync, sends_nothing_before_it_is_armed_and_most_while_backward_runs) {
+  const auto link = std::make_shared<DelayedLink>(LinkSpeed{1e5, 0}, 2);  // 2.56 ms a layer
+  std::atomic<bool> armed = false;
+  run_ranks_as_threads(2, [&](Communicator& inner) {
+    const auto communicator = make_delayed(inner, link);
+    const Chain chain(kLayers, inner.rank());
+    FlatBuffers buffers(chain.parameters);
+    GradientSync sync(buffers, *communicator, 1);
+    const std::function<void()> work = [] { std::this_thread::sleep_for(std::chrono::milliseconds(12)); };
+    chain.loss().backward();
+    inner.barrier("accumulated");
+    EXPECT_EQ(link->busy_seconds(), 0.0);
+    inner.barrier("checked");
+    sync.arm();
+    chain.loss(-1, &work).backward();
+    inner.barrier("backward");  // whatever is left on the link now was not hidden
+    const double left =
+        std::chrono::duration<double>(link->busy_until() - DelayedLink::Time::clock::now()).count();
+    const double sent = link->busy_seconds();
+    EXPECT_NEAR(sent, kLayers * 64 * 4 / 1e5, 1e-9);
+    EXPECT_LT(left, 0.4 * sent);
+    sync.finish();
+    EXPECT_GE(DelayedLink::Time::clock::now(), link->busy_until());
+  });
+}
+
+TEST(GradientSync, zeros_of_parameters_without_gradients_are_not_sent_until_one_gets_some) {
+  const auto link = std::make_shared<DelayedLink>(LinkSpeed{1e9, 0}, 2);
+  run_ranks_as_threads(2, [&](Communicator& inner) {
+    const auto communicator = make_delayed(inner, link);
+    const Chain chain(kLayers, inner.rank());  // the buffers end with layer 0
+    FlatBuffers buffers(chain.parameters);
+    GradientSync sync(buffers, *communicator, 600);
+    // Layers that a step sends. Only rank 1 uses layer 0 and only before the last micro-batch, if at all.
+    const auto layers_sent = [&](bool used) {
+      const double before = link->busy_seconds();
+      inner.barrier("before the step");
+      buffers.zero_gradients();
+      const bool here = used && inner.rank() == 1;
+      chain.loss(here ? -1 : 0).backward();
+      sync.arm();
+      chain.loss(0).backward();
+      sync.finish();
+      at::Tensor expected;
+      for (int rank = 0; rank < 2; ++rank) {
+        const Chain alone(kLayers, rank);
+        const FlatBuffers own(alone.parameters);
+        alone.loss(used && rank == 1 ? -1 : 0).backward();
+        alone.loss(0).backward();
+        expected = rank == 0 ? own.gradients().clone() : expected + own.gradients();
+      }
+      EXPECT_TRUE(at::equal(buffers.gradients(), expected));
+      inner.barrier("after the step");
+      return (link->busy_seconds() - before) * 1e9 / (64 * 4);
+    };
+    EXPECT_NEAR(layers_sent(false), kLayers, 0.01);  // learns
+    EXPECT_NEAR(layers_sent(false), kLayers - 1, 0.01);
+    EXPECT_NEAR(layers_sent(true), kLayers, 0.01);
+    EXPECT_NEAR(layers_sent(false), kLayers, 0.01);
+  });
+}
+
+TEST(GradientSync, an_error_inside_backward_is_what_the_run_ends_with_and_nothing_stays_under_way) {
+  for (const std::int64_t bucket_bytes : {1, 600}) {
+    try {
+      run_ranks_as_threads(2, [&](Communicator& communicator) {
+        const Chain chain(kLayers, communicator.rank());
+        FlatBuffers buffers(chain.parameters);
+        GradientSync sync(buffers, communicator, bucket_bytes);
+        int layers = 0;
+        const std::function<void()> fail = [&] {
+          if (communicator.rank() == 1 && ++layers == kLayers)
+            throw data_error("a broken layer", "made for this test");
+        };
+        sync.arm();
+        chain.loss(-1, &fail).backward();
+        sync.finish();
+      });
+      FAIL() << "no error";
+    } catch (const std::exception& error) {
+      EXPECT_NE(std::string(error.what()).find("a broken layer"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(GradientSync, hooks_end_with_it) {

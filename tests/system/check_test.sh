@@ -30,3 +30,24 @@ grep -q "256 windows on 64 ranks: up to 4 a rank" many.txt || fail "$(cat many.t
 grep -q "M trained" many.txt || fail "$(cat many.txt)"
 refused "257 ranks" "train.batch" -- "$bin/shelfcast" train r.yaml --check --ranks 257
 refused "requires --check" -- "$bin/shelfcast" train r.yaml --ranks 64
+
+# What it would cost on up to 4,096 ranks, by assumptions that are listed and can be set.
+"$bin/shelfcast" train r.yaml --check --ranks 64 --assume micro_batch_s=0.5 --assume network_gb_s=12.5 >cost.txt
+grep -q "takes 0.5 s (assumed)" cost.txt || fail "$(cat cost.txt)"
+grep -q "network_gb_s=12.5" cost.txt || fail "$(cat cost.txt)"
+grep -qE "^ +4096 +16384 " cost.txt || fail "$(cat cost.txt)"
+refused "network_gbs" "did you mean network_gb_s" -- "$bin/shelfcast" train r.yaml --check --assume network_gbs=3
+refused "requires --check" -- "$bin/shelfcast" train r.yaml --assume network_gb_s=3
+
+# Two ranks that share the optimizer out, or do not: the memory of rank 0 is foretold, and the weights are the same.
+recipe bolt-small 16 >r.yaml
+for zero in 0 1; do
+  options=(--set parallel.zero=$zero --set train.micro_batch=8)
+  "$bin/shelfcast" train r.yaml --check --ranks 2 "${options[@]}" >check.txt
+  ranks 2 "$bin/shelfcast" train r.yaml "${options[@]}" --set run.dir=runs/zero-$zero >train.txt 2>&1 || fail "$(cat train.txt)"
+  measured=$(grep -o '"peak_memory_bytes":[0-9]*' runs/zero-$zero/metrics.jsonl | tail -1 | cut -d: -f2)
+  awk -v measured="$measured" -v zero=$zero '/together/ { foretold = $2 * 1e6 } END {
+    printf "parallel.zero %d: %.0f MB foretold, %.0f MB measured\n", zero, foretold / 1e6, measured / 1e6
+    exit !(foretold > 0.95 * measured && foretold < 1.05 * measured) }' check.txt || fail "memory: $(cat check.txt)"
+done
+cmp runs/zero-{0,1}/checkpoints/3/tower/model.safetensors || fail "parallel.zero changes bits"

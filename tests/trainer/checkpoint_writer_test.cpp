@@ -93,6 +93,43 @@ TEST_F(CheckpointWriting, shares_of_any_number_of_ranks_come_back_together) {
   }
 }
 
+// What one of `ranks` ranks holds of `arrays`, which both ways of cutting agree about.
+std::vector<FlatState> held(Arrays& arrays, int ranks, int rank) {
+  const std::int64_t part = static_cast<std::int64_t>(arrays.first.size()) / ranks;
+  const auto own = [&](std::vector<float>& all) {
+    return std::span(all).subspan(static_cast<std::size_t>(part * rank), static_cast<std::size_t>(part));
+  };
+  return {{"first", own(arrays.first), {}, part * rank}, {"second", own(arrays.second), {}, part * rank}};
+}
+
+TEST_F(CheckpointWriting, shares_that_only_their_rank_holds_come_back_as_any_other_shares) {
+  std::int64_t step = 0;
+  for (const int writing : {1, 2, 7}) {
+    ++step;
+    Arrays stored(static_cast<float>(writing));
+    std::vector<std::unique_ptr<CheckpointWriter>> writers;
+    for (int rank = 0; rank < writing; ++rank) {
+      CheckpointSource source = stored.source();
+      source.optimizer = held(stored, writing, rank);
+      writers.push_back(std::make_unique<CheckpointWriter>(checkpoints_, source, rank, writing, 5));
+      writers.back()->start(notes(step));
+    }
+    for (const auto& writer : writers) writer->wait_until_part_written();
+    for (const auto& writer : writers) writer->commit();
+    for (const auto& writer : writers) writer->wait_until_committed();
+    for (const int reading : {1, 2, 4}) {
+      Arrays read(-5000);
+      for (int rank = 0; rank < reading; ++rank)
+        EXPECT_EQ(checkpoints_.read_optimizer(step, read.ranges, held(read, reading, rank)), step);
+      for (const parallel::FlatRange& range : stored.ranges)
+        for (std::int64_t i = range.offset; i < range.offset + range.elements; ++i) {
+          EXPECT_EQ(read.first[static_cast<std::size_t>(i)], stored.first[static_cast<std::size_t>(i)]);
+          EXPECT_EQ(read.second[static_cast<std::size_t>(i)], stored.second[static_cast<std::size_t>(i)]);
+        }
+    }
+  }
+}
+
 TEST_F(CheckpointWriting, holds_what_was_there_before_the_weights_changed) {
   Arrays arrays(1), expected(1), read(0);
   Writers writers(folder_.path(), 2, arrays);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "trainer/commands/commands.h"
+#include "trainer/cost_model.h"
 #include "trainer/recipe.h"
 #include "trainer/requirements.h"
 #include "trainer/trainer.h"
@@ -24,6 +25,11 @@ std::string describe(const TrainResult& result, const Recipe& recipe) {
   return text + fmt::format("\nrun folder: {}", recipe.run.dir);
 }
 
+void check(const Recipe& recipe, const CostAssumptions& assumed, int ranks) {
+  const Requirements needs = estimate_requirements(recipe, ranks);
+  log::all(describe(needs, recipe) + "\n" + describe_cost(cost_inputs(needs, recipe), assumed, ranks));
+}
+
 }  // namespace
 
 void run(const TrainCommand& options, parallel::Launch& launch) {
@@ -34,8 +40,10 @@ void run(const TrainCommand& options, parallel::Launch& launch) {
   }
   if (options.check) {
     const int ranks = options.ranks > 0 ? static_cast<int>(options.ranks) : log::identity().size;
+    CostAssumptions assumed;
+    for (const std::string& assumption : options.assumptions) assumed.set(assumption);
     // Nothing is shared, so one rank answers for all.
-    if (log::identity().rank == 0) log::all(describe(estimate_requirements(recipe, ranks), recipe));
+    if (log::identity().rank == 0) check(recipe, assumed, ranks);
     return;
   }
   const auto world = launch.world(parallel::parse_backend(recipe.parallel.backend),

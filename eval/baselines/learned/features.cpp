@@ -138,9 +138,26 @@ std::uint64_t FeatureMaker::regime(std::int64_t series, std::int64_t step) const
   return key;
 }
 
-void FeatureMaker::load(std::int64_t first, std::int64_t count) {
+// Categories stay: they are looked at where demand was observed, and on the step forecast.
+void FeatureMaker::hide_before(std::int64_t from) {
+  const auto hide = [&](std::vector<float>& rows) {
+    for (std::size_t row = 0; row < rows.size(); row += static_cast<std::size_t>(block_.steps))
+      std::ranges::fill(std::span(rows).subspan(row, static_cast<std::size_t>(from)),
+                        std::numeric_limits<float>::quiet_NaN());
+  };
+  hide(block_.demand);
+  std::size_t column = 0;
+  for (const auto* list : {&columns_.known, &columns_.past})
+    for (const LearnedColumns::Covariate& covariate : *list) {
+      if (!covariate.categorical) hide(block_.columns[column].values);
+      ++column;
+    }
+}
+
+void FeatureMaker::load(std::int64_t first, std::int64_t count, std::int64_t from) {
   const std::int64_t steps = info().steps;
   corpus_.read(first, count, 0, steps, read_, block_);
+  if (from > 0) hide_before(from);
   sums_.clear();
   past_.clear();
   regimes_.clear();

@@ -43,8 +43,9 @@ class FeatureMaker {
   const std::vector<bool>& categorical() const { return categorical_; }
   const data::CorpusInfo& info() const { return corpus_.info(); }
 
-  // Reads series [first, first + count); what was loaded before is gone.
-  void load(std::int64_t first, std::int64_t count);
+  // Reads series [first, first + count); what was loaded before is gone. Steps before `from` count as not
+  // observed, their numeric covariates as missing.
+  void load(std::int64_t first, std::int64_t count, std::int64_t from = 0);
   // Of a loaded series; NaN = not observed, or beyond the corpus.
   float demand(std::int64_t series, std::int64_t step) const;
   // Steps of a loaded series that were observed before `step`.
@@ -63,6 +64,7 @@ class FeatureMaker {
     Mean alike, ever_alike;  // of the last seasons, of all
   };
   void name_features();
+  void hide_before(std::int64_t from);
   std::size_t local(std::int64_t series) const;
   Place place(std::int64_t series, std::int64_t origin, std::int64_t ahead) const;
   double base_level(const Place& place) const;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
+#include <set>
 
 #include "base/activity.h"
 #include "base/error.h"
@@ -55,16 +55,22 @@ TreeOptions forest_options() {
           1};
 }
 
-// Steps to learn from. Each series gives the same number, or as many as there are.
-LearningTable draw(FeatureMaker& maker, std::int64_t fit_end, std::int64_t horizon, std::int64_t rows,
-                   std::int64_t threads) {
+// The first step that is seen from `step`.
+std::int64_t first_seen(std::int64_t step, std::int64_t history) {
+  return history > 0 ? std::max<std::int64_t>(0, step - history) : 0;
+}
+
+// Steps to learn from in [from, fit_end). Each series gives the same number, or as many as there are.
+LearningTable draw(FeatureMaker& maker, std::int64_t from, std::int64_t fit_end, std::int64_t horizon,
+                   std::int64_t rows, std::int64_t threads) {
   const std::int64_t series = maker.info().series, each = std::max<std::int64_t>(1, rows / series),
                      columns = std::ssize(maker.names());
   LearningTable table;
   table.columns = columns;
+  if (fit_end - from < 2) return table;  // no step that has a past
   for (std::int64_t first = 0; first < series; first += kBlockSeries) {
     const std::int64_t count = std::min(kBlockSeries, series - first);
-    maker.load(first, count);
+    maker.load(first, count, from);
     activity::note_progress();
     std::vector<std::vector<float>> features(static_cast<std::size_t>(count)), targets(features.size());
     share(features.size(), threads, [&](std::size_t i) {
@@ -72,10 +78,11 @@ LearningTable draw(FeatureMaker& maker, std::int64_t fit_end, std::int64_t horiz
       std::vector<float> row(static_cast<std::size_t>(columns));
       RandomStream random(mix(mix(kSeed, key_of("learned baselines")), static_cast<std::uint64_t>(s)));
       for (std::int64_t k = 0; k < each; ++k) {
-        const auto step =
-            1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(fit_end - 1)));
+        const auto past =
+            1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(fit_end - from - 1)));
         const auto ahead =
-            static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(std::min(horizon, step))));
+            static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(std::min(horizon, past))));
+        const std::int64_t step = from + past;
         const float target = maker.demand(s, step);
         // Without a past there is no level that the target could be compared with.
         if (std::isnan(target) || maker.observed_before(s, step - ahead) < kLeastPast) continue;
@@ -106,8 +113,8 @@ std::vector<std::byte> fit(const std::string& method, const LearningTable& table
 class BatchRows {
  public:
   BatchRows(const std::filesystem::path& corpus, const data::FeatureSpec& spec, std::int64_t season,
-            std::int64_t threads)
-      : maker_(corpus, spec, season), threads_(threads) {}
+            std::int64_t history, std::int64_t threads)
+      : maker_(corpus, spec, season), history_(history), threads_(threads) {}
 
   FeatureMaker& maker() { return maker_; }
   std::int64_t columns() const { return std::ssize(maker_.names()); }
@@ -137,10 +144,20 @@ class BatchRows {
   }
 
  private:
+  // Rows of windows [first, end), whose series follow each other: read once for all origins that see the same
+  // past.
   void make(std::size_t first, std::size_t end, std::size_t horizon) {
-    maker_.load(windows_[first].series, windows_[end - 1].series - windows_[first].series + 1);
+    std::set<std::int64_t> from;
+    for (std::size_t i = first; i < end; ++i) from.insert(first_seen(windows_[i].origin, history_));
+    for (const std::int64_t step : from) {
+      maker_.load(windows_[first].series, windows_[end - 1].series - windows_[first].series + 1, step);
+      make_seen_from(step, first, end, horizon);
+    }
+  }
+  void make_seen_from(std::int64_t step, std::size_t first, std::size_t end, std::size_t horizon) {
     share(end - first, threads_, [&](std::size_t i) {
       const data::Window& window = windows_[first + i];
+      if (first_seen(window.origin, history_) != step) return;
       for (std::size_t h = 0; h < horizon; ++h) {
         const std::size_t row = (first + i) * horizon + h;
         bases_[row] = maker_.make(window.series, window.origin, static_cast<std::int64_t>(h),
@@ -150,18 +167,63 @@ class BatchRows {
   }
 
   FeatureMaker maker_;
-  std::int64_t threads_;
+  std::int64_t history_, threads_;
   std::vector<data::Window> windows_;
   std::vector<float> features_;
   std::vector<double> bases_;
 };
 
+// What all learned baselines are fitted on: drawn once for each origin that they are fitted at.
+class Lessons {
+ public:
+  // For so many methods, each of which is fitted at every such origin.
+  Lessons(const BacktestConfig& config, std::size_t methods, std::shared_ptr<BatchRows> rows,
+          parallel::Communicator& communicator)
+      : config_(config), methods_(methods), rows_(std::move(rows)), communicator_(communicator) {}
+
+  // The method fitted to what came before `origin`: by rank 0, the same on every rank. Collective.
+  std::unique_ptr<Regressor> fit(const std::string& method, std::int64_t origin) {
+    std::vector<std::byte> bytes;
+    if (communicator_.rank() == 0) {
+      if (fitted_ == 0) draw_before(origin);
+      bytes = eval::fit(method, table_, rows_->maker().categorical(), config_, rows_->threads());
+      fitted_ = (fitted_ + 1) % methods_;
+      if (fitted_ == 0) table_ = {};
+    }
+    communicator_.broadcast(bytes, 0, "fitted baseline " + method);
+    return method == "ridge" ? load_ridge(bytes) : load_trees(bytes, rows_->columns());
+  }
+
+ private:
+  void draw_before(std::int64_t origin) {
+    FeatureMaker& maker = rows_->maker();
+    table_ = draw(maker, first_seen(origin, config_.history), origin, config_.horizon, config_.learned_rows,
+                  rows_->threads());
+    log::all("learned baselines: {} steps before {} to learn from, {} features", table_.rows(),
+             format_date(maker.info().axis.date_of(origin)), table_.columns);
+    if (table_.rows() < table_.columns)
+      throw input_error(
+          fmt::format("learned baselines have only {} observed steps to learn from", table_.rows()),
+          config_.history > 0 ? "backtest.history is too short, or demand is too sparse"
+                              : "demand before the first origin is too short or too sparse",
+          "leave ridge, random_forest and boosting out of backtest.baselines");
+  }
+
+  BacktestConfig config_;
+  std::size_t methods_;
+  std::shared_ptr<BatchRows> rows_;
+  parallel::Communicator& communicator_;
+  std::size_t fitted_ = 0;  // methods, of this origin's table
+  LearningTable table_;
+};
+
 class LearnedForecaster final : public Forecaster {
  public:
-  LearnedForecaster(std::string label, std::unique_ptr<Regressor> regressor, std::shared_ptr<BatchRows> rows)
-      : name_(std::move(label)), regressor_(std::move(regressor)), rows_(std::move(rows)) {}
+  LearnedForecaster(LearnedMethod method, std::shared_ptr<Lessons> lessons, std::shared_ptr<BatchRows> rows)
+      : method_(std::move(method)), lessons_(std::move(lessons)), rows_(std::move(rows)) {}
 
-  const std::string& name() const override { return name_; }
+  const std::string& name() const override { return method_.label; }
+  void refit(std::int64_t origin) override { regressor_ = lessons_->fit(method_.name, origin); }
   void forecast(const data::Batch& batch, ForecastValues& values) override {
     rows_->load(batch);
     const std::vector<double>& bases = rows_->bases();
@@ -176,9 +238,10 @@ class LearnedForecaster final : public Forecaster {
   }
 
  private:
-  std::string name_;
-  std::unique_ptr<Regressor> regressor_;
+  LearnedMethod method_;
+  std::shared_ptr<Lessons> lessons_;
   std::shared_ptr<BatchRows> rows_;
+  std::unique_ptr<Regressor> regressor_;
 };
 
 }  // namespace
@@ -193,8 +256,7 @@ const std::vector<LearnedMethod>& learned_methods() {
 
 std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& config,
                                                       const std::filesystem::path& corpus,
-                                                      const data::FeatureSpec& spec, std::int64_t fit_end,
-                                                      std::int64_t threads,
+                                                      const data::FeatureSpec& spec, std::int64_t threads,
                                                       parallel::Communicator& communicator) {
   std::vector<std::unique_ptr<Forecaster>> forecasters;
   std::vector<LearnedMethod> chosen;
@@ -203,26 +265,10 @@ std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& conf
         found != learned_methods().end())
       chosen.push_back(*found);
   if (chosen.empty()) return forecasters;
-  const auto rows = std::make_shared<BatchRows>(corpus, spec, config.season, threads);
-  LearningTable table;
-  if (communicator.rank() == 0) {
-    table = draw(rows->maker(), fit_end, config.horizon, config.learned_rows, threads);
-    log::all("learned baselines: {} steps before {} to learn from, {} features", table.rows(),
-             format_date(rows->maker().info().axis.date_of(fit_end)), table.columns);
-    if (table.rows() < table.columns)
-      throw input_error(
-          fmt::format("learned baselines have only {} observed steps to learn from", table.rows()),
-          "demand before the first origin is too short or too sparse",
-          "leave ridge, random_forest and boosting out of backtest.baselines");
-  }
-  for (const LearnedMethod& method : chosen) {
-    std::vector<std::byte> bytes;
-    if (communicator.rank() == 0)
-      bytes = fit(method.name, table, rows->maker().categorical(), config, threads);
-    communicator.broadcast(bytes, 0, "fitted baseline " + method.name);
-    forecasters.push_back(std::make_unique<LearnedForecaster>(
-        method.label, method.name == "ridge" ? load_ridge(bytes) : load_trees(bytes, rows->columns()), rows));
-  }
+  const auto rows = std::make_shared<BatchRows>(corpus, spec, config.season, config.history, threads);
+  const auto lessons = std::make_shared<Lessons>(config, chosen.size(), rows, communicator);
+  for (const LearnedMethod& method : chosen)
+    forecasters.push_back(std::make_unique<LearnedForecaster>(method, lessons, rows));
   return forecasters;
 }
 

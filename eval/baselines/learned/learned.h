@@ -1,5 +1,5 @@
-// Learned baselines: fitted once before the first origin on all series together, with the covariates that the
-// model has.
+// Learned baselines: fitted on all series together before the first origin, and anew as often as asked, with
+// the covariates that the model has.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +24,14 @@ struct LearnedMethod {
 // All there are, simple ones first.
 const std::vector<LearnedMethod>& learned_methods();
 
-// Those that `config` names, in that order. Fitted by rank 0 on config.learned_rows steps before `fit_end`,
-// drawn evenly over the series by (seed, series, number): any origin, any step of the horizon, an observed
-// target. Every rank gets the same models. Predictions of a window depend on it alone. Collective. Throws
-// Error(input) when there is nothing to learn from before `fit_end`.
+// Those that `config` names, in that order; to be fitted by refit(), which rank 0 does, on
+// config.learned_rows steps before the origin (of the config.history last ones, if not all), drawn evenly
+// over the series by (seed, series, number): any origin, any step of the horizon, an observed target. Every
+// rank gets the same models. Predictions of a window depend on it alone. refit() throws Error(input) when
+// there is nothing to learn from before the origin. `communicator` must outlive them.
 std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& config,
                                                       const std::filesystem::path& corpus,
-                                                      const data::FeatureSpec& spec, std::int64_t fit_end,
-                                                      std::int64_t threads,
+                                                      const data::FeatureSpec& spec, std::int64_t threads,
                                                       parallel::Communicator& communicator);
 
 }  // namespace shelfcast::eval

@@ -1,0 +1,149 @@
+// ZeRO-1: each rank remembers a share of the optimizer's state, and not one bit of the training tells.
+#include "tests/support/paths.h"
+#include "tests/trainer/training_fixture.h"
+#include "trainer/optimizer.h"
+#include "trainer/requirements.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+class ShardedOptimizer : public Training {
+ protected:
+  // Clipping and accumulation at work; micro-batches that do not divide a rank's windows.
+  Recipe zero(int stage, const std::string& run, std::vector<std::string> more = {}) const {
+    more.insert(more.begin(), {fmt::format("parallel.zero={}", stage), "train.micro_batch=5",
+                               "train.clip=0.5", "train.steps=20", "train.log_every=1"});
+    return recipe(run, more);
+  }
+  std::vector<double> norms(const std::string& run) const {
+    std::vector<double> all;
+    for (const nlohmann::json& line : read_lines(folder_ / run / "metrics.jsonl"))
+      if (line.contains("gradient_norm")) all.push_back(line.at("gradient_norm").get<double>());
+    return all;
+  }
+  void expect_same_training(const std::string& a, const std::string& b) const {
+    EXPECT_EQ(weights(a), weights(b)) << a << " and " << b;
+    EXPECT_EQ(norms(a), norms(b)) << a << " and " << b;
+    EXPECT_FALSE(norms(a).empty());
+  }
+};
+
+TEST_F(ShardedOptimizer, trains_to_the_same_bits_with_all_that_it_can_be_combined_with) {
+  const std::string published =
+      "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
+  train_on(2, zero(0, "start"));
+  const std::string start = "run.start=" + (folder_ / "start").string();
+  const std::vector<std::vector<std::string>> settings = {
+      {},
+      {"train.ema=0.9"},
+      {"train.precision=bf16"},
+      {"train.optimizer.name=sgd"},
+      {"train.optimizer.name=sgd", "train.optimizer.momentum=0"},
+      {published, "tune.method=top"},
+      {published, "tune.method=lora", "tune.rank=2"},
+      {start, "train.ewc.strength=10"},
+      {"parallel.bucket_mb=1", "train.guard.action=skip", "train.guard.spike=1.01", "train.steps=30"},
+  };
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    for (const int ranks : i == 0 ? std::vector{2, 3} : std::vector{2}) {
+      const std::string whole = fmt::format("whole-{}-on-{}", i, ranks),
+                        shares = fmt::format("shares-{}-on-{}", i, ranks);
+      train_on(ranks, zero(0, whole, settings[i]));
+      train_on(ranks, zero(1, shares, settings[i]));
+      expect_same_training(whole, shares);
+    }
+  }
+  const std::string last = fmt::format("shares-{}-on-2", settings.size() - 1);
+  EXPECT_GT(Checkpoints(folder_ / last / "checkpoints").read_state(30).skipped, 0);
+}
+
+TEST_F(ShardedOptimizer, goes_on_from_shares_of_other_ranks_and_from_none_to_the_bit) {
+  // Ranks and stage of the first ten steps, and of the last ten.
+  struct Half {
+    int ranks, stage;
+  };
+  const auto train_halves = [&](const std::string& run, Half first, Half second) {
+    train_on(first.ranks, zero(first.stage, run, {"train.ema=0.9"}),
+             {.resume = Resume::never, .stop_after = 10});
+    train_on(second.ranks, zero(second.stage, run, {"train.ema=0.9"}),
+             {.resume = Resume::required, .stop_after = {}});
+  };
+  for (const auto& [from, to] : std::vector<std::pair<int, int>>{{3, 3}, {2, 3}, {2, 1}}) {
+    const auto name = [&, from = from, to = to](const char* what) {
+      return fmt::format("{}-{}-{}", what, from, to);
+    };
+    train_halves(name("whole"), {from, 0}, {to, 0});
+    train_halves(name("shares"), {from, 1}, {to, 1});
+    train_halves(name("shares-whole"), {from, 1}, {to, 0});
+    train_halves(name("whole-shares"), {from, 0}, {to, 1});
+    for (const char* other : {"shares", "shares-whole", "whole-shares"})
+      expect_same_training(name("whole"), name(other));
+  }
+}
+
+TEST_F(ShardedOptimizer, remembers_one_share_and_updates_nothing_beyond_it) {
+  for (const char* name : {"adamw", "sgd"}) {
+    const OptimizerConfig config{.name = name};
+    constexpr int kRanks = 3;
+    const auto make_buffers = [] {
+      at::manual_seed(2);
+      return parallel::FlatBuffers({{"a", at::randn({40'000}).set_requires_grad(true)},
+                                    {"b", at::randn({7, 11}).set_requires_grad(true)}},
+                                   kRanks);
+    };
+    parallel::FlatBuffers all = make_buffers();
+    const auto whole = make_optimizer(config, all);
+    std::vector<parallel::FlatBuffers> parts;
+    std::vector<std::unique_ptr<Optimizer>> shares;
+    for (int rank = 0; rank < kRanks; ++rank) parts.push_back(make_buffers());
+    for (int rank = 0; rank < kRanks; ++rank)
+      shares.push_back(make_optimizer(config, parts[static_cast<std::size_t>(rank)],
+                                      parallel::slice_of(all.elements(), kRanks, rank)));
+    const at::Tensor before = all.values().clone();
+    for (int step = 0; step < 3; ++step) {
+      const at::Tensor gradient = at::sin(at::arange(all.elements(), at::kFloat) * (step + 1));
+      all.gradients().copy_(gradient);
+      whole->step(1e-2, 0.5);
+      for (std::size_t rank = 0; rank < kRanks; ++rank) {
+        parts[rank].gradients().copy_(gradient);
+        shares[rank]->step(1e-2, 0.5);
+      }
+    }
+    for (int rank = 0; rank < kRanks; ++rank) {
+      const parallel::Slice own = parallel::slice_of(all.elements(), kRanks, rank);
+      const parallel::FlatBuffers& part = parts[static_cast<std::size_t>(rank)];
+      EXPECT_EQ(own.size() * kRanks, all.elements());
+      for (const OptimizerState& state : shares[static_cast<std::size_t>(rank)]->state())
+        EXPECT_EQ(state.values.numel(), own.size());
+      at::Tensor expected = before.clone();
+      expected.narrow(0, own.begin, own.size()).copy_(all.values().narrow(0, own.begin, own.size()));
+      EXPECT_TRUE(at::equal(part.values(), expected)) << name << ", rank " << rank;
+      for (const at::Tensor& tensor : part.tensors())
+        EXPECT_EQ(tensor.grad().abs().max().item<float>(), 0.0F);
+    }
+  }
+}
+
+TEST_F(ShardedOptimizer, takes_the_memory_that_check_foretells) {
+  const auto of = [](const Requirements& needs, const std::string& cause) {
+    for (const auto& [name, bytes] : needs.memory)
+      if (name == cause) return bytes;
+    return std::int64_t{-1};
+  };
+  const Requirements whole = estimate_requirements(zero(0, "unused"), 4),
+                     shares = estimate_requirements(zero(1, "unused"), 4);
+  EXPECT_EQ(of(whole, "optimizer"), 2 * 4 * whole.trainable);
+  EXPECT_EQ(of(shares, "optimizer"), of(whole, "optimizer") / 4);
+  EXPECT_EQ(of(shares, "gradients"), of(whole, "gradients"));
+}
+
+TEST_F(ShardedOptimizer, what_cannot_be_sharded_is_refused_by_name) {
+  const std::string factored = message_of([&] { zero(1, "x", {"train.optimizer.name=adafactor"}); });
+  EXPECT_NE(factored.find("parallel.zero"), std::string::npos) << factored;
+  EXPECT_NE(factored.find("adafactor"), std::string::npos) << factored;
+  const std::string stage = message_of([&] { zero(2, "x"); });
+  EXPECT_NE(stage.find("parallel.zero: stage 2"), std::string::npos) << stage;
+}
+
+}  // namespace
+}  // namespace shelfcast::trainer
