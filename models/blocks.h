@@ -22,6 +22,10 @@ struct Parameter {
   std::shared_ptr<AdapterSlot> slot = nullptr;  // of matrices that an adapter may change
 };
 
+// Moves their values to `device`; where they are there already, nothing happens. Before anything that was
+// made of them: flat buffers, optimizers.
+void move_to(const at::Device& device, const std::vector<Parameter>& parameters);
+
 // Makes parameters with their first values, each drawn by (seed, name): the same on any rank, in any order.
 class ParameterMaker {
  public:
