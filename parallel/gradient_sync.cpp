@@ -156,6 +156,13 @@ GradientSync::~GradientSync() {
     impl_->accumulators[i]->del_post_hook(impl_->hooks[i]);
 }
 
+void GradientSync::set_bucket_bytes(std::int64_t bucket_bytes) {
+  if (!impl_ || impl_->bucket_bytes == bucket_bytes) return;
+  SHELFCAST_ASSERT(!impl_->armed && impl_->pending.empty());
+  impl_->bucket_bytes = bucket_bytes;
+  impl_->cut(impl_->quiet);
+}
+
 void GradientSync::arm() {
   if (impl_) impl_->armed = true;
 }

@@ -96,7 +96,7 @@ parallel::WorldConfig ParallelConfig::world() const {
 
 void ParallelConfig::validate() const {
   world().validate();
-  require_at_least(bucket_mb, 1, "parallel.bucket_mb");
+  if (bucket_mb != kTuned) require_at_least(bucket_mb, 1, "parallel.bucket_mb");
   for (const auto& [value, field] :
        {std::pair(start_deadline, "start_deadline"), std::pair(step_deadline, "step_deadline"),
         std::pair(file_deadline, "file_deadline"), std::pair(heartbeat, "heartbeat"),

@@ -100,10 +100,11 @@ struct TrainConfig {
 };
 
 struct ParallelConfig {
+  static constexpr std::int64_t kTuned = 0;
   std::string backend = "auto";
   std::string device = "auto";  // auto, cpu, gpu
   bool share_gpus = false;      // several ranks may be on one GPU
-  std::int64_t bucket_mb = 25;
+  std::int64_t bucket_mb = 25;  // kTuned: found out in the run's first steps
   std::int64_t zero = 0;  // 1: the optimizer's state is shared out among ranks (Rajbhandari et al., 2020)
   std::chrono::milliseconds start_deadline{900'000};
   std::chrono::milliseconds step_deadline{120'000};

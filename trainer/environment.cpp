@@ -44,11 +44,11 @@ nlohmann::json describe_environment(const parallel::Communicator& communicator, 
 }
 
 nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator,
-                              const std::string& device) {
+                              const std::string& device, std::int64_t bucket_mb) {
   return {{"ranks", communicator.size()},
           {"backend", std::string(communicator.backend())},
           {"threads", recipe.train.threads},
-          {"bucket_mb", recipe.parallel.bucket_mb},
+          {"bucket_mb", bucket_mb},
           {"device", device},
           {"build", build_id()},
           {"cpu", proc_value("/proc/cpuinfo", "model name")}};

@@ -94,6 +94,16 @@ class BlockReader {
     if (node.IsDefined() && !convert(node, value)) fail(key, node, describe(value));
   }
 
+  // A number, or `word` for the number that stands for it and cannot be written.
+  void number_or(const char* key, std::int64_t& value, const char* word, std::int64_t word_value) {
+    const YAML::Node node = take(key);
+    if (!node.IsDefined()) return;
+    if (node.IsScalar() && node.Scalar() == word)
+      value = word_value;
+    else if (!convert(node, value) || value == word_value)
+      fail(key, node, fmt::format("a whole number other than {}, or {}", word_value, word));
+  }
+
   template <typename Enum>
   void choice(const char* key, Enum& value, const std::vector<std::string>& names) {
     const YAML::Node node = take(key);
@@ -171,6 +181,9 @@ class BlockWriter {
   template <typename T>
   void operator()(const char* key, const T& value) {
     text_ += fmt::format("{:{}}{}: {}\n", "", depth_, key, format(value));
+  }
+  void number_or(const char* key, std::int64_t value, const char* word, std::int64_t word_value) {
+    text_ += fmt::format("{:{}}{}: {}\n", "", depth_, key, value == word_value ? word : fmt::format("{}", value));
   }
   template <typename Enum>
   void choice(const char* key, const Enum& value, const std::vector<std::string>& names) {

@@ -150,7 +150,7 @@ void visit(Visitor& v, ParallelConfig& c) {
   v("backend", c.backend);
   v("device", c.device);
   v("share_gpus", c.share_gpus);
-  v("bucket_mb", c.bucket_mb);
+  v.number_or("bucket_mb", c.bucket_mb, "auto", ParallelConfig::kTuned);
   v("zero", c.zero);
   v("start_deadline", c.start_deadline);
   v("step_deadline", c.step_deadline);

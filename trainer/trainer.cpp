@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "models/product.h"
+#include "parallel/bucket_tuner.h"
 #include "parallel/gradient_sync.h"
 #include "trainer/agreement.h"
 #include "trainer/checkpoint_writer.h"
@@ -33,6 +34,8 @@
 
 namespace shelfcast::trainer {
 namespace {
+
+constexpr std::int64_t kMegabyte = 1'000'000;
 
 // Rank 0's number to everyone.
 std::int64_t share(std::int64_t value, parallel::Communicator& communicator, std::string_view label) {
@@ -67,6 +70,8 @@ class Run {
   bool stop_requested();
   StepSums step();
   WeightedLoss accumulate_micro_batches();
+  std::int64_t bucket_mb() const;
+  void tune_buckets(double seconds);
   WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
   void update_weights(const StepSums& sums);
   void gather_weights();
@@ -91,6 +96,7 @@ class Run {
   WeightAverage average_;
   HostCopies copies_;
   parallel::GradientSync sync_;
+  std::optional<parallel::BucketTuner> tuner_;  // while the size of buckets is being found out
   std::int64_t saved_step_ = -1;
   CheckpointWriter writer_;
   std::unique_ptr<MetricsLog> metrics_, bad_steps_;  // rank 0
@@ -115,13 +121,15 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       buffers_(task_->trained(), communicator.size()),
       optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe_.train.ema),
-      sync_(buffers_, communicator, recipe_.parallel.bucket_mb * 1'000'000),
+      sync_(buffers_, communicator, bucket_mb() * kMegabyte),
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
                                 buffers_, *optimizer_, average_, copies_),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
+  if (bucket_mb() == ParallelConfig::kTuned)
+    tuner_.emplace(buffers_.elements() * static_cast<std::int64_t>(sizeof(float)));
   if (recipe_.train.ewc.strength > 0) hold_weights();
   if (communicator_.rank() == 0) open_logs(goes_on);
   if (recipe_.train.precision == "bf16" && options_.gpu < 0 && !models::cpu_has_bf16())
@@ -173,7 +181,7 @@ void Run::restore() {
   copies.upload();
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
-                       now = bit_conditions(recipe_, communicator_, options_.device_name);
+                       now = bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb());
   for (const auto& [name, value] : now.items())
     if (then.value(name, nlohmann::json()) != value && communicator_.rank() == 0)
       log::warn("{} was {} and is {} now - the run goes on, equal to rounding, not to the bit", name,
@@ -192,6 +200,24 @@ void Run::hold_weights() {
 }
 
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
+
+// The size of this rank's buckets, unless it is being found out.
+std::int64_t Run::bucket_mb() const {
+  if (recipe_.parallel.bucket_mb != ParallelConfig::kTuned) return recipe_.parallel.bucket_mb;
+  if (communicator_.size() == 1) return ParallelConfig().bucket_mb;  // nothing is sent
+  return state_.bucket_mb;
+}
+
+// `seconds`: what gradients and their sums took in the step.
+void Run::tune_buckets(double seconds) {
+  communicator_.all_reduce(std::span(&seconds, 1), parallel::ReduceOp::max, "time of the step");
+  tuner_->add(seconds);
+  if (!tuner_->done()) return;
+  state_.bucket_mb = tuner_->megabytes();
+  sync_.set_bucket_bytes(state_.bucket_mb * kMegabyte);
+  log::all("buckets of {} MB make the shortest steps here", state_.bucket_mb);
+  tuner_.reset();
+}
 
 WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
   try {
@@ -223,8 +249,11 @@ WeightedLoss Run::accumulate_micro_batches() {
 
 StepSums Run::step() {
   activity::enter_phase("train", state_.step + 1);
+  if (tuner_) sync_.set_bucket_bytes(tuner_->megabytes() * kMegabyte);
+  const auto started = Clock::now();
   const WeightedLoss own = accumulate_micro_batches();
   sync_.finish();
+  if (tuner_) tune_buckets(seconds_since(started));
   const bool written = writer_.under_way() && writer_.part_written();
   std::array<double, 4> totals = {own.sum, own.weight, stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
@@ -352,7 +381,7 @@ void Run::save() {
   finish_checkpoint();
   copies_.download();
   writer_.start({state_, optimizer_->steps(), to_yaml(recipe_),
-                 bit_conditions(recipe_, communicator_, options_.device_name)});
+                 bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb())});
 }
 
 // Returns when the checkpoint under way is in place. Collective.

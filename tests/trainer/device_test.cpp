@@ -28,6 +28,9 @@ struct Case {
   std::optional<parallel::Slice> share;
 };
 
+// Names in the list of tests; without it they would hold addresses that differ from run to run.
+void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
+
 class DeviceOptimizers : public ::testing::TestWithParam<Case> {};
 
 OptimizerConfig config_of(const std::string& name, double momentum = 0.9) {
