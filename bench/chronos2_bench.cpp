@@ -4,11 +4,11 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <ctime>
 #include <iostream>
 #include <string>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "models/series/chronos2_files.h"
 #include "models/series/chronos2_loss.h"
@@ -18,7 +18,6 @@
 namespace {
 
 using namespace shelfcast;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kContext = 512, kHorizon = 64, kBatch = 32;
 
@@ -78,7 +77,7 @@ void run(int threads, const std::string& size) {
     const auto began = Clock::now();
     const std::clock_t cpu_began = std::clock();
     for (; times > 0; --times) what == "train" ? bench.train(group) : bench.infer(group);
-    fmt::print("{} {}\n", std::chrono::duration<double>(Clock::now() - began).count(),
+    fmt::print("{} {}\n", seconds_since(began),
                static_cast<double>(std::clock() - cpu_began) / CLOCKS_PER_SEC);
     std::fflush(stdout);
   }

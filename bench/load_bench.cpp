@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include <chrono>
 #include <cstdio>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "models/series/series_model.h"
 
 int main(int argc, char** argv) {
   using namespace shelfcast;
-  using Clock = std::chrono::steady_clock;
   if (argc != 2) {
     fmt::print(stderr, "usage: bench_load FOLDER\n");
     return 2;
@@ -20,12 +19,12 @@ int main(int argc, char** argv) {
     for (int i = 0; i < 5; ++i) {
       const auto began = Clock::now();
       const auto model = models::open_series_model(argv[1]);
-      const std::chrono::duration<double> took = Clock::now() - began;
+      const double took = seconds_since(began);
       std::int64_t bytes = 0;
       for (const models::Parameter& parameter : model->parameters()) bytes += parameter.tensor.numel() * 4;
       rusage usage{};
       getrusage(RUSAGE_SELF, &usage);
-      fmt::print("{:.3f} s, peak {:.3f} of {} MB of weights\n", took.count(),
+      fmt::print("{:.3f} s, peak {:.3f} of {} MB of weights\n", took,
                  static_cast<double>(usage.ru_maxrss) * 1024.0 / static_cast<double>(bytes),
                  bytes / 1'000'000);
     }

@@ -6,20 +6,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <numeric>
 
 #include "base/random.h"
+#include "bench/measure.h"
 #include "models/demand_model.h"
 #include "scorer/forward/demand_model.h"
 
 namespace {
 
 using namespace shelfcast;
-using Clock = std::chrono::steady_clock;
+using namespace shelfcast::bench;
 constexpr std::int64_t kContext = 512, kHorizon = 64, kSeries = 32;
 
 // Repeats `work` for about `seconds`; series per second.
@@ -31,14 +31,9 @@ double rate(std::int64_t series, double seconds, const Work& work) {
   do {
     work();
     done += series;
-    passed = std::chrono::duration<double>(Clock::now() - began).count();
+    passed = seconds_since(began);
   } while (passed < seconds);
   return static_cast<double>(done) / passed;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 void compare(const models::DemandModel& torch_model, const scorer::DemandModel& own,

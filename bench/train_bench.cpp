@@ -5,12 +5,13 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <iostream>
 #include <string>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "bench/setting.h"
 #include "data/corpus_writer.h"
 #include "data/loader.h"
 #include "models/product.h"
@@ -23,9 +24,9 @@
 namespace {
 
 using namespace shelfcast;
-using Clock = std::chrono::steady_clock;
+using namespace shelfcast::bench;
 
-constexpr std::int64_t kSeries = 2'000, kSteps = 1'000, kContext = 512, kHorizon = 64, kBatch = 32;
+constexpr std::int64_t kSeries = 2'000, kSteps = 1'000, kBatch = 32;
 
 void make_corpus(const std::filesystem::path& path) {
   data::CorpusInfo info;
@@ -41,13 +42,6 @@ void make_corpus(const std::filesystem::path& path) {
     writer.append(1, row, {});
   }
   writer.finish();
-}
-
-data::FeatureSpec demand_alone() {
-  data::FeatureSpec spec;
-  spec.context = kContext;
-  spec.horizon = kHorizon;
-  return spec;
 }
 
 // As published: quantiles alone.
@@ -109,7 +103,7 @@ void run(const std::filesystem::path& folder, const std::string& tower) {
         training.forecast();
       else
         training.step(what == "train" ? models::Precision::fp32 : models::Precision::bf16);
-    fmt::print("{}\n", std::chrono::duration<double>(Clock::now() - began).count());
+    fmt::print("{}\n", seconds_since(began));
     std::fflush(stdout);
   }
 }

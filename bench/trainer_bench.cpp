@@ -1,9 +1,9 @@
 // What the trainer costs beside the model: the optimizer's pass, checkpoints in the background, resume, its
 // own overhead.
-//   bench_trainer optimizer            AdamW with clearing against torch's fused one, and against the
-//   memory's bandwidth bench_trainer checkpoint FOLDER    bolt-base (200 M parameters): blocked, written,
-//   training meanwhile; then resume bench_trainer overhead FOLDER      a step's time that is neither the
-//   model's nor the loader's
+//
+//   bench_trainer optimizer          AdamW with clearing against torch's fused one and the memory's bandwidth
+//   bench_trainer checkpoint FOLDER  of bolt-base (200 M parameters): blocked, written, training; resume
+//   bench_trainer overhead FOLDER    a step's time that is neither the model's nor the loader's
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -21,6 +20,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "bench/measure.h"
+#include "bench/setting.h"
 #include "data/corpus_writer.h"
 #include "models/threads.h"
 #include "parallel/flat_buffers.h"
@@ -32,24 +33,7 @@
 namespace {
 
 using namespace shelfcast;
-
-double seconds_of(const std::function<void()>& work) {
-  const auto began = Clock::now();
-  work();
-  return seconds_since(began);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-data::FeatureSpec demand_alone() {
-  data::FeatureSpec spec;
-  spec.context = 512;
-  spec.horizon = 64;
-  return spec;
-}
+using namespace shelfcast::bench;
 
 // A model with its buffers and optimizer, trained on noise.
 struct Training {

@@ -1,20 +1,21 @@
 // What an adapter of low rank saves over training everything: time, memory, files.
-//   bench_tuning steps FOLDER    bolt-small, all and lora in turns: windows a second, memory beyond the
-//   weights bench_tuning files FOLDER    an adapter of bolt-small stored; one of bolt-base (200 M parameters)
-//   read,
-//                                merged and stored as a tower
+//
+//   bench_tuning steps FOLDER  bolt-small, all and lora in turns: windows a second, memory beyond the weights
+//   bench_tuning files FOLDER  an adapter of bolt-small stored; one of bolt-base (200 M parameters) read,
+//                              merged and stored as a tower
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "bench/measure.h"
+#include "bench/setting.h"
 #include "trainer/allocation_count.h"
 #include "trainer/model_inputs.h"
 #include "trainer/optimizer.h"
@@ -24,26 +25,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace shelfcast;
+using namespace shelfcast::bench;
 
 constexpr std::int64_t kWindows = 16;
-
-double seconds_of(const std::function<void()>& work) {
-  const auto began = Clock::now();
-  work();
-  return seconds_since(began);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-data::FeatureSpec demand_alone() {
-  data::FeatureSpec spec;
-  spec.context = 512;
-  spec.horizon = 64;
-  return spec;
-}
 
 // Draws a tower's weights and stores them in published form; returns their folder.
 fs::path published(const std::string& tower, const fs::path& folder) {

@@ -29,6 +29,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 target_include_directories(shelfcast_settings INTERFACE ${CMAKE_SOURCE_DIR})
 
+# Instrumented code makes gcc 12 warn of what is not there: sanitizer builds do not take warnings for errors.
 if(SHELFCAST_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)

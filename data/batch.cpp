@@ -32,11 +32,7 @@ Overlap overlap(const PanelBlock& block, const float* row, std::int64_t first, s
 }
 
 const float* column_row(const PanelBlock& block, int index, std::int64_t series) {
-  const PanelBlock::Column& column = block.columns[static_cast<std::size_t>(index)];
-  const std::int64_t in_block = series - block.first_series;
-  std::int64_t row = column.rows == 1 ? 0 : in_block;
-  if (column.rows != 1 && !column.row_of.empty()) row = column.row_of[static_cast<std::size_t>(in_block)];
-  return column.values.data() + row * block.steps;
+  return block.row(static_cast<std::size_t>(index), series).data();
 }
 
 // out = scaled value, 0 where missing; without branches, so that it compiles to vectors.

@@ -31,6 +31,14 @@ void DataConfig::validate() const {
   require_positive(min_context, "min_context");
   require_positive(superblock, "superblock");
   require_positive(chunk_series, "chunk_series");
+  if (recent != 0 && recent < horizon)
+    throw input_error(fmt::format("data.recent {} is shorter than data.horizon {}", recent, horizon),
+                      "no window's targets fit into it", "raise it, or set it to 0 for all windows");
+  if (!(replay >= 0 && replay < 1))
+    throw input_error("data.replay must be at least 0 and below 1", fmt::format("it is {}", replay));
+  if (replay > 0 && recent == 0)
+    throw input_error("data.replay needs data.recent", "without it every old window is trained on anyway",
+                      "say how many recent steps are trained on, or leave replay out");
   std::set<std::string> covariates, days, facts;
   require_distinct(known, "known", covariates);
   require_distinct(past, "past", covariates);  // in both lists: the later one is the second time

@@ -23,8 +23,11 @@ struct DataConfig {
   bool text = false;     // product texts
   std::optional<Date> train_until;     // first date not trained on; default: what is left after validation
   std::optional<Date> validate_until;  // first date not validated on; default: see trainer
-  std::int64_t superblock = 64;        // chunks in one shuffle buffer (K of the sampler)
-  std::int64_t chunk_series = 64;      // series in one shuffle chunk
+  std::int64_t recent =
+      0;                // trained on: windows whose targets lie in so many steps before train_until; 0 = all
+  double replay = 0.0;  // share of windows from before them, against forgetting
+  std::int64_t superblock = 64;    // chunks in one shuffle buffer (K of the sampler)
+  std::int64_t chunk_series = 64;  // series in one shuffle chunk
 
   // Throws Error(input) naming the field.
   void validate() const;

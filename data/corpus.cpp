@@ -79,6 +79,15 @@ std::size_t CorpusInfo::static_index(const std::string& static_name) const {
   return index_by_name(statics, static_name, "static");
 }
 
+std::span<const float> PanelBlock::row(std::size_t column, std::int64_t index) const {
+  const Column& from = columns[column];
+  const auto length = static_cast<std::size_t>(steps),
+             in_block = static_cast<std::size_t>(index - first_series);
+  std::size_t at = from.rows == 1 ? 0 : in_block;
+  if (from.rows != 1 && !from.row_of.empty()) at = static_cast<std::size_t>(from.row_of[in_block]);
+  return std::span(from.values).subspan(at * length, length);
+}
+
 struct Corpus::Files {
   fs::path folder;
   std::string digest;  // before the manifest: reading that fills it

@@ -75,6 +75,9 @@ struct PanelBlock {
     std::int64_t rows = 0;
   };
   std::vector<Column> columns;
+
+  // The steps of column number `column` for series `index` (absolute).
+  std::span<const float> row(std::size_t column, std::int64_t index) const;
 };
 
 // One product text.

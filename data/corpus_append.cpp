@@ -102,9 +102,8 @@ void Appender::write_region(PanelRegion region, const Extension::Fill& fill) {
     writer.append(count, rows.demand, rows.covariates);
     for (std::size_t i = 0; i < rows.demand.size(); ++i)
       if (!std::isnan(rows.demand[i]))
-        manifest_.info.demand_end =
-            std::max(manifest_.info.demand_end,
-                     region.first_step + static_cast<std::int64_t>(i) % region.steps + 1);
+        manifest_.info.demand_end = std::max(
+            manifest_.info.demand_end, region.first_step + static_cast<std::int64_t>(i) % region.steps + 1);
     progress.update(first + count);
   }
   for (SegmentEntry& segment : writer.take()) {
@@ -121,8 +120,8 @@ FileEntry Appender::write_shared() const {
     if (covariate.per == "series") continue;
     const std::int64_t rows = shared_rows(manifest_.info, covariate);
     SHELFCAST_ASSERT(static_cast<std::int64_t>(extension_.shared[i].size()) == rows * manifest_.info.steps);
-    Hdf5Dataset dataset = file.create_dataset(
-        dataset_of(covariate), {rows, manifest_.info.steps, 0, 0, 0, stored_type(covariate)});
+    Hdf5Dataset dataset = file.create_dataset(dataset_of(covariate),
+                                              {rows, manifest_.info.steps, 0, 0, 0, stored_type(covariate)});
     dataset.write({0, rows, 0, manifest_.info.steps}, extension_.shared[i].data());
   }
   file.close();
@@ -169,8 +168,8 @@ void Appender::run() {
   move_into_corpus();
   // Flushes the folder, too: the new files have their names for good before the manifest speaks of them.
   const std::string before = read_file(corpus_.folder() / "manifest.json");
-  write_file_atomically(
-      corpus_.folder() / fmt::format("manifest-{}.json", digest_text(before).substr(5, 16)), before);
+  write_file_atomically(corpus_.folder() / fmt::format("manifest-{}.json", digest_text(before).substr(5, 16)),
+                        before);
   write_manifest(corpus_.folder(), manifest_);
   std::error_code failed;
   fs::rename(staging_.path() / "all.h5", corpus_.folder() / "all.h5", failed);

@@ -91,9 +91,10 @@ Loader::Impl::Impl(const std::filesystem::path& path, const FeatureSpec& spec, c
                    LoaderConfig options)
     : corpus(path), sampler(order), config(options), assembler(make_assembler(spec, corpus)), chunks([&] {
         const WindowSpace& space = order.space();
-        SHELFCAST_ASSERT(space.series <= corpus.info().series && space.first_origin >= 0 &&
+        SHELFCAST_ASSERT(space.series <= corpus.info().series && space.earliest_origin() >= 0 &&
                          space.last_origin <= corpus.info().steps);
-        const StepRange range = steps_touched(spec, corpus.info(), space.first_origin, space.last_origin);
+        const StepRange range =
+            steps_touched(spec, corpus.info(), space.earliest_origin(), space.last_origin);
         return ChunkBuffer(corpus, space, covariate_indices(corpus, assembler), range.first, range.count);
       }()) {
   SHELFCAST_ASSERT(config.global_batch >= 1 && config.micro_batch >= 1 && config.ahead >= 1 &&

@@ -20,17 +20,28 @@ std::int64_t series_in_last_chunk(const WindowSpace& space) {
 SuperBlockOrder::SuperBlockOrder(const WindowSpace& space, SuperBlock block, std::uint64_t key)
     : space_(space),
       block_(std::move(block)),
+      replay_key_(mix(key, key_of("replay"))),
       permutation_(key, static_cast<std::uint64_t>(block_.windows)),
       short_slot_(static_cast<std::int64_t>(block_.chunks.size())) {
   const auto last = std::find(block_.chunks.begin(), block_.chunks.end(), space_.chunks() - 1);
   if (last != block_.chunks.end()) short_slot_ = last - block_.chunks.begin();
 }
 
+// The windows of a series, numbered: first the new ones, then those drawn from its past without putting
+// back (more than there are begin again).
+std::int64_t SuperBlockOrder::origin_of(std::int64_t series, std::int64_t number) const {
+  if (number < space_.new_origins()) return space_.first_origin + number;
+  const auto old = static_cast<std::uint64_t>(space_.first_origin - space_.oldest_origin);
+  const KeyedPermutation draw(mix(replay_key_, static_cast<std::uint64_t>(series)), old);
+  const auto position = static_cast<std::uint64_t>(number - space_.new_origins()) % old;
+  return space_.oldest_origin + static_cast<std::int64_t>(draw(position));
+}
+
 // Windows of a super-block are numbered series by series in slot order, and origin by origin inside a series.
 PlacedWindow SuperBlockOrder::place(std::uint64_t index) const {
   const auto origins = static_cast<std::uint64_t>(space_.origins());
   auto series = static_cast<std::int64_t>(index / origins);
-  const std::int64_t origin = space_.first_origin + static_cast<std::int64_t>(index % origins);
+  const auto number = static_cast<std::int64_t>(index % origins);
   std::int64_t slot = series / space_.chunk_series;
   if (slot >= short_slot_) {
     // Behind the short chunk everything moved up by what it lacks.
@@ -41,13 +52,15 @@ PlacedWindow SuperBlockOrder::place(std::uint64_t index) const {
   }
   const std::int64_t in_chunk = series - slot * space_.chunk_series;
   const std::int64_t chunk = block_.chunks[static_cast<std::size_t>(slot)];
-  return {static_cast<std::size_t>(slot), in_chunk, {chunk * space_.chunk_series + in_chunk, origin}};
+  const std::int64_t own = chunk * space_.chunk_series + in_chunk;
+  return {static_cast<std::size_t>(slot), in_chunk, {own, origin_of(own, number)}};
 }
 
 Sampler::Sampler(std::uint64_t seed, WindowSpace space) : seed_(seed), space_(space) {
-  SHELFCAST_ASSERT(space_.chunk_series >= 1 && space_.superblock >= 1);
+  SHELFCAST_ASSERT(space_.chunk_series >= 1 && space_.superblock >= 1 && space_.replayed >= 0);
+  SHELFCAST_ASSERT(space_.replayed == 0 || space_.oldest_origin < space_.first_origin);
   if (space_.series < 1) throw input_error("there are no series to draw windows from");
-  if (space_.origins() < 1)
+  if (space_.new_origins() < 1)
     throw input_error(
         "there is no window to train on",
         fmt::format("the first origin is step {}, the last step {}", space_.first_origin, space_.last_origin),

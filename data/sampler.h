@@ -9,14 +9,20 @@
 
 namespace shelfcast::data {
 
-// All windows an epoch draws from: every series with every origin in [first_origin, last_origin].
+// All windows an epoch draws from: every series with every origin in [first_origin, last_origin], and,
+// against forgetting, `replayed` older ones of every series: origins drawn for this epoch from
+// [oldest_origin, first_origin).
 struct WindowSpace {
   std::int64_t series = 0;
   std::int64_t first_origin = 0, last_origin = -1;  // inclusive
   std::int64_t chunk_series = 64;                   // series per shuffle chunk; the last chunk may hold fewer
   std::int64_t superblock = 64;                     // chunks per super-block
+  std::int64_t oldest_origin = 0, replayed = 0;
 
-  std::int64_t origins() const { return last_origin - first_origin + 1; }
+  std::int64_t new_origins() const { return last_origin - first_origin + 1; }
+  // The earliest that may be drawn.
+  std::int64_t earliest_origin() const { return replayed > 0 ? oldest_origin : first_origin; }
+  std::int64_t origins() const { return new_origins() + replayed; }  // a series and epoch
   std::int64_t windows() const { return series * origins(); }
   std::int64_t chunks() const { return (series + chunk_series - 1) / chunk_series; }
 };
@@ -52,9 +58,11 @@ class SuperBlockOrder {
 
  private:
   PlacedWindow place(std::uint64_t index) const;
+  std::int64_t origin_of(std::int64_t series, std::int64_t number) const;
 
   WindowSpace space_;
   SuperBlock block_;
+  std::uint64_t replay_key_;
   KeyedPermutation permutation_;
   std::int64_t short_slot_;  // the slot of the corpus' last, shorter chunk; past the end when it is not here
 };

@@ -143,7 +143,7 @@ HierarchyPast::HierarchyPast(const std::vector<HierarchyLevel>& levels,
       const auto row = std::span(block.demand).subspan(whole(i) * steps, steps);
       std::span<const float> price;
       if (!columns.empty()) {
-        price = row_of(block, 0, first + i);
+        price = block.row(0, first + i);
       }
       std::ranges::transform(row, own.begin(), [](float v) { return std::isnan(v) ? 0.0 : double{v}; });
       for (std::size_t l = 0; l < levels.size(); ++l) {

@@ -25,16 +25,6 @@ std::vector<SeasonalScale> seasonal_scales(std::span<const float> demand, std::i
   return scales;
 }
 
-std::span<const float> row_of(const data::PanelBlock& block, std::size_t column, std::int64_t series) {
-  const data::PanelBlock::Column& from = block.columns[column];
-  const auto steps = static_cast<std::size_t>(block.steps),
-             i = static_cast<std::size_t>(series - block.first_series);
-  const std::size_t row = from.rows == 1        ? 0
-                          : from.row_of.empty() ? i
-                                                : static_cast<std::size_t>(from.row_of[i]);
-  return std::span(from.values).subspan(row * steps, steps);
-}
-
 HistoryReader::HistoryReader(const std::filesystem::path& corpus, const std::string& censored,
                              std::int64_t season, std::vector<std::int64_t> origins,
                              const std::vector<std::size_t>& covariates)
@@ -60,13 +50,13 @@ std::span<const float> HistoryReader::demand(std::int64_t series) const {
 }
 
 std::span<const float> HistoryReader::covariate(std::size_t index, std::int64_t series) const {
-  return row_of(block_, index + (censored_ ? 1 : 0), series);
+  return block_.row(index + (censored_ ? 1 : 0), series);
 }
 
 void HistoryReader::mask_censored() {
   const auto steps = static_cast<std::size_t>(block_.steps);
   for (std::int64_t i = 0; i < block_.series; ++i) {
-    const std::span<const float> cut = row_of(block_, 0, block_.first_series + i);
+    const std::span<const float> cut = block_.row(0, block_.first_series + i);
     for (std::size_t t = 0; t < steps; ++t)
       if (cut[t] == 1.0F)
         block_.demand[static_cast<std::size_t>(i) * steps + t] = std::numeric_limits<float>::quiet_NaN();

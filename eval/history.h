@@ -28,9 +28,6 @@ struct Coverage {
   double cells = 0.0, missing = 0.0, zeros = 0.0;
 };
 
-// The steps of one of a block's columns for series `series` (absolute).
-std::span<const float> row_of(const data::PanelBlock& block, std::size_t column, std::int64_t series);
-
 // Reads the whole histories of a range of series (not just the model's context) and scales them. Where the
 // model does not count a step as observed because of a stock-out (`censored`), neither does the scale. One
 // per rank; owns a handle on the corpus, so it is used from one thread.

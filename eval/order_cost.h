@@ -47,8 +47,9 @@ struct OrderCells {
 
 // For each category and then for all: "order_cost", "fill_rate" and "stock_cover" of the origins after the
 // first, every category with the safety factor that was cheapest on the origins before. Cost is in units held
-// for one step, by unit of demand (as is the stock cover, steps of demand in stock); a lost unit costs what makes orders.service the right probability of no
-// shortage: review x service / (1 - service). n counts steps.
+// for one step, by unit of demand (as is the stock cover, steps of demand in stock); a lost unit costs what
+// makes orders.service the right probability of no shortage: review x service / (1 - service). n counts
+// steps.
 struct OrderScores {
   std::string level;
   std::vector<Score> scores;

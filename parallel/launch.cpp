@@ -1,7 +1,6 @@
 #include "parallel/launch.h"
 
 #include <mpi.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "parallel/gpu/gpu_loader.h"
 #include "parallel/mpi/mpi_communicator.h"
@@ -32,11 +32,6 @@ bool started_by_mpi_launcher() {
 int slurm_tasks() {
   const char* text = std::getenv("SLURM_STEP_NUM_TASKS");
   return text == nullptr ? 1 : std::atoi(text);
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
 int mpi_world_size() {

@@ -63,13 +63,15 @@ void check_files(const fs::path& folder, const Json& description) {
   const Json& listed = reading(path, [&]() -> const Json& { return description.at("files"); });
   for (const std::string name : files::kDigested)
     if (!listed.contains(name)) damaged(path, "does not list " + name);
-  for (const auto& [name, unused] : listed.items()) {
+  for (const auto& item : listed.items()) {
+    const std::string& name = item.key();
+    const Json& is = item.value();
     const fs::path file = folder / name;
     if (!fs::exists(file)) damaged(file, "is missing");
-    const auto bytes = reading(path, [&] { return listed.at(name).at("bytes").get<std::uintmax_t>(); });
+    const auto bytes = reading(path, [&] { return is.at("bytes").get<std::uintmax_t>(); });
     if (fs::file_size(file) != bytes)
       damaged(file, fmt::format("is damaged: {} bytes instead of {}", fs::file_size(file), bytes));
-    if (digest_file(file) != reading(path, [&] { return listed.at(name).at("digest").get<std::string>(); }))
+    if (digest_file(file) != reading(path, [&] { return is.at("digest").get<std::string>(); }))
       damaged(file, "is damaged: its digest is not that of bundle.json");
   }
 }

@@ -283,7 +283,7 @@ Forecasts forecast(const Bundle& bundle, const NewItems& items, const std::vecto
   for (const std::int64_t series : which)
     series < known ? old.push_back(series) : fresh.push_back(series - known);
   if (fresh.empty()) return forecast(bundle.model(), bundle.inputs(), old, threads, progress);
-  const Forecasts of_new = forecast(bundle.model(), items.inputs(), fresh, threads);
+  Forecasts of_new = forecast(bundle.model(), items.inputs(), fresh, threads);
   if (old.empty()) return of_new;
   const Forecasts of_old = forecast(bundle.model(), bundle.inputs(), old, threads, progress);
   Forecasts all{std::ssize(which), of_new.levels, of_new.horizon, {}, {}, {}};

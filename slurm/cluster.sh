@@ -145,7 +145,7 @@ stop() {
 case $action in
   start) start "${3:-2}" ;;
   kill) kill_node "${3:?which node?}" ;;
-  revive) start_node "${3:?which node?}"; wait_for 20 node_is_up "$3" ;;
+  revive) start_node "${3:?which node?}"; wait_for 60 node_is_up "$3" ;;
   stop) stop ;;
   *) echo "cluster: unknown action '$action'" >&2; exit 2 ;;
 esac

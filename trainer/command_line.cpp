@@ -1,9 +1,13 @@
 #include "trainer/command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "base/dates.h"
+#include "base/host.h"
+#include "base/log.h"
 
 #ifndef SHELFCAST_BUILD_ID
 #define SHELFCAST_BUILD_ID "unknown"
@@ -283,6 +287,18 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   return chosen;
+}
+
+int run_program(int argc, char** argv, const std::function<int(const Command&)>& run) {
+  const auto line = parse_command_line(argc, argv);
+  if (const int* exit_code = std::get_if<int>(&line)) return *exit_code;
+  log::set_identity({0, 1, host_name()});
+  try {
+    return run(std::get<Command>(line));
+  } catch (const std::exception& error) {
+    log::error(error.what());
+    return 1;
+  }
 }
 
 }  // namespace shelfcast::trainer

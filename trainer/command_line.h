@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -124,5 +125,9 @@ std::string build_id();
 // The command, or, when there is nothing to run, the exit code: 0 after help or version, 2 after a mistake;
 // both have been printed.
 std::variant<Command, int> parse_command_line(int argc, char** argv);
+
+// main() of a program that is one process: `run` does the command and returns the exit code; what it throws
+// is printed and gives 1.
+int run_program(int argc, char** argv, const std::function<int(const Command&)>& run);
 
 }  // namespace shelfcast::trainer

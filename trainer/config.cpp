@@ -55,6 +55,12 @@ void GuardConfig::validate() const {
   require_at_least(most, 0, "train.guard.most");
 }
 
+void EwcConfig::validate() const {
+  if (!(strength >= 0))
+    throw input_error("train.ewc.strength must not be negative", fmt::format("it is {}", strength));
+  require_at_least(windows, 1, "train.ewc.windows");
+}
+
 void TrainConfig::validate() const {
   require_at_least(steps, 1, "train.steps");
   require_at_least(batch, 1, "train.batch");
@@ -78,6 +84,7 @@ void TrainConfig::validate() const {
   optimizer.validate();
   schedule.validate();
   guard.validate();
+  ewc.validate();
 }
 
 void ParallelConfig::validate() const {

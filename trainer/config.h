@@ -64,6 +64,16 @@ struct GuardConfig {
   void validate() const;
 };
 
+// Elastic weight consolidation (Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks",
+// 2017): the weights of run.start are held where its training windows depended on them.
+struct EwcConfig {
+  double strength = 0;         // of the penalty strength / 2 * sum of fisher * (weight - start)^2; 0 = none
+  std::int64_t windows = 256;  // of the start's training that the Fisher information is estimated on
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
 struct TrainConfig {
   // The demand model on windows, or the text encoder alone on the corpus' texts.
   enum class Task { demand, masked_language } task = Task::demand;
@@ -84,6 +94,7 @@ struct TrainConfig {
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   GuardConfig guard;
+  EwcConfig ewc;
 
   void validate() const;
 };

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_file.h"
+#include "base/random.h"
 #include "data/loader.h"
 #include "models/product.h"
 #include "trainer/checkpoint.h"
@@ -20,6 +21,14 @@ namespace shelfcast::trainer {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Of what the run that this one begins with was trained on.
+std::vector<data::Window> windows_of_start(const Recipe& recipe, const data::CorpusInfo& info) {
+  const data::DataConfig then = RunFolder(recipe.run.start).stored_recipe().data;
+  const std::int64_t end = info.axis.step_at_or_before(*then.train_until);
+  return choose_windows(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("ewc")), info.series,
+                        then.min_context, end, recipe.data.horizon, recipe.train.ewc.windows);
+}
 
 // The demand model on windows of a corpus.
 class DemandTask : public Task {
@@ -42,6 +51,8 @@ class DemandTask : public Task {
   std::int64_t micro_batches() const override { return loader_.micro_batches(); }
   WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                     const std::function<void()>& before_backward) override;
+  std::int64_t anchor_samples() const override { return static_cast<std::int64_t>(anchor_windows_.size()); }
+  WeightedLoss anchor_gradient(std::int64_t sample) override;
   double waited_seconds() const override { return loader_.waited_seconds(); }
   bool validates() const override { return !validation_.empty(); }
   std::optional<double> validation_loss(const std::function<bool()>& stop_requested,
@@ -70,6 +81,8 @@ class DemandTask : public Task {
   data::Sampler sampler_;
   data::Loader loader_;
   StepSamples samples_;  // of the step under way
+  std::vector<data::Window> anchor_windows_;
+  std::unique_ptr<data::EvaluationReader> anchors_;  // made when the first is asked for
 };
 
 DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus,
@@ -83,7 +96,10 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
-      loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {}
+      loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {
+  if (recipe_.train.ewc.strength > 0 && start.checkpoint.empty())
+    anchor_windows_ = windows_of_start(recipe_, corpus.info());
+}
 
 models::DemandModel DemandTask::make_model(const fs::path& checkpoint) const {
   if (!checkpoint.empty()) return models::DemandModel::load(checkpoint);
@@ -138,6 +154,20 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
   const models::LossSums sums =
       models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
   before_backward();
+  sums.loss.backward();
+  return {sums.loss.item<double>(), sums.valid_targets};
+}
+
+WeightedLoss DemandTask::anchor_gradient(std::int64_t sample) {
+  if (!anchors_)
+    anchors_ =
+        std::make_unique<data::EvaluationReader>(recipe_.data.corpus, plan_.features, anchor_windows_, 1);
+  data::Batch batch;
+  anchors_->read(sample, batch);
+  const models::Forecast forecast =
+      model_.forward(make_inputs(batch, plan_.features, texts_, nullptr), nullptr);
+  const models::LossSums sums =
+      models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
   sums.loss.backward();
   return {sums.loss.item<double>(), sums.valid_targets};
 }

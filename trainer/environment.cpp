@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/dates.h"
+#include "base/host.h"
 #include "trainer/command_line.h"
 
 namespace shelfcast::trainer {
@@ -25,12 +26,6 @@ std::string proc_value(const char* file, const std::string& key) {
     return first == std::string::npos ? "" : line.substr(first);
   }
   return "";
-}
-
-std::string host_name() {
-  char name[256] = "";
-  gethostname(name, sizeof(name) - 1);
-  return name;
 }
 
 }  // namespace

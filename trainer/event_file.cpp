@@ -9,6 +9,7 @@
 
 #include "base/activity.h"
 #include "base/error.h"
+#include "base/host.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -54,12 +55,6 @@ std::string event(double time, std::int64_t step, int field, const std::string& 
 }
 
 std::uint32_t masked(std::uint32_t crc) { return std::rotr(crc, 15) + 0xA282EAD8U; }
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 }  // namespace
 

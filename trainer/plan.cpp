@@ -1,6 +1,7 @@
 #include "trainer/plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -30,8 +31,25 @@ void resolve_dates(const Recipe& recipe, const data::CorpusInfo& info, DataPlan&
                       "training must end before validation does");
 }
 
+// Windows of the last data.recent steps before training ends, and as many older ones as data.replay asks for,
+// where there are any.
+data::WindowSpace train_space(const Recipe& recipe, const data::CorpusInfo& info, std::int64_t train_end) {
+  const data::DataConfig& data = recipe.data;
+  data::WindowSpace space{.series = info.series,
+                          .first_origin = data.min_context,
+                          .last_origin = train_end - data.horizon,
+                          .chunk_series = data.chunk_series,
+                          .superblock = data.superblock,
+                          .oldest_origin = data.min_context,
+                          .replayed = 0};
+  if (data.recent > 0) space.first_origin = std::max(data.min_context, train_end - data.recent);
+  if (data.replay > 0 && space.first_origin > space.oldest_origin && space.new_origins() > 0)
+    space.replayed = std::llround(static_cast<double>(space.new_origins()) * data.replay / (1 - data.replay));
+  return space;
+}
+
 void check_room(const Recipe& recipe, const data::CorpusInfo& info, const DataPlan& plan) {
-  if (plan.train_space.origins() >= 1) return;
+  if (plan.train_space.new_origins() >= 1) return;
   throw input_error(fmt::format("no training window fits: {} steps are left for training, but "
                                 "data.min_context {} and data.horizon {} "
                                 "need {}",
@@ -65,11 +83,7 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   const data::CorpusInfo& info = corpus.info();
   DataPlan plan;
   resolve_dates(recipe, info, plan);
-  plan.train_space = {.series = info.series,
-                      .first_origin = recipe.data.min_context,
-                      .last_origin = plan.train_end - recipe.data.horizon,
-                      .chunk_series = recipe.data.chunk_series,
-                      .superblock = recipe.data.superblock};
+  plan.train_space = train_space(recipe, info, plan.train_end);
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
   if (recipe.data.text) plan.features.text = text_column(recipe.model, corpus);

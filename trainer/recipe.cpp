@@ -9,6 +9,7 @@
 #include "base/dates.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "trainer/recipe_block.h"
 #include "trainer/recipe_fields.h"
 
 namespace shelfcast::trainer {
@@ -205,15 +206,6 @@ class BlockWriter {
   int depth_;
 };
 
-YAML::Node load_yaml(const std::string& yaml, const std::string& origin) {
-  try {
-    return YAML::Load(yaml);
-  } catch (const YAML::ParserException& broken) {
-    throw input_error(fmt::format("{}:{}: this is not YAML", origin, broken.mark.line + 1), broken.msg,
-                      "check the indentation and the brackets around this line");
-  }
-}
-
 // Sets `value` (YAML text) at the dotted `path`, making blocks on the way.
 void set_path(YAML::Node root, const std::string& path, const YAML::Node& value) {
   const std::size_t dot = path.find('.');
@@ -285,6 +277,10 @@ void Recipe::validate() const {
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  if (train.ewc.strength > 0 && run.start.empty())
+    throw input_error("train.ewc needs run.start",
+                      "it holds the weights of the run that this one begins with",
+                      "name that run, or set train.ewc.strength to 0");
   if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
     throw input_error(
         model.weights.empty() ? "tune.method is lora, but model.weights is empty"

@@ -6,6 +6,15 @@
 
 namespace shelfcast::trainer {
 
+YAML::Node load_yaml(const std::string& yaml, const std::string& origin) {
+  try {
+    return YAML::Load(yaml);
+  } catch (const YAML::ParserException& broken) {
+    throw input_error(fmt::format("{}:{}: this is not YAML", origin, broken.mark.line + 1), broken.msg,
+                      "check the indentation and the brackets around this line");
+  }
+}
+
 Block::Block(std::string origin, std::string name, const YAML::Node& node)
     : origin_(std::move(origin)), name_(std::move(name)), node_(node) {
   if (!node_.IsMap()) fail(node_, fmt::format("{} must be a block of keys", name_));

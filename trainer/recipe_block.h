@@ -1,4 +1,4 @@
-// Strict reading of YAML files other than recipes: a block of keys of which each must be known.
+// Strict reading of YAML: whole documents, and a block of keys of which each must be known.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -12,6 +12,9 @@ namespace shelfcast::trainer {
 
 template <typename Enum>
 using Choices = std::vector<std::pair<const char*, Enum>>;
+
+// The document in `yaml`. Throws Error(input) "origin:line: this is not YAML".
+YAML::Node load_yaml(const std::string& yaml, const std::string& origin);
 
 // One block of keys; a key that nobody took is an error. Every problem is Error(input) "file:line: ...".
 class Block {
@@ -40,6 +43,10 @@ class Block {
     fail(node, key + " must be one of " + names);
   }
   std::string scalar(const std::string& key, const YAML::Node& node) const;
+  // Throws `problem` at this block unless it `holds`.
+  void require(bool holds, const std::string& problem, const std::string& advice = "") const {
+    if (!holds) fail(node_, problem, "", advice);
+  }
   // Throws for keys that nobody took.
   void finish() const;
   [[noreturn]] void fail(const YAML::Node& node, const std::string& problem, const std::string& why = "",

@@ -26,6 +26,8 @@ void visit(Visitor& v, data::DataConfig& c) {
   v("text", c.text);
   v("train_until", c.train_until);
   v("validate_until", c.validate_until);
+  v("recent", c.recent);
+  v("replay", c.replay);
   v("superblock", c.superblock);
   v("chunk_series", c.chunk_series);
 }
@@ -110,6 +112,12 @@ void visit(Visitor& v, GuardConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, EwcConfig& c) {
+  v("strength", c.strength);
+  v("windows", c.windows);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, ScheduleConfig& c) {
   v("name", c.name);
   v("warmup", c.warmup);
@@ -135,6 +143,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v.block("optimizer", c.optimizer);
   v.block("schedule", c.schedule);
   v.block("guard", c.guard);
+  v.block("ewc", c.ewc);
 }
 
 template <typename Visitor>

@@ -158,13 +158,10 @@ LongMap read_top(Block& top) {
 
 LongMap parse_map(const std::string& yaml, const std::string& origin) {
   try {
-    const YAML::Node root = YAML::Load(yaml);
-    Block top(origin, "the map", root);
+    Block top(origin, "the map", load_yaml(yaml, origin));
     LongMap map = read_top(top);
     map.validate();
     return map;
-  } catch (const YAML::Exception& error) {
-    throw input_error(fmt::format("{}:{}: broken YAML", origin, error.mark.line + 1), error.msg);
   } catch (const Error& error) {
     // What validate() finds has no line, but the file helps.
     if (error.problem().starts_with(origin)) throw;

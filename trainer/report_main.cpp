@@ -1,13 +1,10 @@
 // `shelfcast report` and `shelfcast compare`: a program of its own without LibTorch, so that a report is
 // there at once.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <array>
 #include <cstdio>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "eval/report/report.h"
 #include "trainer/command_line.h"
 
@@ -46,20 +43,11 @@ void run(const trainer::CompareCommand& command) {
 
 // Exit codes: 0 done, 1 failed (message on stderr), 2 wrong command line.
 int main(int argc, char** argv) {
-  const auto line = trainer::parse_command_line(argc, argv);
-  if (const int* exit_code = std::get_if<int>(&line)) return *exit_code;
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  log::set_identity({0, 1, host.data()});
-  try {
-    const auto& command = std::get<trainer::Command>(line);
+  return trainer::run_program(argc, argv, [](const trainer::Command& command) {
     if (const auto* report = std::get_if<trainer::ReportCommand>(&command))
       run(*report);
     else
       run(std::get<trainer::CompareCommand>(command));
     return 0;
-  } catch (const std::exception& error) {
-    log::error(error.what());
-    return 1;
-  }
+  });
 }

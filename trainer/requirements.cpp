@@ -224,7 +224,7 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
   cut_batch(recipe, needs);
   const std::int64_t steps_read =
       std::min(plan.train_space.last_origin + recipe.data.horizon, corpus.info().steps) -
-      std::max<std::int64_t>(0, plan.train_space.first_origin - recipe.data.context);
+      std::max<std::int64_t>(0, plan.train_space.earliest_origin() - recipe.data.context);
   needs.bytes_read_per_epoch = static_cast<double>(corpus.info().series * steps_read * kFloat) *
                                static_cast<double>(1 + columns_of(plan.features));
 

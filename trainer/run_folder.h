@@ -17,6 +17,7 @@ class RunFolder {
   std::filesystem::path recipe() const { return path_ / "recipe.yaml"; }
   std::filesystem::path environment() const { return path_ / "environment.json"; }
   std::filesystem::path features() const { return path_ / "features.json"; }
+  std::filesystem::path anchor() const { return path_ / "ewc.safetensors"; }  // of train.ewc
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path bad_steps() const { return path_ / "bad-steps.jsonl"; }

@@ -45,6 +45,10 @@ class Task {
   // called between the two.
   virtual WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                             const std::function<void()>& before_backward) = 0;
+  // Samples of the training of the run that this one began with (run.start), for train.ewc; and forward and
+  // backward of one of them, without dropout.
+  virtual std::int64_t anchor_samples() const { return 0; }
+  virtual WeightedLoss anchor_gradient(std::int64_t) { return {}; }
   // Seconds spent waiting for batches.
   virtual double waited_seconds() const { return 0; }
 

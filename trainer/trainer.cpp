@@ -19,6 +19,7 @@
 #include "trainer/checkpoint_writer.h"
 #include "trainer/command_line.h"
 #include "trainer/environment.h"
+#include "trainer/ewc.h"
 #include "trainer/metrics_log.h"
 #include "trainer/model_state.h"
 #include "trainer/optimizer.h"
@@ -59,6 +60,7 @@ class Run {
   std::int64_t resume_step(bool goes_on) const;
   TaskStart task_start() const;
   void restore();
+  void hold_weights();
   void open_logs(bool goes_on);
   bool stop_requested();
   StepSums step();
@@ -88,6 +90,7 @@ class Run {
   CheckpointWriter writer_;
   std::unique_ptr<MetricsLog> metrics_, bad_steps_;  // rank 0
   std::optional<StepLog> log_;
+  std::optional<ElasticAnchor> anchor_;
   RankTimes times_;
   StopSignal signal_;
   std::optional<StopRequest> request_;  // rank 0
@@ -113,6 +116,7 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
                                 buffers_, *optimizer_, average_),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
+  if (recipe_.train.ewc.strength > 0) hold_weights();
   if (communicator_.rank() == 0) open_logs(goes_on);
   if (recipe_.train.precision == "bf16" && !models::cpu_has_bf16())
     log::warn(
@@ -160,6 +164,17 @@ void Run::restore() {
                 then.value(name, nlohmann::json()).dump(), value.dump());
 }
 
+// What train.ewc holds the weights by is measured once, at the beginning.
+void Run::hold_weights() {
+  if (resume_step_ >= 0) {
+    anchor_.emplace(folder_.anchor(), buffers_);
+    return;
+  }
+  activity::enter_phase("Fisher information");
+  anchor_.emplace(*task_, buffers_, communicator_);
+  if (communicator_.rank() == 0) anchor_->save(folder_.anchor(), buffers_);
+}
+
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
 
 // Forward and backward of this rank's slice.
@@ -191,6 +206,7 @@ StepSums Run::step() {
                 .norm = 0,
                 .valid = totals[1],
                 .stop = totals[2] > 0};
+  if (anchor_) anchor_->pull(buffers_, recipe_.train.ewc.strength * sums.valid);
   sums.norm = buffers_.gradient_norm() / std::max(1.0, sums.valid);
   if (totals[3] == communicator_.size()) writer_.commit();
   const StepVerdict verdict = judge_step(recipe_.train.guard, state_, sums.loss, sums.norm);
@@ -252,6 +268,9 @@ void Run::log_step(const StepSums& sums) {
       .good = sums.good};
   log_->add(numbers);
   if (state_.step % recipe_.train.log_every != 0 && state_.step != recipe_.train.steps) return;
+  if (anchor_ && metrics_)
+    metrics_->write(
+        {{"step", state_.step}, {"ewc_penalty", recipe_.train.ewc.strength * anchor_->penalty(buffers_)}});
   times_.load = task_->waited_seconds();
   times_.wait = sync_.waited_seconds();
   times_.save = writer_.times().blocked;

@@ -168,7 +168,7 @@ void Extender::match_series() {
       codes.assign(corpus_.static_codes(fact).begin(), corpus_.static_codes(fact).end());
       for (const std::size_t i : added)
         codes.push_back(
-            static_recodings_[fact][static_cast<std::size_t>(panel_.table.codes[static_of_[fact]][i] + 1)]);
+            static_recodings_[fact][static_cast<std::size_t>(panel_.table.codes[static_of_[fact]][i]) + 1]);
     } else {
       values.assign(corpus_.static_values(fact).begin(), corpus_.static_values(fact).end());
       for (const std::size_t i : added) values.push_back(panel_.table.values[static_of_[fact]][i]);

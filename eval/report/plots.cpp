@@ -49,10 +49,12 @@ std::vector<std::size_t> plotted_forecasters(const BacktestResult& result) {
     return mae(a) < mae(b);
   };
   const std::size_t models = std::min(result.models, kStyles - 2);
-  const auto first_baseline = order.begin() + static_cast<std::ptrdiff_t>(result.models);
   std::vector<std::size_t> plotted{order.begin(), order.begin() + static_cast<std::ptrdiff_t>(models)};
-  if (first_baseline != order.end()) plotted.push_back(*first_baseline);
-  std::vector<std::size_t> others(std::min(first_baseline + 1, order.end()), order.end());
+  std::vector<std::size_t> others{order.begin() + static_cast<std::ptrdiff_t>(result.models), order.end()};
+  if (!others.empty()) {  // the first baseline whatever its error
+    plotted.push_back(others.front());
+    others.erase(others.begin());
+  }
   std::ranges::stable_sort(others, by_mae);
   for (const std::size_t other : others)
     if (plotted.size() < kStyles) plotted.push_back(other);

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "parallel/gather_texts.h"
 #include "parallel/mpi/mpi_engine.h"
@@ -115,11 +115,6 @@ class MpiCommunicator : public Communicator {
   std::uint64_t calls_ = 0;
   std::shared_ptr<ScratchPool> pool_ = std::make_shared<ScratchPool>();
 };
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
 
 MpiCommunicator::MpiCommunicator(MPI_Comm comm, std::shared_ptr<MpiEngine> engine, std::vector<int> members,
                                  Deadlines deadlines, std::size_t longest_message)

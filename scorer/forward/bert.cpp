@@ -124,7 +124,8 @@ Bert::Layer Bert::read_layer(const File& file, std::int64_t index) const {
     std::vector<float> bias = file.take(fmt::format("{}attention.self.{}.bias", prefix, part), {width});
     if (weights
             .empty()) {  // scores are divided by the root of a head's width: queries are, here, once for all
-      const float scale = 1.0F / std::sqrt(static_cast<float>(width / config_.heads));
+      const std::int64_t head = width / config_.heads;
+      const float scale = 1.0F / std::sqrt(static_cast<float>(head));
       for (float& w : weight) w *= scale;
       for (float& b : bias) b *= scale;
     }

@@ -375,11 +375,11 @@ TEST_P(CommunicatorContract, a_failure_the_witness_learns_of_ends_a_wait_long_be
   if (size() == 1) GTEST_SKIP() << "nobody to wait for";
   const auto began = std::chrono::steady_clock::now();
   try {
-    run([this](Communicator& ranks) {
+    run([&](Communicator& ranks) {
       ranks.barrier("begin");
       const auto witness = std::make_shared<FakeWitness>();
       ranks.set_witness(witness);
-      witness->fails_at = std::chrono::steady_clock::now() + 150ms;
+      witness->fails_at = began + 150ms;  // on all ranks at once, as news spreads
       if (ranks.rank() == size() - 1) return std::this_thread::sleep_for(500ms);
       try {
         ranks.barrier("never");

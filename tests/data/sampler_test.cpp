@@ -43,6 +43,46 @@ TEST(Sampler, draws_every_window_once_an_epoch_whatever_the_shape) {
     }
 }
 
+TEST(Sampler, replays_as_many_old_windows_of_every_series_as_asked_and_others_each_epoch) {
+  for (WindowSpace space : shapes()) {
+    space.first_origin += 30;
+    space.last_origin += 30;
+    space.oldest_origin = 4;
+    space.replayed = 7;
+    const Sampler sampler(3, space);
+    std::set<Key> drawn;
+    for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+      std::map<std::int64_t, std::set<std::int64_t>> recent, old;
+      for (const auto& [series, origin] : epoch_order(sampler, epoch)) {
+        ASSERT_GE(origin, 4);
+        ASSERT_LE(origin, space.last_origin);
+        // No window twice in an epoch.
+        ASSERT_TRUE((origin < space.first_origin ? old : recent)[series].insert(origin).second);
+        if (origin < space.first_origin) drawn.emplace(series, origin);
+      }
+      for (std::int64_t series = 0; series < space.series; ++series) {
+        ASSERT_EQ(recent[series].size(), static_cast<std::size_t>(space.new_origins()));
+        ASSERT_EQ(old[series].size(), 7U);
+      }
+    }
+    // Three draws of 7 out of at least 26 are hardly ever the same.
+    ASSERT_GT(drawn.size(), static_cast<std::size_t>(8 * space.series));
+  }
+}
+
+TEST(Sampler, more_replay_than_there_is_past_repeats_it_evenly) {
+  WindowSpace space{20, 5, 14, 8, 2};
+  space.replayed = 12;
+  const Sampler sampler(3, space);
+  std::map<Key, int> times;
+  for (const Key& key : epoch_order(sampler, 0)) ++times[key];
+  for (std::int64_t series = 0; series < 20; ++series)
+    for (std::int64_t origin = 0; origin < 5; ++origin) {
+      const int n = times[Key(series, origin)];
+      ASSERT_TRUE(n == 2 || n == 3);
+    }
+}
+
 TEST(Sampler, super_blocks_tile_the_epoch_and_hold_the_windows_of_their_chunks) {
   for (const WindowSpace& space : shapes())
     for (std::uint64_t seed = 0; seed < 12; ++seed) {

@@ -53,9 +53,9 @@ TEST_F(Report, shows_tables_and_plots_of_everything) {
   write_run(folder_.path(), "a", 3);
   const ReportData data = gather({"a"});
   const std::string html = report_html(data);
-  for (const char* section : {"results", "significance", "heat-map", "by-horizon", "hierarchy", "orders", "by-category",
-                              "by-store", "by-price", "calibration", "fans", "worst", "training", "resources",
-                              "protocol", "reproduction", "notes"})
+  for (const char* section : {"results", "significance", "heat-map", "by-horizon", "hierarchy", "orders",
+                              "by-category", "by-store", "by-price", "calibration", "fans", "worst",
+                              "training", "resources", "protocol", "reproduction", "notes"})
     EXPECT_THAT(html, HasSubstr(std::string("<section id=\"") + section));
   EXPECT_THAT(html, HasSubstr("A &amp; B"));
   // Comparisons, heat map, horizon, three groups, calibration, two curves, and the fans.

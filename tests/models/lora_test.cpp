@@ -52,10 +52,10 @@ void fill_up_matrices(const DemandModel& model) {
 }
 
 struct Adapted {
-  explicit Adapted(std::int64_t out, bool adapted = true) {
-    values = at::randn({out, 12});
-    a = at::randn({3, 12}).set_requires_grad(true);
-    b = at::randn({out, 3}).set_requires_grad(true);
+  explicit Adapted(std::int64_t out, bool adapted = true)
+      : values(at::randn({out, 12})),
+        a(at::randn({3, 12}).set_requires_grad(true)),
+        b(at::randn({out, 3}).set_requires_grad(true)) {
     if (adapted) *slot = LowRank{"site", a, b, 0.7};
   }
   Weight weight() const { return {values, slot}; }

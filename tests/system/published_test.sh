@@ -40,7 +40,7 @@ grep -q "wide_heads" table.txt || fail "no row: $(cat table.txt)"
 grep -q "Seasonal Naive" table.txt || fail "no baseline: $(cat table.txt)"
 [[ -s one/report/report.html ]] || fail "no report"
 out=three backtest ranks 3 >/dev/null
-for file in metrics.csv series.csv; do
+for file in result.json metrics.csv series.csv dates.csv fans.json; do
   cmp "one/backtest/$file" "three/backtest/$file" || fail "$file depends on the number of ranks"
 done
 
@@ -81,7 +81,8 @@ END
 ranks 2 "$bin/shelfcast" train lora.yaml >/dev/null
 "$bin/shelfcast" weights runs/lora >lora.txt
 grep -q "encoder.block.0.layer.0.SelfAttention.q.lora_A.weight" lora.txt || fail "no adapter: $(cat lora.txt)"
-"$bin/shelfcast" weights "$root/tests/golden/lora/bolt" | grep -q "lora_B.weight" || fail "an adapter's folder is not listed"
+"$bin/shelfcast" weights "$root/tests/golden/lora/bolt" >peft.txt
+grep -q "lora_B.weight" peft.txt || fail "an adapter's folder is not listed: $(cat peft.txt)"
 "$bin/shelfcast" backtest runs/lora >/dev/null
 "$bin/shelfcast" forecast runs/lora --sales sales.csv --horizon 7 --out l.csv
 "$bin/shelfcast" export runs/lora --out lora.bundle

@@ -81,7 +81,7 @@ TEST(RecipeMap, wrong_values_are_named_with_their_line_and_the_choices) {
               AllOf(HasSubstr("map.yaml:4"), HasSubstr("missing, zero")));
   EXPECT_THAT(message_of("series: {a: b}\ndate: d\ntarget: y\n"), HasSubstr("map.yaml:1"));
   EXPECT_THAT(message_of("series: a\nseries: b\n"), HasSubstr("stands twice"));
-  EXPECT_THAT(message_of("series: [a\ndate: d\n"), HasSubstr("broken YAML"));
+  EXPECT_THAT(message_of("series: [a\ndate: d\n"), HasSubstr("this is not YAML"));
   EXPECT_THAT(message_of("just text"), HasSubstr("block of keys"));
   EXPECT_THAT(message_of(""), HasSubstr("block of keys"));
   EXPECT_THAT(message_of("series: a\ntarget: y\n"),

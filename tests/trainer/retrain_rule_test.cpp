@@ -4,6 +4,7 @@
 #include "tests/trainer/sweep_fixture.h"
 #include "trainer/retrain/drift.h"
 #include "trainer/retrain/judge.h"
+#include "trainer/retrain/retrain.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -42,6 +43,22 @@ TEST(RetrainFileTest, mistakes_are_named_with_line_and_nearest_key) {
   EXPECT_THAT(refusal_of("recipe: r.yaml\nnew: {format: long}\n"), HasSubstr("new.from is missing"));
   EXPECT_THAT(refusal_of("dir: x\n"), HasSubstr("recipe is missing"));
   EXPECT_THAT(refusal_of("recipe: [\n"), HasSubstr("this is not YAML"));
+}
+
+TEST(BlockOverridesTest, make_any_recipe_agree_in_that_block) {
+  const Recipe asked = parse_recipe(
+      "data: {corpus: c}\nbacktest: {origins: 7, by: [store, horizon], baselines: [ets], seasonal_gaps: "
+      "last_value}\n"
+      "train: {guard: {action: skip, spike: 4}}\n",
+      "r.yaml", {});
+  for (const char* block : {"backtest", "train"}) {
+    const std::vector<std::string> overrides = block_overrides(asked, block);
+    const Recipe other = parse_recipe("data: {corpus: c}\n", "r.yaml", overrides);
+    EXPECT_EQ(block_overrides(other, block), overrides);
+    EXPECT_NE(to_yaml(other), to_yaml(asked));
+  }
+  EXPECT_EQ(
+      parse_recipe("data: {corpus: c}\n", "r.yaml", block_overrides(asked, "backtest")).backtest.origins, 7);
 }
 
 // Both were judged on `series` series whose errors are `factor` times 1, 2, 3, ...

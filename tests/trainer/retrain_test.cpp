@@ -80,6 +80,17 @@ TEST_F(RetrainTest, a_challenger_starts_from_the_champion_or_from_scratch) {
   EXPECT_THAT(read_file(dir() / "retrains/0003/recipe.yaml"), HasSubstr("start: null"));
 }
 
+TEST_F(RetrainTest, what_is_set_for_warm_starts_holds_for_them_alone) {
+  const std::string warm = "warm_set: {data.recent: 30, data.replay: 0.5, train.ewc.strength: 2}\n";
+  retrain(warm);
+  EXPECT_EQ(retrain(warm), Retrainer::Ending::nothing_new);
+  EXPECT_THAT(read_file(dir() / "retrains/0001/recipe.yaml"), HasSubstr("recent: 0"));
+  new_days(120);
+  retrain(warm);
+  EXPECT_THAT(read_file(dir() / "retrains/0002/recipe.yaml"),
+              AllOf(HasSubstr("recent: 30"), HasSubstr("replay: 0.5"), HasSubstr("strength: 2")));
+}
+
 TEST_F(RetrainTest, killed_at_any_step_it_ends_like_one_that_was_not) {
   quality(2, 0.9);
   retrain();

@@ -94,7 +94,7 @@ std::vector<Group> make_groups(const Corpus& corpus, std::vector<std::size_t>& g
   const std::size_t level = corpus.info().static_index(corpus.info().category_level);
   for (const std::string& name : corpus.info().statics[level].vocabulary) groups.push_back({name, 0, {}, {}});
   for (std::size_t i = 0; i < group_of.size(); ++i)
-    group_of[i] = static_cast<std::size_t>(corpus.static_codes(level)[i] + 1);
+    group_of[i] = static_cast<std::size_t>(corpus.static_codes(level)[i]) + 1;  // missing, -1: group 0
   return groups;
 }
 

@@ -48,18 +48,27 @@ std::vector<std::string> next_row(std::istringstream& text) {
   return {};
 }
 
-// model,series,n,absolute_error,squared_error,absolute_target
+// series.csv of a backtest: one row a forecaster and series.
 void read_series(const fs::path& file, const std::string& model, Judged& judged) {
   std::istringstream text(read_file(file));
-  next_row(text);
-  for (std::vector<std::string> row = next_row(text); !row.empty(); row = next_row(text)) {
-    if (row.size() != 6)
-      throw data_error(fmt::format("{} is damaged", file.string()), "a row has not six cells",
+  const std::vector<std::string> header = next_row(text);
+  const auto column = [&](const char* name) {
+    const auto found = std::find(header.begin(), header.end(), name);
+    if (found == header.end())
+      throw data_error(fmt::format("{} has no column {}", file.string(), name), "it is damaged or foreign",
                        "remove its folder and call again");
-    if (row[0] != model || std::stoll(row[2]) == 0) continue;
-    judged.series.push_back(row[1]);
-    judged.absolute.push_back(std::stod(row[3]));
-    judged.squared.push_back(std::stod(row[4]));
+    return static_cast<std::size_t>(found - header.begin());
+  };
+  const std::size_t name = column("model"), series = column("series"), n = column("n"),
+                    absolute = column("absolute_error"), squared = column("squared_error");
+  for (std::vector<std::string> row = next_row(text); !row.empty(); row = next_row(text)) {
+    if (row.size() != header.size())
+      throw data_error(fmt::format("{} is damaged", file.string()), "a row is shorter than its header",
+                       "remove its folder and call again");
+    if (row[name] != model || std::stoll(row[n]) == 0) continue;
+    judged.series.push_back(row[series]);
+    judged.absolute.push_back(std::stod(row[absolute]));
+    judged.squared.push_back(std::stod(row[squared]));
   }
 }
 

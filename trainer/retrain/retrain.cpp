@@ -39,21 +39,6 @@ FileLock lock_folder(const RetrainFolder& folder) {
   }
 }
 
-// The keys of a recipe's backtest block as overrides, so that any run is judged alike.
-std::vector<std::string> backtest_overrides(const Recipe& recipe) {
-  std::vector<std::string> words;
-  std::istringstream lines(to_yaml(recipe));
-  bool inside = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with(" ")) inside = line == "backtest:";
-    if (!inside || !line.starts_with("  ")) continue;
-    const std::size_t colon = line.find(": ");
-    words.emplace_back("--set");
-    words.push_back(fmt::format("backtest.{}={}", line.substr(2, colon - 2), line.substr(colon + 2)));
-  }
-  return words;
-}
-
 // Nothing to read is nothing new; a missing folder is a mistake that ingest explains.
 bool is_empty_folder(const fs::path& path) { return fs::is_directory(path) && fs::is_empty(path); }
 
@@ -79,6 +64,20 @@ void remove_unfinished(const fs::path& folder) {
 json number_or_null(double value, bool there) { return there ? json(value) : json(); }
 
 }  // namespace
+
+// The resolved recipe has a key a line, blocks inside of blocks indented by two.
+std::vector<std::string> block_overrides(const Recipe& recipe, const std::string& block) {
+  std::vector<std::string> overrides, path;
+  std::istringstream lines(to_yaml(recipe));
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t indent = line.find_first_not_of(' '), colon = line.find(':', indent);
+    path.resize(indent / 2);
+    path.push_back(line.substr(indent, colon - indent));
+    if (path.front() == block && colon + 1 < line.size())
+      overrides.push_back(fmt::format("{}={}", fmt::join(path, "."), line.substr(colon + 2)));
+  }
+  return overrides;
+}
 
 History read_history(const RetrainFolder& folder) {
   History history;
@@ -118,6 +117,8 @@ bool Retrainer::append_new_days(std::optional<Date> until) const {
   };
   option("--map", file_.new_days.map.string());
   option("--frequency", file_.new_days.frequency);
+  if (file_.new_days.series_limit > 0)
+    option("--series-limit", fmt::format("{}", file_.new_days.series_limit));
   if (until) option("--until", format_date(*until));
   const fs::path log = folder_.dir / "append.log";
   const std::uintmax_t said = size_of(log);
@@ -129,16 +130,27 @@ bool Retrainer::append_new_days(std::optional<Date> until) const {
   return true;
 }
 
+// The recipe of a challenger; `champion` is the run it begins with, if any.
 Recipe Retrainer::resolve(std::int64_t number, const std::string& champion) const {
-  Recipe recipe = read_recipe(file_.recipe, file_.set);
+  std::vector<std::string> overrides = file_.set;
+  overrides.push_back("run.dir=" + yaml_text((folder_.runs() / four_digits(number)).string()));
+  if (file_.start == StartFrom::champion && !champion.empty()) {
+    overrides.insert(overrides.end(), file_.warm_set.begin(), file_.warm_set.end());
+    overrides.push_back("run.start=" + yaml_text((folder_.runs() / champion).string()));
+  }
+  Recipe recipe = read_recipe(file_.recipe, overrides);
   if (recipe.data.train_until || recipe.data.validate_until)
     throw input_error(fmt::format("{} fixes data.train_until or data.validate_until", file_.recipe.string()),
                       "every retrain would train on the same days",
                       "leave them out: they follow from the corpus' last day and the backtest block");
-  recipe.run.dir = (folder_.runs() / four_digits(number)).string();
-  recipe.run.start =
-      file_.start == StartFrom::champion && !champion.empty() ? (folder_.runs() / champion).string() : "";
   return recipe;
+}
+
+// Of whatever else than the corpus makes a retrain another one.
+std::string Retrainer::recipe_digest() const {
+  const Recipe recipe = resolve(1, "");
+  return digest_text(identity_yaml(recipe) + (file_.start == StartFrom::champion ? "champion" : "scratch") +
+                     fmt::format("{}", fmt::join(file_.warm_set, "\n")));
 }
 
 // Whether there is something to do; notes what it is about.
@@ -147,9 +159,7 @@ bool Retrainer::begin() {
   const Version* current = history_.current();
   const std::string champion = current == nullptr ? "" : current->run;
   const Recipe recipe = resolve(number, champion);
-  Recipe as_asked = recipe;
-  as_asked.run.start = file_.start == StartFrom::champion ? "champion" : "";
-  const std::string recipe_digest = digest_text(identity_yaml(as_asked));
+  const std::string recipe_digest = this->recipe_digest();
   std::string corpus;
   const data::CorpusInfo info = data::read_manifest(recipe.data.corpus, &corpus).info;
   const RetrainRecord* before = history_.last_finished();
@@ -240,8 +250,8 @@ bool Retrainer::judge(const std::string& who, const std::string& run) {
   const std::int64_t number = open().number;
   std::vector<std::string> arguments = {"backtest", (folder_.runs() / run).string(), "--out",
                                         (folder_.of(number) / who).string()};
-  for (const std::string& word : backtest_overrides(read_recipe(folder_.recipe(number), {})))
-    arguments.push_back(word);
+  for (const std::string& text : block_overrides(read_recipe(folder_.recipe(number), {}), "backtest"))
+    arguments.insert(arguments.end(), {"--set", text});
   if (!run_step("judging-" + who, launched(arguments))) return false;
   note({{"event", "judged"}, {"retrain", number}, {"who", who}});
   return true;

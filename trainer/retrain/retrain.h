@@ -30,6 +30,9 @@ struct RetrainFolder {
   std::filesystem::path report(std::int64_t retrain) const { return of(retrain) / "report.md"; }
 };
 
+// A block of the recipe as overrides, so that any run can be judged alike: "backtest.origins=3", ...
+std::vector<std::string> block_overrides(const Recipe& recipe, const std::string& block);
+
 // Where a folder's retrains stand. Without a lock: what others are doing may be seen half-way.
 History read_history(const RetrainFolder& folder);
 
@@ -57,6 +60,7 @@ class Retrainer {
   bool append_new_days(std::optional<Date> until) const;
   bool begin();
   Recipe resolve(std::int64_t number, const std::string& champion) const;
+  std::string recipe_digest() const;
   void check_corpus() const;
   bool train();
   bool judge(const std::string& who, const std::string& run);

@@ -15,6 +15,7 @@ struct NewDays {
   std::string from;  // file or folder of tables; empty = somebody else appends
   std::string format, frequency;
   std::filesystem::path map;
+  std::int64_t series_limit = 0;  // 0 = all
 };
 
 enum class StartFrom { champion, scratch };
@@ -38,7 +39,8 @@ struct RetrainFile {
   std::string dir;               // where everything is kept; default retrain/<file name>
   NewDays new_days;
   StartFrom start = StartFrom::champion;
-  std::vector<std::string> set;  // overrides of the recipe
+  std::vector<std::string> set;       // overrides of the recipe
+  std::vector<std::string> warm_set;  // more of them where a challenger begins with the champion
   PromotionRule promote;
   std::int64_t keep = 3;  // bundles, and the runs they came from
   std::string launcher;   // words before `shelfcast train` and `shelfcast backtest`

@@ -1,7 +1,5 @@
 // `shelfcast retrain`: a program of its own without LibTorch; it starts `shelfcast train` and the like.
-#include <unistd.h>
 
-#include <array>
 #include <cstdio>
 
 #include "base/error.h"
@@ -55,15 +53,6 @@ int run(const RetrainCommand& command) {
 // Exit codes: 0 done (or nothing to do), 1 failed (message on stderr), 2 wrong command line, 3 asked to leave
 // half-way.
 int main(int argc, char** argv) {
-  const auto line = parse_command_line(argc, argv);
-  if (const int* exit_code = std::get_if<int>(&line)) return *exit_code;
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  log::set_identity({0, 1, host.data()});
-  try {
-    return run(std::get<RetrainCommand>(std::get<Command>(line)));
-  } catch (const std::exception& error) {
-    log::error(error.what());
-    return 1;
-  }
+  return run_program(argc, argv,
+                     [](const Command& command) { return run(std::get<RetrainCommand>(command)); });
 }

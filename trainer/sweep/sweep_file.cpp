@@ -21,10 +21,6 @@ std::string yaml_of(const YAML::Node& node) {
   return emitter.c_str();
 }
 
-void require(const Block& block, bool holds, const std::string& problem, const std::string& advice = "") {
-  if (!holds) block.fail(block.node(), problem, "", advice);
-}
-
 void read_interval(const Block& block, const std::string& name, const YAML::Node& node, SweepAxis& axis) {
   if (!node.IsSequence() || node.size() != 2 || !YAML::convert<double>::decode(node[0], axis.low) ||
       !YAML::convert<double>::decode(node[1], axis.high) || !(axis.low < axis.high))
@@ -56,7 +52,7 @@ SweepAxis read_axis(const Block& keys, const std::string& key, const YAML::Node&
     ++intervals;
   }
   block.finish();
-  require(block, intervals == 1, fmt::format("{} needs one of range, log, whole", key));
+  block.require(intervals == 1, fmt::format("{} needs one of range, log, whole", key));
   return axis;
 }
 
@@ -76,8 +72,8 @@ void read_halving(Block& top, HalvingConfig& halving) {
   block.number("first", halving.first);
   block.number("keep", halving.keep);
   block.finish();
-  require(block, halving.first >= 1, "halving.first must be at least 1", "name the steps of the first rung");
-  require(block, halving.keep >= 2, "halving.keep must be at least 2", "one of so many runs goes on");
+  block.require(halving.first >= 1, "halving.first must be at least 1", "name the steps of the first rung");
+  block.require(halving.keep >= 2, "halving.keep must be at least 2", "one of so many runs goes on");
 }
 
 void read_local(Block& top, LocalConfig& local) {
@@ -87,7 +83,7 @@ void read_local(Block& top, LocalConfig& local) {
   block.text("launcher", local.launcher);
   block.number("at_once", local.at_once);
   block.finish();
-  require(block, local.at_once >= 1, "local.at_once must be at least 1");
+  block.require(local.at_once >= 1, "local.at_once must be at least 1");
 }
 
 void read_slurm(Block& top, SlurmConfig& slurm) {
@@ -108,13 +104,14 @@ void read_slurm(Block& top, SlurmConfig& slurm) {
   read_texts(block, "options", slurm.options);
   read_texts(block, "setup", slurm.setup);
   block.finish();
-  require(block, slurm.nodes >= 1 && slurm.tasks_per_node >= 1 && slurm.cpus_per_task >= 1,
-          "slurm.nodes, tasks_per_node and cpus_per_task must be at least 1");
-  require(block, slurm.at_once >= 0 && slurm.most_tasks >= 1 && slurm.warn_seconds >= 1,
-          "slurm.most_tasks and warn_seconds must be at least 1, at_once at least 0");
+  block.require(slurm.nodes >= 1 && slurm.tasks_per_node >= 1 && slurm.cpus_per_task >= 1,
+                "slurm.nodes, tasks_per_node and cpus_per_task must be at least 1");
+  block.require(slurm.at_once >= 0 && slurm.most_tasks >= 1 && slurm.warn_seconds >= 1,
+                "slurm.most_tasks and warn_seconds must be at least 1, at_once at least 0");
   for (const std::string& option : slurm.options)
-    require(block, option.starts_with("-") && option.find('\n') == std::string::npos,
-            fmt::format("slurm.options: \"{}\" is not an option of sbatch", option), "write --account=name");
+    block.require(option.starts_with("-") && option.find('\n') == std::string::npos,
+                  fmt::format("slurm.options: \"{}\" is not an option of sbatch", option),
+                  "write --account=name");
 }
 
 void read_keys(Block& top, SweepFile& sweep) {
@@ -140,9 +137,9 @@ void check(const Block& top, const SweepFile& sweep) {
                           "results do not depend on it", "remove it; put it under `set` if need be");
   }
   if (sweep.method == SweepMethod::grid)
-    require(top, sweep.runs == 0, "runs is for random and sobol", "a grid has as many as it has");
-  require(top, sweep.retries >= 0, "retries must not be negative");
-  require(top, sweep.most_runs >= 1, "most_runs must be at least 1");
+    top.require(sweep.runs == 0, "runs is for random and sobol", "a grid has as many as it has");
+  top.require(sweep.retries >= 0, "retries must not be negative");
+  top.require(sweep.most_runs >= 1, "most_runs must be at least 1");
 }
 
 SweepFile read_top(Block& top, const std::filesystem::path& file) {
@@ -150,7 +147,7 @@ SweepFile read_top(Block& top, const std::filesystem::path& file) {
   sweep.file = file;
   std::string recipe;
   top.text("recipe", recipe);
-  require(top, !recipe.empty(), "recipe is missing", "name the recipe to vary, e.g. recipe: m5.yaml");
+  top.require(!recipe.empty(), "recipe is missing", "name the recipe to vary, e.g. recipe: m5.yaml");
   sweep.recipe = file.parent_path() / recipe;
   sweep.dir = "runs/" + file.stem().string();
   top.text("dir", sweep.dir);
@@ -173,14 +170,8 @@ SweepFile read_top(Block& top, const std::filesystem::path& file) {
 }  // namespace
 
 SweepFile parse_sweep(const std::string& yaml, const std::filesystem::path& file) {
-  try {
-    const YAML::Node root = YAML::Load(yaml);
-    Block top(file.string(), "the sweep", root);
-    return read_top(top, file);
-  } catch (const YAML::Exception& error) {
-    throw input_error(fmt::format("{}:{}: this is not YAML", file.string(), error.mark.line + 1), error.msg,
-                      "check the indentation and the brackets around this line");
-  }
+  Block top(file.string(), "the sweep", load_yaml(yaml, file.string()));
+  return read_top(top, file);
 }
 
 SweepFile read_sweep(const std::filesystem::path& file) { return parse_sweep(read_file(file), file); }

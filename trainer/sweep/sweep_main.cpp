@@ -1,13 +1,9 @@
 // `shelfcast sweep`: a program of its own without LibTorch, because hundreds of tasks and impatient people
 // start it.
-#include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <filesystem>
 
-#include "base/error.h"
-#include "base/log.h"
 #include "trainer/command_line.h"
 #include "trainer/sweep/ledger.h"
 #include "trainer/sweep/local.h"
@@ -58,16 +54,8 @@ void run(const SweepCommand& command) {
 
 // Exit codes: 0 done, 1 failed (message on stderr), 2 wrong command line.
 int main(int argc, char** argv) {
-  const auto line = parse_command_line(argc, argv);
-  if (const int* exit_code = std::get_if<int>(&line)) return *exit_code;
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  log::set_identity({0, 1, host.data()});
-  try {
-    run(std::get<SweepCommand>(std::get<Command>(line)));
+  return run_program(argc, argv, [](const Command& command) {
+    run(std::get<SweepCommand>(command));
     return 0;
-  } catch (const std::exception& error) {
-    log::error(error.what());
-    return 1;
-  }
+  });
 }

@@ -40,8 +40,10 @@ std::int64_t steps_of_year(Frequency frequency) {
 
 bool is_flag(float value) { return value == 0.0F || value == 1.0F; }
 
+}  // namespace
+
 // Writes one number after the other.
-class Row {
+class FeatureMaker::Row {
  public:
   Row(float* to, double base) : to_(to), log_base_(std::log1p(base)) {}
   void number(double value) { *to_++ = static_cast<float>(value); }
@@ -54,8 +56,6 @@ class Row {
   float* to_;
   double log_base_;
 };
-
-}  // namespace
 
 LearnedColumns LearnedColumns::of(const data::FeatureSpec& spec, const data::CorpusInfo& info) {
   LearnedColumns columns;
@@ -125,18 +125,11 @@ std::size_t FeatureMaker::local(std::int64_t series) const {
   return static_cast<std::size_t>(series - block_.first_series);
 }
 
-const float* FeatureMaker::column(std::size_t index, std::int64_t series) const {
-  const data::PanelBlock::Column& column = block_.columns[index];
-  std::int64_t row = column.rows == 1 ? 0 : series - block_.first_series;
-  if (column.rows != 1 && !column.row_of.empty()) row = column.row_of[local(series)];
-  return column.values.data() + row * block_.steps;
-}
-
 // What a step is like: its place in the season, categories, and flags.
 std::uint64_t FeatureMaker::regime(std::int64_t series, std::int64_t step) const {
   std::uint64_t key = static_cast<std::uint64_t>(step % season_);
   for (std::size_t c = 0; c < columns_.known.size(); ++c) {
-    const float value = column(c, series)[step];
+    const float value = block_.row(c, series)[static_cast<std::size_t>(step)];
     if (columns_.known[c].categorical)
       key = mix(key, static_cast<std::uint64_t>(static_cast<std::int64_t>(value) + 1));
     else
@@ -155,9 +148,9 @@ void FeatureMaker::load(std::int64_t first, std::int64_t count) {
   for (std::int64_t series = first; series < first + count; ++series) {
     float* demand = block_.demand.data() + static_cast<std::int64_t>(local(series)) * steps;
     if (censored_) {
-      const float* cut = column(read_.size() - 1, series);
+      const std::span<const float> cut = block_.row(read_.size() - 1, series);
       for (std::int64_t t = 0; t < steps; ++t)
-        if (cut[t] > 0.5F) demand[t] = std::numeric_limits<float>::quiet_NaN();
+        if (cut[static_cast<std::size_t>(t)] > 0.5F) demand[t] = std::numeric_limits<float>::quiet_NaN();
     }
     const std::span<const float> values(demand, static_cast<std::size_t>(steps));
     sums_.emplace_back(values, season_);
@@ -165,8 +158,7 @@ void FeatureMaker::load(std::int64_t first, std::int64_t count) {
     regimes_.emplace_back(values, like);
     std::vector<RunningMean>& past = past_.emplace_back();
     for (std::size_t c = 0; c < columns_.past.size(); ++c)
-      past.emplace_back(
-          std::span(column(columns_.known.size() + c, series), static_cast<std::size_t>(steps)));
+      past.emplace_back(block_.row(columns_.known.size() + c, series));
   }
 }
 
@@ -180,76 +172,97 @@ std::int64_t FeatureMaker::observed_before(std::int64_t series, std::int64_t ste
   return sums_[local(series)].of(0, step).count;
 }
 
-double FeatureMaker::make(std::int64_t series, std::int64_t origin, std::int64_t ahead, float* to) const {
-  const std::size_t own = local(series);
-  const PastSums& sums = sums_[own];
-  const RegimeMeans& regimes = regimes_[own];
-  const std::int64_t step = origin + ahead;
+FeatureMaker::Place FeatureMaker::place(std::int64_t series, std::int64_t origin, std::int64_t ahead) const {
+  Place place{series, origin, ahead, origin + ahead, origin + ahead < block_.steps, {}, {}};
   // A long gap before the origin: the step is far ahead of what was seen last.
-  if (const std::int64_t last = sums.last_observed(origin); last >= 0)
-    origin = last + 1, ahead = step - origin;
-  const std::int64_t steps = block_.steps, recent = origin - kRecentSeasons * season_;
-  const bool there = step < steps;
-  const std::uint64_t like = there ? regime(series, step) : 0;
-  const Mean alike = there ? regimes.of(like, recent, origin) : Mean{},
-             ever_alike = there ? regimes.of(like, 0, origin) : Mean{};
+  if (const std::int64_t last = sums_[local(series)].last_observed(origin); last >= 0) {
+    place.origin = last + 1;
+    place.ahead = place.step - place.origin;
+  }
+  if (place.there) {
+    const RegimeMeans& regimes = regimes_[local(series)];
+    const std::uint64_t like = regime(series, place.step);
+    place.alike = regimes.of(like, place.origin - kRecentSeasons * season_, place.origin);
+    place.ever_alike = regimes.of(like, 0, place.origin);
+  }
+  return place;
+}
+
+double FeatureMaker::base_level(const Place& place) const {
+  const PastSums& sums = sums_[local(place.series)];
+  const Mean season = sums.same_step(place.step, place.origin - kRecentSeasons * season_, place.origin),
+             all = sums.of(0, place.origin);
   double base = 0.0;
-  for (const Mean& mean : {alike.count >= kEnough ? alike : ever_alike, sums.same_step(step, recent, origin),
-                           sums.of(0, origin)})
+  for (const Mean& mean : {place.alike.count >= kEnough ? place.alike : place.ever_alike, season, all})
     if (mean.count > 0) {
       base = std::max(mean.value(), 0.0);
       break;
     }
-  if (const Mean all = sums.of(0, origin); all.count > 0) base = std::max(base, kLeastShare * all.value());
+  return all.count > 0 ? std::max(base, kLeastShare * all.value()) : base;
+}
 
-  Row row(to, base);
-  row.number(static_cast<double>(ahead));
+void FeatureMaker::write_known(const Place& place, Row& row) const {
   for (const std::vector<float>& values : calendar_)
-    row.number(there ? static_cast<double>(values[static_cast<std::size_t>(step)]) : kNaN);
+    row.number(place.there ? static_cast<double>(values[static_cast<std::size_t>(place.step)]) : kNaN);
   for (std::size_t c = 0; c < columns_.known.size(); ++c) {
-    const float* values = column(c, series);
+    const std::span<const float> values = block_.row(c, place.series);
     const auto at = [&](std::int64_t t) {
-      return t >= 0 && t < steps ? static_cast<double>(values[t]) : kNaN;
+      return t >= 0 && t < block_.steps ? static_cast<double>(values[static_cast<std::size_t>(t)]) : kNaN;
     };
-    for (const std::int64_t t : {step, step - 1, step + 1}) row.number(at(t));
+    for (const std::int64_t t : {place.step, place.step - 1, place.step + 1}) row.number(at(t));
     if (columns_.known[c].categorical) continue;
     // How a price stands to those of the last four seasons.
     double sum = 0.0, count = 0.0;
-    for (std::int64_t t = std::max<std::int64_t>(0, origin - 4 * season_); t < origin; ++t)
-      if (!std::isnan(values[t])) sum += static_cast<double>(values[t]), count += 1.0;
-    row.number(sum > 0.0 && at(step) > 0.0 ? std::log(at(step) * count / sum) : kNaN);
+    for (std::int64_t t = std::max<std::int64_t>(0, place.origin - 4 * season_); t < place.origin; ++t)
+      if (!std::isnan(at(t))) sum += at(t), count += 1.0;
+    row.number(sum > 0.0 && at(place.step) > 0.0 ? std::log(at(place.step) * count / sum) : kNaN);
   }
+}
+
+void FeatureMaker::write_demand(const Place& place, Row& row) const {
+  const PastSums& sums = sums_[local(place.series)];
+  const std::int64_t origin = place.origin, window = origin - 4 * season_;
   row.number(row.log_base());
-  const std::int64_t last_like =
-      step - (ahead / season_ + 1) * season_;  // the last such step before the origin
+  // The last such step before the origin.
+  const std::int64_t last_like = place.step - (place.ahead / season_ + 1) * season_;
   for (std::int64_t lag = 0; lag < kLags; ++lag) {
     const std::int64_t t = last_like - lag * season_;
-    row.demand(t >= 0 ? static_cast<double>(demand(series, t)) : kNaN);
+    row.demand(t >= 0 ? static_cast<double>(demand(place.series, t)) : kNaN);
   }
   for (const std::int64_t seasons : {1, 4, 13, 52})
     row.demand(sums.of(origin - seasons * season_, origin).value());
   for (const std::int64_t seasons : {4, 13, 52})
-    row.demand(sums.same_step(step, origin - seasons * season_, origin).value());
-  const std::int64_t window = 4 * season_;
-  row.number(static_cast<double>(ever_alike.count));
-  row.number(static_cast<double>(alike.count) / static_cast<double>(kRecentSeasons));
-  const Mean last = sums.of(origin - window, origin);
-  row.number(last.count > 0
-                 ? static_cast<double>(sums.zeros(origin - window, origin)) / static_cast<double>(last.count)
-                 : kNaN);
-  const std::int64_t sale = sums.last_sale(origin);
+    row.demand(sums.same_step(place.step, origin - seasons * season_, origin).value());
+  row.number(static_cast<double>(place.ever_alike.count));
+  row.number(static_cast<double>(place.alike.count) / static_cast<double>(kRecentSeasons));
+  const std::int64_t seen = sums.of(window, origin).count, sale = sums.last_sale(origin);
+  row.number(seen > 0 ? static_cast<double>(sums.zeros(window, origin)) / static_cast<double>(seen) : kNaN);
   row.number(sale < 0 ? kNaN : static_cast<double>(origin - sale));
-  // A year before the step: before the origin, or else not known.
-  const std::int64_t year_ago = step - year_, end = std::min(year_ago + season_ + 1, origin);
-  row.demand(year_ago >= 0 && year_ago < origin ? static_cast<double>(demand(series, year_ago)) : kNaN);
-  const Mean around = sums.same_step(step, year_ago - season_, end);
+}
+
+// A year before the step: before the origin, or else not known.
+void FeatureMaker::write_last_year(const Place& place, Row& row) const {
+  const PastSums& sums = sums_[local(place.series)];
+  const std::int64_t origin = place.origin, year_ago = place.step - year_, begin = year_ago - season_,
+                     end = std::min(year_ago + season_ + 1, origin);
+  row.demand(year_ago >= 0 && year_ago < origin ? static_cast<double>(demand(place.series, year_ago)) : kNaN);
+  const Mean around = sums.same_step(place.step, begin, end);
   row.demand(around.value());
-  const Mean then =
-      sums.same_step(step, year_ago - kRecentSeasons * season_, std::min(year_ago - season_, origin));
+  const Mean then = sums.same_step(place.step, year_ago - kRecentSeasons * season_, std::min(begin, origin));
   row.number(std::log1p(std::max(around.value(), 0.0)) - std::log1p(std::max(then.value(), 0.0)));
-  for (const RunningMean& past : past_[own])
-    row.number(std::log1p(std::max(past.of(origin - season_, origin).value(), 0.0)) -
-               std::log1p(std::max(past.of(origin - 13 * season_, origin).value(), 0.0)));
+}
+
+double FeatureMaker::make(std::int64_t series, std::int64_t origin, std::int64_t ahead, float* to) const {
+  const Place at = place(series, origin, ahead);
+  const double base = base_level(at);
+  Row row(to, base);
+  row.number(static_cast<double>(at.ahead));
+  write_known(at, row);
+  write_demand(at, row);
+  write_last_year(at, row);
+  for (const RunningMean& past : past_[local(series)])
+    row.number(std::log1p(std::max(past.of(at.origin - season_, at.origin).value(), 0.0)) -
+               std::log1p(std::max(past.of(at.origin - 13 * season_, at.origin).value(), 0.0)));
   for (const auto& codes : static_codes_)
     row.number(static_cast<double>(codes[static_cast<std::size_t>(series)]));
   SHELFCAST_ASSERT(row.end() == to + names_.size());

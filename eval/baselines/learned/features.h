@@ -55,13 +55,20 @@ class FeatureMaker {
   double make(std::int64_t series, std::int64_t origin, std::int64_t ahead, float* row) const;
 
  private:
-  struct Known {  // one column of one series; null where there is none
-    const float* values;
-    float at(std::int64_t step, std::int64_t steps) const;
+  class Row;
+  // The step of a series that a row is about, and what came before it on steps alike.
+  struct Place {
+    std::int64_t series, origin, ahead, step;
+    bool there;              // within the corpus
+    Mean alike, ever_alike;  // of the last seasons, of all
   };
   void name_features();
   std::size_t local(std::int64_t series) const;
-  const float* column(std::size_t index, std::int64_t series) const;
+  Place place(std::int64_t series, std::int64_t origin, std::int64_t ahead) const;
+  double base_level(const Place& place) const;
+  void write_known(const Place& place, Row& row) const;
+  void write_demand(const Place& place, Row& row) const;
+  void write_last_year(const Place& place, Row& row) const;
   std::uint64_t regime(std::int64_t series, std::int64_t step) const;
 
   data::Corpus corpus_;

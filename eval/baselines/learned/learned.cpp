@@ -187,8 +187,7 @@ const std::vector<LearnedMethod>& learned_methods() {
   static const std::vector<LearnedMethod> kMethods = {
       {"ridge", "Ridge regression", "a linear model with penalised weights on features of all series"},
       {"random_forest", "Random forest", "the mean of 100 trees grown on draws of all series' features"},
-      {"boosting", "Gradient boosting",
-       "trees of XGBoost, each fitted to what the ones before it leave"}};
+      {"boosting", "Gradient boosting", "trees of XGBoost, each fitted to what the ones before it leave"}};
   return kMethods;
 }
 

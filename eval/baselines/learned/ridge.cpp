@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -124,9 +125,10 @@ std::vector<std::byte> fit_ridge(const LearningTable& table, const std::vector<b
   const std::vector<double> weights = solve(a, b);
   Json json{{"columns", table.columns}, {"weights", weights}, {"terms", Json::array()}};
   for (const Term& term : terms) json["terms"].push_back({term.column, term.is_value, term.mean, term.scale});
-  const std::vector<std::uint8_t> bytes = Json::to_msgpack(json);
-  const auto* first = reinterpret_cast<const std::byte*>(bytes.data());
-  return {first, first + bytes.size()};
+  const std::vector<std::uint8_t> packed = Json::to_msgpack(json);
+  std::vector<std::byte> bytes(packed.size());
+  std::memcpy(bytes.data(), packed.data(), packed.size());
+  return bytes;
 }
 
 std::unique_ptr<Regressor> load_ridge(const std::vector<std::byte>& bytes) {
