@@ -76,7 +76,6 @@ void judge(const std::string& folder) {
     for (std::int64_t k = 0; k < reader.batches(); ++k) {
       reader.read(k, batch);
       forecaster.forecast(batch, values);
-      if (age == 0 && std::getenv("DUMP")) for (std::int64_t b = 0; b < batch.windows && batch.weight_b[b] > 0; ++b) { double y=0,m=0,q9=0; int n=0; for (int h=0;h<run.features.horizon;++h){ float t=batch.target_bh[b*run.features.horizon+h]; if(std::isnan(t)) continue; ++n; y+=t; m+=values.median_bh[b*run.features.horizon+h]; q9+=values.quantiles_bqh[(b*5+4)*run.features.horizon+h];} fmt::print("series {} y {:.2f} median {:.2f} q9 {:.2f}\n", batch.window_b[b].series, y/n, m/n, q9/n);}
       const Sum sum = pinball(batch, values, run.features.horizon);
       of_age.loss += sum.loss, of_age.steps += sum.steps;
     }
