@@ -80,6 +80,13 @@ void check(const ModelInputs& inputs, const DemandModelConfig& config) {
                 fmt::format("it needs a vector of {} for each window", config.text_width));
 }
 
+// Squared error of the log level against a history's mean, 0 without a history.
+at::Tensor level_loss(const at::Tensor& level_b, const Normalised& demand) {
+  constexpr double kLeast = 0.1;  // units/step: slower than this is all the same
+  const at::Tensor history_b = demand.loc_b.clamp_min(kLeast).log();
+  return (level_b - history_b).square() * demand.observed_bt.any(1).to(level_b.scalar_type());
+}
+
 }  // namespace
 
 struct DemandModel::Impl {
@@ -135,7 +142,10 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   const Dropout dropout(keys, config.model.dropout);
   const Dropout adapter_dropout(keys, impl_->adapter ? impl_->adapter->dropout : 0.0);
   const AdapterDropoutScope adapter_scope(adapter_dropout);
-  const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor);
+  const at::Tensor level_b = context.level(inputs);
+  // It is learned from histories alone: the loss of a window would be least with the largest scale.
+  const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor,
+                                      level_b.defined() ? level_b.detach().exp() : level_b);
   const at::Tensor known_bxu = context.known_columns(inputs);
   const at::Tensor shift_b2d = context.shift(inputs);
   at::Tensor state_bd =
@@ -146,7 +156,10 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
                                    ? known_bxu.narrow(2, known_bxu.size(2) - config.horizon, config.horizon)
                                    : known_bxu;
   auto result = (*impl_->heads)(state_bd, impl_->tower->quantiles(state_bd, dropout), known_bxh, demand);
-  return {result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
+  Forecast forecast{result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
+  // For training alone: a validation's loss stays that of its forecasts.
+  if (level_b.defined() && at::GradMode::is_enabled()) forecast.level_loss_b = level_loss(level_b, demand);
+  return forecast;
 }
 
 void DemandModel::save(const fs::path& folder) const { save(folder, impl_->parameters); }

@@ -23,6 +23,8 @@ struct Forecast {
   at::Tensor quantiles_bqh;  // scaled
   at::Tensor mean_bh;        // scaled; undefined without a mean head
   at::Tensor loc_b, scale_b;
+  // How far the level that facts and words let expect is off; undefined without model.level or gradients.
+  at::Tensor level_loss_b{};
   // In units of demand: quantiles sorted so that they never cross, and not below `floor` (0 for demand).
   at::Tensor demand_quantiles_bqh(double floor) const;
   at::Tensor demand_mean_bh(double floor) const;

@@ -183,7 +183,8 @@ class BlockWriter {
     text_ += fmt::format("{:{}}{}: {}\n", "", depth_, key, format(value));
   }
   void number_or(const char* key, std::int64_t value, const char* word, std::int64_t word_value) {
-    text_ += fmt::format("{:{}}{}: {}\n", "", depth_, key, value == word_value ? word : fmt::format("{}", value));
+    text_ +=
+        fmt::format("{:{}}{}: {}\n", "", depth_, key, value == word_value ? word : fmt::format("{}", value));
   }
   template <typename Enum>
   void choice(const char* key, const Enum& value, const std::vector<std::string>& names) {

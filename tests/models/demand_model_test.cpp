@@ -215,11 +215,89 @@ TEST(DemandModel, model_json_from_before_texts_loads_as_a_model_without) {
   config.text_width = 0;
   nlohmann::json json = to_json(config);
   ASSERT_EQ(json.erase("text_width"), 1U);
-  for (const char* key : {"text", "text_pooling", "text_length"}) ASSERT_EQ(json.at("model").erase(key), 1U);
+  for (const char* key : {"text", "text_pooling", "text_length", "level"})
+    ASSERT_EQ(json.at("model").erase(key), 1U);
   const DemandModelConfig read = demand_model_config_from_json(json);
   EXPECT_EQ(read.text_width, 0);
   EXPECT_EQ(read.model.text, "");
   EXPECT_EQ(demand_model_config_from_json(to_json(small_config())).text_width, 9);
+}
+
+// A model with a level, in which statics and text say something of it.
+DemandModel with_level(const DemandModelConfig& config) {
+  DemandModel model(config, 7);
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name.starts_with("fusion.level."))
+      at::Tensor(parameter.tensor)
+          .detach()
+          .copy_(0.3 * at::cos(at::arange(parameter.tensor.numel(), at::kFloat)).view_as(parameter.tensor));
+  return model;
+}
+
+TEST(Level, scales_windows_without_a_history_by_what_facts_and_words_let_expect) {
+  at::manual_seed(21);
+  DemandModelConfig config = small_config();
+  config.model.level = true;
+  const DemandModel model = with_level(config);
+  std::map<std::string, at::Tensor> weights;
+  for (const Parameter& parameter : model.parameters()) weights[parameter.name] = parameter.tensor.detach();
+  ModelInputs inputs = small_batch(config, 3);
+  inputs.context_bt[1].fill_(std::numeric_limits<float>::quiet_NaN());
+  const Forecast forecast = model.forward(inputs, nullptr);
+  std::vector<at::Tensor> embedded;
+  for (std::int64_t i = 0; i < 2; ++i)
+    embedded.push_back(
+        weights.at(fmt::format("fusion.static.{}.weight", i))[inputs.statics_bs[1][i].item<std::int64_t>()]);
+  const double expected = weights.at("fusion.level.bias").item<double>() +
+                          at::cat(embedded).dot(weights.at("fusion.level.static.weight")[0]).item<double>() +
+                          inputs.text_bw[1].dot(weights.at("fusion.level.text.weight")[0]).item<double>();
+  EXPECT_NEAR(forecast.scale_b[1].item<double>(), std::exp(expected), 1e-5 * std::exp(expected));
+  EXPECT_EQ(forecast.loc_b[1].item<float>(), 0.0F);
+  // Windows with a history are as without a level, and so are all while it is zero.
+  DemandModelConfig plain = config;
+  plain.model.level = false;
+  const Forecast without = DemandModel(plain, 7).forward(inputs, nullptr),
+                 fresh = DemandModel(config, 7).forward(inputs, nullptr);
+  EXPECT_TRUE(at::equal(fresh.quantiles_bqh, without.quantiles_bqh));
+  EXPECT_TRUE(at::equal(fresh.scale_b, without.scale_b));
+  for (const std::int64_t b : {0, 2})
+    EXPECT_TRUE(at::equal(forecast.quantiles_bqh[b], without.quantiles_bqh[b]));
+}
+
+TEST(Level, learns_from_histories_and_from_nothing_else) {
+  at::manual_seed(22);
+  DemandModelConfig config = small_config();
+  config.model.level = true;
+  const DemandModel model = with_level(config);
+  ModelInputs inputs = small_batch(config, 3);
+  inputs.context_bt[1].fill_(std::numeric_limits<float>::quiet_NaN());
+  const auto all = gradients(model, loss_of(model, inputs, nullptr));
+  EXPECT_GT(all.at("fusion.level.text.weight").abs().max().item<float>(), 0.0F);
+  EXPECT_GT(all.at("fusion.level.static.weight").abs().max().item<float>(), 0.0F);
+  // A window without a history teaches it nothing, whatever it sells.
+  const auto none = gradients(model, loss_of(model, rows_of(inputs, 1, 1), nullptr));
+  for (const auto& [name, gradient] : none)
+    EXPECT_TRUE(!name.starts_with("fusion.level.") || gradient.abs().max().item<float>() == 0.0F) << name;
+  // It is least at the history's mean.
+  const Forecast forecast = model.forward(inputs, nullptr);
+  EXPECT_EQ(forecast.level_loss_b[1].item<float>(), 0.0F);
+  double bias = 0;
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name == "fusion.level.bias") bias = parameter.tensor.item<double>();
+  const double off = std::sqrt(forecast.level_loss_b[0].item<double>());
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name == "fusion.level.bias") at::Tensor(parameter.tensor).detach().fill_(bias + 1.0);
+  const double now = std::sqrt(model.forward(inputs, nullptr).level_loss_b[0].item<double>());
+  EXPECT_NEAR(std::abs(now - off), 1.0, 1e-5);
+}
+
+TEST(Level, needs_facts_or_words) {
+  DemandModelConfig config = small_config();
+  config.model.level = true;
+  config.static_cardinalities = {};
+  EXPECT_NO_THROW(config.validate());
+  config.text_width = 0;
+  EXPECT_THROW(config.validate(), Error);
 }
 
 TEST(DemandModel, a_windows_dropout_does_not_depend_on_its_batch) {
