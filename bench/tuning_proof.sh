@@ -35,6 +35,7 @@ ways=(
   "heads        --set train.optimizer.lr=2e-3 --set tune.method=heads"
   "lora         --set train.optimizer.lr=3e-3 --set tune.method=lora"
   "rslora       --set train.optimizer.lr=2e-3 --set tune.method=lora --set tune.rslora=true --set tune.targets=[q,k,v,o,wi,wo]"
+  "adapter      --set train.optimizer.lr=3e-3 --set tune.method=adapter"
   "all+ema      --set train.optimizer.lr=1e-3 --set train.ema=0.98"
   "adafactor    --set train.optimizer.lr=1e-3 --set train.optimizer.name=adafactor"
   "sgd          --set train.optimizer.lr=3e-2 --set train.optimizer.name=sgd --set train.optimizer.weight_decay=0"

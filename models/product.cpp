@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "models/blocks.h"
 
 namespace shelfcast::models {
 namespace {
@@ -85,12 +86,20 @@ at::Tensor adapted_product(const at::Tensor& x, const at::Tensor& weight, const 
   return bias.defined() ? y + bias : y;
 }
 
+at::Tensor behind(const at::Tensor& y, const Bottleneck& adapter) {
+  const SiteDropout site =
+      adapter_dropout == nullptr ? SiteDropout{} : adapter_dropout->site("adapter." + adapter.name);
+  const at::Tensor seen = site.active() ? dropout(y, site) : y;
+  const at::Tensor inner = activate(product(seen, adapter.down, adapter.down_bias), adapter.activation);
+  return y + product(inner, adapter.up, adapter.up_bias);
+}
+
 // The adapters of matrices below each other as one: ranks add up.
 LowRank stacked(std::initializer_list<Weight> weights) {
   LowRank all;
   std::vector<at::Tensor> as, bs;
   for (const Weight& weight : weights) {
-    const LowRank* own = weight.adapter();
+    const LowRank* own = weight.low_rank();
     bs.push_back(own == nullptr ? weight.values().new_zeros({weight.values().size(0), 0})
                                 : own->b * own->scale);
     if (own == nullptr) continue;
@@ -124,12 +133,14 @@ AdapterDropoutScope::AdapterDropoutScope(const Dropout& dropout) : before_(adapt
 AdapterDropoutScope::~AdapterDropoutScope() { adapter_dropout = before_; }
 
 at::Tensor Weight::effective() const {
-  const LowRank* own = adapter();
+  const LowRank* own = low_rank();
   return own == nullptr ? values_ : at::addmm(values_, own->b, own->a, 1.0, own->scale);
 }
 
 at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  if (const LowRank* adapter = weight.adapter()) return adapted_product(x, weight.values(), bias, *adapter);
+  if (const LowRank* adapter = weight.low_rank()) return adapted_product(x, weight.values(), bias, *adapter);
+  if (const Bottleneck* adapter = weight.bottleneck())
+    return behind(product(x, Weight(weight.values()), bias), *adapter);
   if (current == Precision::bf16) {
     const at::Tensor rounded = RoundedProduct::apply(x, weight.values());
     return bias.defined() ? rounded + bias : rounded;
@@ -142,7 +153,7 @@ at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> we
   bool adapted = false;
   for (const Weight& weight : weights) {
     values.push_back(weight.values());
-    adapted |= weight.adapter() != nullptr;
+    adapted |= weight.low_rank() != nullptr;
   }
   const at::Tensor all = at::cat(values, 0);
   return adapted ? adapted_product(x, all, {}, stacked(weights)) : product(x, all);

@@ -1,13 +1,14 @@
-// A matrix that layers multiply by, with room for an adapter that changes what it does
-// (models/adapters/lora.h).
+// A matrix that layers multiply by, with room for an adapter that changes what it does (models/adapters/).
 #pragma once
 
 #include <torch/types.h>
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
+
+#include "models/activation.h"
 
 namespace shelfcast::models {
 
@@ -18,8 +19,17 @@ struct LowRank {
   at::Tensor b;      // [out, rank]
   double scale = 1.0;
 };
-// Empty = no adapter. Shared by all copies of a Weight and by its Parameter.
-using AdapterSlot = std::optional<LowRank>;
+// What stands behind a matrix' result y [rows, out]: y + up f(down y + down_bias) + up_bias.
+struct Bottleneck {
+  std::string name;  // of the matrix: keys the adapter's dropout
+  at::Tensor down;   // [size, out]
+  at::Tensor down_bias;
+  at::Tensor up;  // [out, size]
+  at::Tensor up_bias;
+  Activation activation = Activation::relu;
+};
+// monostate = no adapter. Shared by all copies of a Weight and by its Parameter.
+using AdapterSlot = std::variant<std::monostate, LowRank, Bottleneck>;
 
 class Weight {
  public:
@@ -31,8 +41,10 @@ class Weight {
   bool defined() const { return values_.defined(); }
   const at::Tensor& values() const { return values_; }  // [out, in]
   // nullptr = none.
-  const LowRank* adapter() const { return slot_ && *slot_ ? &**slot_ : nullptr; }
-  // The one matrix that does what values and adapter do together; without an adapter the values themselves.
+  const LowRank* low_rank() const { return slot_ ? std::get_if<LowRank>(slot_.get()) : nullptr; }
+  const Bottleneck* bottleneck() const { return slot_ ? std::get_if<Bottleneck>(slot_.get()) : nullptr; }
+  // The one matrix that does what values and adapter of low rank do together; without one the values
+  // themselves.
   at::Tensor effective() const;
 
  private:

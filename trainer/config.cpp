@@ -10,16 +10,42 @@ void require_at_least(std::int64_t value, std::int64_t least, const char* field)
     throw input_error(fmt::format("{} must be at least {}", field, least), fmt::format("it is {}", value));
 }
 
+// The tune.method that makes such an adapter.
+std::string method_of(const models::AdapterConfig& config) {
+  return std::holds_alternative<models::LoraConfig>(config) ? "lora" : "adapter";
+}
+
 }  // namespace
 
+std::optional<models::AdapterConfig> TuneConfig::adapter_config() const {
+  if (method == "lora") return lora;
+  if (method != "adapter") return std::nullopt;
+  models::BottleneckConfig own = bottleneck;
+  own.dropout = lora.dropout;
+  own.modules_to_save = lora.modules_to_save;
+  return own;
+}
+
+void TuneConfig::set_adapter_config(const models::AdapterConfig& config) {
+  if (method_of(config) != method)
+    throw input_error(fmt::format("tune.adapter: {} holds an adapter of another method", adapter),
+                      fmt::format("tune.method is {}", method),
+                      fmt::format("set tune.method: {}", method_of(config)));
+  if (const auto* own = std::get_if<models::LoraConfig>(&config)) lora = *own;
+  if (const auto* own = std::get_if<models::BottleneckConfig>(&config)) bottleneck = *own;
+  lora.dropout = models::dropout_of(config);
+  lora.modules_to_save = models::modules_to_save_of(config);
+}
+
 void TuneConfig::validate() const {
-  if (method != "all" && method != "top" && method != "heads" && method != "lora")
+  if (method != "all" && method != "top" && method != "heads" && method != "lora" && method != "adapter")
     throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
-                      "use all, top, heads or lora");
+                      "use all, top, heads, lora or adapter");
   lora.validate();
-  if (!adapter.empty() && method != "lora")
+  bottleneck.validate();
+  if (!adapter.empty() && !adapter_config())
     throw input_error("tune.adapter names an adapter", fmt::format("tune.method is {}", method),
-                      "set tune.method: lora, or leave tune.adapter out");
+                      "set tune.method: lora or adapter, or leave tune.adapter out");
   require_at_least(layers, 1, "tune.layers");
   require_at_least(text_layers, 1, "tune.text_layers");
   if (!(text_rate > 0))

@@ -3,9 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
-#include "models/adapters/lora_config.h"
+#include "models/adapters/adapter_config.h"
 #include "parallel/launch.h"
 #include "trainer/schedule.h"
 
@@ -20,18 +21,25 @@ struct RunConfig {
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
 // is.
 struct TuneConfig {
-  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora: nothing of the
-  // tower but an adapter of low rank.
+  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora, adapter:
+  // nothing of the tower but an adapter of low rank, or bottlenecks behind its sublayers.
   std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
   // The text encoder of model.text.
   enum class Text { frozen, top, all } text = Text::frozen;  // top: its last `text_layers` blocks
   std::int64_t text_layers = 1;
-  double text_rate = 1.0;        // its learning rate over that of the rest
-  models::LoraConfig lora = {};  // keys of the block itself
-  std::string adapter =
-      {};  // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
+  double text_rate = 1.0;  // its learning rate over that of the rest
+  models::LoraConfig lora =
+      {};  // keys of the block itself; its dropout and modules_to_save are every method's
+  models::BottleneckConfig bottleneck = {};  // keys of the block itself
+  // A folder with an adapter to begin with, which decides about the keys of its method; empty = a new one.
+  std::string adapter = {};
+
+  // What the method puts on the tower; none = nothing.
+  std::optional<models::AdapterConfig> adapter_config() const;
+  // Takes over the keys of an adapter of this method. Throws Error(input) for one of another.
+  void set_adapter_config(const models::AdapterConfig& config);
 
   // Throws Error(input) naming the field.
   void validate() const;

@@ -86,6 +86,9 @@ void visit(Visitor& v, TuneConfig& c) {
   v("dropout", c.lora.dropout);
   v("targets", c.lora.targets);
   v("modules_to_save", c.lora.modules_to_save);
+  v("size", c.bottleneck.size);
+  v("activation", c.bottleneck.activation);
+  v("after", c.bottleneck.after);
   v("adapter", c.adapter);
 }
 

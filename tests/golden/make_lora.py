@@ -1,4 +1,4 @@
-"""Makes tests/golden/lora/*: adapters that the PEFT package wrote for the checkpoints beside, with what it computes from them.
+"""Makes tests/golden/lora/*: adapters for the checkpoints beside, with what the reference packages compute from them.
 
 By hand, with the packages of scripts/reference.sh (`make golden`); another SEED than 0 draws others (`make parity`). The
 bases are read from the folders beside (bolt, chronos2, bert), so those are made first:
@@ -7,12 +7,14 @@ bases are read from the folders beside (bolt, chronos2, bert), so those are made
 Each case is a folder as save_pretrained leaves it (adapter_config.json, adapter_model.safetensors) with case.safetensors:
 "base.X" and "adapted.X" are the outputs without and with the adapter on the base's own golden inputs (X is "forecast" or
 "hidden"), "merged.NAME" digests of the matrices after merge_and_unload. For series models also the published loss, digests
-of every trained gradient, and the losses of five AdamW steps (no dropout).
+of every trained gradient, and the losses of five AdamW steps (no dropout). Bottleneck adapters, which PEFT does not have, are
+torch modules behind the modules they follow, written in the form of docs/tuning.md.
 
 The other way round: an adapter that we wrote, with its case.safetensors beside, is loaded and compared by
     python -O tests/golden/make_lora.py --check FOLDER BASE
 """
 
+import json
 import os
 import pathlib
 import sys
@@ -25,6 +27,7 @@ from chronos.chronos_bolt import ChronosBoltModelForForecasting
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import BertModel
+from transformers.activations import ACT2FN
 
 from make_bolt import fixed_vector
 
@@ -39,12 +42,58 @@ CASES = {
     "bolt_regex": dict(base="bolt/patch_8", config=dict(r=2, lora_alpha=3, target_modules=r".*block\.1\..*\.(q|wi)")),
     "chronos2": dict(base="chronos2/published", config=dict(r=4, lora_alpha=8, target_modules=["q", "v", "wi"])),
     "bert": dict(base="bert/uncased", config=dict(r=4, lora_alpha=8, target_modules=["query", "value", "dense"])),
+    # After attention and feed-forward; after the feed-forward layers of the second blocks alone, with a layer trained whole.
+    "bottleneck": dict(base="bolt/wide_heads", bottleneck=dict(size=3, activation="relu", after=["o", "wo"], modules_to_save=[])),
+    "bottleneck_gelu": dict(base="bolt/gated_overlap", bottleneck=dict(
+        size=5, activation="gelu_new", after=["block.1.layer.1.DenseReluDense.wo", "EncDecAttention.o"],
+        modules_to_save=["output_patch_embedding"])),
 }
+
+
+def kind_of(name):
+    return CASES[name]["base"].split("/")[0]
 
 
 def open_base(folder, name):
     kind = {"bolt": ChronosBoltModelForForecasting, "chronos2": Chronos2Model, "bert": BertModel}[name.split("/")[0]]
     return kind.from_pretrained(folder / name).eval()
+
+
+class Behind(torch.nn.Module):
+    """A layer with a bottleneck adapter behind it."""
+
+    def __init__(self, layer, size, activation):
+        super().__init__()
+        width = layer.out_features
+        self.layer, self.activation = layer, ACT2FN[activation]
+        self.adapter_down, self.adapter_up = torch.nn.Linear(width, size), torch.nn.Linear(size, width)
+
+    @property
+    def weight(self):
+        return self.layer.weight
+
+    def forward(self, x):
+        y = self.layer(x)
+        return y + self.adapter_up(self.activation(self.adapter_down(y)))
+
+
+def with_bottlenecks(model, config):
+    model.requires_grad_(False)
+    for name, module in list(model.named_modules()):
+        if any(name == end or name.endswith("." + end) for end in config["after"]):
+            parent = model.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], Behind(module, config["size"], config["activation"]))
+        if any(name == end or name.endswith("." + end) for end in config["modules_to_save"]):
+            module.requires_grad_(True)
+    return model
+
+
+def save_bottlenecks(model, config, base, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {"base_model.model." + n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = dict(config, adapter_type="bottleneck", base_model_name_or_path=base, dropout=0.0)
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def draw_adapters(model, generator):
@@ -60,9 +109,9 @@ def draw_adapters(model, generator):
 
 
 def output(model, name, case):
-    if name.startswith("bolt"):
+    if kind_of(name) == "bolt":
         return model(context=case["context"]).quantile_preds
-    if name.startswith("chronos2"):
+    if kind_of(name) == "chronos2":
         future = case["future"]
         patches = case["forecast"].shape[2] // 8
         return model(context=case["context"], group_ids=case["group_ids"].long(), future_covariates=future,
@@ -78,7 +127,7 @@ def output(model, name, case):
 
 
 def loss_of(model, name, case):
-    if name.startswith("bolt"):
+    if kind_of(name) == "bolt":
         rows = case["loss_rows"].long()
         return model(context=case["context"][rows], target=case["target"][rows].clone()).loss
     future, target = case["future"], case["target"]
@@ -124,6 +173,15 @@ def main(folder, seed):
         tensors = {}
         with torch.no_grad():
             tensors["base." + what] = output(model, name, base)
+        if "bottleneck" in case:
+            model = with_bottlenecks(model, case["bottleneck"]).eval()
+            draw_adapters(model, generator)
+            save_bottlenecks(model, case["bottleneck"], case["base"], folder / name)
+            with torch.no_grad():
+                tensors["adapted." + what] = output(model, name, base)
+            training(model, name, base, tensors)
+            save_case(tensors, folder / name)
+            continue
         config = LoraConfig(**case["config"])
         model = get_peft_model(model, config).eval()
         draw_adapters(model, generator)
@@ -139,7 +197,11 @@ def main(folder, seed):
         merged = dict(again.merge_and_unload().named_parameters())
         for module in modules:
             tensors[f"merged.{module}.weight"] = digest(merged[module + ".weight"])
-        save_file({k: v.contiguous().float() for k, v in tensors.items()}, folder / name / "case.safetensors")
+        save_case(tensors, folder / name)
+
+
+def save_case(tensors, folder):
+    save_file({k: v.contiguous().float() for k, v in tensors.items()}, folder / "case.safetensors")
 
 
 def check(folder, base):
