@@ -1,5 +1,10 @@
 #include "trainer/config.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <vector>
+
 #include "base/error.h"
 
 namespace shelfcast::trainer {
@@ -12,17 +17,23 @@ void require_at_least(std::int64_t value, std::int64_t least, const char* field)
 
 // The tune.method that makes such an adapter.
 std::string method_of(const models::AdapterConfig& config) {
-  return std::holds_alternative<models::LoraConfig>(config) ? "lora" : "adapter";
+  if (const auto* lora = std::get_if<models::LoraConfig>(&config)) return lora->budget ? "adalora" : "lora";
+  return std::holds_alternative<models::BottleneckConfig>(config) ? "adapter" : "prefix";
 }
 
 }  // namespace
 
 std::optional<models::AdapterConfig> TuneConfig::adapter_config() const {
-  if (method == "lora") return lora;
-  if (method != "adapter") return std::nullopt;
-  models::BottleneckConfig own = bottleneck;
-  own.dropout = lora.dropout;
-  own.modules_to_save = lora.modules_to_save;
+  const auto with_shared_keys = [&](auto own) {
+    own.dropout = lora.dropout;
+    own.modules_to_save = lora.modules_to_save;
+    return own;
+  };
+  if (method == "adapter") return with_shared_keys(bottleneck);
+  if (method == "prefix") return with_shared_keys(prefix);
+  if (method != "lora" && method != "adalora") return std::nullopt;
+  models::LoraConfig own = lora;
+  if (method == "adalora") own.budget = budget;
   return own;
 }
 
@@ -31,21 +42,30 @@ void TuneConfig::set_adapter_config(const models::AdapterConfig& config) {
     throw input_error(fmt::format("tune.adapter: {} holds an adapter of another method", adapter),
                       fmt::format("tune.method is {}", method),
                       fmt::format("set tune.method: {}", method_of(config)));
-  if (const auto* own = std::get_if<models::LoraConfig>(&config)) lora = *own;
+  if (const auto* own = std::get_if<models::LoraConfig>(&config)) {
+    lora = *own;
+    budget = own->budget.value_or(budget);
+    lora.budget.reset();
+  }
   if (const auto* own = std::get_if<models::BottleneckConfig>(&config)) bottleneck = *own;
+  if (const auto* own = std::get_if<models::PrefixConfig>(&config)) prefix = *own;
   lora.dropout = models::dropout_of(config);
   lora.modules_to_save = models::modules_to_save_of(config);
 }
 
 void TuneConfig::validate() const {
-  if (method != "all" && method != "top" && method != "heads" && method != "lora" && method != "adapter")
+  const std::vector<std::string> methods = {"all", "top", "heads", "lora", "adalora", "adapter", "prefix"};
+  if (std::find(methods.begin(), methods.end(), method) == methods.end())
     throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
-                      "use all, top, heads, lora or adapter");
+                      fmt::format("use one of {}", fmt::join(methods, ", ")));
   lora.validate();
   bottleneck.validate();
+  prefix.validate();
+  budget.validate();
+  if (const auto own = adapter_config()) std::visit([](const auto& config) { config.validate(); }, *own);
   if (!adapter.empty() && !adapter_config())
     throw input_error("tune.adapter names an adapter", fmt::format("tune.method is {}", method),
-                      "set tune.method: lora or adapter, or leave tune.adapter out");
+                      "set tune.method: lora, adalora, adapter or prefix, or leave tune.adapter out");
   require_at_least(layers, 1, "tune.layers");
   require_at_least(text_layers, 1, "tune.text_layers");
   if (!(text_rate > 0))

@@ -21,8 +21,9 @@ struct RunConfig {
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
 // is.
 struct TuneConfig {
-  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora, adapter:
-  // nothing of the tower but an adapter of low rank, or bottlenecks behind its sublayers.
+  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora, adalora,
+  // adapter, prefix: nothing of the tower but an adapter of low rank (of ranks cut by importance),
+  // bottlenecks behind its sublayers, or keys and values that its attentions read besides.
   std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
@@ -30,9 +31,11 @@ struct TuneConfig {
   enum class Text { frozen, top, all } text = Text::frozen;  // top: its last `text_layers` blocks
   std::int64_t text_layers = 1;
   double text_rate = 1.0;  // its learning rate over that of the rest
-  models::LoraConfig lora =
-      {};  // keys of the block itself; its dropout and modules_to_save are every method's
-  models::BottleneckConfig bottleneck = {};  // keys of the block itself
+  // Keys of the block itself; dropout and modules_to_save of `lora` are every method's.
+  models::LoraConfig lora = {};
+  models::BottleneckConfig bottleneck = {};
+  models::PrefixConfig prefix = {};
+  models::RankBudget budget = {};  // adalora: of `lora`; how many steps there are is train.steps
   // A folder with an adapter to begin with, which decides about the keys of its method; empty = a new one.
   std::string adapter = {};
 

@@ -36,6 +36,7 @@ class DemandTask : public Task {
   DemandTask(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus, const TaskStart& start);
 
   std::vector<parallel::FlatParameter> trained() const override;
+  std::unique_ptr<models::RankAllocator> rank_allocator() const override;
   void save(const fs::path& checkpoint, CopiedValues& values) const override {
     save_demand_model(checkpoint, model_, text_.get(), values);
   }
@@ -139,6 +140,13 @@ std::vector<parallel::FlatParameter> DemandTask::trained() const {
   for (parallel::FlatParameter& parameter : trained_parameters(model_, recipe_.tune))
     all.push_back(std::move(parameter));
   return all;
+}
+
+std::unique_ptr<models::RankAllocator> DemandTask::rank_allocator() const {
+  if (recipe_.tune.method != "adalora") return nullptr;
+  auto config = std::get<models::LoraConfig>(*model_.adapter());
+  config.budget = recipe_.tune.budget;
+  return std::make_unique<models::RankAllocator>(model_.parameters(), config);
 }
 
 WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,

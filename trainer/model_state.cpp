@@ -8,12 +8,30 @@ std::span<float> span_of(const at::Tensor& values) {
   return {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
 }
 
+namespace {
+
+std::vector<parallel::FlatRange> ranges_of(const models::RankAllocator::State& state) {
+  std::vector<parallel::FlatRange> ranges;
+  std::int64_t offset = 0;
+  for (const models::Parameter& parameter : state.parameters) {
+    const std::int64_t elements = parameter.tensor.numel();
+    ranges.push_back({parameter.name, parameter.tensor.sizes().vec(), offset, elements});
+    offset += elements;
+  }
+  return ranges;
+}
+
+}  // namespace
+
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
-                                    const WeightAverage& average) {
+                                    const WeightAverage& average, const models::RankAllocator* ranks) {
   std::vector<FlatState> state;
   for (const OptimizerState& part : optimizer.state())
     state.push_back({part.name, span_of(part.values), part.ranges, part.begin});
   if (average.active()) state.push_back({"weights", span_of(buffers.values())});
+  if (ranks != nullptr)
+    for (const models::RankAllocator::State& part : ranks->state())
+      state.push_back({part.name, span_of(part.values), ranges_of(part)});
   return state;
 }
 
@@ -34,7 +52,8 @@ void save_demand_model(const std::filesystem::path& folder, const models::Demand
 }
 
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer, const WeightAverage& average) {
+                                   const Optimizer& optimizer, const WeightAverage& average,
+                                   const models::RankAllocator* ranks) {
   const auto write_model = [write = std::move(write), &buffers](const std::filesystem::path& folder,
                                                                 std::span<const float> copy) {
     CopiedValues values(buffers.ranges(), copy);
@@ -42,7 +61,7 @@ CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers
     SHELFCAST_ASSERT(values.all_used());
   };
   return {buffers.ranges(), span_of(average.active() ? average.values() : buffers.values()),
-          stored_state(optimizer, buffers, average), write_model};
+          stored_state(optimizer, buffers, average, ranks), write_model};
 }
 
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,

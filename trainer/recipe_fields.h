@@ -73,6 +73,17 @@ void visit(Visitor& v, models::ModelConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, models::RankBudget& c) {
+  v("target", c.target);
+  v("warmup", c.warmup);
+  v("final", c.final);
+  v("every", c.every);
+  v("beta1", c.beta1);
+  v("beta2", c.beta2);
+  v("orthogonal", c.orthogonal);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
   v("layers", c.layers);
@@ -86,9 +97,12 @@ void visit(Visitor& v, TuneConfig& c) {
   v("dropout", c.lora.dropout);
   v("targets", c.lora.targets);
   v("modules_to_save", c.lora.modules_to_save);
+  v.block("budget", c.budget);
   v("size", c.bottleneck.size);
   v("activation", c.bottleneck.activation);
   v("after", c.bottleneck.after);
+  v("prefix", c.prefix.length);
+  v("attentions", c.prefix.attentions);
   v("adapter", c.adapter);
 }
 

@@ -56,6 +56,7 @@ bool is_trained(const models::Parameter& parameter, const Place& place, const Tu
 Recipe with_adapter(Recipe recipe) {
   if (!recipe.tune.adapter.empty())
     recipe.tune.set_adapter_config(models::read_adapter_config(recipe.tune.adapter));
+  recipe.tune.budget.steps = recipe.train.steps;
   return recipe;
 }
 

@@ -2,6 +2,7 @@
 
 #include "models/adapters/bottleneck.h"
 #include "models/adapters/lora.h"
+#include "models/adapters/prefix.h"
 
 namespace shelfcast::models {
 
@@ -9,7 +10,9 @@ std::vector<Parameter> attach_adapter(const std::vector<Parameter>& parameters, 
                                       const AdapterConfig& config, ParameterMaker& make) {
   if (const auto* lora = std::get_if<LoraConfig>(&config))
     return attach_lora(parameters, prefix, *lora, make);
-  return attach_bottleneck(parameters, prefix, std::get<BottleneckConfig>(config), make);
+  if (const auto* bottleneck = std::get_if<BottleneckConfig>(&config))
+    return attach_bottleneck(parameters, prefix, *bottleneck, make);
+  return attach_prefix(parameters, prefix, std::get<PrefixConfig>(config), make);
 }
 
 }  // namespace shelfcast::models

@@ -10,8 +10,8 @@
 
 namespace shelfcast::models {
 
-// Puts the adapter on what it names of `parameters` (lora.h, bottleneck.h) and returns them with its own,
-// which are marked as such.
+// Puts the adapter on what it names of `parameters` (lora.h, bottleneck.h, prefix.h) and returns them with
+// its own, which are marked as such.
 std::vector<Parameter> attach_adapter(const std::vector<Parameter>& parameters, const std::string& prefix,
                                       const AdapterConfig& config, ParameterMaker& make);
 

@@ -8,10 +8,11 @@
 
 #include "models/adapters/bottleneck_config.h"
 #include "models/adapters/lora_config.h"
+#include "models/adapters/prefix_config.h"
 
 namespace shelfcast::models {
 
-using AdapterConfig = std::variant<LoraConfig, BottleneckConfig>;
+using AdapterConfig = std::variant<LoraConfig, BottleneckConfig, PrefixConfig>;
 
 // What all kinds have.
 inline double dropout_of(const AdapterConfig& config) {

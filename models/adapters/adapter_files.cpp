@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr const char *kConfig = "adapter_config.json", *kTensors = "adapter_model.safetensors",
                      *kDigest = "base_digest";
-constexpr std::string_view kStored = "base_model.model.", kDown = ".lora_A.weight";
+constexpr std::string_view kStored = "base_model.model.", kDown = ".lora_A.weight", kAdaptiveDown = ".lora_A";
 
 std::string canonical(const std::string& stored) {
   return stored.starts_with(kStored) ? stored.substr(kStored.size()) : stored;
@@ -29,7 +29,8 @@ std::vector<std::string> modules_in(const SafetensorsFile& file) {
   std::set<std::string> modules;
   for (const auto& [stored, tensor] : file.tensors()) {
     const std::string name = canonical(stored);
-    if (name.ends_with(kDown)) modules.insert(name.substr(0, name.size() - kDown.size()));
+    for (const std::string_view end : {kDown, kAdaptiveDown})
+      if (name.ends_with(end)) modules.insert(name.substr(0, name.size() - end.size()));
   }
   return {modules.begin(), modules.end()};
 }

@@ -13,8 +13,9 @@ namespace shelfcast::models {
 // those without it are left alone) and returns the parameters with the adapters' behind the matrices they
 // change, named after them: "NAME.lora_A.weight" [rank, in] and "NAME.lora_B.weight" [out, rank]. B starts at
 // zero, so that the model computes what it did; A is drawn by `make` with the variance that PEFT gives it.
-// Throws Error(input) for a target or a module to save that no parameter has, with the nearest names, before
-// anything is changed.
+// With a budget (AdaLoRA) they are "NAME.lora_A" [rank, in], "NAME.lora_E" [rank, 1], which starts at zero in
+// B's place, and "NAME.lora_B" [out, rank]. Throws Error(input) for a target or a module to save that no
+// parameter has, with the nearest names, before anything is changed.
 std::vector<Parameter> attach_lora(const std::vector<Parameter>& parameters, const std::string& prefix,
                                    const LoraConfig& config, ParameterMaker& make);
 

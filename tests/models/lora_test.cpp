@@ -158,6 +158,18 @@ TEST(PeftConfig, variants_that_compute_something_else_are_refused_by_name) {
   EXPECT_NE(with("r", 0).find("rank"), std::string::npos);
 }
 
+TEST(PeftConfig, budgets_that_cannot_be_are_refused_by_name) {
+  const auto message = [](LoraConfig config) { return message_of([&] { config.validate(); }); };
+  EXPECT_EQ(message({.budget = RankBudget{}}), "");
+  EXPECT_NE(message({.rank = 2, .budget = RankBudget{}}).find("tune.budget.target 4 is above tune.rank 2"),
+            std::string::npos);
+  EXPECT_NE(message({.rslora = true, .budget = RankBudget{}}).find("tune.rslora"), std::string::npos);
+  EXPECT_NE(message({.budget = RankBudget{.warmup = 6, .final = 4, .steps = 10}}).find("no step to cut"),
+            std::string::npos);
+  EXPECT_NE(message({.budget = RankBudget{.every = 0}}).find("tune.budget.every"), std::string::npos);
+  EXPECT_NE(message({.budget = RankBudget{.beta2 = 1}}).find("beta2"), std::string::npos);
+}
+
 TEST(PeftConfig, what_is_written_is_read_again) {
   LoraConfig config{.rank = 3,
                     .alpha = 7.5,
