@@ -1,5 +1,7 @@
 #include "trainer/model_state.h"
 
+#include <map>
+
 #include "base/error.h"
 
 namespace shelfcast::trainer {
@@ -10,13 +12,20 @@ std::span<float> span_of(const at::Tensor& values) {
 
 namespace {
 
-std::vector<parallel::FlatRange> ranges_of(const models::RankAllocator::State& state) {
-  std::vector<parallel::FlatRange> ranges;
-  std::int64_t offset = 0;
+// Where each of the buffers' parameters lies in this state; those that it does not know have no elements
+// there.
+std::vector<parallel::FlatRange> ranges_of(const models::RankAllocator::State& state,
+                                           std::vector<parallel::FlatRange> ranges) {
+  std::map<std::string, std::int64_t> offsets;
+  std::int64_t end = 0;
   for (const models::Parameter& parameter : state.parameters) {
-    const std::int64_t elements = parameter.tensor.numel();
-    ranges.push_back({parameter.name, parameter.tensor.sizes().vec(), offset, elements});
-    offset += elements;
+    offsets[parameter.name] = end;
+    end += parameter.tensor.numel();
+  }
+  for (parallel::FlatRange& range : ranges) {
+    const auto found = offsets.find(range.name);
+    range.offset = found == offsets.end() ? 0 : found->second;
+    if (found == offsets.end()) range.elements = 0;
   }
   return ranges;
 }
@@ -31,7 +40,7 @@ std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::
   if (average.active()) state.push_back({"weights", span_of(buffers.values())});
   if (ranks != nullptr)
     for (const models::RankAllocator::State& part : ranks->state())
-      state.push_back({part.name, span_of(part.values), ranges_of(part)});
+      state.push_back({part.name, span_of(part.values), ranges_of(part, buffers.ranges())});
   return state;
 }
 

@@ -277,10 +277,12 @@ TEST_P(AdapterTuning, goes_on_from_an_adapter_whose_configuration_holds) {
   const SafetensorsFile stored(adapter / "adapter_model.safetensors"),
       again(newest("second") / "adapter/adapter_model.safetensors");
   ASSERT_EQ(stored.tensors().size(), again.tensors().size());
-  for (const auto& [name, tensor] : stored.tensors())
-    if (const std::vector<float> values = tensor.to_float();
-        *std::max_element(values.begin(), values.end()) > 0)
+  for (const auto& [name, tensor] : stored.tensors()) {
+    const std::vector<float> values = tensor.to_float();
+    if (*std::max_element(values.begin(), values.end()) > 0) {
       EXPECT_LT(relative_distance(values, again.at(name).to_float()), 1e-5) << name;
+    }
+  }
   const std::string other = message_of([&] {
     train_alone(tuned("third", {GetParam() == "lora" ? "tune.method=adapter" : "tune.method=lora",
                                 "tune.adapter=" + adapter.string()}));
