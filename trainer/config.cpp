@@ -107,6 +107,17 @@ void EwcConfig::validate() const {
   require_at_least(windows, 1, "train.ewc.windows");
 }
 
+void AugmentConfig::validate() const {
+  if (!(share >= 0 && share <= 1))
+    throw input_error("train.augment.share must be in [0, 1]", fmt::format("it is {}", share));
+  for (const auto& [value, field] : {std::pair(jitter, "jitter"), std::pair(scale, "scale")})
+    if (!(value >= 0))
+      throw input_error(fmt::format("train.augment.{} must not be negative", field),
+                        fmt::format("it is {}", value));
+  if (!(warp >= 0 && warp < 1))
+    throw input_error("train.augment.warp must be at least 0 and below 1", fmt::format("it is {}", warp));
+}
+
 void TrainConfig::validate() const {
   require_at_least(steps, 1, "train.steps");
   require_at_least(batch, 1, "train.batch");
@@ -127,6 +138,7 @@ void TrainConfig::validate() const {
   if (!(ema >= 0 && ema < 1))
     throw input_error("train.ema must be in [0, 1)", fmt::format("it is {}", ema),
                       "0.999 is usual, 0 is off");
+  augment.validate();
   optimizer.validate();
   schedule.validate();
   guard.validate();

@@ -85,6 +85,18 @@ struct EwcConfig {
   void validate() const;
 };
 
+// Windows changed at random while they are trained on (augment.h). Amounts of 0 are off.
+struct AugmentConfig {
+  double share = 0.5;  // of windows that are changed
+  double jitter = 0;   // deviation of noise in the history, over the history's own
+  double scale = 0;    // deviation of the logarithm of a factor of history and targets
+  double warp = 0;     // share of the history that is stretched to twice or pressed to half of its length
+
+  bool active() const { return share > 0 && (jitter > 0 || scale > 0 || warp > 0); }
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
 struct TrainConfig {
   // The demand model on windows, or the text encoder alone on the corpus' texts.
   enum class Task { demand, masked_language } task = Task::demand;
@@ -92,7 +104,8 @@ struct TrainConfig {
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank
   double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
-  std::int64_t threads = 1;       // inside an operation, per rank; part of what bits depend on
+  AugmentConfig augment;
+  std::int64_t threads = 1;  // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
   double clip = 1.0;  // largest gradient norm; 0 = no clipping
   double ema = 0.0;   // decay of the moving average of weights that is validated and stored; 0 = the weights

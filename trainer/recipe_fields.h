@@ -140,12 +140,21 @@ void visit(Visitor& v, ScheduleConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, AugmentConfig& c) {
+  v("share", c.share);
+  v("jitter", c.jitter);
+  v("scale", c.scale);
+  v("warp", c.warp);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
   v.choice("task", c.task, {"demand", "masked_language"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
   v("new_items", c.new_items);
+  v.block("augment", c.augment);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);

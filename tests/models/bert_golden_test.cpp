@@ -9,8 +9,8 @@
 #include "models/adapters/adapter.h"
 #include "models/adapters/lora.h"
 #include "models/text/bert.h"
-#include "tests/models/golden.h"
 #include "tests/models/adapter_golden.h"
+#include "tests/models/golden.h"
 #include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
