@@ -23,6 +23,10 @@ struct Parameter {
   bool adapter = false;                         // belongs to an adapter, not to the model as published
 };
 
+// Moves their values to `device`; where they are there already, nothing happens. Before anything that was
+// made of them: flat buffers, optimizers.
+void move_to(const at::Device& device, const std::vector<Parameter>& parameters);
+
 // Makes parameters with their first values, each drawn by (seed, name): the same on any rank, in any order.
 class ParameterMaker {
  public:

@@ -126,11 +126,13 @@ DemandModel::DemandModel(DemandModel&&) noexcept = default;
 const DemandModelConfig& DemandModel::config() const { return impl_->config; }
 const std::vector<Parameter>& DemandModel::parameters() const { return impl_->parameters; }
 
+at::Device DemandModel::device() const { return impl_->parameters.front().tensor.device(); }
+
 Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys) const {
   const DemandModelConfig& config = impl_->config;
   check(batch, config);
   const Context& context = *impl_->context;
-  const ModelInputs inputs = context.cut(batch);
+  const ModelInputs inputs = context.cut(batch.to(device()));
   const Dropout dropout(keys, config.model.dropout);
   const Dropout adapter_dropout(keys, impl_->adapter ? dropout_of(*impl_->adapter) : 0.0);
   const AdapterDropoutScope adapter_scope(adapter_dropout);

@@ -40,6 +40,8 @@ class DemandModel {
   const DemandModelConfig& config() const;
   // In forward order. Tied storage once.
   const std::vector<Parameter>& parameters() const;
+  // Where the parameters are, and forwards take place: the CPU until move_to (blocks.h) takes them elsewhere.
+  at::Device device() const;
   Forecast forward(const ModelInputs& inputs, const DropoutKeys* dropout) const;
 
   // Folder with tower/{config.json, model.safetensors} in published form, fusion.safetensors, model.json,
@@ -77,7 +79,7 @@ struct LossSums {
   double valid_targets = 0;  // weight: number of valid (window, step) targets
 };
 
-// What forecasts are compared with, in units of demand.
+// What forecasts are compared with, in units of demand; in host memory.
 struct Targets {
   at::Tensor demand_bh;  // NaN = not observed
   at::Tensor weight_b;   // 0 for padding rows

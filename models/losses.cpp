@@ -28,8 +28,12 @@ at::Tensor target_loss(const at::Tensor& forecast_nq, const at::Tensor& mean_n, 
 
 }  // namespace
 
-LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config) {
+LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandModelConfig& config) {
   const LossConfig& loss = config.model.loss;
+  const auto here = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
+  };
+  const Targets targets{here(given.demand_bh), here(given.weight_b), here(given.bound_bh)};
   const std::int64_t levels = forecast.quantiles_bqh.size(1);
   const at::Tensor importance_b =
       loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);

@@ -145,8 +145,15 @@ void TrainConfig::validate() const {
   ewc.validate();
 }
 
+parallel::WorldConfig ParallelConfig::world() const {
+  return {.backend = parallel::parse_backend(backend),
+          .device = parallel::parse_device(device),
+          .share_gpus = share_gpus,
+          .deadlines = {start_deadline, step_deadline}};
+}
+
 void ParallelConfig::validate() const {
-  parallel::parse_backend(backend);
+  world().validate();
   require_at_least(bucket_mb, 1, "parallel.bucket_mb");
   for (const auto& [value, field] :
        {std::pair(start_deadline, "start_deadline"), std::pair(step_deadline, "step_deadline"),

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "models/adapters/adapter_config.h"
-#include "parallel/launch.h"
+#include "parallel/world.h"
 #include "trainer/schedule.h"
 
 namespace shelfcast::trainer {
@@ -125,6 +125,8 @@ struct TrainConfig {
 
 struct ParallelConfig {
   std::string backend = "auto";
+  std::string device = "auto";  // auto, cpu, gpu
+  bool share_gpus = false;      // several ranks may be on one GPU
   std::int64_t bucket_mb = 25;
   std::int64_t zero = 0;  // 1: the optimizer's state is shared out among ranks (Rajbhandari et al., 2020)
   std::chrono::milliseconds start_deadline{900'000};
@@ -133,6 +135,7 @@ struct ParallelConfig {
   std::chrono::milliseconds heartbeat{1'000};        // how often every rank says what it does
   std::chrono::milliseconds warn_after{30'000};      // a late rank or file system is warned about
 
+  parallel::WorldConfig world() const;
   void validate() const;
 };
 

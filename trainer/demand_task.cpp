@@ -101,6 +101,8 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
       loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {
+  models::move_to(start.device, model_.parameters());
+  if (text_) models::move_to(start.device, text_->parameters());
   if (recipe_.train.ewc.strength > 0 && start.checkpoint.empty())
     anchor_windows_ = windows_of_start(recipe_, corpus.info());
 }

@@ -9,10 +9,12 @@
 
 namespace shelfcast::trainer {
 
-// Host, CPU, cores, memory, build, library versions, ranks: environment.json.
-nlohmann::json describe_environment(const parallel::Communicator& communicator);
+// Host, CPU, device (the GPU's name, or "cpu"), cores, memory, build, library versions, ranks:
+// environment.json.
+nlohmann::json describe_environment(const parallel::Communicator& communicator, const std::string& device);
 
 // What the last bits of a run depend on; stored in every checkpoint and compared at resume.
-nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator);
+nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator,
+                              const std::string& device);
 
 }  // namespace shelfcast::trainer

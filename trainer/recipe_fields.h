@@ -174,6 +174,8 @@ void visit(Visitor& v, TrainConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, ParallelConfig& c) {
   v("backend", c.backend);
+  v("device", c.device);
+  v("share_gpus", c.share_gpus);
   v("bucket_mb", c.bucket_mb);
   v("zero", c.zero);
   v("start_deadline", c.start_deadline);

@@ -70,6 +70,7 @@ struct TaskStart {
   std::filesystem::path checkpoint;  // to go on from; empty = from the beginning
   std::int64_t step = 0;             // steps done
   parallel::Communicator& communicator;
+  at::Device device = at::kCPU;  // to train on
 };
 
 // A recipe that has met its corpus, before anything is written.

@@ -18,6 +18,7 @@
 #include "trainer/agreement.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/command_line.h"
+#include "trainer/device.h"
 #include "trainer/environment.h"
 #include "trainer/ewc.h"
 #include "trainer/metrics_log.h"
@@ -66,6 +67,7 @@ class Run {
   bool stop_requested();
   StepSums step();
   WeightedLoss accumulate_micro_batches();
+  WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
   void update_weights(const StepSums& sums);
   void cut_ranks();
   void gather_weights();
@@ -89,6 +91,7 @@ class Run {
   std::unique_ptr<Optimizer> optimizer_;
   WeightAverage average_;
   std::unique_ptr<models::RankAllocator> ranks_;  // null = no ranks are cut
+  HostCopies copies_;
   parallel::GradientSync sync_;
   std::int64_t saved_step_ = -1;
   CheckpointWriter writer_;
@@ -119,12 +122,12 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
-                                buffers_, *optimizer_, average_, ranks_.get()),
+                                buffers_, *optimizer_, average_, copies_, ranks_.get()),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
   if (recipe_.train.ewc.strength > 0) hold_weights();
   if (communicator_.rank() == 0) open_logs(goes_on);
-  if (recipe_.train.precision == "bf16" && !models::cpu_has_bf16())
+  if (recipe_.train.precision == "bf16" && options_.gpu < 0 && !models::cpu_has_bf16())
     log::warn(
         "this CPU does not multiply bf16 itself - train.precision=bf16 is right here, but slower than fp32");
   log_.emplace(communicator_, recipe_.train.batch, metrics_.get());
@@ -138,7 +141,8 @@ void Run::open_logs(bool goes_on) {
   // A run may have been stopped before it came here.
   if (!goes_on || !std::filesystem::exists(folder_.environment())) {
     task_->describe(folder_);
-    write_file_atomically(folder_.environment(), describe_environment(communicator_).dump(2) + "\n");
+    write_file_atomically(folder_.environment(),
+                          describe_environment(communicator_, options_.device_name).dump(2) + "\n");
   }
 }
 
@@ -152,8 +156,9 @@ std::int64_t Run::resume_step(bool goes_on) const {
 }
 
 TaskStart Run::task_start() const {
-  if (resume_step_ < 0) return {{}, 0, communicator_};
-  return {checkpoints_.path_of(resume_step_), state_.step, communicator_};
+  const at::Device device = device_of(options_.gpu);
+  if (resume_step_ < 0) return {{}, 0, communicator_, device};
+  return {checkpoints_.path_of(resume_step_), state_.step, communicator_, device};
 }
 
 // What of the flat buffers this rank's optimizer updates and remembers; none = all.
@@ -165,11 +170,13 @@ std::optional<parallel::Slice> Run::optimizer_share() const {
 void Run::restore() {
   if (resume_step_ < 0) return;
   saved_step_ = resume_step_;
+  HostCopies copies;
   optimizer_->set_steps(checkpoints_.read_optimizer(
-      resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_, ranks_.get())));
+      resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_, copies, ranks_.get())));
+  copies.upload();
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
-                       now = bit_conditions(recipe_, communicator_);
+                       now = bit_conditions(recipe_, communicator_, options_.device_name);
   for (const auto& [name, value] : now.items())
     if (then.value(name, nlohmann::json()) != value && communicator_.rank() == 0)
       log::warn("{} was {} and is {} now - the run goes on, equal to rounding, not to the bit", name,
@@ -189,6 +196,18 @@ void Run::hold_weights() {
 
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
 
+WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
+  try {
+    return task_->forward_and_backward(state_.step, micro_batch, [&] {
+      if (last) sync_.arm();
+    });
+  } catch (const c10::OutOfMemoryError& error) {
+    std::int64_t elements = 2 * buffers_.elements();
+    for (const OptimizerState& state : optimizer_->state()) elements += state.values.numel();
+    throw out_of_memory(error, elements * static_cast<std::int64_t>(sizeof(float)), recipe_.train);
+  }
+}
+
 // Forward and backward of this rank's slice.
 WeightedLoss Run::accumulate_micro_batches() {
   WeightedLoss all;
@@ -196,9 +215,7 @@ WeightedLoss Run::accumulate_micro_batches() {
   for (std::int64_t micro = 0; micro < count; ++micro) {
     const auto started = Clock::now();
     const double waited = task_->waited_seconds();
-    const WeightedLoss one = task_->forward_and_backward(state_.step, micro, [&] {
-      if (micro + 1 == count) sync_.arm();
-    });
+    const WeightedLoss one = forward_and_backward(micro, micro + 1 == count);
     all.sum += one.sum;
     all.weight += one.weight;
     times_.compute += seconds_since(started) - (task_->waited_seconds() - waited);
@@ -346,7 +363,9 @@ void Run::save() {
   saved_step_ = state_.step;
   activity::enter_phase("save", state_.step);
   finish_checkpoint();
-  writer_.start({state_, optimizer_->steps(), to_yaml(recipe_), bit_conditions(recipe_, communicator_)});
+  copies_.download();
+  writer_.start({state_, optimizer_->steps(), to_yaml(recipe_),
+                 bit_conditions(recipe_, communicator_, options_.device_name)});
 }
 
 // Returns when the checkpoint under way is in place. Collective.
@@ -416,6 +435,7 @@ TrainResult Run::loop() {
 
 TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::Communicator& communicator) {
   at::set_num_threads(static_cast<int>(wanted.train.threads));
+  prepare(device_of(options.gpu));
   const RunFolder folder(wanted.run.dir);
   // Everything the recipe could ask for in vain is found before the folder is made.
   const data::Corpus corpus(wanted.data.corpus);

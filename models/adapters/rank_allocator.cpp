@@ -35,10 +35,12 @@ RankAllocator::RankAllocator(const std::vector<Parameter>& parameters, const Lor
     elements = b_at + adapter->b.numel();
     all_ += count;
   }
-  sensitivity_ = at::zeros({elements}, at::kFloat);
-  uncertainty_ = at::zeros({elements}, at::kFloat);
-  gradients_ = at::zeros({elements}, at::kFloat);
-  kept_ = at::ones({all_}, at::kBool);
+  SHELFCAST_ASSERT(!matrices_.empty());
+  const at::TensorOptions where = matrices_.front().a.options();
+  sensitivity_ = at::zeros({elements}, where);
+  uncertainty_ = at::zeros({elements}, where);
+  gradients_ = at::zeros({elements}, where);
+  kept_ = at::ones({all_}, where.dtype(at::kBool));
   state_ = {{"sensitivity", sensitivity_, own}, {"uncertainty", uncertainty_, own}};
 }
 
@@ -47,7 +49,7 @@ double RankAllocator::distance_from_orthogonal() const {
   for (const Triplets& m : matrices_)
     for (const at::Tensor& rows : {m.a.detach(), m.b.detach().t()})
       sum += beyond_identity(rows).norm().item<double>();
-  return matrices_.empty() ? 0 : sum / static_cast<double>(2 * matrices_.size());
+  return sum / static_cast<double>(2 * matrices_.size());
 }
 
 // d|C| = 2 <C A, dA> / |C| with C = A A^T - I.

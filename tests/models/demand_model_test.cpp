@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/library.h>
 
 #include <filesystem>
 #include <map>
@@ -358,6 +359,75 @@ TEST(DemandModelFiles, a_missing_a_surplus_and_a_misshapen_tensor_are_named) {
   config = small_config();
   config.tower.d_ff = 41;
   EXPECT_THAT(rewrite(config), ::testing::HasSubstr("[40, 16]"));
+}
+
+// LibTorch's meta device computes shapes only, and refuses what would mix it with host memory: a stand-in for
+// GPUs on machines without one. set_data(), by which parameters go to a GPU, knows it not.
+// The operators it has for Python only are added here, by others that mean the same.
+TORCH_LIBRARY_IMPL(aten, Meta, library) {
+  library.impl("isnan", [](const at::Tensor& x) { return x.ne(x); });
+  library.impl("where.self", [](const at::Tensor& condition, const at::Tensor& a, const at::Tensor& b) {
+    return condition.to(a.scalar_type()) * a + b;
+  });
+  library.impl("index_select", [](const at::Tensor& x, std::int64_t dimension, const at::Tensor& index) {
+    std::vector<std::int64_t> shape = x.sizes().vec();
+    shape.at(static_cast<std::size_t>(dimension)) = index.numel();
+    EXPECT_TRUE(index.is_meta()) << "an index in host memory";
+    return at::empty(shape, x.options());
+  });
+  library.impl("relu", [](const at::Tensor& x) { return x.clamp_min(0.0); });
+  library.impl("relu_", [](at::Tensor& x) -> at::Tensor& { return x.clamp_min_(0.0); });
+  library.impl("unfold_backward",
+               [](const at::Tensor& gradient, at::IntArrayRef shape, std::int64_t, std::int64_t,
+                  std::int64_t) { return at::empty(shape, gradient.options()); });
+  library.impl("embedding_dense_backward",
+               [](const at::Tensor& gradient, const at::Tensor& index, c10::SymInt rows, c10::SymInt, bool) {
+                 EXPECT_TRUE(index.is_meta()) << "an index in host memory";
+                 return at::empty({rows.expect_int(), gradient.size(-1)}, gradient.options());
+               });
+  library.impl("logical_not.out", [](const at::Tensor& x, at::Tensor& out) -> at::Tensor& {
+    out.resize_(x.sizes());
+    return out;
+  });
+}
+
+void put_on_meta(const std::vector<Parameter>& parameters) {
+  for (const Parameter& parameter : parameters) {
+    const at::Tensor there = at::empty_like(parameter.tensor, at::TensorOptions().device(at::kMeta));
+    at::TensorImpl* impl = parameter.tensor.unsafeGetTensorImpl();
+    impl->_change_backend_component_keys(at::kMeta);
+    impl->set_storage_keep_dtype(there.storage());
+  }
+}
+
+TEST(DemandModel, forward_and_backward_stay_on_the_device_of_the_parameters) {
+  at::manual_seed(5);
+  const DemandModelConfig config = small_config();
+  const ModelInputs inputs = small_batch(config, 4);
+  const DropoutKeys keys{3, 1, {0, 1, 2, 3}};
+  const DemandModel model(config, 7);
+  EXPECT_EQ(model.device(), at::Device(at::kCPU));
+  put_on_meta(model.parameters());
+  EXPECT_EQ(model.device(), at::Device(at::kMeta));
+  for (const DropoutKeys* dropout : {static_cast<const DropoutKeys*>(nullptr), &keys}) {
+    const Forecast forecast = model.forward(inputs, dropout);
+    EXPECT_EQ(forecast.quantiles_bqh.sizes(), at::IntArrayRef({4, 3, 6}));
+    ASSERT_TRUE(forecast.quantiles_bqh.is_meta());
+    (forecast.quantiles_bqh.sum() + forecast.mean_bh.sum()).backward();
+    for (const Parameter& parameter : model.parameters()) {
+      EXPECT_TRUE(parameter.tensor.is_meta()) << parameter.name;
+      if (parameter.tensor.grad().defined()) {
+        EXPECT_TRUE(parameter.tensor.grad().is_meta()) << parameter.name;
+      }
+    }
+  }
+}
+
+TEST(DemandModel, moved_to_where_it_is_it_stays_the_same) {
+  const DemandModel model(small_config(), 7);
+  const void* before = model.parameters().front().tensor.const_data_ptr();
+  move_to(at::kCPU, model.parameters());
+  EXPECT_EQ(model.parameters().front().tensor.const_data_ptr(), before);
 }
 
 }  // namespace

@@ -96,7 +96,8 @@ TEST_F(Tuning, a_checkpoint_holds_the_copy_of_what_is_trained_and_the_frozen_res
   const auto optimizer = make_optimizer({}, buffers);
   const std::vector<float> copy(static_cast<std::size_t>(buffers.elements()), 7.0F);
   const WeightAverage none(buffers, 0.0);
-  checkpoint_source(model, buffers, *optimizer, none).write_model(folder_ / "saved", copy);
+  HostCopies copies;
+  checkpoint_source(model, buffers, *optimizer, none, copies).write_model(folder_ / "saved", copy);
   const SafetensorsFile saved(folder_ / "saved/tower/model.safetensors"),
       before(published() / "model.safetensors");
   std::size_t trained = 0;
