@@ -20,6 +20,7 @@ struct Parameter {
   at::Tensor tensor;  // leaf, requires_grad
   bool decay = true;  // false for norms, biases and embeddings
   std::shared_ptr<AdapterSlot> slot = nullptr;  // of matrices that an adapter may change
+  bool adapter = false;                         // belongs to an adapter, not to the model as published
 };
 
 // Moves their values to `device`; where they are there already, nothing happens. Before anything that was

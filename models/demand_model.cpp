@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_file.h"
+#include "models/adapters/adapter.h"
 #include "models/adapters/lora.h"
 #include "models/context.h"
 #include "models/heads.h"
@@ -114,7 +115,7 @@ struct DemandModel::Impl {
   std::unique_ptr<Context> context;
   std::unique_ptr<Heads> heads;
   std::vector<Parameter> parameters;
-  std::optional<LoraConfig> adapter;
+  std::optional<AdapterConfig> adapter;
   std::string digest;  // of the tower's weights, with an adapter
 };
 
@@ -140,7 +141,7 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   const Context& context = *impl_->context;
   const ModelInputs inputs = context.cut(batch.to(device()));
   const Dropout dropout(keys, config.model.dropout);
-  const Dropout adapter_dropout(keys, impl_->adapter ? impl_->adapter->dropout : 0.0);
+  const Dropout adapter_dropout(keys, impl_->adapter ? dropout_of(*impl_->adapter) : 0.0);
   const AdapterDropoutScope adapter_scope(adapter_dropout);
   const at::Tensor level_b = context.level(inputs);
   // It is learned from histories alone: the loss of a window would be least with the largest scale.
@@ -168,7 +169,7 @@ void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& val
   SHELFCAST_ASSERT(values.size() == impl_->parameters.size());
   const DemandModelConfig& config = impl_->config;
   if (impl_->adapter) {
-    save_lora(folder / "adapter", values, kTower, *impl_->adapter, config.model.weights, impl_->digest);
+    save_adapter(folder / "adapter", values, kTower, *impl_->adapter, config.model.weights, impl_->digest);
   } else {
     std::error_code failed;
     fs::create_directories(folder / "tower", failed);
@@ -197,33 +198,34 @@ DemandModel DemandModel::load(const fs::path& folder) {
   return model;
 }
 
-void DemandModel::add_adapter(const LoraConfig& config, std::uint64_t seed) {
+void DemandModel::add_adapter(const AdapterConfig& config, std::uint64_t seed) {
   SHELFCAST_ASSERT(!impl_->adapter);
   const std::string& weights = impl_->config.model.weights;
   if (weights.empty())
     throw input_error("an adapter needs a pretrained model", "model.weights is empty",
                       "set it to a published Chronos-Bolt directory, or train with tune.method=all");
   ParameterMaker maker(seed, ParameterMaker::Fill::draw);
-  impl_->parameters = attach_lora(impl_->parameters, kTower, config, maker);
+  impl_->parameters = attach_adapter(impl_->parameters, kTower, config, maker);
   impl_->adapter = config;
   impl_->digest = base_digest(weights);
 }
 
 void DemandModel::add_adapter(const fs::path& folder) {
-  add_adapter(read_lora_config(folder), 0);
-  load_lora(folder, impl_->parameters, kTower, *impl_->adapter, impl_->digest);
+  add_adapter(read_adapter_config(folder), 0);
+  load_adapter(folder, impl_->parameters, kTower, *impl_->adapter, impl_->digest);
 }
 
-void DemandModel::check_adapter(const DemandModelConfig& config, const LoraConfig& adapter) {
+void DemandModel::check_adapter(const DemandModelConfig& config, const AdapterConfig& adapter) {
   ParameterMaker maker(0, ParameterMaker::Fill::leave);
   const ChronosBolt tower(config.tower, kTower, maker);
   const std::vector<Parameter> parameters = maker.take();
-  attach_lora(parameters, kTower, adapter, maker);
+  attach_adapter(parameters, kTower, adapter, maker);
 }
 
-const LoraConfig* DemandModel::adapter() const { return impl_->adapter ? &*impl_->adapter : nullptr; }
+const AdapterConfig* DemandModel::adapter() const { return impl_->adapter ? &*impl_->adapter : nullptr; }
 
 void DemandModel::merge_adapter() {
+  if (!impl_->adapter || !can_be_merged(*impl_->adapter)) return;
   impl_->parameters = merge_lora(impl_->parameters);
   impl_->adapter.reset();
 }

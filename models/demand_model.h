@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "models/adapters/lora_config.h"
+#include "models/adapters/adapter_config.h"
 #include "models/blocks.h"  // Parameter
 #include "models/config.h"
 #include "models/inputs.h"
@@ -55,17 +55,18 @@ class DemandModel {
   // Throws Error(data) naming the missing, surplus or misshapen tensor.
   static DemandModel load(const std::filesystem::path& folder);
 
-  // Puts a low-rank adapter on the tower: fresh (first values from `seed`), or the one of a PEFT folder. From
-  // then on parameters() has the adapter's, and save() writes adapter/ (a PEFT folder) in the place of
+  // Puts an adapter on the tower: fresh (first values from `seed`), or the one of a folder. From then on
+  // parameters() has the adapter's, and save() writes adapter/ (for LoRA a PEFT folder) in the place of
   // tower/, which stays where config().model.weights is; load() reads both. Throws Error(input) without such
-  // weights or for targets that match nothing, Error(data) for an adapter of another base.
-  void add_adapter(const LoraConfig& config, std::uint64_t seed);
+  // weights or for names that match nothing, Error(data) for an adapter of another base.
+  void add_adapter(const AdapterConfig& config, std::uint64_t seed);
   void add_adapter(const std::filesystem::path& folder);
   // Throws what add_adapter would throw for a model of this shape, without making one.
-  static void check_adapter(const DemandModelConfig& config, const LoraConfig& adapter);
+  static void check_adapter(const DemandModelConfig& config, const AdapterConfig& adapter);
   // nullptr = none.
-  const LoraConfig* adapter() const;
-  // Adds what the adapter does to the tower's own weights; the model is one without adapter afterwards.
+  const AdapterConfig* adapter() const;
+  // Adds what the adapter does to the tower's own weights; the model is one without adapter afterwards. One
+  // that weights cannot do (can_be_merged) stays as it is.
   void merge_adapter();
 
  private:

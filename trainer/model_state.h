@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "models/adapters/rank_allocator.h"
 #include "models/demand_model.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/checkpoint_writer.h"
@@ -19,11 +20,12 @@ namespace shelfcast::trainer {
 // The elements of a contiguous float32 tensor.
 std::span<float> span_of(const at::Tensor& values);
 
-// Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, and the
-// weights themselves where the model's files hold their moving average. Of arrays on a device: views of their
-// copies.
+// Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, the
+// weights themselves where the model's files hold their moving average, and what `ranks` (null = nothing)
+// remembers. Of arrays on a device: views of their copies.
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
-                                    const WeightAverage& average, HostCopies& copies);
+                                    const WeightAverage& average, HostCopies& copies,
+                                    const models::RankAllocator* ranks = nullptr);
 
 // The parameters of flat buffers in the order in which they were put in, with values from a copy of the
 // buffers.
@@ -51,7 +53,7 @@ void save_demand_model(const std::filesystem::path& folder, const models::Demand
 using WriteModel = std::function<void(const std::filesystem::path& folder, CopiedValues& values)>;
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average,
-                                   HostCopies& copies);
+                                   HostCopies& copies, const models::RankAllocator* ranks = nullptr);
 // Of a demand model alone.
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average,

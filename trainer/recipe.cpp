@@ -295,10 +295,10 @@ void Recipe::validate() const {
     throw input_error("train.ewc needs run.start",
                       "it holds the weights of the run that this one begins with",
                       "name that run, or set train.ewc.strength to 0");
-  if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
+  if (tune.adapter_config() && (model.weights.empty() || !run.start.empty()))
     throw input_error(
-        model.weights.empty() ? "tune.method is lora, but model.weights is empty"
-                              : "tune.method is lora, but run.start names a run",
+        fmt::format("tune.method is {}, but {}", tune.method,
+                    model.weights.empty() ? "model.weights is empty" : "run.start names a run"),
         "an adapter changes the pretrained model of model.weights",
         "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
   if (parallel.zero > 0 && train.optimizer.name == "adafactor")

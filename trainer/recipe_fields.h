@@ -74,6 +74,17 @@ void visit(Visitor& v, models::ModelConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, models::RankBudget& c) {
+  v("target", c.target);
+  v("warmup", c.warmup);
+  v("final", c.final);
+  v("every", c.every);
+  v("beta1", c.beta1);
+  v("beta2", c.beta2);
+  v("orthogonal", c.orthogonal);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, TuneConfig& c) {
   v("method", c.method);
   v("layers", c.layers);
@@ -87,6 +98,12 @@ void visit(Visitor& v, TuneConfig& c) {
   v("dropout", c.lora.dropout);
   v("targets", c.lora.targets);
   v("modules_to_save", c.lora.modules_to_save);
+  v.block("budget", c.budget);
+  v("size", c.bottleneck.size);
+  v("activation", c.bottleneck.activation);
+  v("after", c.bottleneck.after);
+  v("prefix", c.prefix.length);
+  v("attentions", c.prefix.attentions);
   v("adapter", c.adapter);
 }
 
@@ -124,12 +141,21 @@ void visit(Visitor& v, ScheduleConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, AugmentConfig& c) {
+  v("share", c.share);
+  v("jitter", c.jitter);
+  v("scale", c.scale);
+  v("warp", c.warp);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
   v.choice("task", c.task, {"demand", "masked_language"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
   v("new_items", c.new_items);
+  v.block("augment", c.augment);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);

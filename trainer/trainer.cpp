@@ -74,6 +74,7 @@ class Run {
   void tune_buckets(double seconds);
   WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
   void update_weights(const StepSums& sums);
+  void cut_ranks();
   void gather_weights();
   void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
@@ -94,6 +95,7 @@ class Run {
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
   WeightAverage average_;
+  std::unique_ptr<models::RankAllocator> ranks_;  // null = no ranks are cut
   HostCopies copies_;
   parallel::GradientSync sync_;
   std::optional<parallel::BucketTuner> tuner_;  // while the size of buckets is being found out
@@ -121,11 +123,12 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       buffers_(task_->trained(), communicator.size()),
       optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe_.train.ema),
+      ranks_(task_->rank_allocator()),
       sync_(buffers_, communicator, bucket_mb() * kMegabyte),
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
-                                buffers_, *optimizer_, average_, copies_),
+                                buffers_, *optimizer_, average_, copies_, ranks_.get()),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
   if (bucket_mb() == ParallelConfig::kTuned)
@@ -176,8 +179,8 @@ void Run::restore() {
   if (resume_step_ < 0) return;
   saved_step_ = resume_step_;
   HostCopies copies;
-  optimizer_->set_steps(checkpoints_.read_optimizer(resume_step_, buffers_.ranges(),
-                                                    stored_state(*optimizer_, buffers_, average_, copies)));
+  optimizer_->set_steps(checkpoints_.read_optimizer(
+      resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_, copies, ranks_.get())));
   copies.upload();
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
@@ -262,6 +265,7 @@ StepSums Run::step() {
                 .valid = totals[1],
                 .stop = totals[2] > 0};
   if (anchor_) anchor_->pull(buffers_, recipe_.train.ewc.strength * sums.valid);
+  if (ranks_) ranks_->pull(sums.valid);
   sums.norm = buffers_.gradient_norm() / std::max(1.0, sums.valid);
   if (totals[3] == communicator_.size()) writer_.commit();
   const StepVerdict verdict = judge_step(recipe_.train.guard, state_, sums.loss, sums.norm);
@@ -284,9 +288,18 @@ void Run::update_weights(const StepSums& sums) {
       recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
   const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
   writer_.finish_copy();
+  if (ranks_) ranks_->remember_gradients(clip / sums.valid);
   optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
   gather_weights();
   average_.update();
+  if (ranks_) cut_ranks();
+}
+
+// In the weights, and in the average of them that is stored in their place.
+void Run::cut_ranks() {
+  if (!ranks_->allocate(state_.step + 1)) return;
+  const WeightAverage::Use use(average_);
+  ranks_->cut();
 }
 
 // Every rank has updated its share.
