@@ -109,6 +109,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
   if (std::filesystem::exists(out))
     throw input_error(fmt::format("the bundle {} exists", out.string()), "a bundle is never overwritten",
                       "choose another --out or remove it");
+  require_exportable(run.recipe.model, "the run " + run.name());
   const data::Corpus corpus(run.recipe.data.corpus);
   const auto alone = parallel::make_single();
   const SeriesTexts texts = read_series_texts(corpus, run.features.text, run.recipe.model, *alone);
