@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "eval/baselines/catalogue.h"
 #include "eval/combination.h"
+#include "eval/views.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -55,6 +56,7 @@ void BacktestConfig::validate() const {
   require_at_least("batch", batch, 1);
   require_known("baselines", "no baseline", baselines, baseline_names());
   require_known_combinations(combine, baselines);
+  require_known("views", "no view", views, view_names());
   require_each_once("hierarchy", hierarchy);
   require_at_least("threads", threads, 0);
   require_at_least("orders.review", orders.review, 0);

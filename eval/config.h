@@ -48,6 +48,7 @@ struct BacktestConfig {
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
   std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name, and regimes
+  std::vector<std::string> views;      // "week", "month": errors of sums over whole ones, too (views.h)
   std::string promotion, price;        // the corpus' covariates of these names; empty = it has none
   std::vector<std::string> hierarchy;  // levels of WRMSSE (hierarchy.h); none = it is not computed
   OrderConfig orders;

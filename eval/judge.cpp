@@ -39,6 +39,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     regimes[i].merge(part.regimes[i]);
     orders[i].merge(part.orders[i]);
   }
+  for (std::size_t i = 0; i < views.size(); ++i) views[i].merge(part.views[i]);
   members.merge(part.members);
   SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
   std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
@@ -46,8 +47,10 @@ void BatchErrors::merge(const BatchErrors& part) {
 
 void BatchErrors::pack(std::vector<double>& out) const {
   const Coverage& history = counts.history;
-  out.insert(out.end(), {counts.judged, counts.missing, counts.zeros, history.cells, history.missing,
-                         history.zeros, static_cast<double>(tables.size())});
+  out.insert(out.end(),
+             {counts.judged, counts.missing, counts.zeros, history.cells, history.missing, history.zeros,
+              static_cast<double>(tables.size()), static_cast<double>(views.size())});
+  for (const ErrorTable& view : views) view.pack(out);
   for (std::size_t i = 0; i < tables.size(); ++i) {
     tables[i].pack(out);
     dates[i].pack(out);
@@ -63,12 +66,13 @@ void BatchErrors::pack(std::vector<double>& out) const {
 }
 
 BatchErrors BatchErrors::unpack(std::span<const double>& in) {
-  constexpr std::size_t kHead = 7;
+  constexpr std::size_t kHead = 8;
   SHELFCAST_ASSERT(in.size() >= kHead);
   BatchErrors errors;
   errors.counts = {in[0], in[1], in[2], {in[3], in[4], in[5]}};
-  const auto tables = static_cast<std::size_t>(in[6]);
+  const auto tables = static_cast<std::size_t>(in[6]), views = static_cast<std::size_t>(in[7]);
   in = in.subspan(kHead);
+  for (std::size_t i = 0; i < views; ++i) errors.views.push_back(ErrorTable::unpack(in));
   for (std::size_t i = 0; i < tables; ++i) {
     errors.tables.push_back(ErrorTable::unpack(in));
     errors.dates.push_back(KeyedSums::unpack(in));
@@ -208,17 +212,33 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
     judge_window(forecaster, row, errors);
     if (order_cells_.levels > 0) simulate(row, errors);
   }
+  for (const View& view : extras_.views) judge_view(view, errors);
+}
+
+void Judge::judge_view(const View& view, BatchErrors& errors) const {
+  TableShape shape = shape_;
+  shape.horizon = view.most;
+  ErrorTable& table = errors.views.emplace_back(ErrorLayout(), shape);
+  for (std::size_t row = 0; row < rows_; ++row)
+    add_periods(view, batch_.window_b[row].series, origin_of_row_[row], mean_of(row), targets_of(row), table);
+}
+
+std::span<const float> Judge::mean_of(std::size_t row) const {
+  return std::span(values_.mean_bh).subspan(row * model_horizon_, horizon_);
+}
+
+std::span<const float> Judge::targets_of(std::size_t row) const {
+  return std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
 }
 
 void Judge::simulate(std::size_t row, BatchErrors& errors) const {
   const auto origin = static_cast<std::size_t>(origin_of_row_[row]);
   const std::int64_t series = batch_.window_b[row].series;
   const double deviation = interval_deviation(order_config_, history_.scale(series, origin).squared);
-  const auto mean = std::span(values_.mean_bh).subspan(row * model_horizon_, horizon_),
-             targets = std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
   const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(series)];
   for (std::size_t f = 0; f < safety_factors().size(); ++f) {
-    const OrderSums sums = simulate_orders(order_config_, mean, targets, safety_factors()[f] * deviation);
+    const OrderSums sums =
+        simulate_orders(order_config_, mean_of(row), targets_of(row), safety_factors()[f] * deviation);
     errors.orders.back().add(order_cells_(level, origin, f),
                              std::array{sums.demand, sums.lost, sums.held, sums.steps});
   }

@@ -16,6 +16,7 @@
 #include "eval/order_cost.h"
 #include "eval/profile.h"
 #include "eval/regimes.h"
+#include "eval/views.h"
 
 namespace shelfcast::eval {
 
@@ -31,6 +32,7 @@ struct JudgeExtras {
   std::vector<std::size_t> date_level_of;
   std::size_t date_levels = 1;
   std::vector<Regime> regimes;
+  std::vector<View> views;
   bool window_errors = false;          // the errors of every window, for sums of series
   const Combiner* combiner = nullptr;  // whose members are judged, too; nullptr: nothing is combined
 };
@@ -50,6 +52,9 @@ struct DateCells {
 struct BatchErrors {
   TargetCounts counts;
   std::vector<ErrorTable> tables;  // one a forecaster
+  // One a forecaster and view, its horizon steps being the view's periods: of all views of the first
+  // forecaster, then of the next.
+  std::vector<ErrorTable> views;
   std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
   std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
   std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
@@ -88,10 +93,14 @@ class Judge {
   void find_regimes();
   void judge_forecaster(Forecaster& forecaster, BatchErrors& errors);
   void judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors);
+  void judge_view(const View& view, BatchErrors& errors) const;
   void simulate(std::size_t row, BatchErrors& errors) const;
   void add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                   BatchErrors& errors) const;
   float target(std::size_t row, std::size_t step) const;
+  // Of the forecaster and batch at hand, [horizon].
+  std::span<const float> mean_of(std::size_t row) const;
+  std::span<const float> targets_of(std::size_t row) const;
   void check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step, double value) const;
 
   std::size_t model_horizon_, horizon_;

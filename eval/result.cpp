@@ -57,6 +57,7 @@ Json protocol_json(const BacktestResult& result) {
             {"by", result.config.combine.by == CombineBy::overall ? "overall" : "category"}}},
           {"season", result.config.season},
           {"by", result.config.by},
+          {"views", result.config.views},
           {"promotion", result.config.promotion},
           {"price", result.config.price},
           {"hierarchy", result.config.hierarchy},

@@ -26,6 +26,23 @@ void add_groups(const ErrorTable& table, const KeyedSums& regime_sums, const Jud
       result.groups.push_back({"horizon", fmt::format("{}", h + 1), layout.scores(table.step(h))});
 }
 
+// Of a view: all series ("week"), then groups of series ("week/category"). Regimes change from day to day.
+void add_view(const std::string& view, const ErrorTable& table, const JudgedGroups& groups,
+              ForecasterResult& result) {
+  const auto add = [&](const std::string& group, const std::string& level, std::span<const double> sums) {
+    result.groups.push_back({group, level, view_scores(table.layout(), sums)});
+  };
+  add(view, "all", table.total());
+  for (const Grouping& grouping : groups.of_series) {
+    const auto sums = table.by_level(grouping.level_of, grouping.levels.size());
+    for (std::size_t l = 0; l < sums.size(); ++l)
+      add(view_group(view, grouping.name), grouping.levels[l], sums[l]);
+  }
+  if (groups.by_horizon)
+    for (std::int64_t h = 0; h < table.shape().horizon; ++h)
+      add(view_group(view, "horizon"), fmt::format("{}", h + 1), table.step(h));
+}
+
 // `first_levels`: of the first forecaster, where point forecasts are judged, too.
 ForecasterResult summary_of(const std::string& name, const ErrorTable& table,
                             const std::vector<double>& first_levels, const KeyedSums& regime_sums,
@@ -131,6 +148,8 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
   for (std::size_t i = 0; i < forecasters.size(); ++i) {
     ForecasterResult& forecaster = result.forecasters.emplace_back(
         summary_of(forecasters[i]->name(), errors.tables[i], first_levels, errors.regimes[i], groups));
+    for (std::size_t v = 0; v < groups.views.size(); ++v)
+      add_view(groups.views[v], errors.views[i * groups.views.size() + v], groups, forecaster);
     std::vector<DateWrmsse> wrmsse_dates;
     if (!hierarchies.empty()) wrmsse_dates = add_hierarchy(hierarchies[i], cells, origins, forecaster);
     if (result.config.orders.review > 0)
