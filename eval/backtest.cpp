@@ -55,6 +55,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   std::ranges::transform(part.views, std::back_inserter(whole.views), of_all);
   for (const KeyedSums& sums : part.dates) whole.dates.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
+  for (const KeyedSums& sums : part.classes) whole.classes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
   whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
@@ -214,6 +215,8 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   extras.date_level_of = categories.level_of;
   extras.date_levels = categories.levels.size();
   extras.regimes = make_regimes(config, info);
+  extras.classes = config.classes;
+  extras.fitted_until = validate_end;
   extras.views = make_views(config, info, origins);
   const std::vector<HierarchyLevel> levels = make_hierarchy(config.hierarchy, corpus);
   extras.window_errors = !levels.empty();

@@ -58,6 +58,11 @@ void BacktestConfig::validate() const {
   require_known_combinations(combine, baselines);
   require_known("views", "no view", views, view_names());
   require_each_once("hierarchy", hierarchy);
+  if (!classes.empty() &&
+      !(classes.size() == 2 && classes[0] > 0.0 && classes[0] < classes[1] && classes[1] < 1.0))
+    throw input_error(fmt::format("backtest.classes is [{}]", fmt::join(classes, ", ")),
+                      "it takes two ascending shares between 0 and 1",
+                      "set it to [0.25, 0.75], say, or to []");
   require_at_least("threads", threads, 0);
   require_at_least("orders.review", orders.review, 0);
   require_at_least("orders.lead", orders.lead, 0);

@@ -37,6 +37,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     tables[i].merge(part.tables[i]);
     dates[i].merge(part.dates[i]);
     regimes[i].merge(part.regimes[i]);
+    classes[i].merge(part.classes[i]);
     orders[i].merge(part.orders[i]);
   }
   for (std::size_t i = 0; i < views.size(); ++i) views[i].merge(part.views[i]);
@@ -55,6 +56,7 @@ void BatchErrors::pack(std::vector<double>& out) const {
     tables[i].pack(out);
     dates[i].pack(out);
     regimes[i].pack(out);
+    classes[i].pack(out);
     orders[i].pack(out);
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
@@ -77,6 +79,7 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
     errors.tables.push_back(ErrorTable::unpack(in));
     errors.dates.push_back(KeyedSums::unpack(in));
     errors.regimes.push_back(KeyedSums::unpack(in));
+    errors.classes.push_back(KeyedSums::unpack(in));
     errors.orders.push_back(KeyedSums::unpack(in));
     SHELFCAST_ASSERT(!in.empty());
     const auto count = static_cast<std::size_t>(in[0]);
@@ -144,7 +147,16 @@ void Judge::load(std::int64_t index) {
   const std::int64_t first = batch_.window_b.front().series, last = batch_.window_b[rows_ - 1].series;
   shape_ = {first, last - first + 1, std::ssize(origins_), static_cast<std::int64_t>(horizon_)};
   history_.load(first, shape_.series);
+  fit_thresholds();
   find_regimes();
+}
+
+void Judge::fit_thresholds() {
+  thresholds_.clear();
+  if (extras_.classes.empty()) return;
+  for (std::int64_t s = shape_.first_series; s < shape_.first_series + shape_.series; ++s)
+    thresholds_.push_back(fit_levels(history_.demand(s).first(static_cast<std::size_t>(extras_.fitted_until)),
+                                     {extras_.classes[0], extras_.classes[1]}));
 }
 
 void Judge::find_regimes() {
@@ -207,6 +219,8 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   errors.regimes.emplace_back(regime_levels_, layout.width());
   errors.window_errors.emplace_back(extras_.window_errors ? rows_ * horizon_ : 0,
                                     std::numeric_limits<double>::quiet_NaN());
+  errors.classes.emplace_back(extras_.classes.empty() ? 0 : extras_.date_levels,
+                              kDemandLevels * kDemandLevels);
   errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
   for (std::size_t row = 0; row < rows_; ++row) {
     judge_window(forecaster, row, errors);
@@ -280,7 +294,18 @@ void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, 
   errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);
   for (const std::vector<std::size_t>& regime : regime_of_)
     errors.regimes.back().add(regime[row * horizon_ + step], sums);
+  if (!thresholds_.empty()) classify(row, judged, errors);
   if (extras_.window_errors) errors.window_errors.back()[row * horizon_ + step] = error;
+}
+
+// One more in the confusion matrix of its category; the median says what is forecast.
+void Judge::classify(std::size_t row, const Judged& judged, BatchErrors& errors) const {
+  const std::int64_t series = batch_.window_b[row].series;
+  const LevelThresholds& thresholds = thresholds_[static_cast<std::size_t>(series - shape_.first_series)];
+  if (!thresholds.known()) return;
+  std::array<double, kDemandLevels * kDemandLevels> one{};
+  one[thresholds.level_of(judged.target) * kDemandLevels + thresholds.level_of(judged.median)] = 1.0;
+  errors.classes.back().add(extras_.date_level_of[static_cast<std::size_t>(series)], one);
 }
 
 void Judge::check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step,

@@ -61,6 +61,7 @@ Json protocol_json(const BacktestResult& result) {
           {"promotion", result.config.promotion},
           {"price", result.config.price},
           {"hierarchy", result.config.hierarchy},
+          {"classes", result.config.classes},
           {"orders",
            {{"review", result.config.orders.review},
             {"lead", result.config.orders.lead},

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <map>
 
+#include "eval/class_metrics.h"
+#include "eval/demand_level.h"
+
 namespace shelfcast::eval {
 namespace {
 
@@ -110,6 +113,20 @@ void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vec
   if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
 }
 
+// Confusion matrices by category, and added up for all series.
+void add_classes(const KeyedSums& sums, const std::vector<std::string>& categories,
+                 ForecasterResult& result) {
+  std::vector<GroupScores> levels;
+  std::vector<double> all(sums.width());
+  for (std::size_t level = 0; level < categories.size(); ++level) {
+    levels.push_back({"classes", categories[level], class_scores(sums[level], demand_levels())});
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] += sums[level][i];
+  }
+  const std::vector<Score> scores = class_scores(all, demand_levels());
+  result.overall.scores.insert(result.overall.scores.end(), scores.begin(), scores.end());
+  if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end());
+}
+
 // The losses of a forecaster, by series and, in each category, by date.
 LossRecord losses_of(const ForecasterResult& forecaster, const std::vector<double>& first_levels,
                      const KeyedSums& dates, const DateCells& cells,
@@ -152,6 +169,7 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
       add_view(groups.views[v], errors.views[i * groups.views.size() + v], groups, forecaster);
     std::vector<DateWrmsse> wrmsse_dates;
     if (!hierarchies.empty()) wrmsse_dates = add_hierarchy(hierarchies[i], cells, origins, forecaster);
+    if (!result.config.classes.empty()) add_classes(errors.classes[i], result.categories, forecaster);
     if (result.config.orders.review > 0)
       add_orders(result.config.orders, errors.orders[i], result.categories, origins.size(), forecaster);
     result.losses.push_back(losses_of(forecaster, first_levels, errors.dates[i], cells, origins));

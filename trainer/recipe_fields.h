@@ -192,6 +192,7 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("promotion", c.promotion);
   v("price", c.price);
   v("hierarchy", c.hierarchy);
+  v("classes", c.classes);
   v.block("orders", c.orders);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);

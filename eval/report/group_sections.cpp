@@ -83,7 +83,7 @@ std::vector<std::string> group_names(const BacktestResult& result) {
   std::vector<std::string> names;
   for (const GroupScores& scores : result.forecasters.front().groups)
     if (scores.group != "horizon" && scores.group != "hierarchy" && scores.group != "orders" &&
-        std::ranges::find(names, scores.group) == names.end())
+        scores.group != "classes" && std::ranges::find(names, scores.group) == names.end())
       names.push_back(scores.group);
   return names;
 }

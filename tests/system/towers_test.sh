@@ -22,7 +22,7 @@ for run in "${runs[@]%/checkpoints}"; do
   mv "$run" "runs/$tower"
 done
 "$bin/shelfcast" report runs/lstm runs/tcn runs/transformer --out report
-for row in lstm tcn transformer seasonal_naive; do
+for row in lstm tcn transformer "Seasonal Naive"; do
   grep -q "^| \**$row\**" report/report.md || fail "no row of $row in the report: $(head -n 40 report/report.md)"
 done
 echo "plain towers stand beside the others"
