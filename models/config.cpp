@@ -119,7 +119,7 @@ TowerConfig named_tower(const std::string& name) {
   if (name == "bolt-mini") return size(384, 1536, 4, 8);
   if (name == "bolt-small") return size(512, 2048, 6, 8);
   if (name == "bolt-base") return size(768, 3072, 12, 12);
-  if (name == "lstm") return plain_tower(Architecture::lstm, 128, 128, 2, 1);
+  if (name == "lstm") return plain_tower(Architecture::lstm, 64, 128, 2, 1);
   if (name == "tcn") return plain_tower(Architecture::tcn, 64, 128, 1, 1);
   if (name == "transformer") return plain_tower(Architecture::transformer, 128, 256, 3, 16);
   const std::vector<std::string> names = {"bolt-nano", "bolt-tiny", "bolt-mini", "bolt-small",
