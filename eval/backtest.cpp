@@ -216,7 +216,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   extras.date_levels = categories.levels.size();
   extras.regimes = make_regimes(config, info);
   extras.classes = config.classes;
-  extras.fitted_until = validate_end;
+  extras.fitted_until = result.judgement.cut_off();
   extras.views = make_views(config, info, origins);
   const std::vector<HierarchyLevel> levels = make_hierarchy(config.hierarchy, corpus);
   extras.window_errors = !levels.empty();

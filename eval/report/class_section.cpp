@@ -43,7 +43,7 @@ std::string class_section(const ReportData& data) {
       "quantile. F1 is the harmonic mean of precision and recall.</p>\n<div "
       "class=\"scroll\"><table><thead><tr>"
       "<th>forecaster</th><th>accuracy</th><th>F1, macro</th><th>F1, weighted</th>",
-      result.date_of(result.judgement.validate_end - 1), shares[0], shares[1]);
+      result.date_of(result.judgement.cut_off() - 1), shares[0], shares[1]);
   for (const std::string& level : demand_levels())
     html += fmt::format("<th>precision, {0}</th><th>recall, {0}</th>", level);
   html += "<th>n</th></tr></thead><tbody>\n";

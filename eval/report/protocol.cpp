@@ -105,7 +105,7 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
   if (!a.config.classes.empty() && !b.config.classes.empty()) {
     const auto thresholds = [](const BacktestResult& r) {
       return fmt::format("{} of the past up to {}", fmt::join(r.config.classes, " and "),
-                         r.date_of(r.judgement.validate_end));
+                         r.date_of(r.judgement.cut_off() - 1));
     };
     look("thresholds of low and high demand", thresholds(a), thresholds(b));
   }

@@ -224,6 +224,13 @@ TEST_F(Backtest, tells_low_normal_and_high_demand_apart_by_what_came_before_the_
   for (const GroupScores& group : judged.groups)
     if (group.group == "classes") compare(group, group.level), ++categories;
   EXPECT_EQ(categories, 4U);  // with "never sold" and "(missing)"
+  // A model that has seen nothing of the corpus: before the first origin.
+  const auto single = parallel::make_single();
+  EXPECT_EQ(run_backtest(config, corpus(), spec(28, 8), {}, 0, *single)
+                .forecasters.front()
+                .overall.score("accuracy")
+                .n,
+            result.judgement.targets);
   for (const std::vector<double>& bad : {std::vector{0.5}, {0.7, 0.2}, {0.0, 0.5}, {0.2, 1.0}}) {
     config.classes = bad;
     EXPECT_THROW(config.validate(), Error);
