@@ -49,6 +49,7 @@ golden: ## tests/golden anew from the reference Python packages (installed into 
 	@python=$$(scripts/reference.sh) && for model in bolt chronos2 bert lora; do \
 	  $$python -O tests/golden/make_$$model.py tests/golden/$$model || exit 1; done; \
 	  $$python tests/golden/make_baselines.py tests/golden/baselines.safetensors && \
+	  $$python tests/golden/make_classes.py tests/golden/classes.csv && \
 	  $$python tests/golden/make_diebold_mariano.py tests/golden/diebold_mariano.csv && \
 	  $$python tests/golden/make_events.py tests/golden/events.tfevents && \
 	  $$python tests/golden/make_optimizers.py tests/golden/optimizers.safetensors

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -43,15 +44,18 @@ std::vector<std::vector<double>> gather_sums(const std::vector<double>& mine, Co
 // The whole's empty tables, shaped after a first part (quantile levels are known only once something was
 // forecast).
 BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
-  BatchErrors whole;
-  for (const ErrorTable& table : part.tables) {
+  const auto of_all = [series](const ErrorTable& table) {
     TableShape shape = table.shape();
     shape.first_series = 0;
     shape.series = series;
-    whole.tables.emplace_back(table.layout(), shape);
-  }
+    return ErrorTable(table.layout(), shape);
+  };
+  BatchErrors whole;
+  std::ranges::transform(part.tables, std::back_inserter(whole.tables), of_all);
+  std::ranges::transform(part.views, std::back_inserter(whole.views), of_all);
   for (const KeyedSums& sums : part.dates) whole.dates.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
+  for (const KeyedSums& sums : part.classes) whole.classes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
   whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
@@ -211,6 +215,9 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   extras.date_level_of = categories.level_of;
   extras.date_levels = categories.levels.size();
   extras.regimes = make_regimes(config, info);
+  extras.classes = config.classes;
+  extras.fitted_until = result.judgement.cut_off();
+  extras.views = make_views(config, info, origins);
   const std::vector<HierarchyLevel> levels = make_hierarchy(config.hierarchy, corpus);
   extras.window_errors = !levels.empty();
   const HierarchyPast past = read_past(levels, origins, corpus, config, communicator);
@@ -221,6 +228,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
 
   JudgedGroups groups;
   groups.of_steps = extras.regimes;
+  groups.views = config.views;
   std::optional<BatchErrors> whole;
   for (const std::vector<std::int64_t>& stage : stages_of(origins, combines ? 1 : config.refit_every)) {
     if (refits_at(config, origins, stage.front()))

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "eval/baselines/catalogue.h"
 #include "eval/combination.h"
+#include "eval/views.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -55,7 +56,13 @@ void BacktestConfig::validate() const {
   require_at_least("batch", batch, 1);
   require_known("baselines", "no baseline", baselines, baseline_names());
   require_known_combinations(combine, baselines);
+  require_known("views", "no view", views, view_names());
   require_each_once("hierarchy", hierarchy);
+  if (!classes.empty() &&
+      !(classes.size() == 2 && classes[0] > 0.0 && classes[0] < classes[1] && classes[1] < 1.0))
+    throw input_error(fmt::format("backtest.classes is [{}]", fmt::join(classes, ", ")),
+                      "it takes two ascending shares between 0 and 1",
+                      "set it to [0.25, 0.75], say, or to []");
   require_at_least("threads", threads, 0);
   require_at_least("orders.review", orders.review, 0);
   require_at_least("orders.lead", orders.lead, 0);

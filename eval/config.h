@@ -48,8 +48,12 @@ struct BacktestConfig {
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
   std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name, and regimes
+  std::vector<std::string> views;      // "week", "month": errors of sums over whole ones, too (views.h)
   std::string promotion, price;        // the corpus' covariates of these names; empty = it has none
   std::vector<std::string> hierarchy;  // levels of WRMSSE (hierarchy.h); none = it is not computed
+  // Two shares of a series' past, ascending: demand up to the first one's quantile is "low", above the second
+  // one's "high", between them "normal" (demand_level.h). Empty: steps are not classified.
+  std::vector<double> classes;
   OrderConfig orders;
   std::int64_t bootstrap = 1000;  // resamples of the paired bootstrap over series
   std::int64_t fans = 8;          // series whose forecasts are kept for plots; 0 = none

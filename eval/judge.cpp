@@ -37,8 +37,10 @@ void BatchErrors::merge(const BatchErrors& part) {
     tables[i].merge(part.tables[i]);
     dates[i].merge(part.dates[i]);
     regimes[i].merge(part.regimes[i]);
+    classes[i].merge(part.classes[i]);
     orders[i].merge(part.orders[i]);
   }
+  for (std::size_t i = 0; i < views.size(); ++i) views[i].merge(part.views[i]);
   members.merge(part.members);
   SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
   std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
@@ -46,12 +48,15 @@ void BatchErrors::merge(const BatchErrors& part) {
 
 void BatchErrors::pack(std::vector<double>& out) const {
   const Coverage& history = counts.history;
-  out.insert(out.end(), {counts.judged, counts.missing, counts.zeros, history.cells, history.missing,
-                         history.zeros, static_cast<double>(tables.size())});
+  out.insert(out.end(),
+             {counts.judged, counts.missing, counts.zeros, history.cells, history.missing, history.zeros,
+              static_cast<double>(tables.size()), static_cast<double>(views.size())});
+  for (const ErrorTable& view : views) view.pack(out);
   for (std::size_t i = 0; i < tables.size(); ++i) {
     tables[i].pack(out);
     dates[i].pack(out);
     regimes[i].pack(out);
+    classes[i].pack(out);
     orders[i].pack(out);
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
@@ -63,16 +68,18 @@ void BatchErrors::pack(std::vector<double>& out) const {
 }
 
 BatchErrors BatchErrors::unpack(std::span<const double>& in) {
-  constexpr std::size_t kHead = 7;
+  constexpr std::size_t kHead = 8;
   SHELFCAST_ASSERT(in.size() >= kHead);
   BatchErrors errors;
   errors.counts = {in[0], in[1], in[2], {in[3], in[4], in[5]}};
-  const auto tables = static_cast<std::size_t>(in[6]);
+  const auto tables = static_cast<std::size_t>(in[6]), views = static_cast<std::size_t>(in[7]);
   in = in.subspan(kHead);
+  for (std::size_t i = 0; i < views; ++i) errors.views.push_back(ErrorTable::unpack(in));
   for (std::size_t i = 0; i < tables; ++i) {
     errors.tables.push_back(ErrorTable::unpack(in));
     errors.dates.push_back(KeyedSums::unpack(in));
     errors.regimes.push_back(KeyedSums::unpack(in));
+    errors.classes.push_back(KeyedSums::unpack(in));
     errors.orders.push_back(KeyedSums::unpack(in));
     SHELFCAST_ASSERT(!in.empty());
     const auto count = static_cast<std::size_t>(in[0]);
@@ -140,7 +147,16 @@ void Judge::load(std::int64_t index) {
   const std::int64_t first = batch_.window_b.front().series, last = batch_.window_b[rows_ - 1].series;
   shape_ = {first, last - first + 1, std::ssize(origins_), static_cast<std::int64_t>(horizon_)};
   history_.load(first, shape_.series);
+  fit_thresholds();
   find_regimes();
+}
+
+void Judge::fit_thresholds() {
+  thresholds_.clear();
+  if (extras_.classes.empty()) return;
+  for (std::int64_t s = shape_.first_series; s < shape_.first_series + shape_.series; ++s)
+    thresholds_.push_back(fit_levels(history_.demand(s).first(static_cast<std::size_t>(extras_.fitted_until)),
+                                     {extras_.classes[0], extras_.classes[1]}));
 }
 
 void Judge::find_regimes() {
@@ -203,22 +219,40 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   errors.regimes.emplace_back(regime_levels_, layout.width());
   errors.window_errors.emplace_back(extras_.window_errors ? rows_ * horizon_ : 0,
                                     std::numeric_limits<double>::quiet_NaN());
+  errors.classes.emplace_back(extras_.classes.empty() ? 0 : extras_.date_levels,
+                              kDemandLevels * kDemandLevels);
   errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
   for (std::size_t row = 0; row < rows_; ++row) {
     judge_window(forecaster, row, errors);
     if (order_cells_.levels > 0) simulate(row, errors);
   }
+  for (const View& view : extras_.views) judge_view(view, errors);
+}
+
+void Judge::judge_view(const View& view, BatchErrors& errors) const {
+  TableShape shape = shape_;
+  shape.horizon = view.most;
+  ErrorTable& table = errors.views.emplace_back(ErrorLayout(), shape);
+  for (std::size_t row = 0; row < rows_; ++row)
+    add_periods(view, batch_.window_b[row].series, origin_of_row_[row], mean_of(row), targets_of(row), table);
+}
+
+std::span<const float> Judge::mean_of(std::size_t row) const {
+  return std::span(values_.mean_bh).subspan(row * model_horizon_, horizon_);
+}
+
+std::span<const float> Judge::targets_of(std::size_t row) const {
+  return std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
 }
 
 void Judge::simulate(std::size_t row, BatchErrors& errors) const {
   const auto origin = static_cast<std::size_t>(origin_of_row_[row]);
   const std::int64_t series = batch_.window_b[row].series;
   const double deviation = interval_deviation(order_config_, history_.scale(series, origin).squared);
-  const auto mean = std::span(values_.mean_bh).subspan(row * model_horizon_, horizon_),
-             targets = std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
   const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(series)];
   for (std::size_t f = 0; f < safety_factors().size(); ++f) {
-    const OrderSums sums = simulate_orders(order_config_, mean, targets, safety_factors()[f] * deviation);
+    const OrderSums sums =
+        simulate_orders(order_config_, mean_of(row), targets_of(row), safety_factors()[f] * deviation);
     errors.orders.back().add(order_cells_(level, origin, f),
                              std::array{sums.demand, sums.lost, sums.held, sums.steps});
   }
@@ -260,7 +294,18 @@ void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, 
   errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);
   for (const std::vector<std::size_t>& regime : regime_of_)
     errors.regimes.back().add(regime[row * horizon_ + step], sums);
+  if (!thresholds_.empty()) classify(row, judged, errors);
   if (extras_.window_errors) errors.window_errors.back()[row * horizon_ + step] = error;
+}
+
+// One more in the confusion matrix of its category; the median says what is forecast.
+void Judge::classify(std::size_t row, const Judged& judged, BatchErrors& errors) const {
+  const std::int64_t series = batch_.window_b[row].series;
+  const LevelThresholds& thresholds = thresholds_[static_cast<std::size_t>(series - shape_.first_series)];
+  if (!thresholds.known()) return;
+  std::array<double, kDemandLevels * kDemandLevels> one{};
+  one[thresholds.level_of(judged.target) * kDemandLevels + thresholds.level_of(judged.median)] = 1.0;
+  errors.classes.back().add(extras_.date_level_of[static_cast<std::size_t>(series)], one);
 }
 
 void Judge::check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step,

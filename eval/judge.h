@@ -9,6 +9,7 @@
 #include "data/loader.h"
 #include "eval/combination.h"
 #include "eval/config.h"
+#include "eval/demand_level.h"
 #include "eval/error_table.h"
 #include "eval/forecaster.h"
 #include "eval/history.h"
@@ -16,6 +17,7 @@
 #include "eval/order_cost.h"
 #include "eval/profile.h"
 #include "eval/regimes.h"
+#include "eval/views.h"
 
 namespace shelfcast::eval {
 
@@ -31,6 +33,11 @@ struct JudgeExtras {
   std::vector<std::size_t> date_level_of;
   std::size_t date_levels = 1;
   std::vector<Regime> regimes;
+  std::vector<View> views;
+  // Two shares that thresholds of low and high demand are fitted at, on the steps before `fitted_until`;
+  // empty: steps are not classified.
+  std::vector<double> classes;
+  std::int64_t fitted_until = 0;
   bool window_errors = false;          // the errors of every window, for sums of series
   const Combiner* combiner = nullptr;  // whose members are judged, too; nullptr: nothing is combined
 };
@@ -50,8 +57,12 @@ struct DateCells {
 struct BatchErrors {
   TargetCounts counts;
   std::vector<ErrorTable> tables;  // one a forecaster
+  // One a forecaster and view, its horizon steps being the view's periods: of all views of the first
+  // forecaster, then of the next.
+  std::vector<ErrorTable> views;
   std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
   std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
+  std::vector<KeyedSums> classes;  // one a forecaster, by date level: confusion matrices; no keys without
   std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
   KeyedSums members;               // by MemberCells; no keys without combinations
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
@@ -88,10 +99,16 @@ class Judge {
   void find_regimes();
   void judge_forecaster(Forecaster& forecaster, BatchErrors& errors);
   void judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors);
+  void judge_view(const View& view, BatchErrors& errors) const;
   void simulate(std::size_t row, BatchErrors& errors) const;
+  void fit_thresholds();
+  void classify(std::size_t row, const Judged& judged, BatchErrors& errors) const;
   void add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                   BatchErrors& errors) const;
   float target(std::size_t row, std::size_t step) const;
+  // Of the forecaster and batch at hand, [horizon].
+  std::span<const float> mean_of(std::size_t row) const;
+  std::span<const float> targets_of(std::size_t row) const;
   void check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step, double value) const;
 
   std::size_t model_horizon_, horizon_;
@@ -112,6 +129,7 @@ class Judge {
   std::vector<std::int64_t> origin_of_row_;          // number of the row's origin
   std::vector<std::vector<std::size_t>> regime_of_;  // [regime][row, step]: its level among all regimes'
   TableShape shape_;
+  std::vector<LevelThresholds> thresholds_;  // [series of the batch]; empty without classes
   ForecastValues values_;
   std::vector<double> first_levels_;  // of the first forecaster: what point forecasts are judged at, too
 };

@@ -67,6 +67,9 @@ struct Judgement {
   std::int64_t validate_end = 0;                                    // first step the model has not seen
   double targets = 0.0, missing_targets = 0.0, zero_targets = 0.0;  // judged; left out; judged and 0
   Coverage history;  // of the whole corpus up to the last day of demand
+  // First step that thresholds are not fitted on: what the model has not seen; the first origin where it has
+  // seen nothing of this corpus.
+  std::int64_t cut_off() const { return validate_end > 0 ? validate_end : origins.front(); }
 };
 
 // What forecasts were combined, and how at each origin.

@@ -138,6 +138,8 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.batch = json.at("evaluation_batch");
   config.bootstrap = json.at("bootstrap_resamples");
   config.by = json.at("by").get<std::vector<std::string>>();
+  config.views = json.value("views", std::vector<std::string>());  // older files lack them
+  config.classes = json.value("classes", std::vector<double>());
   config.promotion = json.at("promotion");
   config.price = json.at("price");
   config.orders = {json.at("orders").at("review"), json.at("orders").at("lead"),

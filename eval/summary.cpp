@@ -5,6 +5,9 @@
 #include <cmath>
 #include <map>
 
+#include "eval/class_metrics.h"
+#include "eval/demand_level.h"
+
 namespace shelfcast::eval {
 namespace {
 
@@ -24,6 +27,23 @@ void add_groups(const ErrorTable& table, const KeyedSums& regime_sums, const Jud
   if (groups.by_horizon)
     for (std::int64_t h = 0; h < table.shape().horizon; ++h)
       result.groups.push_back({"horizon", fmt::format("{}", h + 1), layout.scores(table.step(h))});
+}
+
+// Of a view: all series ("week"), then groups of series ("week/category"). Regimes change from day to day.
+void add_view(const std::string& view, const ErrorTable& table, const JudgedGroups& groups,
+              ForecasterResult& result) {
+  const auto add = [&](const std::string& group, const std::string& level, std::span<const double> sums) {
+    result.groups.push_back({group, level, view_scores(table.layout(), sums)});
+  };
+  add(view, "all", table.total());
+  for (const Grouping& grouping : groups.of_series) {
+    const auto sums = table.by_level(grouping.level_of, grouping.levels.size());
+    for (std::size_t l = 0; l < sums.size(); ++l)
+      add(view_group(view, grouping.name), grouping.levels[l], sums[l]);
+  }
+  if (groups.by_horizon)
+    for (std::int64_t h = 0; h < table.shape().horizon; ++h)
+      add(view_group(view, "horizon"), fmt::format("{}", h + 1), table.step(h));
 }
 
 // `first_levels`: of the first forecaster, where point forecasts are judged, too.
@@ -93,6 +113,20 @@ void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vec
   if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
 }
 
+// Confusion matrices by category, and added up for all series.
+void add_classes(const KeyedSums& sums, const std::vector<std::string>& categories,
+                 ForecasterResult& result) {
+  std::vector<GroupScores> levels;
+  std::vector<double> all(sums.width());
+  for (std::size_t level = 0; level < categories.size(); ++level) {
+    levels.push_back({"classes", categories[level], class_scores(sums[level], demand_levels())});
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] += sums[level][i];
+  }
+  const std::vector<Score> scores = class_scores(all, demand_levels());
+  result.overall.scores.insert(result.overall.scores.end(), scores.begin(), scores.end());
+  if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end());
+}
+
 // The losses of a forecaster, by series and, in each category, by date.
 LossRecord losses_of(const ForecasterResult& forecaster, const std::vector<double>& first_levels,
                      const KeyedSums& dates, const DateCells& cells,
@@ -131,8 +165,11 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
   for (std::size_t i = 0; i < forecasters.size(); ++i) {
     ForecasterResult& forecaster = result.forecasters.emplace_back(
         summary_of(forecasters[i]->name(), errors.tables[i], first_levels, errors.regimes[i], groups));
+    for (std::size_t v = 0; v < groups.views.size(); ++v)
+      add_view(groups.views[v], errors.views[i * groups.views.size() + v], groups, forecaster);
     std::vector<DateWrmsse> wrmsse_dates;
     if (!hierarchies.empty()) wrmsse_dates = add_hierarchy(hierarchies[i], cells, origins, forecaster);
+    if (!result.config.classes.empty()) add_classes(errors.classes[i], result.categories, forecaster);
     if (result.config.orders.review > 0)
       add_orders(result.config.orders, errors.orders[i], result.categories, origins.size(), forecaster);
     result.losses.push_back(losses_of(forecaster, first_levels, errors.dates[i], cells, origins));

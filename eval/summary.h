@@ -15,6 +15,7 @@ struct JudgedGroups {
   std::vector<Grouping> of_series;
   std::vector<Regime> of_steps;
   bool by_horizon = false;
+  std::vector<std::string> views;
 };
 
 // Fills result.forecasters and result.losses, whose configuration, origins and categories are there.

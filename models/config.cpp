@@ -27,7 +27,42 @@ void require_dropout(double value, const std::string& field) {
   }
 }
 
+// Sizes of a plain tower; docs/model.md says why these.
+TowerConfig plain_tower(Architecture architecture, std::int64_t width, std::int64_t hidden,
+                        std::int64_t layers, std::int64_t patch) {
+  TowerConfig c;
+  c.architecture = architecture;
+  c.d_model = width;
+  c.d_ff = hidden;
+  c.num_layers = layers;
+  c.num_decoder_layers = 0;
+  c.d_kv = width / c.num_heads;
+  c.use_reg_token = false;
+  c.input_patch_size = c.input_patch_stride = patch;
+  return c;
+}
+
 }  // namespace
+
+std::string name_of(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::lstm:
+      return "lstm";
+    case Architecture::tcn:
+      return "tcn";
+    case Architecture::transformer:
+      return "transformer";
+    case Architecture::chronos_bolt:
+      break;
+  }
+  return "chronos-bolt";
+}
+
+std::int64_t tcn_layers(std::int64_t tokens) {
+  std::int64_t layers = 1;
+  while (1 + 2 * (kTcnTaps - 1) * ((std::int64_t{1} << layers) - 1) < tokens) ++layers;
+  return layers;
+}
 
 void require_levels(const std::vector<double>& levels, const std::string& field) {
   if (levels.empty()) throw input_error(field + " is empty", "", "name at least one level, such as 0.5");
@@ -40,12 +75,11 @@ void require_levels(const std::vector<double>& levels, const std::string& field)
   }
 }
 
-void BoltConfig::validate() const {
+void TowerConfig::validate() const {
   require_positive(d_model, "d_model");
   require_positive(d_kv, "d_kv");
   require_positive(d_ff, "d_ff");
   require_positive(num_layers, "num_layers");
-  require_positive(num_decoder_layers, "num_decoder_layers");
   require_positive(num_heads, "num_heads");
   require_positive(context_length, "context_length");
   require_positive(prediction_length, "prediction_length");
@@ -54,6 +88,10 @@ void BoltConfig::validate() const {
   require_dropout(dropout_rate, "dropout_rate");
   require_positive(input_patch_stride, "input_patch_stride");
   (void)activation_of(activation);
+  if (!(layer_norm_epsilon > 0.0)) throw input_error("layer_norm_epsilon is not positive");
+  if (!(initializer_factor > 0.0)) throw input_error("initializer_factor is not positive");
+  if (architecture != Architecture::chronos_bolt) return;
+  require_positive(num_decoder_layers, "num_decoder_layers");
   if (relative_attention_num_buckets < 4 || relative_attention_num_buckets % 2 != 0) {
     throw input_error(fmt::format("relative_attention_num_buckets is {}", relative_attention_num_buckets),
                       "it must be even and at least 4");
@@ -62,12 +100,10 @@ void BoltConfig::validate() const {
     throw input_error(fmt::format("relative_attention_max_distance is {}", relative_attention_max_distance),
                       "it must exceed a quarter of relative_attention_num_buckets");
   }
-  if (!(layer_norm_epsilon > 0.0)) throw input_error("layer_norm_epsilon is not positive");
-  if (!(initializer_factor > 0.0)) throw input_error("initializer_factor is not positive");
 }
 
-BoltConfig named_tower(const std::string& name) {
-  BoltConfig c;
+TowerConfig named_tower(const std::string& name) {
+  TowerConfig c;
   const auto size = [&c](std::int64_t width, std::int64_t ff, std::int64_t layers, std::int64_t heads) {
     c.d_model = width;
     c.d_ff = ff;
@@ -83,15 +119,24 @@ BoltConfig named_tower(const std::string& name) {
   if (name == "bolt-mini") return size(384, 1536, 4, 8);
   if (name == "bolt-small") return size(512, 2048, 6, 8);
   if (name == "bolt-base") return size(768, 3072, 12, 12);
-  const std::vector<std::string> names = {"bolt-nano", "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base"};
+  if (name == "lstm") return plain_tower(Architecture::lstm, 64, 128, 2, 1);
+  if (name == "tcn") return plain_tower(Architecture::tcn, 64, 128, 1, 1);
+  if (name == "transformer") return plain_tower(Architecture::transformer, 128, 256, 3, 16);
+  const std::vector<std::string> names = {"bolt-nano", "bolt-tiny", "bolt-mini", "bolt-small",
+                                          "bolt-base", "lstm",      "tcn",       "transformer"};
   const std::string near = nearest_name(name, names);
   throw input_error(fmt::format("there is no tower \"{}\"", name), "",
                     near.empty() ? fmt::format("choose one of {}", fmt::join(names, ", "))
                                  : fmt::format("did you mean \"{}\"?", near));
 }
 
+Architecture ModelConfig::architecture() const {
+  return weights.empty() ? named_tower(tower).architecture : Architecture::chronos_bolt;
+}
+
 void ModelConfig::validate() const {
-  require_positive(patch, "model.patch");
+  if (patch < 0)
+    throw input_error("model.patch is negative", fmt::format("it is {}", patch), "0 = the tower's own");
   require_levels(quantiles, "model.quantiles");
   require_dropout(dropout, "model.dropout");
   require_positive(static_width, "model.static_width");
@@ -106,7 +151,7 @@ void ModelConfig::validate() const {
   if (loss.quantile == 0.0 && (loss.mean == 0.0 || !mean_head)) {
     throw input_error("model.loss leaves nothing to train", "the weights of all heads there are are 0");
   }
-  if (weights.empty()) (void)named_tower(tower);
+  (void)architecture();
 }
 
 std::int64_t DemandModelConfig::patch_columns() const {
@@ -168,14 +213,16 @@ void DemandModelConfig::validate() const {
   (void)tower_rows();
 }
 
-BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_t horizon) {
+TowerConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_t horizon) {
   model.validate();
   require_positive(context, "data.context");
   require_positive(horizon, "data.horizon");
   if (model.weights.empty()) {
-    BoltConfig tower = named_tower(model.tower);
-    tower.input_patch_size = tower.input_patch_stride = model.patch;
-    tower.context_length = (context + model.patch - 1) / model.patch * model.patch;
+    TowerConfig tower = named_tower(model.tower);
+    if (model.patch > 0) tower.input_patch_size = tower.input_patch_stride = model.patch;
+    const std::int64_t patches = (context + tower.input_patch_size - 1) / tower.input_patch_size;
+    tower.context_length = patches * tower.input_patch_size;
+    if (tower.architecture == Architecture::tcn) tower.num_layers = tcn_layers(patches);
     tower.prediction_length = horizon;
     tower.quantiles = model.quantiles;
     tower.dropout_rate = model.dropout;
@@ -183,7 +230,7 @@ BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_
     return tower;
   }
   const auto path = std::filesystem::path(model.weights) / "config.json";
-  BoltConfig tower = bolt_config_from_published_json(read_json(path));
+  TowerConfig tower = bolt_config_from_published_json(read_json(path));
   tower.dropout_rate = model.dropout;
   if (tower.prediction_length < horizon) {
     throw input_error(

@@ -8,8 +8,15 @@
 
 namespace shelfcast::models {
 
-// A Chronos-Bolt tower; the names are those of the published config.json. Defaults are bolt-tiny's.
-struct BoltConfig {
+// Chronos-Bolt, or one of the plain networks it is compared with (models/series/plain_tower.h).
+enum class Architecture { chronos_bolt, lstm, tcn, transformer };
+// "chronos-bolt", "lstm", "tcn", "transformer".
+std::string name_of(Architecture architecture);
+
+// A series tower; the names are those of Chronos-Bolt's published config.json. Defaults are bolt-tiny's.
+// Plain towers have no decoder, no REG token and no position buckets; LSTM and TCN have no heads.
+struct TowerConfig {
+  Architecture architecture = Architecture::chronos_bolt;
   std::int64_t d_model = 256, d_kv = 64, d_ff = 1024;
   std::int64_t num_layers = 4, num_decoder_layers = 4, num_heads = 4;
   std::int64_t relative_attention_num_buckets = 32, relative_attention_max_distance = 128;
@@ -28,9 +35,13 @@ struct BoltConfig {
 // Throws Error(input) naming `field` unless levels lie between 0 and 1 and ascend.
 void require_levels(const std::vector<double>& levels, const std::string& field);
 
-// "bolt-nano" (64 wide, 2+2 layers: demos and tests), "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base".
-// Throws Error(input) with the nearest name.
-BoltConfig named_tower(const std::string& name);
+// "bolt-nano" (64 wide, 2+2 layers: demos and tests), "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base";
+// "lstm", "tcn", "transformer". Throws Error(input) with the nearest name.
+TowerConfig named_tower(const std::string& name);
+
+constexpr std::int64_t kTcnTaps = 3;  // steps that a convolution of a TCN sees
+// Blocks that it takes for the last token to see this many.
+std::int64_t tcn_layers(std::int64_t tokens);
 
 // How the losses of the heads are added up. A weight of 0 leaves a head's loss out.
 struct LossConfig {
@@ -47,8 +58,8 @@ struct LossConfig {
 // Recipe block `model` (without weights) and how it meets the data.
 struct ModelConfig {
   std::string tower = "bolt-tiny";
-  std::int64_t patch = 16;  // input patch size and stride for towers trained from scratch
-  std::string weights;      // published directory or empty = from scratch
+  std::int64_t patch = 0;  // input patch size and stride for towers trained from scratch; 0 = the tower's own
+  std::string weights;     // published directory or empty = from scratch
   std::vector<double> quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
   bool mean_head = true;
   LossConfig loss;
@@ -64,12 +75,15 @@ struct ModelConfig {
   std::int64_t text_length = 128;     // most tokens of a text; the rest is cut
   // An encoder that is trained begins with the directory's weights, or with weights drawn by the seed.
   enum class TextStart { published, drawn } text_start = TextStart::published;
+  // Of the tower that a recipe asks for; published directories hold Chronos-Bolt. Throws what named_tower
+  // does.
+  Architecture architecture() const;
   void validate() const;
 };
 
 // Everything a model's shapes follow from; model.json in checkpoints and bundles.
 struct DemandModelConfig {
-  BoltConfig tower;
+  TowerConfig tower;
   ModelConfig model;
   std::int64_t context = 224, horizon = 28;
   std::int64_t past_numeric = 0, known_numeric = 0;  // column counts
@@ -92,12 +106,13 @@ struct DemandModelConfig {
 // as long a context and as many steps as the data block asks for. With weights: what their config.json says,
 // with the recipe's dropout. Throws Error(input) when weights forecast fewer than `horizon` steps, Error(io)
 // or Error(data) for their config.json.
-BoltConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_t horizon);
+TowerConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64_t horizon);
 
+nlohmann::json to_json(const TowerConfig& config);
 nlohmann::json to_json(const DemandModelConfig& config);
 DemandModelConfig demand_model_config_from_json(const nlohmann::json& json);
 // config.json in the published form (loadable by the Python package), and back.
-nlohmann::json to_published_json(const BoltConfig& config);
-BoltConfig bolt_config_from_published_json(const nlohmann::json& json);
+nlohmann::json to_published_json(const TowerConfig& config);
+TowerConfig bolt_config_from_published_json(const nlohmann::json& json);
 
 }  // namespace shelfcast::models

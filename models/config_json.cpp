@@ -97,6 +97,16 @@ void visit_columns(Visitor v, Config& c) {
   v("text_width", c.text_width, std::int64_t{0});
 }
 
+// Files from before there were others lack the key.
+Architecture architecture_from_json(const json& j) {
+  const std::string name = j.value("architecture", "chronos-bolt");
+  for (const Architecture known :
+       {Architecture::chronos_bolt, Architecture::lstm, Architecture::tcn, Architecture::transformer})
+    if (name == name_of(known)) return known;
+  throw data_error(fmt::format("model.json has a tower \"{}\"", name), "this program does not know it",
+                   "update shelfcast");
+}
+
 using MeanLoss = LossConfig::MeanLoss;
 using Censored = LossConfig::Censored;
 
@@ -121,7 +131,7 @@ LossConfig loss_from_json(const json& j) {
 }
 
 // "relu", "gated-silu": what transformers makes dense_act_fn and is_gated_act of when they are not there.
-void read_feed_forward(const std::string& text, BoltConfig& config) {
+void read_feed_forward(const std::string& text, TowerConfig& config) {
   constexpr std::string_view kGated = "gated-";
   config.gated = text.starts_with(kGated);
   config.activation = config.gated ? text.substr(kGated.size()) : text;
@@ -140,11 +150,18 @@ auto reading(const char* what, Read read) {
 
 }  // namespace
 
+json to_json(const TowerConfig& config) {
+  json j;
+  j["architecture"] = name_of(config.architecture);
+  visit_t5(Writer{j}, config);
+  visit_patching(Writer{j}, config);
+  return j;
+}
+
 json to_json(const DemandModelConfig& config) {
   json j;
   j["format"] = 1;
-  visit_t5(Writer{j["tower"]}, config.tower);
-  visit_patching(Writer{j["tower"]}, config.tower);
+  j["tower"] = to_json(config.tower);
   visit_model(Writer{j["model"]}, config.model);
   j["model"]["loss"] = loss_to_json(config.model.loss);
   visit_columns(Writer{j}, config);
@@ -163,12 +180,13 @@ DemandModelConfig demand_model_config_from_json(const json& j) {
     visit_model(Reader{j.at("model")}, config.model);
     config.model.loss = loss_from_json(j.at("model").at("loss"));
     visit_columns(Reader{j}, config);
+    config.tower.architecture = architecture_from_json(j.at("tower"));
     config.validate();
     return config;
   });
 }
 
-json to_published_json(const BoltConfig& c) {
+json to_published_json(const TowerConfig& c) {
   json j;
   visit_t5(Writer{j}, c);
   visit_patching(Writer{j["chronos_config"]}, c);
@@ -188,13 +206,13 @@ json to_published_json(const BoltConfig& c) {
   return j;
 }
 
-BoltConfig bolt_config_from_published_json(const json& j) {
+TowerConfig bolt_config_from_published_json(const json& j) {
   return reading("config.json", [&j] {
     if (!j.contains("chronos_config")) {
       throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
                        "point model.weights to a published Chronos-Bolt directory");
     }
-    BoltConfig config;
+    TowerConfig config;
     visit_t5(Reader{j}, config);
     if (!j.contains("dense_act_fn")) read_feed_forward(j.value("feed_forward_proj", "relu"), config);
     visit_patching(Reader{j.at("chronos_config")}, config);

@@ -10,7 +10,7 @@
 #include "models/blocks.h"
 #include "models/config.h"
 #include "models/inputs.h"
-#include "models/series/chronos_bolt.h"
+#include "models/series/series_tower.h"
 
 namespace shelfcast::models {
 

@@ -10,7 +10,7 @@
 #include "models/context.h"
 #include "models/heads.h"
 #include "models/product.h"
-#include "models/series/chronos_bolt.h"
+#include "models/series/series_tower.h"
 #include "models/weights.h"
 
 namespace shelfcast::models {
@@ -37,6 +37,16 @@ constexpr char kAdapterReadme[] =
     "`adapter/` changes the Chronos-Bolt model that its adapter_config.json names; Python loads it with\n"
     "`PeftModel.from_pretrained(pipeline.model, \"adapter\")`. `fusion.safetensors` holds statics, texts, "
     "covariates and the\nmean head, `model.json` says how the parts fit together.\n";
+
+std::string readme(const TowerConfig& tower, bool adapted) {
+  if (adapted) return kAdapterReadme;
+  if (tower.architecture == Architecture::chronos_bolt) return kReadme;
+  return fmt::format(
+      "# A Shelfcast demand model\n\n"
+      "`tower/` is a plain {} (docs/model.md, \"Plain towers\"), `fusion.safetensors` holds statics, texts, "
+      "covariates and\nthe heads, `model.json` says how the parts fit together.\n",
+      name_of(tower.architecture));
+}
 
 constexpr const char* kTower = "tower.";
 
@@ -99,7 +109,7 @@ struct DemandModel::Impl {
     context = std::make_unique<Context>(config, start, maker);
     take(maker);
     ParameterMaker tower_maker(seed, start == Start::at_pretrained ? ParameterMaker::Fill::leave : fill);
-    tower = std::make_unique<ChronosBolt>(config.tower, "tower.", tower_maker);
+    tower = make_tower(config.tower, kTower, tower_maker);
     take(tower_maker);
     heads = std::make_unique<Heads>(config, start, maker);
     take(maker);
@@ -111,7 +121,7 @@ struct DemandModel::Impl {
 
   DemandModelConfig config;
   Start start;
-  std::unique_ptr<ChronosBolt> tower;
+  std::unique_ptr<SeriesTower> tower;
   std::unique_ptr<Context> context;
   std::unique_ptr<Heads> heads;
   std::vector<Parameter> parameters;
@@ -174,12 +184,14 @@ void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& val
     std::error_code failed;
     fs::create_directories(folder / "tower", failed);
     if (failed) throw io_error("cannot make " + (folder / "tower").string(), failed.value());
-    write_file_atomically(folder / "tower" / "config.json", to_published_json(config.tower).dump(2) + "\n");
+    const bool published = config.tower.architecture == Architecture::chronos_bolt;
+    const nlohmann::json described = published ? to_published_json(config.tower) : to_json(config.tower);
+    write_file_atomically(folder / "tower" / "config.json", described.dump(2) + "\n");
     save_weights(folder / "tower" / "model.safetensors", kTower, values);
   }
   save_weights(folder / "fusion.safetensors", "", outside_tower(values));
   write_file_atomically(folder / "model.json", to_json(config).dump(2) + "\n");
-  write_file_atomically(folder / "README.md", impl_->adapter ? kAdapterReadme : kReadme);
+  write_file_atomically(folder / "README.md", readme(config.tower, impl_->adapter.has_value()));
 }
 
 DemandModel DemandModel::load(const fs::path& folder) {
@@ -217,7 +229,7 @@ void DemandModel::add_adapter(const fs::path& folder) {
 
 void DemandModel::check_adapter(const DemandModelConfig& config, const AdapterConfig& adapter) {
   ParameterMaker maker(0, ParameterMaker::Fill::leave);
-  const ChronosBolt tower(config.tower, kTower, maker);
+  (void)make_tower(config.tower, kTower, maker);
   const std::vector<Parameter> parameters = maker.take();
   attach_adapter(parameters, kTower, adapter, maker);
 }

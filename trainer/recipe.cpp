@@ -301,6 +301,11 @@ void Recipe::validate() const {
                     model.weights.empty() ? "model.weights is empty" : "run.start names a run"),
         "an adapter changes the pretrained model of model.weights",
         "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
+  const models::Architecture tower = model.architecture();
+  if (tower != models::Architecture::chronos_bolt && (tune.method != "all" || tune.layer_decay < 1))
+    throw input_error(fmt::format("tune asks for parts of the tower, which is {}", model.tower),
+                      "only the blocks of Chronos-Bolt towers are told apart",
+                      "leave tune.method: all and tune.layer_decay: 1, or choose a bolt tower");
   if (parallel.zero > 0 && train.optimizer.name == "adafactor")
     throw input_error("parallel.zero is 1, but train.optimizer.name is adafactor",
                       "its moments are those of whole parameters, and too small to be worth sharing out",
@@ -309,6 +314,14 @@ void Recipe::validate() const {
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",
         "micro-batches cut a batch into equal forwards");
+}
+
+void require_exportable(const models::ModelConfig& model, const std::string& what) {
+  if (model.architecture() == models::Architecture::chronos_bolt) return;
+  throw input_error(
+      fmt::format("{} cannot be exported", what),
+      fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt towers alone", model.tower),
+      "train with model.tower=bolt-nano or a larger one; backtest and forecast work without a bundle");
 }
 
 Recipe parse_recipe(const std::string& yaml, const std::string& origin,

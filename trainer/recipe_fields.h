@@ -217,9 +217,11 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("learned_rounds", c.learned_rounds);
   v.choice("seasonal_gaps", c.seasonal_gaps, {"last_season", "last_value"});
   v("by", c.by);
+  v("views", c.views);
   v("promotion", c.promotion);
   v("price", c.price);
   v("hierarchy", c.hierarchy);
+  v("classes", c.classes);
   v.block("orders", c.orders);
   v("bootstrap", c.bootstrap);
   v("fans", c.fans);

@@ -20,7 +20,7 @@ struct Place {
   std::int64_t from_top = 0;  // of its own stack: 1 = the last block; 0 = not in a block
 };
 
-Place place_of(const std::string& name, const models::BoltConfig& tower) {
+Place place_of(const std::string& name, const models::TowerConfig& tower) {
   const auto block = [&](std::string_view stack) { return std::stoll(name.substr(stack.size())); };
   if (name.starts_with(kDecoder)) {
     const std::int64_t from_top = tower.num_decoder_layers - block(kDecoder);
@@ -40,7 +40,7 @@ constexpr const char* kTower = "tower.";
 
 bool is_trained(const models::Parameter& parameter, const Place& place, const TuneConfig& tune,
                 const models::DemandModel& model) {
-  const models::BoltConfig& tower = model.config().tower;
+  const models::TowerConfig& tower = model.config().tower;
   if (const models::AdapterConfig* adapter = model.adapter())
     return !parameter.name.starts_with(kTower) || parameter.adapter ||
            models::is_saved_module(parameter, kTower, models::modules_to_save_of(*adapter));
@@ -78,7 +78,7 @@ models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& fe
 
 std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
                                                         const TuneConfig& tune) {
-  const models::BoltConfig& tower = model.config().tower;
+  const models::TowerConfig& tower = model.config().tower;
   if (tune.method == "top" && tune.layers > std::min(tower.num_layers, tower.num_decoder_layers))
     throw input_error(fmt::format("tune.layers is {}", tune.layers),
                       fmt::format("the tower has {} encoder and {} decoder blocks", tower.num_layers,

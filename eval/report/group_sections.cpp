@@ -7,6 +7,7 @@
 
 #include "eval/report/sections.h"
 #include "eval/report/text.h"
+#include "eval/views.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -52,7 +53,12 @@ std::string group_table(const BacktestResult& result, const std::string& group,
 std::string group_section(const BacktestResult& result, const std::string& group, Page& page) {
   const std::size_t all = levels_of(result.forecasters.front(), group).size();
   const std::vector<std::string> levels = largest_levels(result, group, kLevelsShown);
-  std::string note = "WAPE: error as a share of demand, so that levels of different size compare. ";
+  const bool view = std::ranges::any_of(result.config.views, [&group](const std::string& name) {
+    return group == name || group.starts_with(view_group(name, ""));
+  });
+  std::string note =
+      view ? "Truth and forecasts added up over whole calendar periods; the sum of means is judged. " : "";
+  note += "WAPE: error as a share of demand, so that levels of different size compare. ";
   if (all > levels.size())
     note += fmt::format("The {} of {} levels with the largest demand; all are in metrics.csv of the run.",
                         levels.size(), format_count(static_cast<double>(all)));
@@ -77,7 +83,7 @@ std::vector<std::string> group_names(const BacktestResult& result) {
   std::vector<std::string> names;
   for (const GroupScores& scores : result.forecasters.front().groups)
     if (scores.group != "horizon" && scores.group != "hierarchy" && scores.group != "orders" &&
-        std::ranges::find(names, scores.group) == names.end())
+        scores.group != "classes" && std::ranges::find(names, scores.group) == names.end())
       names.push_back(scores.group);
   return names;
 }

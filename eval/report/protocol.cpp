@@ -102,6 +102,13 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
   look("history", a.config.history, b.config.history);
   look("origins between refits", a.config.refit_every, b.config.refit_every);
   look("season", a.config.season, b.config.season);
+  if (!a.config.classes.empty() && !b.config.classes.empty()) {
+    const auto thresholds = [](const BacktestResult& r) {
+      return fmt::format("{} of the past up to {}", fmt::join(r.config.classes, " and "),
+                         r.date_of(r.judgement.cut_off() - 1));
+    };
+    look("thresholds of low and high demand", thresholds(a), thresholds(b));
+  }
   look("targets judged", a.judgement.targets, b.judgement.targets);
   return differences;
 }

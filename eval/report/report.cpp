@@ -17,7 +17,8 @@ std::string report_html(const ReportData& data) {
       verdict_section(data) + tiles_section(data);
   std::string body = main_table_section(data) + comparison_section(data, page) +
                      heat_map_section(data, page) + horizon_section(data, page) + hierarchy_section(data) +
-                     orders_section(data) + groups_section(data, page);
+                     orders_section(data) + class_section(data) + combination_section(data) +
+                     groups_section(data, page);
   body += calibration_section(data, page) + fans_section(data, page) + worst_section(data);
   body += training_section(data, page) + resources_section(data) + cards_section(data) +
           reproduction_section(data) + notes_section(data);

@@ -22,6 +22,12 @@ std::string heat_map_section(const ReportData& data, Page& page);
 std::string horizon_section(const ReportData& data, Page& page);
 std::string groups_section(const ReportData& data, Page& page);
 
+// Low, normal and high demand (class_section.cpp).
+std::string class_section(const ReportData& data);
+
+// What combinations are made of (combination_section.cpp).
+std::string combination_section(const ReportData& data);
+
 // Single series and quantiles (series_sections.cpp).
 std::string fans_section(const ReportData& data, Page& page);
 std::string worst_section(const ReportData& data);
@@ -40,7 +46,7 @@ std::string legend(const BacktestResult& result);
 // The levels of a group by falling demand, at most `most`.
 std::vector<std::string> largest_levels(const BacktestResult& result, const std::string& group,
                                         std::size_t most);
-// The groups in the order they were asked for, without "horizon", "hierarchy" and "orders".
+// The groups in the order they were asked for, without "horizon", "hierarchy", "classes" and "orders".
 std::vector<std::string> group_names(const BacktestResult& result);
 
 }  // namespace shelfcast::eval

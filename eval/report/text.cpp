@@ -70,7 +70,8 @@ std::string format_duration(double seconds) {
 
 bool is_share(const std::string& metric) {
   return metric.starts_with("wape") || metric.starts_with("wql") || metric.starts_with("coverage") ||
-         metric == "fill_rate";
+         metric == "fill_rate" || metric == "accuracy" || metric.starts_with("precision") ||
+         metric.starts_with("recall");
 }
 
 std::string format_score(const std::string& metric, double value) {

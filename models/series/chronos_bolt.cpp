@@ -2,45 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "models/product.h"
+#include "models/series/tower_maker.h"
 
 namespace shelfcast::models {
 
 namespace {
 
-using Decay = ParameterMaker::Decay;
-
-// The published rules for first values, each times the config's initializer_factor; docs/model.md.
-class Maker {
+// The layers' names and first values.
+class Maker : public TowerMaker {
  public:
-  Maker(const BoltConfig& config, std::string prefix, ParameterMaker& make)
-      : c_(config), prefix_(std::move(prefix)), make_(make) {}
-
-  Weight weight(const std::string& name, std::int64_t out, std::int64_t in, double deviation) {
-    return make_.matrix(prefix_ + name, {out, in}, c_.initializer_factor * deviation);
-  }
-  at::Tensor table(const std::string& name, std::int64_t rows, std::int64_t width, double deviation) {
-    return make_.normal(prefix_ + name, {rows, width}, c_.initializer_factor * deviation, Decay::no);
-  }
-  at::Tensor gain(const std::string& name) { return make_.constant(prefix_ + name, {c_.d_model}, 1.0F); }
-
-  Linear linear(const std::string& name, std::int64_t out, std::int64_t in, double deviation) {
-    Linear layer;
-    layer.weight = weight(name + ".weight", out, in, deviation);
-    layer.bias = make_.constant(prefix_ + name + ".bias", {out}, 0.0F);
-    return layer;
-  }
-  // `last` scales the layers that make the block's result.
-  ResidualBlock residual_block(const std::string& name, std::int64_t in, std::int64_t out, double last) {
-    ResidualBlock block;
-    block.activation = activation_of(c_.activation);
-    block.hidden = linear(name + ".hidden_layer", c_.d_ff, in, inverse_root(in));
-    block.output = linear(name + ".output_layer", out, c_.d_ff, last * inverse_root(c_.d_ff));
-    block.residual = linear(name + ".residual_layer", out, in, last * inverse_root(in));
-    return block;
-  }
+  Maker(const TowerConfig& config, const std::string& prefix, ParameterMaker& make)
+      : TowerMaker(config, prefix, make), c_(config) {}
 
   // In two parts: those that make the probabilities, and the rest.
   void attention_probabilities(const std::string& name, BoltAttention& a) {
@@ -71,29 +44,13 @@ class Maker {
                  c_.relative_attention_num_buckets, c_.num_heads, inverse_root(c_.d_model));
   }
 
-  static double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
-
  private:
-  const BoltConfig& c_;
-  std::string prefix_;
-  ParameterMaker& make_;
+  const TowerConfig& c_;
 };
-
-constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
-
-// Inverse of the standard normal distribution, by bisection: it is needed a few times at start.
-double normal_quantile(double level) {
-  double low = -10.0, high = 10.0;
-  for (int i = 0; i < 60; ++i) {
-    const double middle = 0.5 * (low + high);
-    (0.5 * std::erfc(-middle / std::sqrt(2.0)) < level ? low : high) = middle;
-  }
-  return 0.5 * (low + high);
-}
 
 }  // namespace
 
-ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, ParameterMaker& make)
+ChronosBolt::ChronosBolt(const TowerConfig& config, const std::string& prefix, ParameterMaker& make)
     : config_(config), activation_(activation_of(config.activation)) {
   Maker m(config, prefix, make);
   encoder_.resize(static_cast<std::size_t>(config.num_layers));
@@ -107,7 +64,7 @@ ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, Pa
   for (std::size_t i = 0; i < decoder_.size(); ++i) {
     m.attention_probabilities(layer("decoder", i, 0) + ".SelfAttention", decoder_[i].self);
   }
-  input_ = m.residual_block("input_patch_embedding", 2 * config.input_patch_size, config.d_model, 1.0);
+  input_ = m.input_block();
   shared_ = m.table("shared.weight", config.use_reg_token ? 2 : 1, config.d_model, 1.0);
   encoder_bias_ = m.bias_table("encoder");
   for (std::size_t i = 0; i < encoder_.size(); ++i) {
@@ -121,13 +78,7 @@ ChronosBolt::ChronosBolt(const BoltConfig& config, const std::string& prefix, Pa
     m.feed_forward(layer("decoder", i, 2), decoder_[i].feed_forward);
   }
   decoder_norm_ = m.gain("decoder.final_layer_norm.weight");
-  const auto levels = static_cast<std::int64_t>(config.quantiles.size()), steps = config.prediction_length;
-  output_ = m.residual_block("output_patch_embedding", config.d_model, levels * steps, kForecastScale);
-  const at::NoGradGuard no_grad;
-  for (std::int64_t q = 0; q < levels; ++q) {
-    output_.output.bias.narrow(0, q * steps, steps)
-        .fill_(normal_quantile(config.quantiles[static_cast<std::size_t>(q)]));
-  }
+  output_ = m.output_block();
 }
 
 at::Tensor ChronosBolt::state(const PatchInputs& inputs, const Dropout& dropout) const {

@@ -9,21 +9,11 @@
 #include "models/attention.h"
 #include "models/blocks.h"
 #include "models/config.h"
+#include "models/series/series_tower.h"
 
 namespace shelfcast::models {
 
-// Legend: b windows, n patches, l tokens (patches and REG), d width of a token, p steps of a patch, f hidden
-// width, q quantiles, h steps.
-
-// What the tower reads.
-struct PatchInputs {
-  at::Tensor patches;      // [b*n, 2p]: values, then 1 where observed
-  at::Tensor attended_bn;  // bool: any step of the patch observed
-  // What context adds; undefined = nothing.
-  at::Tensor more_hidden;    // [b*n, f], before the patch embedding's relu
-  at::Tensor more_residual;  // [b*n, d]
-  at::Tensor shift_bd;       // added to every token
-};
+// Legend: b windows, l tokens (patches and REG), d width of a token.
 
 // The weights of one sublayer, the norm before it included.
 struct BoltAttention {
@@ -36,15 +26,14 @@ struct BoltFeedForward {
   Weight gate;  // wi_0 of gated layers (`wi` is their wi_1), else undefined
 };
 
-class ChronosBolt {
+class ChronosBolt : public SeriesTower {
  public:
   // Makes its parameters, named as published with `prefix`.
-  ChronosBolt(const BoltConfig& config, const std::string& prefix, ParameterMaker& make);
+  ChronosBolt(const TowerConfig& config, const std::string& prefix, ParameterMaker& make);
 
   // The decoder's final hidden state [b, d].
-  at::Tensor state(const PatchInputs& inputs, const Dropout& dropout) const;
-  // [b, d] -> scaled quantiles [b, q, h] at the tower's own levels and steps.
-  at::Tensor quantiles(const at::Tensor& state_bd, const Dropout& dropout) const;
+  at::Tensor state(const PatchInputs& inputs, const Dropout& dropout) const override;
+  at::Tensor quantiles(const at::Tensor& state_bd, const Dropout& dropout) const override;
 
  private:
   struct EncoderBlock {
@@ -64,7 +53,7 @@ class ChronosBolt {
                                     const Dropout& dropout) const;
   void add_prefix(at::Tensor& mixed, const at::Tensor& queries, const BoltAttention& layer) const;
 
-  BoltConfig config_;
+  TowerConfig config_;
   Activation activation_;
   at::Tensor shared_;
   ResidualBlock input_, output_;

@@ -75,7 +75,7 @@ class BoltSeriesModel : public SeriesModel {
     return result;
   }
 
-  const BoltConfig& tower() const { return model_.config().tower; }
+  const TowerConfig& tower() const { return model_.config().tower; }
 
   // [b, t] -> [b, q, h] at the tower's levels and steps.
   at::Tensor one_pass(const at::Tensor& context_bt) const {

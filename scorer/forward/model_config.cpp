@@ -70,6 +70,10 @@ class Fields {
 };
 
 TowerConfig read_tower(const Fields& fields) {
+  // Older files lack it.
+  if (const auto name = fields.get_or("architecture", std::string("chronos-bolt")); name != "chronos-bolt")
+    throw data_error("the bundle's tower is \"" + name + "\"", "this program runs Chronos-Bolt towers alone",
+                     "train and export a model with a bolt tower");
   TowerConfig tower;
   tower.d_model = fields.count("d_model", 1);
   tower.d_kv = fields.count("d_kv", 1);

@@ -162,6 +162,7 @@ TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
   config.price = "price";
   config.hierarchy = {"all", "shop"};
   config.orders = {2, 1, 0.9};
+  config.classes = {0.25, 0.75};
   const data::FeatureSpec features = spec(28, 8);
   std::vector<std::string> results;
   for (const int ranks : {1, 2, 3, 5}) {
@@ -177,6 +178,63 @@ TEST_F(Backtest, is_the_same_to_the_last_digit_for_1_2_3_and_5_ranks) {
   }
   EXPECT_GT(results.front().size(), 1000U);
   for (const std::string& text : results) EXPECT_EQ(text, results.front());
+}
+
+// Quantile of sorted values, as NumPy has it.
+double sorted_quantile(const std::vector<double>& sorted, double share) {
+  const double position = share * static_cast<double>(sorted.size() - 1), below = std::floor(position);
+  const double low = sorted[static_cast<std::size_t>(below)],
+               high = sorted[static_cast<std::size_t>(std::ceil(position))];
+  return low + (position - below) * (high - low);
+}
+
+TEST_F(Backtest, tells_low_normal_and_high_demand_apart_by_what_came_before_the_cut_off) {
+  BacktestConfig config = small_backtest();
+  config.classes = {0.3, 0.8};
+  std::map<std::string, std::map<std::string, double>> expected;  // by category: confusion
+  double classified = 0;
+  for_each_step(panel_, config, [&](std::int64_t s, std::int64_t origin, std::int64_t, double y) {
+    std::vector<double> past;
+    for (std::int64_t t = 0; t < 40; ++t)
+      if (!std::isnan(panel_.at(s, t))) past.push_back(panel_.at(s, t));
+    if (past.empty()) return;  // series 8 starts at step 40
+    std::ranges::sort(past);
+    const double low = sorted_quantile(past, 0.3), high = sorted_quantile(past, 0.8);
+    const auto level = [&](double demand) {
+      return std::string(demand > high ? "high" : demand > low ? "normal" : "low");
+    };
+    const auto code = panel_.category[static_cast<std::size_t>(s)];
+    const std::string category = code < 0 ? "(missing)" : panel_.categories[static_cast<std::size_t>(code)];
+    const std::string cell = "confusion@" + level(y) + ">" + level(naive(panel_, s, origin));
+    expected[category][cell] += 1, expected["all"][cell] += 1, classified += 1;
+  });
+  ASSERT_GT(expected["all"].size(), 6U);
+  const BacktestResult result = run(config);
+  const ForecasterResult& judged = named(result, "Naive");
+  EXPECT_EQ(judged.overall.score("accuracy").n, classified);
+  EXPECT_LT(classified, result.judgement.targets);
+  std::size_t categories = 0;
+  const auto compare = [&](const GroupScores& scores, const std::string& category) {
+    for (const Score& score : scores.scores) {
+      if (!score.metric.starts_with("confusion@")) continue;
+      EXPECT_EQ(*score.value, expected[category][score.metric]) << category << " " << score.metric;
+    }
+  };
+  compare(judged.overall, "all");
+  for (const GroupScores& group : judged.groups)
+    if (group.group == "classes") compare(group, group.level), ++categories;
+  EXPECT_EQ(categories, 4U);  // with "never sold" and "(missing)"
+  // A model that has seen nothing of the corpus: before the first origin.
+  const auto single = parallel::make_single();
+  EXPECT_EQ(run_backtest(config, corpus(), spec(28, 8), {}, 0, *single)
+                .forecasters.front()
+                .overall.score("accuracy")
+                .n,
+            result.judgement.targets);
+  for (const std::vector<double>& bad : {std::vector{0.5}, {0.7, 0.2}, {0.0, 0.5}, {0.2, 1.0}}) {
+    config.classes = bad;
+    EXPECT_THROW(config.validate(), Error);
+  }
 }
 
 TEST_F(Backtest, shows_forecasters_nothing_of_the_future) {

@@ -67,6 +67,48 @@ TEST_F(Report, shows_tables_and_plots_of_everything) {
   EXPECT_THAT(html, HasSubstr("shelfcast backtest runs/x"));
 }
 
+TEST_F(Report, shows_weeks_demand_levels_and_combinations_where_they_were_asked_for) {
+  BacktestConfig config = report_config();
+  config.stride = 1;  // one of the origins is a Monday
+  config.origins = 3;
+  write_run(folder_.path(), "plain", 3, config);
+  const std::string plain = report_html(gather({"plain"}));
+  for (const char* section : {"by-week", "classes", "combinations"})
+    EXPECT_THAT(plain, Not(HasSubstr(std::string("<section id=\"") + section)));
+
+  config.views = {"week"};
+  config.classes = {0.25, 0.75};
+  config.combine = {{"inverse_error", "stacking"}, {"naive", "model"}, CombineBy::overall};
+  write_run(folder_.path(), "asked", 3, config);
+  const ReportData data = gather({"asked"});
+  const std::string html = report_html(data);
+  for (const char* section : {"by-week", "by-week/category", "classes", "combinations"})
+    EXPECT_THAT(html, HasSubstr(std::string("<section id=\"") + section + "\""));
+  const GroupScores& overall = data.result.forecasters.front().overall;
+  EXPECT_THAT(html, HasSubstr(fmt::format("<td>{}</td>", format_percent(*overall.score("accuracy").value))));
+  const Score cell = overall.score("confusion@high>high");
+  EXPECT_THAT(html, HasSubstr(fmt::format(
+                        "<td>{} ({})</td>", format_count(*cell.value),
+                        format_percent(*cell.value / static_cast<double>(overall.score("recall@high").n)))));
+  // Of two members the first origin's weights are a half each; the mean over all origins is shown.
+  double sum = 0, most = 0;
+  for (const CombinationWeights& weights : data.result.combinations.weights)
+    if (weights.combination.starts_with("Inverse error"))
+      sum += weights.weights[1], most = std::max(most, weights.weights[1]);
+  EXPECT_THAT(html, HasSubstr(fmt::format("<td>{:.2f} <span class=\"small\">(", sum / 3)));
+  EXPECT_THAT(html, HasSubstr(fmt::format("to {:.2f})</span>", most)));
+  EXPECT_THAT(html.substr(0, html.find("/*! Vega")), Not(HasSubstr("nan")));
+
+  config.classes = {0.1, 0.75};
+  write_run(folder_.path(), "other", 3, config);
+  EXPECT_THAT(message(
+                  [&] {
+                    gather({"asked", "other"});
+                  },
+                  ErrorKind::input),
+              HasSubstr("thresholds of low and high demand: 0.25 and 0.75"));
+}
+
 TEST_F(Report, escapes_names_of_the_data) {
   write_run(folder_.path(), "a", 3);
   const ReportData data = gather({"a"});

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -27,7 +28,7 @@ class Folder {
   Folder()
       : path_(fs::path(::testing::TempDir()) /
               ("models-" + std::to_string(::getpid()) + "-" +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
+               std::to_string(::testing::UnitTest::GetInstance()->current_test_info()->line()))) {
     fs::remove_all(path_);
   }
   ~Folder() { fs::remove_all(path_); }
@@ -56,9 +57,19 @@ std::map<std::string, at::Tensor> gradients(const DemandModel& model, const at::
   return result;
 }
 
-TEST(DemandModel, forecasts_have_the_shapes_asked_for) {
+class EveryTower : public ::testing::TestWithParam<Architecture> {};
+INSTANTIATE_TEST_SUITE_P(Towers, EveryTower,
+                         ::testing::Values(Architecture::chronos_bolt, Architecture::lstm, Architecture::tcn,
+                                           Architecture::transformer),
+                         [](const auto& tower) {
+                           std::string name = name_of(tower.param);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(EveryTower, forecasts_have_the_shapes_asked_for) {
   at::manual_seed(1);
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const DemandModel model(config, 7);
   const Forecast forecast = model.forward(small_batch(config, 3), nullptr);
   EXPECT_EQ(forecast.quantiles_bqh.sizes(), at::IntArrayRef({3, 3, 6}));
@@ -67,10 +78,10 @@ TEST(DemandModel, forecasts_have_the_shapes_asked_for) {
   EXPECT_TRUE(at::isfinite(forecast.quantiles_bqh).all().item<bool>());
 }
 
-TEST(DemandModel,
-     every_path_reaches_the_forecast_and_every_parameter_but_the_decoders_dead_ones_gets_a_gradient) {
+TEST_P(EveryTower,
+       every_path_reaches_the_forecast_and_every_parameter_but_the_decoders_dead_ones_gets_a_gradient) {
   at::manual_seed(2);
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const DemandModel model(config, 7);
   const auto by_name = gradients(model, loss_of(model, small_batch(config, 8), nullptr));
   for (const auto& [name, gradient] : by_name) {
@@ -124,10 +135,10 @@ TEST(DemandModel, initial_weights_have_the_published_deviations) {
   }
 }
 
-TEST(DemandModel, saved_and_loaded_forecasts_the_same_bits) {
+TEST_P(EveryTower, saved_and_loaded_forecasts_the_same_bits) {
   at::manual_seed(3);
   const Folder folder;
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const DemandModel model(config, 7);
   model.save(folder.path());
   const DemandModel loaded = DemandModel::load(folder.path());
@@ -300,9 +311,9 @@ TEST(Level, needs_facts_or_words) {
   EXPECT_THROW(config.validate(), Error);
 }
 
-TEST(DemandModel, a_windows_dropout_does_not_depend_on_its_batch) {
+TEST_P(EveryTower, a_windows_dropout_does_not_depend_on_its_batch) {
   at::manual_seed(5);
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const DemandModel model(config, 7);
   const ModelInputs inputs = small_batch(config, 6);
   const DropoutKeys all{17, 3, {40, 41, 42, 43, 44, 45}}, part{17, 3, {43, 44}};
@@ -312,9 +323,9 @@ TEST(DemandModel, a_windows_dropout_does_not_depend_on_its_batch) {
   EXPECT_GT(largest_difference(whole.quantiles_bqh, model.forward(inputs, &later).quantiles_bqh), 1e-3);
 }
 
-TEST(DemandModel, gradients_of_micro_batches_add_up_to_those_of_the_whole_batch) {
+TEST_P(EveryTower, gradients_of_micro_batches_add_up_to_those_of_the_whole_batch) {
   at::manual_seed(6);
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const DemandModel model(config, 7);
   const ModelInputs inputs = small_batch(config, 6);
   const at::Tensor target = at::rand({6, config.horizon}) * 8.0, ones = at::ones({6});
@@ -333,9 +344,9 @@ TEST(DemandModel, gradients_of_micro_batches_add_up_to_those_of_the_whole_batch)
   }
 }
 
-TEST(DemandModel, a_known_covariate_acts_on_its_own_step_and_a_past_value_on_none_after_the_origin) {
+TEST_P(EveryTower, a_known_covariate_acts_on_its_own_step_and_a_past_value_on_none_after_the_origin) {
   at::manual_seed(7);
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const DemandModel model(config, 7);
   const ModelInputs inputs = small_batch(config, 1);
   ModelInputs changed = inputs;
@@ -348,9 +359,9 @@ TEST(DemandModel, a_known_covariate_acts_on_its_own_step_and_a_past_value_on_non
   EXPECT_EQ(difference.narrow(1, 3, 3).max().item<double>(), 0.0);
 }
 
-TEST(DemandModel, an_overlong_context_forecasts_like_its_last_steps) {
+TEST_P(EveryTower, an_overlong_context_forecasts_like_its_last_steps) {
   at::manual_seed(8);
-  DemandModelConfig config = small_config();
+  DemandModelConfig config = small_config(GetParam());
   config.context = 100;
   const DemandModel model(config, 7);
   const ModelInputs inputs = small_batch(config, 2);
@@ -363,10 +374,10 @@ TEST(DemandModel, an_overlong_context_forecasts_like_its_last_steps) {
       at::equal(model.forward(inputs, nullptr).quantiles_bqh, model.forward(last, nullptr).quantiles_bqh));
 }
 
-TEST(DemandModel, series_without_any_or_with_constant_demand_give_finite_forecasts_and_gradients) {
+TEST_P(EveryTower, series_without_any_or_with_constant_demand_give_finite_forecasts_and_gradients) {
   at::manual_seed(9);
   for (const double floor : {0.0, 1.0}) {
-    DemandModelConfig config = small_config();
+    DemandModelConfig config = small_config(GetParam());
     config.model.scale_floor = floor;
     const DemandModel model(config, 7);
     ModelInputs inputs = small_batch(config, 3);

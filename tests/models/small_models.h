@@ -10,13 +10,18 @@
 
 namespace shelfcast::models::testing {
 
-inline BoltConfig small_tower() {
-  BoltConfig tower;
+inline TowerConfig small_tower(Architecture architecture = Architecture::chronos_bolt) {
+  TowerConfig tower;
+  tower.architecture = architecture;
   tower.d_model = 24;
   tower.d_kv = 8;
   tower.d_ff = 40;
   tower.num_layers = tower.num_decoder_layers = 2;
   tower.num_heads = 2;
+  if (architecture != Architecture::chronos_bolt) {
+    tower.num_decoder_layers = 0;
+    tower.use_reg_token = false;
+  }
   tower.initializer_factor = 1.0;
   tower.context_length = 48;
   tower.prediction_length = 6;
@@ -26,9 +31,9 @@ inline BoltConfig small_tower() {
 }
 
 // A tower, two numeric and two categorical columns of each kind, two statics, texts.
-inline DemandModelConfig small_config() {
+inline DemandModelConfig small_config(Architecture architecture = Architecture::chronos_bolt) {
   DemandModelConfig config;
-  config.tower = small_tower();
+  config.tower = small_tower(architecture);
   config.model.quantiles = config.tower.quantiles;
   config.model.known_hidden = 10;
   config.context = 44;

@@ -170,6 +170,15 @@ TEST(Model, refuses_a_description_without_a_field_by_name) {
   EXPECT_NE(refusal(folder.path()).find("tower.d_kv"), std::string::npos) << refusal(folder.path());
 }
 
+TEST(Model, refuses_the_tower_it_cannot_run_by_name) {
+  const ScratchFolder folder;
+  RandomModel(small_config()).save(folder.path());
+  std::string text = read_file(folder.path() / "model.json");
+  text.replace(text.find("\"d_kv\""), 6, "\"architecture\": \"lstm\", \"d_kv\"");
+  write_file_atomically(folder.path() / "model.json", text);
+  EXPECT_NE(refusal(folder.path()).find("tower is \"lstm\""), std::string::npos) << refusal(folder.path());
+}
+
 TEST(RelativeBucket, has_the_values_of_the_published_model) {
   // model-facts: T5's bidirectional buckets with 32 buckets and distance 128.
   const std::vector<std::pair<int, int>> kKnown = {

@@ -199,6 +199,12 @@ TEST_F(RetrainTest, fixed_dates_in_the_recipe_are_refused) {
               HasSubstr("fixes data.train_until"));
 }
 
+TEST_F(RetrainTest, a_tower_that_no_bundle_can_hold_is_refused_before_anything_is_trained) {
+  EXPECT_THAT(message_of([&] { retrain("set: {model.tower: lstm}\n"); }),
+              AllOf(HasSubstr("r.yaml's model cannot be exported"), HasSubstr("its tower is lstm")));
+  EXPECT_FALSE(fs::exists(dir() / "runs"));
+}
+
 TEST_F(RetrainTest, rolls_back_to_what_was_current_before_and_on_from_there) {
   retrain();
   EXPECT_THAT(message_of([&] { Retrainer(file(), folder_ / "shelfcast").roll_back(); }),

@@ -1,6 +1,7 @@
 #include "trainer/trainer.h"
 
 #include "tests/trainer/training_fixture.h"
+#include "trainer/export.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -147,6 +148,19 @@ TEST_F(Training, buckets_whose_size_is_found_out_change_no_bit_and_the_size_is_k
              {.resume = Resume::automatic, .stop_after = stop});
   EXPECT_EQ(weights("parts"), weights("given"));
   EXPECT_EQ(Checkpoints(folder_ / "parts/checkpoints").read_state(30).bucket_mb, 2);
+}
+
+TEST_F(Training, plain_towers_are_refused_at_the_export_and_their_parts_by_tune) {
+  train_alone(recipe("run", {"train.steps=2", "model.tower=lstm"}));
+  const std::string message =
+      message_of([&] { export_bundle(open_run(folder_ / "run"), folder_ / "bundle"); });
+  for (const char* part : {"the run run cannot be exported", "its tower is lstm", "model.tower=bolt-nano"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  EXPECT_FALSE(fs::exists(folder_ / "bundle"));
+  for (const char* tune : {"tune.method=heads", "tune.method=top", "tune.layer_decay=0.5"}) {
+    const std::string refusal = message_of([&] { recipe("other", {"model.tower=tcn", tune}).validate(); });
+    EXPECT_NE(refusal.find("tune asks for parts of the tower, which is tcn"), std::string::npos) << refusal;
+  }
 }
 
 }  // namespace

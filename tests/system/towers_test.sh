@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Plain towers with the real programs: the recipes' sweep trains them, each stands in the table of one report, the scorer's bundle
+# refuses them.
+recipes=$(cd "$(dirname "$0")/../../recipes" && pwd)
+source "$(dirname "$0")/lib.sh"
+
+"$bin/shelfcast" synth --stores 2 --items 12 --days 400 --out demo/demo.corpus
+cp "$recipes/demo.yaml" .
+sed 's/^set:.*/set: {model.patch: 0, train.steps: 20, train.batch: 16, train.micro_batch: 8, backtest.origins: 1}/' \
+  "$recipes/sweep-towers.yaml" >sweep-towers.yaml
+"$bin/shelfcast" sweep sweep-towers.yaml --local >sweep.txt 2>&1 || fail "$(cat sweep.txt)"
+runs=(runs/towers/*/checkpoints)
+((${#runs[@]} == 3)) || fail "the sweep left ${#runs[@]} runs"
+
+for run in "${runs[@]%/checkpoints}"; do
+  tower=$(grep -o 'tower: [a-z]*' "$run/recipe.yaml" | cut -d' ' -f2)
+  "$bin/shelfcast" backtest "$run" >/dev/null
+  cp "$run/backtest/result.json" one.json
+  ranks 2 "$bin/shelfcast" backtest "$run" >/dev/null
+  cmp one.json "$run/backtest/result.json" || fail "the backtest of $tower on two ranks differs"
+  refused "cannot be exported" "its tower is $tower" -- "$bin/shelfcast" export "$run" --out bundle
+  mv "$run" "runs/$tower"
+done
+"$bin/shelfcast" report runs/lstm runs/tcn runs/transformer --out report
+for row in lstm tcn transformer "Seasonal Naive"; do
+  grep -q "^| \**$row\**" report/report.md || fail "no row of $row in the report: $(head -n 40 report/report.md)"
+done
+echo "plain towers stand beside the others"
