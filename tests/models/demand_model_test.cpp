@@ -489,9 +489,9 @@ void put_on_meta(const std::vector<Parameter>& parameters) {
   }
 }
 
-TEST(DemandModel, forward_and_backward_stay_on_the_device_of_the_parameters) {
+TEST_P(EveryTower, forward_and_backward_stay_on_the_device_of_the_parameters) {
   at::manual_seed(5);
-  const DemandModelConfig config = small_config();
+  const DemandModelConfig config = small_config(GetParam());
   const ModelInputs inputs = small_batch(config, 4);
   const DropoutKeys keys{3, 1, {0, 1, 2, 3}};
   const DemandModel model(config, 7);
