@@ -65,6 +65,7 @@ struct Training {
   parallel::FlatBuffers buffers;
   std::unique_ptr<trainer::Optimizer> optimizer;
   trainer::WeightAverage average{buffers, 0.0};
+  trainer::HostCopies copies;
   data::Batch batch;
   std::int64_t step = 0;
 };
@@ -155,7 +156,8 @@ void bench_checkpoint(const std::filesystem::path& folder) {
     fmt::print("step without a checkpoint {:.2f} s\n", median(usual));
     trainer::CheckpointWriter writer(
         checkpoints,
-        trainer::checkpoint_source(*training.model, training.buffers, *training.optimizer, training.average),
+        trainer::checkpoint_source(*training.model, training.buffers, *training.optimizer, training.average,
+                                   training.copies),
         0, 1, 2);
     for (std::int64_t number = 1; number <= 3; ++number) {
       const trainer::CheckpointWriter::Times before = writer.times();
@@ -193,9 +195,9 @@ void bench_checkpoint(const std::filesystem::path& folder) {
       const std::int64_t step = checkpoints.newest_valid().value();
       Training again(
           std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(step))));
-      again.optimizer->set_steps(
-          checkpoints.read_optimizer(step, again.buffers.ranges(),
-                                     trainer::stored_state(*again.optimizer, again.buffers, again.average)));
+      again.optimizer->set_steps(checkpoints.read_optimizer(
+          step, again.buffers.ranges(),
+          trainer::stored_state(*again.optimizer, again.buffers, again.average, again.copies)));
     }));
   fmt::print("resume from {:.2f} GB, checksums included: {:.2f} s (median of 3)\n",
              static_cast<double>(bytes) / 1e9, median(resume));

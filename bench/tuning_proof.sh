@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What each way of fine-tuning gains on a market that the published model has not seen: bench/tuning_proof.sh [FOLDER [KNOWN]]
-# KNOWN: covariates that the tuned models read and the published one cannot, such as [price,promo,event]; default none.
+# What each way of fine-tuning gains on a market that the published model has not seen: bench/tuning_proof.sh [FOLDER [KNOWN [WAYS]]]
+# KNOWN: covariates that the tuned models read and the published one cannot, such as [price,promo,event]; default none ([]).
+# WAYS: a regular expression; only ways that match it are measured.
 #
 # A bolt-nano is trained on demand that nothing stands beside (one synthetic market), its tower stands for the published model.
 # Then every way tunes it on another market, three seeds each; the frozen model is what each run validates first. Prints the
@@ -8,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shelfcast=$PWD/build/bin/shelfcast
-folder=${1:-build/tuning-proof} known=${2:-[]}
+folder=${1:-build/tuning-proof} known=${2:-[]} wanted=${3:-.}
 rm -rf "$folder"
 mkdir -p "$folder"
 cd "$folder"
@@ -35,14 +36,21 @@ ways=(
   "heads        --set train.optimizer.lr=2e-3 --set tune.method=heads"
   "lora         --set train.optimizer.lr=3e-3 --set tune.method=lora"
   "rslora       --set train.optimizer.lr=2e-3 --set tune.method=lora --set tune.rslora=true --set tune.targets=[q,k,v,o,wi,wo]"
+  "adalora      --set train.optimizer.lr=3e-3 --set tune.method=adalora --set tune.targets=[q,k,v,o,wi,wo] --set tune.budget.warmup=20 --set tune.budget.final=40 --set tune.budget.every=5"
+  "adapter      --set train.optimizer.lr=3e-3 --set tune.method=adapter"
+  "prefix       --set train.optimizer.lr=1e-2 --set tune.method=prefix"
   "all+ema      --set train.optimizer.lr=1e-3 --set train.ema=0.98"
   "adafactor    --set train.optimizer.lr=1e-3 --set train.optimizer.name=adafactor"
   "sgd          --set train.optimizer.lr=3e-2 --set train.optimizer.name=sgd --set train.optimizer.weight_decay=0"
+  "jitter       --set train.optimizer.lr=1e-3 --set train.augment.jitter=0.1"
+  "scaling      --set train.optimizer.lr=1e-3 --set train.augment.scale=0.2"
+  "warp         --set train.optimizer.lr=1e-3 --set train.augment.warp=0.2"
   "layer_decay  --set train.optimizer.lr=1e-3 --set tune.layer_decay=0.8"
 )
 printf '%-12s %8s %8s %8s %8s\n' way frozen mean least most
 for way in "${ways[@]}"; do
   read -r name options <<<"$way"
+  [[ $name =~ $wanted ]] || continue
   for seed in 1 2 3; do
     "$shelfcast" train tune.yaml $common $options --set run.dir="$name-$seed" --set run.seed=$seed >/dev/null
     sed -n 's/.*"step":\([0-9]*\).*"validation_loss":\([0-9.e+-]*\).*/\1 \2/p' "$name-$seed/metrics.jsonl" |

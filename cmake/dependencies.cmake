@@ -81,7 +81,7 @@ foreach(part IN ITEMS libarrow_compute.so)
   endif()
 endforeach()
 
-# The CUDA runtime and, where there is one, NCCL: only for the GPU module.
+# The CUDA runtime and NCCL: only for the GPU module.
 if(SHELFCAST_GPU)
   if(DEFINED ENV{CUDA_HOME})
     set(cuda_root $ENV{CUDA_HOME})
@@ -99,15 +99,17 @@ if(SHELFCAST_GPU)
   shelfcast_wheel_includes(shelfcast_cuda_runtime ${cuda_root}/include)
   target_link_libraries(shelfcast_cuda_runtime INTERFACE ${SHELFCAST_CUDART})
 
-  find_path(SHELFCAST_NCCL_INCLUDE nccl.h HINTS ${toolchain}/nvidia/nccl/include ${cuda_root}/include $ENV{NCCL_HOME}/include)
-  find_library(SHELFCAST_NCCL nccl HINTS ${toolchain}/nvidia/nccl/lib ${cuda_root}/lib64 $ENV{NCCL_HOME}/lib)
+  find_path(SHELFCAST_NCCL_INCLUDE nccl.h HINTS $ENV{NCCL_HOME}/include ${toolchain}/nvidia/nccl/include)
+  find_library(SHELFCAST_NCCL nccl HINTS $ENV{NCCL_HOME}/lib ${toolchain}/nvidia/nccl/lib)
   mark_as_advanced(SHELFCAST_NCCL_INCLUDE SHELFCAST_NCCL)
-  if(SHELFCAST_NCCL AND SHELFCAST_NCCL_INCLUDE)
-    add_library(shelfcast_nccl INTERFACE)
-    add_library(shelfcast::nccl ALIAS shelfcast_nccl)
-    shelfcast_wheel_includes(shelfcast_nccl ${SHELFCAST_NCCL_INCLUDE})
-    target_link_libraries(shelfcast_nccl INTERFACE ${SHELFCAST_NCCL})
+  if(NOT SHELFCAST_NCCL OR NOT SHELFCAST_NCCL_INCLUDE)
+    message(FATAL_ERROR "NCCL is missing - set NCCL_HOME to a folder with its include/ and lib/, unset SHELFCAST_TORCH and "
+      "CUDA_HOME to use the pinned one, or configure with -DSHELFCAST_GPU=OFF")
   endif()
+  add_library(shelfcast_nccl INTERFACE)
+  add_library(shelfcast::nccl ALIAS shelfcast_nccl)
+  shelfcast_wheel_includes(shelfcast_nccl ${SHELFCAST_NCCL_INCLUDE})
+  target_link_libraries(shelfcast_nccl INTERFACE ${SHELFCAST_NCCL})
 endif()
 
 if(SHELFCAST_TESTS)

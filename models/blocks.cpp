@@ -88,6 +88,14 @@ void fill_normal(at::Tensor& values, std::uint64_t key, double deviation) {
   });
 }
 
+void move_to(const at::Device& device, const std::vector<Parameter>& parameters) {
+  const at::NoGradGuard no_grad;
+  for (const Parameter& parameter : parameters) {
+    at::Tensor tensor = parameter.tensor;  // shares the model's TensorImpl
+    if (tensor.device() != device) tensor.set_data(tensor.detach().to(device));
+  }
+}
+
 at::Tensor ParameterMaker::add(const std::string& name, at::Tensor values, Decay decay) {
   values.set_requires_grad(true);
   parameters_.push_back({name, values, decay == Decay::yes, nullptr});

@@ -20,7 +20,12 @@ struct Parameter {
   at::Tensor tensor;  // leaf, requires_grad
   bool decay = true;  // false for norms, biases and embeddings
   std::shared_ptr<AdapterSlot> slot = nullptr;  // of matrices that an adapter may change
+  bool adapter = false;                         // belongs to an adapter, not to the model as published
 };
+
+// Moves their values to `device`; where they are there already, nothing happens. Before anything that was
+// made of them: flat buffers, optimizers.
+void move_to(const at::Device& device, const std::vector<Parameter>& parameters);
 
 // Makes parameters with their first values, each drawn by (seed, name): the same on any rank, in any order.
 class ParameterMaker {

@@ -205,6 +205,9 @@ void DemandModelConfig::validate() const {
     for (const std::int64_t cardinality : *cardinalities)
       require_positive(cardinality, "a column's cardinality");
   }
+  if (model.level && static_cardinalities.empty() && text_width == 0)
+    throw input_error("model.level is true, but there is nothing to tell a level by",
+                      "the model reads neither statics nor text", "set data.static or data.text");
   if (text_width < 0)
     throw input_error(fmt::format("text_width is {}", text_width), "a width is positive, or 0 for no text");
   (void)tower_rows();

@@ -68,6 +68,7 @@ struct ModelConfig {
   std::int64_t code_width = 4;     // width of one categorical covariate's embedding
   std::int64_t known_hidden = 64;  // hidden width of the known-covariate head
   std::int64_t season = 0;         // steps of a season whose recent means the known head sees; 0 = none
+  bool level = false;  // learn a series' usual level from its statics and text: the scale without a history
   double scale_floor = 0.0;  // smallest divisor of the instance norm in units of demand; 0 = as published
   std::string text;          // published directory of the text encoder; empty = none
   std::string text_pooling = "mean";  // a name pooling_from() of models/text knows

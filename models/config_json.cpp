@@ -79,6 +79,7 @@ void visit_model(Visitor v, Config& c) {
   v("known_hidden", c.known_hidden);
   v("season", c.season);
   v("scale_floor", c.scale_floor);
+  v("level", c.level, false);
   v("text", c.text, std::string());
   v("text_pooling", c.text_pooling, std::string("mean"));
   v("text_length", c.text_length, std::int64_t{128});

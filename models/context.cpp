@@ -38,7 +38,7 @@ at::Tensor last_steps(const at::Tensor& x, std::int64_t steps) {
 
 }  // namespace
 
-Normalised normalise(const at::Tensor& context_bt, double scale_floor) {
+Normalised normalise(const at::Tensor& context_bt, double scale_floor, const at::Tensor& unseen_scale_b) {
   const at::Tensor observed = context_bt.isnan().logical_not();
   const at::Tensor x = at::where(observed, context_bt, at::zeros({}, context_bt.options())).to(at::kDouble);
   const at::Tensor mask = observed.to(at::kDouble), count = mask.sum(1), some = count > 0;
@@ -48,7 +48,9 @@ Normalised normalise(const at::Tensor& context_bt, double scale_floor) {
   Normalised result;
   result.observed_bt = observed;
   result.loc_b = mean.to(context_bt.scalar_type());
-  at::Tensor scale = at::where(some, deviation, at::ones_like(deviation)).to(context_bt.scalar_type());
+  const at::Tensor unseen =
+      unseen_scale_b.defined() ? unseen_scale_b.to(at::kDouble) : at::ones_like(deviation);
+  at::Tensor scale = at::where(some, deviation, unseen).to(context_bt.scalar_type());
   result.scale_b = scale_floor > 0.0 ? scale.clamp_min(scale_floor) : scale.masked_fill(scale == 0.0, 1e-5);
   const at::Tensor scaled = (context_bt - result.loc_b.unsqueeze(1)) / result.scale_b.unsqueeze(1);
   result.scaled_bt = at::where(observed, scaled, at::zeros({}, scaled.options()));
@@ -87,6 +89,15 @@ Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& m
   if (config.text_width > 0)
     text_shift_.weight = make.normal("fusion.text.shift.weight", {2 * d, config.text_width},
                                      zero ? 0.0 : 0.1 * inverse_root(config.text_width));
+  if (!config.model.level) return;
+  // From zero: a level of one unit, which is the scale as published.
+  if (!static_tables_.empty()) {
+    const std::int64_t width = config.model.static_width * static_cast<std::int64_t>(static_tables_.size());
+    static_level_ = make.normal("fusion.level.static.weight", {1, width}, 0.0);
+  }
+  if (config.text_width > 0)
+    text_level_ = make.normal("fusion.level.text.weight", {1, config.text_width}, 0.0);
+  level_bias_ = make.constant("fusion.level.bias", {1}, 0.0F);
 }
 
 ModelInputs Context::cut(const ModelInputs& inputs) const {
@@ -107,19 +118,32 @@ at::Tensor Context::known_columns(const ModelInputs& inputs) const {
   return columns.empty() ? at::Tensor() : at::cat(columns, 1);
 }
 
+at::Tensor Context::embedded_statics(const ModelInputs& inputs) const {
+  if (static_tables_.empty()) return {};
+  std::vector<at::Tensor> embedded;
+  for (std::size_t i = 0; i < static_tables_.size(); ++i) {
+    const at::Tensor codes_b = inputs.statics_bs.select(1, static_cast<std::int64_t>(i)).to(at::kLong);
+    embedded.push_back(at::embedding(static_tables_[i], codes_b));
+  }
+  return at::cat(embedded, 1);
+}
+
 at::Tensor Context::shift(const ModelInputs& inputs) const {
   at::Tensor shift_b2d;
-  if (!static_tables_.empty()) {
-    std::vector<at::Tensor> embedded;
-    for (std::size_t i = 0; i < static_tables_.size(); ++i) {
-      const at::Tensor codes_b = inputs.statics_bs.select(1, static_cast<std::int64_t>(i)).to(at::kLong);
-      embedded.push_back(at::embedding(static_tables_[i], codes_b));
-    }
-    shift_b2d = static_shift_(at::cat(embedded, 1));
-  }
+  if (!static_tables_.empty()) shift_b2d = static_shift_(embedded_statics(inputs));
   if (!text_shift_.weight.defined()) return shift_b2d;
   const at::Tensor of_text_b2d = text_shift_(inputs.text_bw);
   return shift_b2d.defined() ? shift_b2d + of_text_b2d : of_text_b2d;
+}
+
+at::Tensor Context::level(const ModelInputs& inputs) const {
+  if (!level_bias_.defined()) return {};
+  at::Tensor level_b = level_bias_.expand({inputs.context_bt.size(0)});
+  // The embeddings are the shift's: what a level wants of them must not move those.
+  if (static_level_.defined())
+    level_b = level_b + at::mm(embedded_statics(inputs).detach(), static_level_.t()).squeeze(1);
+  if (text_level_.defined()) level_b = level_b + at::mm(inputs.text_bw, text_level_.t()).squeeze(1);
+  return level_b;
 }
 
 PatchInputs Context::patch_inputs(const ModelInputs& inputs, const Normalised& demand,

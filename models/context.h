@@ -26,7 +26,8 @@ struct Normalised {
 };
 
 // Instance norm over the observed steps; sums in double, so that a constant series has exactly no deviation.
-Normalised normalise(const at::Tensor& context_bt, double scale_floor);
+// `unseen_scale_b`: the scale of windows where nothing is observed; 1 when undefined.
+Normalised normalise(const at::Tensor& context_bt, double scale_floor, const at::Tensor& unseen_scale_b = {});
 
 // [b, x, t] padded on the left with zeros to whole patches -> [b, patches, x * patch], column-major inside a
 // patch; a patch begins every `stride` steps.
@@ -44,6 +45,8 @@ class Context {
   // [b, 2d]: what statics and text add to every token (first half) and to the decoder's state (second half);
   // undefined without either.
   at::Tensor shift(const ModelInputs& inputs) const;
+  // [b]: log of the mean demand (units/step) that statics and text let expect; undefined without model.level.
+  at::Tensor level(const ModelInputs& inputs) const;
   // The tower's inputs; `known_bxu` and `shift_b2d` as made above.
   PatchInputs patch_inputs(const ModelInputs& inputs, const Normalised& demand, const at::Tensor& known_bxu,
                            const at::Tensor& shift_b2d) const;
@@ -53,6 +56,9 @@ class Context {
   std::vector<at::Tensor> past_tables_, known_tables_, static_tables_;
   at::Tensor patch_hidden_, patch_residual_;
   Linear static_shift_, text_shift_;
+  at::Tensor static_level_, text_level_, level_bias_;
+  // [b, widths of all statics]; undefined without any.
+  at::Tensor embedded_statics(const ModelInputs& inputs) const;
 };
 
 }  // namespace shelfcast::models

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_file.h"
+#include "models/adapters/adapter.h"
 #include "models/adapters/lora.h"
 #include "models/context.h"
 #include "models/heads.h"
@@ -90,6 +91,13 @@ void check(const ModelInputs& inputs, const DemandModelConfig& config) {
                 fmt::format("it needs a vector of {} for each window", config.text_width));
 }
 
+// Squared error of the log level against a history's mean, 0 without a history.
+at::Tensor level_loss(const at::Tensor& level_b, const Normalised& demand) {
+  constexpr double kLeast = 0.1;  // units/step: slower than this is all the same
+  const at::Tensor history_b = demand.loc_b.clamp_min(kLeast).log();
+  return (level_b - history_b).square() * demand.observed_bt.any(1).to(level_b.scalar_type());
+}
+
 }  // namespace
 
 struct DemandModel::Impl {
@@ -117,7 +125,7 @@ struct DemandModel::Impl {
   std::unique_ptr<Context> context;
   std::unique_ptr<Heads> heads;
   std::vector<Parameter> parameters;
-  std::optional<LoraConfig> adapter;
+  std::optional<AdapterConfig> adapter;
   std::string digest;  // of the tower's weights, with an adapter
 };
 
@@ -135,15 +143,20 @@ DemandModel::DemandModel(DemandModel&&) noexcept = default;
 const DemandModelConfig& DemandModel::config() const { return impl_->config; }
 const std::vector<Parameter>& DemandModel::parameters() const { return impl_->parameters; }
 
+at::Device DemandModel::device() const { return impl_->parameters.front().tensor.device(); }
+
 Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys) const {
   const DemandModelConfig& config = impl_->config;
   check(batch, config);
   const Context& context = *impl_->context;
-  const ModelInputs inputs = context.cut(batch);
+  const ModelInputs inputs = context.cut(batch.to(device()));
   const Dropout dropout(keys, config.model.dropout);
-  const Dropout adapter_dropout(keys, impl_->adapter ? impl_->adapter->dropout : 0.0);
+  const Dropout adapter_dropout(keys, impl_->adapter ? dropout_of(*impl_->adapter) : 0.0);
   const AdapterDropoutScope adapter_scope(adapter_dropout);
-  const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor);
+  const at::Tensor level_b = context.level(inputs);
+  // It is learned from histories alone: the loss of a window would be least with the largest scale.
+  const Normalised demand = normalise(inputs.context_bt, config.model.scale_floor,
+                                      level_b.defined() ? level_b.detach().exp() : level_b);
   const at::Tensor known_bxu = context.known_columns(inputs);
   const at::Tensor shift_b2d = context.shift(inputs);
   at::Tensor state_bd =
@@ -154,7 +167,10 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
                                    ? known_bxu.narrow(2, known_bxu.size(2) - config.horizon, config.horizon)
                                    : known_bxu;
   auto result = (*impl_->heads)(state_bd, impl_->tower->quantiles(state_bd, dropout), known_bxh, demand);
-  return {result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
+  Forecast forecast{result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
+  // For training alone: a validation's loss stays that of its forecasts.
+  if (level_b.defined() && at::GradMode::is_enabled()) forecast.level_loss_b = level_loss(level_b, demand);
+  return forecast;
 }
 
 void DemandModel::save(const fs::path& folder) const { save(folder, impl_->parameters); }
@@ -163,7 +179,7 @@ void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& val
   SHELFCAST_ASSERT(values.size() == impl_->parameters.size());
   const DemandModelConfig& config = impl_->config;
   if (impl_->adapter) {
-    save_lora(folder / "adapter", values, kTower, *impl_->adapter, config.model.weights, impl_->digest);
+    save_adapter(folder / "adapter", values, kTower, *impl_->adapter, config.model.weights, impl_->digest);
   } else {
     std::error_code failed;
     fs::create_directories(folder / "tower", failed);
@@ -194,33 +210,34 @@ DemandModel DemandModel::load(const fs::path& folder) {
   return model;
 }
 
-void DemandModel::add_adapter(const LoraConfig& config, std::uint64_t seed) {
+void DemandModel::add_adapter(const AdapterConfig& config, std::uint64_t seed) {
   SHELFCAST_ASSERT(!impl_->adapter);
   const std::string& weights = impl_->config.model.weights;
   if (weights.empty())
     throw input_error("an adapter needs a pretrained model", "model.weights is empty",
                       "set it to a published Chronos-Bolt directory, or train with tune.method=all");
   ParameterMaker maker(seed, ParameterMaker::Fill::draw);
-  impl_->parameters = attach_lora(impl_->parameters, kTower, config, maker);
+  impl_->parameters = attach_adapter(impl_->parameters, kTower, config, maker);
   impl_->adapter = config;
   impl_->digest = base_digest(weights);
 }
 
 void DemandModel::add_adapter(const fs::path& folder) {
-  add_adapter(read_lora_config(folder), 0);
-  load_lora(folder, impl_->parameters, kTower, *impl_->adapter, impl_->digest);
+  add_adapter(read_adapter_config(folder), 0);
+  load_adapter(folder, impl_->parameters, kTower, *impl_->adapter, impl_->digest);
 }
 
-void DemandModel::check_adapter(const DemandModelConfig& config, const LoraConfig& adapter) {
+void DemandModel::check_adapter(const DemandModelConfig& config, const AdapterConfig& adapter) {
   ParameterMaker maker(0, ParameterMaker::Fill::leave);
   (void)make_tower(config.tower, kTower, maker);
   const std::vector<Parameter> parameters = maker.take();
-  attach_lora(parameters, kTower, adapter, maker);
+  attach_adapter(parameters, kTower, adapter, maker);
 }
 
-const LoraConfig* DemandModel::adapter() const { return impl_->adapter ? &*impl_->adapter : nullptr; }
+const AdapterConfig* DemandModel::adapter() const { return impl_->adapter ? &*impl_->adapter : nullptr; }
 
 void DemandModel::merge_adapter() {
+  if (!impl_->adapter || !can_be_merged(*impl_->adapter)) return;
   impl_->parameters = merge_lora(impl_->parameters);
   impl_->adapter.reset();
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "models/adapters/lora_config.h"
+#include "models/adapters/adapter_config.h"
 #include "models/blocks.h"  // Parameter
 #include "models/config.h"
 #include "models/inputs.h"
@@ -23,6 +23,8 @@ struct Forecast {
   at::Tensor quantiles_bqh;  // scaled
   at::Tensor mean_bh;        // scaled; undefined without a mean head
   at::Tensor loc_b, scale_b;
+  // How far the level that facts and words let expect is off; undefined without model.level or gradients.
+  at::Tensor level_loss_b{};
   // In units of demand: quantiles sorted so that they never cross, and not below `floor` (0 for demand).
   at::Tensor demand_quantiles_bqh(double floor) const;
   at::Tensor demand_mean_bh(double floor) const;
@@ -40,6 +42,8 @@ class DemandModel {
   const DemandModelConfig& config() const;
   // In forward order. Tied storage once.
   const std::vector<Parameter>& parameters() const;
+  // Where the parameters are, and forwards take place: the CPU until move_to (blocks.h) takes them elsewhere.
+  at::Device device() const;
   Forecast forward(const ModelInputs& inputs, const DropoutKeys* dropout) const;
 
   // Folder with tower/{config.json, model.safetensors} in published form, fusion.safetensors, model.json,
@@ -51,17 +55,18 @@ class DemandModel {
   // Throws Error(data) naming the missing, surplus or misshapen tensor.
   static DemandModel load(const std::filesystem::path& folder);
 
-  // Puts a low-rank adapter on the tower: fresh (first values from `seed`), or the one of a PEFT folder. From
-  // then on parameters() has the adapter's, and save() writes adapter/ (a PEFT folder) in the place of
+  // Puts an adapter on the tower: fresh (first values from `seed`), or the one of a folder. From then on
+  // parameters() has the adapter's, and save() writes adapter/ (for LoRA a PEFT folder) in the place of
   // tower/, which stays where config().model.weights is; load() reads both. Throws Error(input) without such
-  // weights or for targets that match nothing, Error(data) for an adapter of another base.
-  void add_adapter(const LoraConfig& config, std::uint64_t seed);
+  // weights or for names that match nothing, Error(data) for an adapter of another base.
+  void add_adapter(const AdapterConfig& config, std::uint64_t seed);
   void add_adapter(const std::filesystem::path& folder);
   // Throws what add_adapter would throw for a model of this shape, without making one.
-  static void check_adapter(const DemandModelConfig& config, const LoraConfig& adapter);
+  static void check_adapter(const DemandModelConfig& config, const AdapterConfig& adapter);
   // nullptr = none.
-  const LoraConfig* adapter() const;
-  // Adds what the adapter does to the tower's own weights; the model is one without adapter afterwards.
+  const AdapterConfig* adapter() const;
+  // Adds what the adapter does to the tower's own weights; the model is one without adapter afterwards. One
+  // that weights cannot do (can_be_merged) stays as it is.
   void merge_adapter();
 
  private:
@@ -76,7 +81,7 @@ struct LossSums {
   double valid_targets = 0;  // weight: number of valid (window, step) targets
 };
 
-// What forecasts are compared with, in units of demand.
+// What forecasts are compared with, in units of demand; in host memory.
 struct Targets {
   at::Tensor demand_bh;  // NaN = not observed
   at::Tensor weight_b;   // 0 for padding rows

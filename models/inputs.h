@@ -11,8 +11,8 @@ namespace shelfcast::models {
 // Legend: b windows, t context steps, u context then horizon steps, n numeric columns, c categorical columns,
 // s statics, w text width.
 
-// One micro-batch on the model's device. Filled by whoever owns a batch. Column tensors without columns may
-// be undefined.
+// One micro-batch, in host memory: models take it to their device. Filled by whoever owns a batch. Column
+// tensors without columns may be undefined.
 struct ModelInputs {
   at::Tensor context_bt;       // float32, NaN = not observed
   at::Tensor past_bnt;         // float32, scaled, missing = 0
@@ -21,6 +21,8 @@ struct ModelInputs {
   at::Tensor known_codes_bcu;  // int32
   at::Tensor statics_bs;       // int32
   at::Tensor text_bw;          // float32, the product text as a vector; a row of zeros = no text
+
+  ModelInputs to(const at::Device& device) const;
 };
 
 // What keys the dropout of a training forward; absent (nullptr) = evaluation, no dropout. Masks depend on

@@ -28,8 +28,15 @@ at::Tensor target_loss(const at::Tensor& forecast_nq, const at::Tensor& mean_n, 
 
 }  // namespace
 
-LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config) {
+// The level meets no other parameter, so this weight only sets how fast it learns.
+constexpr double kLevelWeight = 0.1;
+
+LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandModelConfig& config) {
   const LossConfig& loss = config.model.loss;
+  const auto here = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
+  };
+  const Targets targets{here(given.demand_bh), here(given.weight_b), here(given.bound_bh)};
   const std::int64_t levels = forecast.quantiles_bqh.size(1);
   const at::Tensor importance_b =
       loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
@@ -48,6 +55,10 @@ LossSums loss_sums(const Forecast& forecast, const Targets& targets, const Deman
   const at::Tensor y_n = at::where(valid_n, scaled(targets.demand_bh), at::zeros({}, weight_n.options()));
   LossSums sums{(target_loss(forecast_nq, mean_n, y_n.unsqueeze(1), config.model) * valid_weight_n).sum(),
                 valid_weight_n.sum(at::kDouble).item<double>()};
+  if (forecast.level_loss_b.defined()) {
+    const at::Tensor steps_b = valid_n.view_as(targets.demand_bh).sum(1).to(weight_n.scalar_type());
+    sums.loss = sums.loss + kLevelWeight * (forecast.level_loss_b * targets.weight_b * steps_b).sum();
+  }
 
   if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
   const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);

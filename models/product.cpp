@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "models/blocks.h"
 
 namespace shelfcast::models {
 namespace {
@@ -71,18 +72,29 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
   }
 };
 
+// What dropout leaves of what the adapter of this name reads.
+at::Tensor dropped(const at::Tensor& x, const std::string& name) {
+  if (adapter_dropout == nullptr) return x;
+  const SiteDropout site = adapter_dropout->site("adapter." + name);
+  return site.active() ? dropout(x, site) : x;
+}
+
 at::Tensor adapted_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            const LowRank& adapter) {
-  const SiteDropout site =
-      adapter_dropout == nullptr ? SiteDropout{} : adapter_dropout->site("adapter." + adapter.name);
-  const at::Tensor seen = site.active() ? dropout(x, site) : x, b = adapter.b * adapter.scale;
+  const at::Tensor seen = dropped(x, adapter.name), b = adapter.b * adapter.scale;
   if (current == Precision::fp32) {
     const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
-    return AdaptedProduct::apply(x, seen, weight, adapter.a, b, given);
+    return AdaptedProduct::apply(x, seen, weight, adapter.down(), b, given);
   }
-  const at::Tensor y =
-      RoundedProduct::apply(x, weight) + RoundedProduct::apply(RoundedProduct::apply(seen, adapter.a), b);
+  const at::Tensor y = RoundedProduct::apply(x, weight) +
+                       RoundedProduct::apply(RoundedProduct::apply(seen, adapter.down()), b);
   return bias.defined() ? y + bias : y;
+}
+
+at::Tensor behind(const at::Tensor& y, const Bottleneck& adapter) {
+  const at::Tensor seen = dropped(y, adapter.name);
+  const at::Tensor inner = activate(product(seen, adapter.down, adapter.down_bias), adapter.activation);
+  return y + product(inner, adapter.up, adapter.up_bias);
 }
 
 // The adapters of matrices below each other as one: ranks add up.
@@ -90,12 +102,12 @@ LowRank stacked(std::initializer_list<Weight> weights) {
   LowRank all;
   std::vector<at::Tensor> as, bs;
   for (const Weight& weight : weights) {
-    const LowRank* own = weight.adapter();
+    const LowRank* own = weight.low_rank();
     bs.push_back(own == nullptr ? weight.values().new_zeros({weight.values().size(0), 0})
                                 : own->b * own->scale);
     if (own == nullptr) continue;
     if (as.empty()) all.name = own->name;
-    as.push_back(own->a);
+    as.push_back(own->down());
   }
   all.a = at::cat(as, 0);
   all.b = at::block_diag(bs);
@@ -124,12 +136,14 @@ AdapterDropoutScope::AdapterDropoutScope(const Dropout& dropout) : before_(adapt
 AdapterDropoutScope::~AdapterDropoutScope() { adapter_dropout = before_; }
 
 at::Tensor Weight::effective() const {
-  const LowRank* own = adapter();
-  return own == nullptr ? values_ : at::addmm(values_, own->b, own->a, 1.0, own->scale);
+  const LowRank* own = low_rank();
+  return own == nullptr ? values_ : at::addmm(values_, own->b, own->down(), 1.0, own->scale);
 }
 
 at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  if (const LowRank* adapter = weight.adapter()) return adapted_product(x, weight.values(), bias, *adapter);
+  if (const LowRank* adapter = weight.low_rank()) return adapted_product(x, weight.values(), bias, *adapter);
+  if (const Bottleneck* adapter = weight.bottleneck())
+    return behind(product(x, Weight(weight.values()), bias), *adapter);
   if (current == Precision::bf16) {
     const at::Tensor rounded = RoundedProduct::apply(x, weight.values());
     return bias.defined() ? rounded + bias : rounded;
@@ -142,10 +156,23 @@ at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> we
   bool adapted = false;
   for (const Weight& weight : weights) {
     values.push_back(weight.values());
-    adapted |= weight.adapter() != nullptr;
+    adapted |= weight.low_rank() != nullptr;
   }
   const at::Tensor all = at::cat(values, 0);
   return adapted ? adapted_product(x, all, {}, stacked(weights)) : product(x, all);
+}
+
+at::Tensor prefix_attention(const at::Tensor& queries, const Weight& query, std::int64_t heads) {
+  const Prefix* own = query.prefix();
+  if (own == nullptr) return {};
+  const std::int64_t rows = queries.size(0), length = own->key.size(0), width = queries.size(1) / heads;
+  const at::Tensor q_nrk = queries.view({rows, heads, width}).transpose(0, 1);
+  const at::Tensor keys_nkm = own->key.view({length, heads, width}).permute({1, 2, 0});
+  const at::Tensor values_nmk = own->value.view({length, heads, width}).transpose(0, 1);
+  const at::Tensor p_rnm = at::softmax(at::bmm(q_nrk, keys_nkm), -1).transpose(0, 1);
+  const at::Tensor kept = dropped(p_rnm.reshape({rows, heads * length}), own->name);
+  const at::Tensor read_nrk = at::bmm(kept.view({rows, heads, length}).transpose(0, 1), values_nmk);
+  return read_nrk.transpose(0, 1).reshape({rows, heads * width});
 }
 
 }  // namespace shelfcast::models

@@ -66,8 +66,9 @@ FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts
 void FlatBuffers::zero_gradients() { gradients_.zero_(); }
 
 double FlatBuffers::gradient_norm() const {
-  const at::Tensor host = gradients_.to(at::kCPU);
-  return std::sqrt(sum_of_squares(host.const_data_ptr<float>(), host.numel()));
+  if (!gradients_.device().is_cpu())
+    return at::linalg_vector_norm(gradients_, 2, std::nullopt, false, at::kDouble).item<double>();
+  return std::sqrt(sum_of_squares(gradients_.const_data_ptr<float>(), gradients_.numel()));
 }
 
 }  // namespace shelfcast::parallel

@@ -19,7 +19,7 @@ struct GradientSync::Impl {
         ranges(buffers.ranges()),
         bucket_bytes(bytes),
         fired(ranges.size(), 0) {
-    SHELFCAST_ASSERT(gradients.device().is_cpu());
+    SHELFCAST_ASSERT(gradients.device().is_cpu() || communicator.backend() == "nccl");
     cut(ranges.size());
     listen(buffers);
   }
@@ -154,6 +154,13 @@ GradientSync::~GradientSync() {
   if (!impl_) return;
   for (std::size_t i = 0; i < impl_->hooks.size(); ++i)
     impl_->accumulators[i]->del_post_hook(impl_->hooks[i]);
+}
+
+void GradientSync::set_bucket_bytes(std::int64_t bucket_bytes) {
+  if (!impl_ || impl_->bucket_bytes == bucket_bytes) return;
+  SHELFCAST_ASSERT(!impl_->armed && impl_->pending.empty());
+  impl_->bucket_bytes = bucket_bytes;
+  impl_->cut(impl_->quiet);
 }
 
 void GradientSync::arm() {

@@ -18,6 +18,9 @@ class GradientSync {
   GradientSync(const GradientSync&) = delete;
   GradientSync& operator=(const GradientSync&) = delete;
 
+  // From the next step on. The same on every rank.
+  void set_bucket_bytes(std::int64_t bucket_bytes);
+
   // Call before the backward of the step's last micro-batch: from now on hooks start transfers.
   void arm();
   // Call after that backward: starts the buckets whose hooks never fired, waits for all. The gradients are

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/host.h"
 #include "base/log.h"
-#include "parallel/gpu/gpu_loader.h"
 #include "parallel/mpi/mpi_communicator.h"
 
 namespace shelfcast::parallel {
@@ -108,10 +107,7 @@ std::unique_ptr<Communicator> Launch::world(Backend backend, Deadlines deadlines
     case Backend::nccl:
       break;
   }
-  const std::string problem = inspect_gpus().problem;
-  throw input_error("parallel backend nccl is not available",
-                    problem.empty() ? "this build has no NCCL communicator" : problem,
-                    "choose backend auto or mpi");
+  throw Error(ErrorKind::internal, "NCCL needs a communicator between hosts", "make_world makes both");
 }
 
 }  // namespace shelfcast::parallel

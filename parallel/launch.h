@@ -23,8 +23,9 @@ class Launch {
   Launch(const Launch&) = delete;
   Launch& operator=(const Launch&) = delete;
 
-  // The ranks of this program: MPI's world, or a single rank. Throws Error(input) for nccl without a GPU, for
-  // mpi without mpirun, and Error(communication) when Slurm started N tasks but MPI sees one (a wrong --mpi).
+  // The ranks of this program: MPI's world, or a single rank. NCCL comes on top of them:
+  // make_world (world.h). Throws Error(input) for mpi without mpirun, Error(communication) when Slurm started
+  // N tasks but MPI sees one (a wrong --mpi).
   std::unique_ptr<Communicator> world(Backend backend, Deadlines deadlines);
 
   // After an error was printed: ends every rank of the run with exit code 1. Returns only when this is the

@@ -7,8 +7,9 @@ cd "${1:-$(dirname "$0")/..}"
 # room | our rooms it may include besides itself | outside libraries it may include (those not named here: see awk)
 matrix='
 base             |                                                        | spdlog xxhash
-parallel         | base parallel/gpu                                      | mpi
-parallel/gpu     | base parallel                                          | cuda nccl torch
+parallel         | base parallel/gpu parallel/nccl                        | mpi
+parallel/gpu     | base                                                   | cuda nccl
+parallel/nccl    | base parallel parallel/gpu                             |
 data             | base                                                   | hdf5 xxhash
 data/text        | base                                                   | utf8proc xxhash
 data/ingest      | base data data/text                                    | arrow

@@ -10,8 +10,9 @@ cd "$(dirname "$0")/.."
 case ${1:-} in
   address)
     preset=asan
-    programs=(base_tests checkpoints_tests data_tests ingest_tests synth_tests parallel_host_tests parallel_tests contract_tests
-      models_tests text_tests text_models_tests orders_tests scorer_tests eval_tests trainer_tests sweep_tests logs_tests retrain_tests)
+    # The longest first.
+    programs=(trainer_tests contract_tests eval_tests retrain_tests models_tests sweep_tests checkpoints_tests parallel_tests scorer_tests
+      data_tests ingest_tests synth_tests text_models_tests text_tests base_tests parallel_host_tests orders_tests logs_tests)
     # Leaks: Open MPI, HDF5 and LibTorch keep memory until the process ends. Custom new/delete pairs of LibTorch's wheel
     # are not seen as pairs.
     export ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0:detect_stack_use_after_return=0
@@ -39,15 +40,17 @@ ninja -C "build/$preset" "${programs[@]}" >"build/$preset/build.log" || {
   exit 1
 }
 export OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-failed=0
-for program in "${programs[@]}"; do
-  began=$SECONDS
-  if "build/$preset/tests/$program" --gtest_filter="-$skipped" --gtest_brief=1 >"build/$preset/$program.log" 2>&1; then
+# Each program on its own log, as many at a time as there are cores.
+run_program() {
+  local program=$1 began=$SECONDS log=build/$preset/$1.log
+  if "build/$preset/tests/$program" --gtest_filter="-$skipped" --gtest_brief=1 >"$log" 2>&1; then
     echo "$preset: $program clean ($((SECONDS - began)) s)"
-  else
-    failed=1
-    echo "$preset: $program found something ($((SECONDS - began)) s)"
-    grep -nE -A 30 'ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error:|FAILED' "build/$preset/$program.log" | head -n 80
+    return
   fi
-done
-exit $failed
+  echo "$preset: $program found something ($((SECONDS - began)) s)"
+  grep -nE -A 30 'ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error:|FAILED' "$log" | head -n 80
+  return 1
+}
+export -f run_program
+export preset skipped
+printf '%s\n' "${programs[@]}" | xargs -P "$(nproc)" -I{} bash -c 'run_program {}'

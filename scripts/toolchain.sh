@@ -19,6 +19,8 @@ arrow=pyarrow==26.0.1
 cuda_runtime=(nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96)
 # cuda-toolkit alone would take newer nvvm and crt than its ptxas accepts.
 cuda_compiler=("cuda-toolkit[nvcc,cccl]==13.0.2" nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88)
+# NCCL's header and library, to compile and link the GPU module against where LibTorch's own packages do not bring them.
+nccl=nvidia-nccl-cu13==2.28.9
 layout=2  # raise when this script arranges the folder differently
 
 has_gpu() { [[ -e /dev/nvidiactl ]] || [[ -d /proc/driver/nvidia/gpus ]]; }
@@ -42,7 +44,10 @@ digest=$(printf '%s\n' "layout $layout" "exact" "${exact[@]}" "resolved" ${resol
 cache=${SHELFCAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfcast}
 target=$cache/toolchain-$digest
 
-if [[ ${1:-} == --path || -f $target/complete ]]; then
+# Whether there is nothing left to install.
+complete() { [[ -f $target/complete && -e $target/nvidia/nccl/include/nccl.h ]]; }
+
+if [[ ${1:-} == --path ]] || complete; then
   echo "$target"
   exit 0
 fi
@@ -55,12 +60,11 @@ if ! flock -n 9; then
   say "another installation is under way, waiting for it"
   flock 9
 fi
-if [[ -f $target/complete ]]; then
+if complete; then
   echo "$target"
   exit 0
 fi
 
-say "installing ${exact[*]} ${resolved[*]-} into $target"
 work=$(mktemp -d "$cache/.toolchain-new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/pip" >&2 || {
@@ -72,15 +76,12 @@ mkdir "$work/tmp"
 install() {
   TMPDIR=$work/tmp "$work/pip/bin/python" -m pip --quiet --disable-pip-version-check install \
     ${SHELFCAST_WHEELS:+--no-index --find-links "$SHELFCAST_WHEELS"} \
-    --no-cache-dir --no-compile --target "$work/set" "$@" >&2 || {
+    --no-cache-dir --no-compile --target "$work/$1" "${@:2}" >&2 || {
     say "the packages could not be fetched - check the package index pip is configured for, or point" \
       "SHELFCAST_TORCH (and CUDA_HOME) to an existing installation"
     exit 1
   }
 }
-install --no-deps "${exact[@]}"
-if ((${#resolved[@]})); then install --upgrade "${resolved[@]}"; fi
-
 # Wheels carry libarrow.so.2600 and the like; linkers look for libarrow.so.
 unversioned_links() {
   local library name
@@ -90,17 +91,30 @@ unversioned_links() {
     [[ -e $name ]] || ln -s "$(basename "$library")" "$name"
   done
 }
-unversioned_links "$work/set/pyarrow"
-for folder in "$work"/set/nvidia/*/lib; do
-  [[ -d $folder ]] || continue
-  unversioned_links "$folder"
-  [[ -e ${folder}64 ]] || ln -s lib "${folder}64"
-done
-for required in pyarrow/libarrow.so pyarrow/libparquet.so; do
-  [[ -e $work/set/$required ]] || { say "the installed packages lack $required"; exit 1; }
-done
-printf '%s\n' "${exact[@]}" ${resolved[@]+"${resolved[@]}"} >"$work/set/complete"
-rm -rf "$target"
-mv "$work/set" "$target"
+if [[ ! -f $target/complete ]]; then
+  say "installing ${exact[*]} ${resolved[*]-} into $target"
+  install set --no-deps "${exact[@]}"
+  if ((${#resolved[@]})); then install set --upgrade "${resolved[@]}"; fi
+  unversioned_links "$work/set/pyarrow"
+  for folder in "$work"/set/nvidia/*/lib; do
+    [[ -d $folder ]] || continue
+    unversioned_links "$folder"
+    [[ -e ${folder}64 ]] || ln -s lib "${folder}64"
+  done
+  for required in pyarrow/libarrow.so pyarrow/libparquet.so; do
+    [[ -e $work/set/$required ]] || { say "the installed packages lack $required"; exit 1; }
+  done
+  printf '%s\n' "${exact[@]}" ${resolved[@]+"${resolved[@]}"} >"$work/set/complete"
+  rm -rf "$target"
+  mv "$work/set" "$target"
+fi
+# Into sets that exist as well: a new folder would have everything compiled anew.
+if ! complete; then
+  say "installing $nccl into $target"
+  install nccl --no-deps "$nccl"
+  unversioned_links "$work/nccl/nvidia/nccl/lib"
+  mkdir -p "$target/nvidia"
+  mv "$work/nccl/nvidia/nccl" "$target/nvidia/nccl"
+fi
 say "done"
 echo "$target"

@@ -98,6 +98,7 @@ json state_to_json(const TrainState& state, const json& conditions) {
           {"best_step", state.best_step},
           {"validations_without_best", state.validations_without_best},
           {"validation_pending", state.validation_pending},
+          {"bucket_mb", state.bucket_mb},
           {"norm_average", state.norm_average},
           {"good_steps", state.good_steps},
           {"bad_in_a_row", state.bad_in_a_row},
@@ -113,6 +114,7 @@ TrainState state_from_json(const json& json) {
   state.validations_without_best = json.at("validations_without_best").get<std::int64_t>();
   // Checkpoints of older versions lack what follows.
   state.validation_pending = json.value("validation_pending", false);
+  state.bucket_mb = json.value("bucket_mb", std::int64_t{0});
   state.norm_average = json.value("norm_average", 0.0);
   state.good_steps = json.value("good_steps", std::int64_t{0});
   state.bad_in_a_row = json.value("bad_in_a_row", std::int64_t{0});

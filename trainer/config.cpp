@@ -1,5 +1,10 @@
 #include "trainer/config.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <vector>
+
 #include "base/error.h"
 
 namespace shelfcast::trainer {
@@ -10,16 +15,57 @@ void require_at_least(std::int64_t value, std::int64_t least, const char* field)
     throw input_error(fmt::format("{} must be at least {}", field, least), fmt::format("it is {}", value));
 }
 
+// The tune.method that makes such an adapter.
+std::string method_of(const models::AdapterConfig& config) {
+  if (const auto* lora = std::get_if<models::LoraConfig>(&config)) return lora->budget ? "adalora" : "lora";
+  return std::holds_alternative<models::BottleneckConfig>(config) ? "adapter" : "prefix";
+}
+
 }  // namespace
 
+std::optional<models::AdapterConfig> TuneConfig::adapter_config() const {
+  const auto with_shared_keys = [&](auto own) {
+    own.dropout = lora.dropout;
+    own.modules_to_save = lora.modules_to_save;
+    return own;
+  };
+  if (method == "adapter") return with_shared_keys(bottleneck);
+  if (method == "prefix") return with_shared_keys(prefix);
+  if (method != "lora" && method != "adalora") return std::nullopt;
+  models::LoraConfig own = lora;
+  if (method == "adalora") own.budget = budget;
+  return own;
+}
+
+void TuneConfig::set_adapter_config(const models::AdapterConfig& config) {
+  if (method_of(config) != method)
+    throw input_error(fmt::format("tune.adapter: {} holds an adapter of another method", adapter),
+                      fmt::format("tune.method is {}", method),
+                      fmt::format("set tune.method: {}", method_of(config)));
+  if (const auto* own = std::get_if<models::LoraConfig>(&config)) {
+    lora = *own;
+    budget = own->budget.value_or(budget);
+    lora.budget.reset();
+  }
+  if (const auto* own = std::get_if<models::BottleneckConfig>(&config)) bottleneck = *own;
+  if (const auto* own = std::get_if<models::PrefixConfig>(&config)) prefix = *own;
+  lora.dropout = models::dropout_of(config);
+  lora.modules_to_save = models::modules_to_save_of(config);
+}
+
 void TuneConfig::validate() const {
-  if (method != "all" && method != "top" && method != "heads" && method != "lora")
+  const std::vector<std::string> methods = {"all", "top", "heads", "lora", "adalora", "adapter", "prefix"};
+  if (std::find(methods.begin(), methods.end(), method) == methods.end())
     throw input_error(fmt::format("tune.method: unknown method \"{}\"", method), "",
-                      "use all, top, heads or lora");
+                      fmt::format("use one of {}", fmt::join(methods, ", ")));
   lora.validate();
-  if (!adapter.empty() && method != "lora")
+  bottleneck.validate();
+  prefix.validate();
+  budget.validate();
+  if (const auto own = adapter_config()) std::visit([](const auto& config) { config.validate(); }, *own);
+  if (!adapter.empty() && !adapter_config())
     throw input_error("tune.adapter names an adapter", fmt::format("tune.method is {}", method),
-                      "set tune.method: lora, or leave tune.adapter out");
+                      "set tune.method: lora, adalora, adapter or prefix, or leave tune.adapter out");
   require_at_least(layers, 1, "tune.layers");
   require_at_least(text_layers, 1, "tune.text_layers");
   if (!(text_rate > 0))
@@ -61,6 +107,17 @@ void EwcConfig::validate() const {
   require_at_least(windows, 1, "train.ewc.windows");
 }
 
+void AugmentConfig::validate() const {
+  if (!(share >= 0 && share <= 1))
+    throw input_error("train.augment.share must be in [0, 1]", fmt::format("it is {}", share));
+  for (const auto& [value, field] : {std::pair(jitter, "jitter"), std::pair(scale, "scale")})
+    if (!(value >= 0))
+      throw input_error(fmt::format("train.augment.{} must not be negative", field),
+                        fmt::format("it is {}", value));
+  if (!(warp >= 0 && warp < 1))
+    throw input_error("train.augment.warp must be at least 0 and below 1", fmt::format("it is {}", warp));
+}
+
 void TrainConfig::validate() const {
   require_at_least(steps, 1, "train.steps");
   require_at_least(batch, 1, "train.batch");
@@ -81,15 +138,23 @@ void TrainConfig::validate() const {
   if (!(ema >= 0 && ema < 1))
     throw input_error("train.ema must be in [0, 1)", fmt::format("it is {}", ema),
                       "0.999 is usual, 0 is off");
+  augment.validate();
   optimizer.validate();
   schedule.validate();
   guard.validate();
   ewc.validate();
 }
 
+parallel::WorldConfig ParallelConfig::world() const {
+  return {.backend = parallel::parse_backend(backend),
+          .device = parallel::parse_device(device),
+          .share_gpus = share_gpus,
+          .deadlines = {start_deadline, step_deadline}};
+}
+
 void ParallelConfig::validate() const {
-  parallel::parse_backend(backend);
-  require_at_least(bucket_mb, 1, "parallel.bucket_mb");
+  world().validate();
+  if (bucket_mb != kTuned) require_at_least(bucket_mb, 1, "parallel.bucket_mb");
   for (const auto& [value, field] :
        {std::pair(start_deadline, "start_deadline"), std::pair(step_deadline, "step_deadline"),
         std::pair(file_deadline, "file_deadline"), std::pair(heartbeat, "heartbeat"),

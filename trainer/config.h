@@ -3,10 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
-#include "models/adapters/lora_config.h"
-#include "parallel/launch.h"
+#include "models/adapters/adapter_config.h"
+#include "parallel/world.h"
 #include "trainer/schedule.h"
 
 namespace shelfcast::trainer {
@@ -20,18 +21,28 @@ struct RunConfig {
 // What is trained of a model. What a pretrained tower did not bring along (heads, statics, covariates) always
 // is.
 struct TuneConfig {
-  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora: nothing of the
-  // tower but an adapter of low rank.
+  // all; heads: of the tower only its output layer; top: also its last `layers` blocks; lora, adalora,
+  // adapter, prefix: nothing of the tower but an adapter of low rank (of ranks cut by importance),
+  // bottlenecks behind its sublayers, or keys and values that its attentions read besides.
   std::string method = "all";
   std::int64_t layers = 1;   // top: so many blocks of the encoder and of the decoder
   double layer_decay = 1.0;  // a block's learning rate over that of the block above it
   // The text encoder of model.text.
   enum class Text { frozen, top, all } text = Text::frozen;  // top: its last `text_layers` blocks
   std::int64_t text_layers = 1;
-  double text_rate = 1.0;        // its learning rate over that of the rest
-  models::LoraConfig lora = {};  // keys of the block itself
-  std::string adapter =
-      {};  // lora: a PEFT folder to begin with, which decides about `lora`; empty = a new one
+  double text_rate = 1.0;  // its learning rate over that of the rest
+  // Keys of the block itself; dropout and modules_to_save of `lora` are every method's.
+  models::LoraConfig lora = {};
+  models::BottleneckConfig bottleneck = {};
+  models::PrefixConfig prefix = {};
+  models::RankBudget budget = {};  // adalora: of `lora`; how many steps there are is train.steps
+  // A folder with an adapter to begin with, which decides about the keys of its method; empty = a new one.
+  std::string adapter = {};
+
+  // What the method puts on the tower; none = nothing.
+  std::optional<models::AdapterConfig> adapter_config() const;
+  // Takes over the keys of an adapter of this method. Throws Error(input) for one of another.
+  void set_adapter_config(const models::AdapterConfig& config);
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -74,6 +85,18 @@ struct EwcConfig {
   void validate() const;
 };
 
+// Windows changed at random while they are trained on (augment.h). Amounts of 0 are off.
+struct AugmentConfig {
+  double share = 0.5;  // of windows that are changed
+  double jitter = 0;   // deviation of noise in the history, over the history's own
+  double scale = 0;    // deviation of the logarithm of a factor of history and targets
+  double warp = 0;     // share of the history that is stretched to twice or pressed to half of its length
+
+  bool active() const { return share > 0 && (jitter > 0 || scale > 0 || warp > 0); }
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
 struct TrainConfig {
   // The demand model on windows, or the text encoder alone on the corpus' texts.
   enum class Task { demand, masked_language } task = Task::demand;
@@ -81,7 +104,8 @@ struct TrainConfig {
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank
   double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
-  std::int64_t threads = 1;       // inside an operation, per rank; part of what bits depend on
+  AugmentConfig augment;
+  std::int64_t threads = 1;  // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
   double clip = 1.0;  // largest gradient norm; 0 = no clipping
   double ema = 0.0;   // decay of the moving average of weights that is validated and stored; 0 = the weights
@@ -100,8 +124,11 @@ struct TrainConfig {
 };
 
 struct ParallelConfig {
+  static constexpr std::int64_t kTuned = 0;
   std::string backend = "auto";
-  std::int64_t bucket_mb = 25;
+  std::string device = "auto";  // auto, cpu, gpu
+  bool share_gpus = false;      // several ranks may be on one GPU
+  std::int64_t bucket_mb = 25;  // kTuned: found out in the run's first steps
   std::int64_t zero = 0;  // 1: the optimizer's state is shared out among ranks (Rajbhandari et al., 2020)
   std::chrono::milliseconds start_deadline{900'000};
   std::chrono::milliseconds step_deadline{120'000};
@@ -109,6 +136,7 @@ struct ParallelConfig {
   std::chrono::milliseconds heartbeat{1'000};        // how often every rank says what it does
   std::chrono::milliseconds warn_after{30'000};      // a late rank or file system is warned about
 
+  parallel::WorldConfig world() const;
   void validate() const;
 };
 

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "data/loader.h"
 #include "models/product.h"
+#include "trainer/augment.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model_inputs.h"
 #include "trainer/new_items.h"
@@ -36,6 +37,7 @@ class DemandTask : public Task {
   DemandTask(const Recipe& recipe, const DataPlan& plan, const data::Corpus& corpus, const TaskStart& start);
 
   std::vector<parallel::FlatParameter> trained() const override;
+  std::unique_ptr<models::RankAllocator> rank_allocator() const override;
   void save(const fs::path& checkpoint, CopiedValues& values) const override {
     save_demand_model(checkpoint, model_, text_.get(), values);
   }
@@ -76,6 +78,7 @@ class DemandTask : public Task {
   models::DemandModel model_;
   std::shared_ptr<const TrainedText> text_;  // null = no text, or a frozen encoder
   SeriesTexts texts_;
+  Augment augment_;
   NewItems new_items_;
   Validation validation_;
   data::Sampler sampler_;
@@ -93,10 +96,13 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       text_(make_text(start.checkpoint)),
       texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
+      augment_(recipe.train.augment, seed(), plan_.features),
       new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
       loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {
+  models::move_to(start.device, model_.parameters());
+  if (text_) models::move_to(start.device, text_->parameters());
   if (recipe_.train.ewc.strength > 0 && start.checkpoint.empty())
     anchor_windows_ = windows_of_start(recipe_, corpus.info());
 }
@@ -141,10 +147,18 @@ std::vector<parallel::FlatParameter> DemandTask::trained() const {
   return all;
 }
 
+std::unique_ptr<models::RankAllocator> DemandTask::rank_allocator() const {
+  if (recipe_.tune.method != "adalora") return nullptr;
+  auto config = std::get<models::LoraConfig>(*model_.adapter());
+  config.budget = recipe_.tune.budget;
+  return std::make_unique<models::RankAllocator>(model_.parameters(), config);
+}
+
 WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                               const std::function<void()>& before_backward) {
   // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
+  augment_.change(batch, step);
   new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);

@@ -30,10 +30,11 @@ std::string proc_value(const char* file, const std::string& key) {
 
 }  // namespace
 
-nlohmann::json describe_environment(const parallel::Communicator& communicator) {
+nlohmann::json describe_environment(const parallel::Communicator& communicator, const std::string& device) {
   return {{"build", build_id()},
           {"host", host_name()},
           {"cpu", proc_value("/proc/cpuinfo", "model name")},
+          {"device", device},
           {"cores", sysconf(_SC_NPROCESSORS_ONLN)},
           {"memory", proc_value("/proc/meminfo", "MemTotal")},
           {"torch", TORCH_VERSION},
@@ -42,11 +43,13 @@ nlohmann::json describe_environment(const parallel::Communicator& communicator) 
           {"started", static_cast<std::int64_t>(std::time(nullptr))}};
 }
 
-nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator) {
+nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator,
+                              const std::string& device, std::int64_t bucket_mb) {
   return {{"ranks", communicator.size()},
           {"backend", std::string(communicator.backend())},
           {"threads", recipe.train.threads},
-          {"bucket_mb", recipe.parallel.bucket_mb},
+          {"bucket_mb", bucket_mb},
+          {"device", device},
           {"build", build_id()},
           {"cpu", proc_value("/proc/cpuinfo", "model name")}};
 }

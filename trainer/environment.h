@@ -9,10 +9,12 @@
 
 namespace shelfcast::trainer {
 
-// Host, CPU, cores, memory, build, library versions, ranks: environment.json.
-nlohmann::json describe_environment(const parallel::Communicator& communicator);
+// Host, CPU, device (the GPU's name, or "cpu"), cores, memory, build, library versions, ranks:
+// environment.json.
+nlohmann::json describe_environment(const parallel::Communicator& communicator, const std::string& device);
 
-// What the last bits of a run depend on; stored in every checkpoint and compared at resume.
-nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator);
+// What the last bits of a run depend on, `bucket_mb` being the size in use; stored in every checkpoint and compared at resume.
+nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator,
+                              const std::string& device, std::int64_t bucket_mb);
 
 }  // namespace shelfcast::trainer

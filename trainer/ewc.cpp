@@ -9,7 +9,7 @@ namespace {
 
 float* numbers(const at::Tensor& flat) { return flat.mutable_data_ptr<float>(); }
 
-// The name of a part of a parameter in the file, and where it stands in the flat tensor.
+// The name of a part of a parameter in the file, and where it stands in the flat tensor, in host memory.
 template <typename Visit>
 void for_each_part(const parallel::FlatBuffers& buffers, const at::Tensor& fisher, const at::Tensor& start,
                    Visit&& visit) {
@@ -29,7 +29,7 @@ ElasticAnchor::ElasticAnchor(Task& task, parallel::FlatBuffers& buffers, paralle
     const WeightedLoss loss = task.anchor_gradient(sample);
     activity::note_progress();
     if (loss.weight > 0) {
-      const at::Tensor gradient = buffers.gradients().to(at::kDouble).div_(loss.weight);
+      const at::Tensor gradient = buffers.gradients().to(at::kCPU, at::kDouble).div_(loss.weight);
       squares.narrow(0, 0, buffers.elements()).addcmul_(gradient, gradient);
       squares[-1] += 1;
     }
@@ -39,11 +39,14 @@ ElasticAnchor::ElasticAnchor(Task& task, parallel::FlatBuffers& buffers, paralle
       std::span<double>(squares.mutable_data_ptr<double>(), static_cast<std::size_t>(squares.numel())),
       parallel::ReduceOp::sum, "Fisher information");
   const double samples = squares[-1].item<double>();
-  fisher_ = squares.narrow(0, 0, buffers.elements()).div(std::max(1.0, samples)).to(at::kFloat);
+  fisher_ = squares.narrow(0, 0, buffers.elements())
+                .div(std::max(1.0, samples))
+                .to(buffers.values().device(), at::kFloat);
 }
 
 ElasticAnchor::ElasticAnchor(const std::filesystem::path& file, const parallel::FlatBuffers& buffers)
-    : fisher_(at::zeros_like(buffers.values())), start_(at::zeros_like(buffers.values())) {
+    : fisher_(at::zeros({buffers.elements()}, at::kFloat)),
+      start_(at::zeros({buffers.elements()}, at::kFloat)) {
   const SafetensorsFile stored(file);
   for_each_part(buffers, fisher_, start_, [&](const std::string& name, const auto& range, float* to) {
     const StoredTensor& tensor = stored.at(name);
@@ -52,11 +55,14 @@ ElasticAnchor::ElasticAnchor(const std::filesystem::path& file, const parallel::
                        "start the run again in another folder");
     tensor.to_float(0, tensor.elements(), to);
   });
+  fisher_ = fisher_.to(buffers.values().device());
+  start_ = start_.to(buffers.values().device());
 }
 
 void ElasticAnchor::save(const std::filesystem::path& file, const parallel::FlatBuffers& buffers) const {
   std::vector<TensorToStore> tensors;
-  for_each_part(buffers, fisher_, start_, [&](const std::string& name, const auto& range, const float* from) {
+  const at::Tensor fisher = fisher_.to(at::kCPU), start = start_.to(at::kCPU);
+  for_each_part(buffers, fisher, start, [&](const std::string& name, const auto& range, const float* from) {
     std::int64_t elements = 1;
     for (const std::int64_t size : range.shape) elements *= size;
     tensors.push_back(

@@ -110,6 +110,11 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
     throw input_error(fmt::format("the bundle {} exists", out.string()), "a bundle is never overwritten",
                       "choose another --out or remove it");
   require_exportable(run.recipe.model, "the run " + run.name());
+  if (run.model->adapter() != nullptr)
+    throw input_error(
+        fmt::format("{} has an adapter that cannot be merged into its tower", run.folder.path().string()),
+        fmt::format("tune.method is {}, and the scorer knows no adapters", run.recipe.tune.method),
+        "tune with lora, top or all for orders; backtest and forecast work on this run as it is");
   const data::Corpus corpus(run.recipe.data.corpus);
   const auto alone = parallel::make_single();
   const SeriesTexts texts = read_series_texts(corpus, run.features.text, run.recipe.model, *alone);

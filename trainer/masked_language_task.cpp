@@ -72,7 +72,9 @@ MaskedLanguageTask::MaskedLanguageTask(const Recipe& recipe, const TextSplit& sp
       text_(start.checkpoint.empty() ? open_masked_language_encoder(recipe)
                                      : TrainedText(start.checkpoint / kTextFolder, recipe.model, kParts)),
       texts_(tokenize(text_.tokenizer(), split.trained, recipe.model.text_length)),
-      held_out_(tokenize(text_.tokenizer(), split.held_out, recipe.model.text_length)) {}
+      held_out_(tokenize(text_.tokenizer(), split.held_out, recipe.model.text_length)) {
+  models::move_to(start.device, text_.parameters());
+}
 
 // Texts of step s: the next `train.batch` of a permutation of all, drawn for each epoch by (seed, epoch).
 // Ranks take slices, micro-batches cut them.

@@ -57,7 +57,7 @@ models::DemandModelConfig make_model_config(const models::ModelConfig& model, co
 }
 
 void copy_out(const at::Tensor& tensor, std::vector<float>& values) {
-  const at::Tensor dense = tensor.to(at::kFloat).contiguous();
+  const at::Tensor dense = tensor.to(at::kCPU, at::kFloat).contiguous();
   values.assign(dense.const_data_ptr<float>(), dense.const_data_ptr<float>() + dense.numel());
 }
 

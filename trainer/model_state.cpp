@@ -1,5 +1,7 @@
 #include "trainer/model_state.h"
 
+#include <map>
+
 #include "base/error.h"
 
 namespace shelfcast::trainer {
@@ -8,12 +10,38 @@ std::span<float> span_of(const at::Tensor& values) {
   return {values.mutable_data_ptr<float>(), static_cast<std::size_t>(values.numel())};
 }
 
+namespace {
+
+// Where each of the buffers' parameters lies in this state; those that it does not know have no elements
+// there.
+std::vector<parallel::FlatRange> ranges_of(const models::RankAllocator::State& state,
+                                           std::vector<parallel::FlatRange> ranges) {
+  std::map<std::string, std::int64_t> offsets;
+  std::int64_t end = 0;
+  for (const models::Parameter& parameter : state.parameters) {
+    offsets[parameter.name] = end;
+    end += parameter.tensor.numel();
+  }
+  for (parallel::FlatRange& range : ranges) {
+    const auto found = offsets.find(range.name);
+    range.offset = found == offsets.end() ? 0 : found->second;
+    if (found == offsets.end()) range.elements = 0;
+  }
+  return ranges;
+}
+
+}  // namespace
+
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
-                                    const WeightAverage& average) {
+                                    const WeightAverage& average, HostCopies& copies,
+                                    const models::RankAllocator* ranks) {
   std::vector<FlatState> state;
   for (const OptimizerState& part : optimizer.state())
-    state.push_back({part.name, span_of(part.values), part.ranges, part.begin});
-  if (average.active()) state.push_back({"weights", span_of(buffers.values())});
+    state.push_back({part.name, span_of(copies.of(part.values)), part.ranges, part.begin});
+  if (average.active()) state.push_back({"weights", span_of(copies.of(buffers.values()))});
+  if (ranks != nullptr)
+    for (const models::RankAllocator::State& part : ranks->state())
+      state.push_back({part.name, span_of(copies.of(part.values)), ranges_of(part, buffers.ranges())});
   return state;
 }
 
@@ -34,24 +62,26 @@ void save_demand_model(const std::filesystem::path& folder, const models::Demand
 }
 
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer, const WeightAverage& average) {
+                                   const Optimizer& optimizer, const WeightAverage& average,
+                                   HostCopies& copies, const models::RankAllocator* ranks) {
   const auto write_model = [write = std::move(write), &buffers](const std::filesystem::path& folder,
                                                                 std::span<const float> copy) {
     CopiedValues values(buffers.ranges(), copy);
     write(folder, values);
     SHELFCAST_ASSERT(values.all_used());
   };
-  return {buffers.ranges(), span_of(average.active() ? average.values() : buffers.values()),
-          stored_state(optimizer, buffers, average), write_model};
+  return {buffers.ranges(), span_of(copies.of(average.active() ? average.values() : buffers.values())),
+          stored_state(optimizer, buffers, average, copies, ranks), write_model};
 }
 
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer, const WeightAverage& average) {
+                                   const Optimizer& optimizer, const WeightAverage& average,
+                                   HostCopies& copies) {
   return checkpoint_source(
       [&model](const std::filesystem::path& folder, CopiedValues& values) {
         save_demand_model(folder, model, nullptr, values);
       },
-      buffers, optimizer, average);
+      buffers, optimizer, average, copies);
 }
 
 }  // namespace shelfcast::trainer

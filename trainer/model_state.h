@@ -6,9 +6,11 @@
 #include <span>
 #include <vector>
 
+#include "models/adapters/rank_allocator.h"
 #include "models/demand_model.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/checkpoint_writer.h"
+#include "trainer/device.h"
 #include "trainer/optimizer.h"
 #include "trainer/trained_text.h"
 #include "trainer/weight_average.h"
@@ -18,10 +20,12 @@ namespace shelfcast::trainer {
 // The elements of a contiguous float32 tensor.
 std::span<float> span_of(const at::Tensor& values);
 
-// Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, and the
-// weights themselves where the model's files hold their moving average.
+// Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, the
+// weights themselves where the model's files hold their moving average, and what `ranks` (null = nothing)
+// remembers. Of arrays on a device: views of their copies.
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
-                                    const WeightAverage& average);
+                                    const WeightAverage& average, HostCopies& copies,
+                                    const models::RankAllocator* ranks = nullptr);
 
 // The parameters of flat buffers in the order in which they were put in, with values from a copy of the
 // buffers.
@@ -44,12 +48,15 @@ class CopiedValues {
 void save_demand_model(const std::filesystem::path& folder, const models::DemandModel& model,
                        const TrainedText* text, CopiedValues& values);
 
-// The source of checkpoints of what lies in `buffers`, whose files `write` makes. All must outlive it.
+// The source of checkpoints of what lies in `buffers`, whose files `write` makes. All must outlive it. Before
+// every checkpoint `copies` are downloaded.
 using WriteModel = std::function<void(const std::filesystem::path& folder, CopiedValues& values)>;
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer, const WeightAverage& average);
+                                   const Optimizer& optimizer, const WeightAverage& average,
+                                   HostCopies& copies, const models::RankAllocator* ranks = nullptr);
 // Of a demand model alone.
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
-                                   const Optimizer& optimizer, const WeightAverage& average);
+                                   const Optimizer& optimizer, const WeightAverage& average,
+                                   HostCopies& copies);
 
 }  // namespace shelfcast::trainer

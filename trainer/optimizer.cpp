@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "models/threads.h"
 #include "trainer/adafactor.h"
+#include "trainer/device_optimizers.h"
 #include "trainer/optimizer_kernels.h"
 
 namespace shelfcast::trainer {
@@ -15,27 +16,38 @@ namespace {
 
 constexpr std::int64_t kPiece = 16384;  // elements: five streams of these stay in a core's cache
 
-// What an optimizer is made for: the buffers, and its share where it has one.
-struct Scope {
-  parallel::FlatBuffers& buffers;
-  std::optional<parallel::Slice> share;
+// In plain loops over the host's memory, piece by piece on the threads of an operation.
+class HostOptimizer : public Optimizer {
+ protected:
+  // What is updated at a time.
+  enum class Pieces { of_a_cache, whole_parameters };
+  HostOptimizer(const OptimizerConfig& config, const OptimizerScope& scope, std::vector<OptimizerState> state,
+                Pieces pieces = Pieces::of_a_cache);
 
-  parallel::Slice elements() const { return share.value_or(parallel::Slice{0, buffers.elements()}); }
-  std::vector<OptimizerState> flat_states(const std::vector<std::string>& names) const {
-    std::vector<OptimizerState> states;
-    for (const std::string& name : names) {
-      states.push_back({name, at::zeros({elements().size()}, buffers.gradients().options())});
-      if (share) states.back().begin = share->begin;
-    }
-    return states;
-  }
+  // Updates elements [offset, offset + elements), all of one range. Called from several threads on different
+  // pieces.
+  virtual void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
+                      double gradient_scale) = 0;
+
+  float* values_;
+  float* gradients_;
+
+ private:
+  // What one thread updates at a time; never across ranges.
+  struct Piece {
+    std::size_t range;
+    std::int64_t offset, elements;
+  };
+
+  void update_all(double lr, double gradient_scale) override;
+
+  std::vector<Piece> pieces_;
 };
 
-class AdamW : public Optimizer {
+class AdamW : public HostOptimizer {
  public:
-  AdamW(const OptimizerConfig& config, const Scope& scope)
-      : Optimizer(config, scope.buffers, scope.elements(),
-                  scope.flat_states({"first_moment", "second_moment"})),
+  AdamW(const OptimizerConfig& config, const OptimizerScope& scope)
+      : HostOptimizer(config, scope, scope.flat_states({"first_moment", "second_moment"})),
         first_(state()[0].values.mutable_data_ptr<float>()),
         second_(state()[1].values.mutable_data_ptr<float>()) {}
 
@@ -60,11 +72,11 @@ class AdamW : public Optimizer {
   float* second_;
 };
 
-class Sgd : public Optimizer {
+class Sgd : public HostOptimizer {
  public:
-  Sgd(const OptimizerConfig& config, const Scope& scope)
-      : Optimizer(config, scope.buffers, scope.elements(),
-                  config.momentum > 0 ? scope.flat_states({"velocity"}) : std::vector<OptimizerState>{}),
+  Sgd(const OptimizerConfig& config, const OptimizerScope& scope)
+      : HostOptimizer(config, scope,
+                      config.momentum > 0 ? scope.flat_states({"velocity"}) : std::vector<OptimizerState>{}),
         velocity_(state().empty() ? nullptr : state()[0].values.mutable_data_ptr<float>()) {}
 
  private:
@@ -96,11 +108,10 @@ OptimizerState factored_moments(const parallel::FlatBuffers& buffers) {
   return state;
 }
 
-class Adafactor : public Optimizer {
+class Adafactor : public HostOptimizer {
  public:
-  Adafactor(const OptimizerConfig& config, parallel::FlatBuffers& buffers)
-      : Optimizer(config, buffers, {0, buffers.elements()}, {factored_moments(buffers)},
-                  Pieces::whole_parameters),
+  Adafactor(const OptimizerConfig& config, const OptimizerScope& scope)
+      : HostOptimizer(config, scope, {factored_moments(scope.buffers)}, Pieces::whole_parameters),
         moments_(state()[0].values.mutable_data_ptr<float>()) {
     for (const parallel::FlatRange& range : state()[0].ranges) offsets_[range.name] = range.offset;
   }
@@ -128,29 +139,21 @@ class Adafactor : public Optimizer {
   std::map<std::string, std::int64_t> offsets_;
 };
 
-}  // namespace
-
-Optimizer::Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers, parallel::Slice share,
-                     std::vector<OptimizerState> state, Pieces pieces)
-    : config_(std::move(config)),
-      values_(buffers.values().mutable_data_ptr<float>()),
-      gradients_(buffers.gradients().mutable_data_ptr<float>()),
-      share_(share),
-      buffers_(buffers),
-      state_(std::move(state)) {
-  config_.validate();
-  SHELFCAST_ASSERT(buffers.values().device().is_cpu());
-  const auto& ranges = buffers.ranges();
+HostOptimizer::HostOptimizer(const OptimizerConfig& config, const OptimizerScope& scope,
+                             std::vector<OptimizerState> state, Pieces pieces)
+    : Optimizer(config, scope, std::move(state)),
+      values_(scope.buffers.values().mutable_data_ptr<float>()),
+      gradients_(scope.buffers.gradients().mutable_data_ptr<float>()) {
+  const auto& ranges = buffers_.ranges();
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    const std::int64_t begin = std::max(ranges[i].offset, share.begin),
-                       end = std::min(ranges[i].offset + ranges[i].elements, share.end);
+    const std::int64_t begin = std::max(ranges[i].offset, share_.begin),
+                       end = std::min(ranges[i].offset + ranges[i].elements, share_.end);
     const std::int64_t most = pieces == Pieces::whole_parameters ? ranges[i].elements : kPiece;
     for (std::int64_t at = begin; at < end; at += most) pieces_.push_back({i, at, std::min(most, end - at)});
   }
 }
 
-void Optimizer::step(double lr, double gradient_scale) {
-  ++steps_;
+void HostOptimizer::update_all(double lr, double gradient_scale) {
   models::parallel_for(
       static_cast<std::int64_t>(pieces_.size()), 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
@@ -163,12 +166,37 @@ void Optimizer::step(double lr, double gradient_scale) {
   gradients.narrow(0, share_.end, buffers_.elements() - share_.end).zero_();
 }
 
+}  // namespace
+
+std::vector<OptimizerState> OptimizerScope::flat_states(const std::vector<std::string>& names) const {
+  std::vector<OptimizerState> states;
+  for (const std::string& name : names) {
+    states.push_back({name, at::zeros({elements().size()}, buffers.gradients().options())});
+    if (share) states.back().begin = share->begin;
+  }
+  return states;
+}
+
+Optimizer::Optimizer(OptimizerConfig config, const OptimizerScope& scope, std::vector<OptimizerState> state)
+    : config_(std::move(config)),
+      buffers_(scope.buffers),
+      share_(scope.elements()),
+      state_(std::move(state)) {
+  config_.validate();
+}
+
+void Optimizer::step(double lr, double gradient_scale) {
+  ++steps_;
+  update_all(lr, gradient_scale);
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers,
                                           const std::optional<parallel::Slice>& share) {
-  const Scope scope{buffers, share};
+  if (!buffers.values().device().is_cpu()) return make_device_optimizer(config, buffers, share);
+  const OptimizerScope scope{buffers, share};
   if (config.name == "adafactor") {
     SHELFCAST_ASSERT(!share);
-    return std::make_unique<Adafactor>(config, buffers);
+    return std::make_unique<Adafactor>(config, scope);
   }
   if (config.name == "sgd") return std::make_unique<Sgd>(config, scope);
   return std::make_unique<AdamW>(config, scope);

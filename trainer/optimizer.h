@@ -22,6 +22,16 @@ struct OptimizerState {
   std::optional<std::int64_t> begin = {};  // of an optimizer's share: where `values` begin in the buffers
 };
 
+// What an optimizer is made for: the buffers, and its share where it has one.
+struct OptimizerScope {
+  parallel::FlatBuffers& buffers;
+  std::optional<parallel::Slice> share;
+
+  parallel::Slice elements() const { return share.value_or(parallel::Slice{0, buffers.elements()}); }
+  // Zeros, one for each element of the scope.
+  std::vector<OptimizerState> flat_states(const std::vector<std::string>& names) const;
+};
+
 // Updates the parameters of the buffers it was made for: all, or a share of their elements. One thread calls
 // it; it uses the threads of an operation.
 class Optimizer {
@@ -40,39 +50,26 @@ class Optimizer {
   void set_steps(std::int64_t steps) { steps_ = steps; }
 
  protected:
-  // What is updated at a time.
-  enum class Pieces { of_a_cache, whole_parameters };
-  Optimizer(OptimizerConfig config, parallel::FlatBuffers& buffers, parallel::Slice share,
-            std::vector<OptimizerState> state, Pieces pieces = Pieces::of_a_cache);
+  Optimizer(OptimizerConfig config, const OptimizerScope& scope, std::vector<OptimizerState> state);
 
-  // Updates elements [offset, offset + elements), all of one range. Called from several threads on different
-  // pieces.
-  virtual void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
-                      double gradient_scale) = 0;
+  // step(), after steps() has gone up.
+  virtual void update_all(double lr, double gradient_scale) = 0;
 
   OptimizerConfig config_;
-  float* values_;
-  float* gradients_;
+  parallel::FlatBuffers& buffers_;
   parallel::Slice share_;  // elements of the buffers
 
  private:
-  // What one thread updates at a time; never across ranges.
-  struct Piece {
-    std::size_t range;
-    std::int64_t offset, elements;
-  };
-
-  parallel::FlatBuffers& buffers_;
-  std::vector<Piece> pieces_;
   std::vector<OptimizerState> state_;
   std::int64_t steps_ = 0;
 };
 
 // adamw (Loshchilov and Hutter, 2019), adafactor (Shazeer and Stern, 2018; without a first moment) or sgd
 // (momentum as in Sutskever et al., 2013, without Nesterov's look ahead; decay decoupled as in AdamW), as the
-// recipe says. `buffers` must outlive it. With a `share` of their elements it updates, and remembers, only
-// that (ZeRO stage 1: Rajbhandari et al., 2020): the same numbers that the whole would have. adafactor, which
-// looks at whole parameters, has no shares.
+// recipe says. `buffers` must outlive it; on a device other than the CPU it is one of device_optimizers.h.
+// With a `share` of their elements it updates, and remembers, only that (ZeRO stage 1: Rajbhandari et al.,
+// 2020): the same numbers that the whole would have. adafactor, which looks at whole parameters, has no
+// shares.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers,
                                           const std::optional<parallel::Slice>& share = std::nullopt);
 

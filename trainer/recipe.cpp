@@ -94,6 +94,16 @@ class BlockReader {
     if (node.IsDefined() && !convert(node, value)) fail(key, node, describe(value));
   }
 
+  // A number, or `word` for the number that stands for it and cannot be written.
+  void number_or(const char* key, std::int64_t& value, const char* word, std::int64_t word_value) {
+    const YAML::Node node = take(key);
+    if (!node.IsDefined()) return;
+    if (node.IsScalar() && node.Scalar() == word)
+      value = word_value;
+    else if (!convert(node, value) || value == word_value)
+      fail(key, node, fmt::format("a whole number other than {}, or {}", word_value, word));
+  }
+
   template <typename Enum>
   void choice(const char* key, Enum& value, const std::vector<std::string>& names) {
     const YAML::Node node = take(key);
@@ -171,6 +181,10 @@ class BlockWriter {
   template <typename T>
   void operator()(const char* key, const T& value) {
     text_ += fmt::format("{:{}}{}: {}\n", "", depth_, key, format(value));
+  }
+  void number_or(const char* key, std::int64_t value, const char* word, std::int64_t word_value) {
+    text_ +=
+        fmt::format("{:{}}{}: {}\n", "", depth_, key, value == word_value ? word : fmt::format("{}", value));
   }
   template <typename Enum>
   void choice(const char* key, const Enum& value, const std::vector<std::string>& names) {
@@ -281,10 +295,10 @@ void Recipe::validate() const {
     throw input_error("train.ewc needs run.start",
                       "it holds the weights of the run that this one begins with",
                       "name that run, or set train.ewc.strength to 0");
-  if (tune.method == "lora" && (model.weights.empty() || !run.start.empty()))
+  if (tune.adapter_config() && (model.weights.empty() || !run.start.empty()))
     throw input_error(
-        model.weights.empty() ? "tune.method is lora, but model.weights is empty"
-                              : "tune.method is lora, but run.start names a run",
+        fmt::format("tune.method is {}, but {}", tune.method,
+                    model.weights.empty() ? "model.weights is empty" : "run.start names a run"),
         "an adapter changes the pretrained model of model.weights",
         "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
   const models::Architecture tower = model.architecture();

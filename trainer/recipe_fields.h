@@ -66,10 +66,22 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("known_hidden", c.known_hidden);
   v("season", c.season);
   v("scale_floor", c.scale_floor);
+  v("level", c.level);
   v("text", c.text);
   v("text_pooling", c.text_pooling);
   v("text_length", c.text_length);
   v.choice("text_start", c.text_start, {"published", "drawn"});
+}
+
+template <typename Visitor>
+void visit(Visitor& v, models::RankBudget& c) {
+  v("target", c.target);
+  v("warmup", c.warmup);
+  v("final", c.final);
+  v("every", c.every);
+  v("beta1", c.beta1);
+  v("beta2", c.beta2);
+  v("orthogonal", c.orthogonal);
 }
 
 template <typename Visitor>
@@ -86,6 +98,12 @@ void visit(Visitor& v, TuneConfig& c) {
   v("dropout", c.lora.dropout);
   v("targets", c.lora.targets);
   v("modules_to_save", c.lora.modules_to_save);
+  v.block("budget", c.budget);
+  v("size", c.bottleneck.size);
+  v("activation", c.bottleneck.activation);
+  v("after", c.bottleneck.after);
+  v("prefix", c.prefix.length);
+  v("attentions", c.prefix.attentions);
   v("adapter", c.adapter);
 }
 
@@ -123,12 +141,21 @@ void visit(Visitor& v, ScheduleConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, AugmentConfig& c) {
+  v("share", c.share);
+  v("jitter", c.jitter);
+  v("scale", c.scale);
+  v("warp", c.warp);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
   v.choice("task", c.task, {"demand", "masked_language"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
   v("new_items", c.new_items);
+  v.block("augment", c.augment);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);
@@ -148,7 +175,9 @@ void visit(Visitor& v, TrainConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, ParallelConfig& c) {
   v("backend", c.backend);
-  v("bucket_mb", c.bucket_mb);
+  v("device", c.device);
+  v("share_gpus", c.share_gpus);
+  v.number_or("bucket_mb", c.bucket_mb, "auto", ParallelConfig::kTuned);
   v("zero", c.zero);
   v("start_deadline", c.start_deadline);
   v("step_deadline", c.step_deadline);

@@ -319,7 +319,9 @@ CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe) {
   const double weights = static_cast<double>(needs.trainable + needs.frozen) * kFloat;
   return {.ranges = needs.ranges,
           .elements = needs.elements,
-          .bucket_bytes = recipe.parallel.bucket_mb * 1'000'000,
+          .bucket_bytes = (recipe.parallel.bucket_mb == ParallelConfig::kTuned ? ParallelConfig().bucket_mb
+                                                                               : recipe.parallel.bucket_mb) *
+                          1'000'000,
           .shards_optimizer = recipe.parallel.zero > 0,
           .micro_batch_s = needs.micro_batch_seconds,
           .micro_batch = recipe.train.micro_batch,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/corpus.h"
+#include "models/adapters/rank_allocator.h"
 #include "parallel/communicator.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/agreement.h"
@@ -31,6 +32,9 @@ class Task {
 
   // What is trained, in forward order.
   virtual std::vector<parallel::FlatParameter> trained() const = 0;
+  // Of an adapter whose ranks are cut while it is trained, once what is trained has its place; null = nothing
+  // is.
+  virtual std::unique_ptr<models::RankAllocator> rank_allocator() const { return nullptr; }
   // Writes the model's files into a checkpoint. May run beside forward and backward.
   virtual void save(const std::filesystem::path& checkpoint, CopiedValues& values) const = 0;
   // Writes what a run folder says about its task beside the recipe.
@@ -66,6 +70,7 @@ struct TaskStart {
   std::filesystem::path checkpoint;  // to go on from; empty = from the beginning
   std::int64_t step = 0;             // steps done
   parallel::Communicator& communicator;
+  at::Device device = at::kCPU;  // to train on
 };
 
 // A recipe that has met its corpus, before anything is written.

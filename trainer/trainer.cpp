@@ -14,10 +14,12 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "models/product.h"
+#include "parallel/bucket_tuner.h"
 #include "parallel/gradient_sync.h"
 #include "trainer/agreement.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/command_line.h"
+#include "trainer/device.h"
 #include "trainer/environment.h"
 #include "trainer/ewc.h"
 #include "trainer/metrics_log.h"
@@ -32,6 +34,8 @@
 
 namespace shelfcast::trainer {
 namespace {
+
+constexpr std::int64_t kMegabyte = 1'000'000;
 
 // Rank 0's number to everyone.
 std::int64_t share(std::int64_t value, parallel::Communicator& communicator, std::string_view label) {
@@ -66,7 +70,11 @@ class Run {
   bool stop_requested();
   StepSums step();
   WeightedLoss accumulate_micro_batches();
+  std::int64_t bucket_mb() const;
+  void tune_buckets(double seconds);
+  WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
   void update_weights(const StepSums& sums);
+  void cut_ranks();
   void gather_weights();
   void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
@@ -87,7 +95,10 @@ class Run {
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
   WeightAverage average_;
+  std::unique_ptr<models::RankAllocator> ranks_;  // null = no ranks are cut
+  HostCopies copies_;
   parallel::GradientSync sync_;
+  std::optional<parallel::BucketTuner> tuner_;  // while the size of buckets is being found out
   std::int64_t saved_step_ = -1;
   CheckpointWriter writer_;
   std::unique_ptr<MetricsLog> metrics_, bad_steps_;  // rank 0
@@ -112,16 +123,19 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       buffers_(task_->trained(), communicator.size()),
       optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe_.train.ema),
-      sync_(buffers_, communicator, recipe_.parallel.bucket_mb * 1'000'000),
+      ranks_(task_->rank_allocator()),
+      sync_(buffers_, communicator, bucket_mb() * kMegabyte),
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
-                                buffers_, *optimizer_, average_),
+                                buffers_, *optimizer_, average_, copies_, ranks_.get()),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
+  if (bucket_mb() == ParallelConfig::kTuned)
+    tuner_.emplace(buffers_.elements() * static_cast<std::int64_t>(sizeof(float)));
   if (recipe_.train.ewc.strength > 0) hold_weights();
   if (communicator_.rank() == 0) open_logs(goes_on);
-  if (recipe_.train.precision == "bf16" && !models::cpu_has_bf16())
+  if (recipe_.train.precision == "bf16" && options_.gpu < 0 && !models::cpu_has_bf16())
     log::warn(
         "this CPU does not multiply bf16 itself - train.precision=bf16 is right here, but slower than fp32");
   log_.emplace(communicator_, recipe_.train.batch, metrics_.get());
@@ -135,7 +149,8 @@ void Run::open_logs(bool goes_on) {
   // A run may have been stopped before it came here.
   if (!goes_on || !std::filesystem::exists(folder_.environment())) {
     task_->describe(folder_);
-    write_file_atomically(folder_.environment(), describe_environment(communicator_).dump(2) + "\n");
+    write_file_atomically(folder_.environment(),
+                          describe_environment(communicator_, options_.device_name).dump(2) + "\n");
   }
 }
 
@@ -149,8 +164,9 @@ std::int64_t Run::resume_step(bool goes_on) const {
 }
 
 TaskStart Run::task_start() const {
-  if (resume_step_ < 0) return {{}, 0, communicator_};
-  return {checkpoints_.path_of(resume_step_), state_.step, communicator_};
+  const at::Device device = device_of(options_.gpu);
+  if (resume_step_ < 0) return {{}, 0, communicator_, device};
+  return {checkpoints_.path_of(resume_step_), state_.step, communicator_, device};
 }
 
 // What of the flat buffers this rank's optimizer updates and remembers; none = all.
@@ -162,11 +178,13 @@ std::optional<parallel::Slice> Run::optimizer_share() const {
 void Run::restore() {
   if (resume_step_ < 0) return;
   saved_step_ = resume_step_;
-  optimizer_->set_steps(checkpoints_.read_optimizer(resume_step_, buffers_.ranges(),
-                                                    stored_state(*optimizer_, buffers_, average_)));
+  HostCopies copies;
+  optimizer_->set_steps(checkpoints_.read_optimizer(
+      resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_, copies, ranks_.get())));
+  copies.upload();
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
-                       now = bit_conditions(recipe_, communicator_);
+                       now = bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb());
   for (const auto& [name, value] : now.items())
     if (then.value(name, nlohmann::json()) != value && communicator_.rank() == 0)
       log::warn("{} was {} and is {} now - the run goes on, equal to rounding, not to the bit", name,
@@ -186,6 +204,36 @@ void Run::hold_weights() {
 
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
 
+// The size of this rank's buckets, unless it is being found out.
+std::int64_t Run::bucket_mb() const {
+  if (recipe_.parallel.bucket_mb != ParallelConfig::kTuned) return recipe_.parallel.bucket_mb;
+  if (communicator_.size() == 1) return ParallelConfig().bucket_mb;  // nothing is sent
+  return state_.bucket_mb;
+}
+
+// `seconds`: what gradients and their sums took in the step.
+void Run::tune_buckets(double seconds) {
+  communicator_.all_reduce(std::span(&seconds, 1), parallel::ReduceOp::max, "time of the step");
+  tuner_->add(seconds);
+  if (!tuner_->done()) return;
+  state_.bucket_mb = tuner_->megabytes();
+  sync_.set_bucket_bytes(state_.bucket_mb * kMegabyte);
+  log::all("buckets of {} MB make the shortest steps here", state_.bucket_mb);
+  tuner_.reset();
+}
+
+WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
+  try {
+    return task_->forward_and_backward(state_.step, micro_batch, [&] {
+      if (last) sync_.arm();
+    });
+  } catch (const c10::OutOfMemoryError& error) {
+    std::int64_t elements = 2 * buffers_.elements();
+    for (const OptimizerState& state : optimizer_->state()) elements += state.values.numel();
+    throw out_of_memory(error, elements * static_cast<std::int64_t>(sizeof(float)), recipe_.train);
+  }
+}
+
 // Forward and backward of this rank's slice.
 WeightedLoss Run::accumulate_micro_batches() {
   WeightedLoss all;
@@ -193,9 +241,7 @@ WeightedLoss Run::accumulate_micro_batches() {
   for (std::int64_t micro = 0; micro < count; ++micro) {
     const auto started = Clock::now();
     const double waited = task_->waited_seconds();
-    const WeightedLoss one = task_->forward_and_backward(state_.step, micro, [&] {
-      if (micro + 1 == count) sync_.arm();
-    });
+    const WeightedLoss one = forward_and_backward(micro, micro + 1 == count);
     all.sum += one.sum;
     all.weight += one.weight;
     times_.compute += seconds_since(started) - (task_->waited_seconds() - waited);
@@ -206,8 +252,11 @@ WeightedLoss Run::accumulate_micro_batches() {
 
 StepSums Run::step() {
   activity::enter_phase("train", state_.step + 1);
+  if (tuner_) sync_.set_bucket_bytes(tuner_->megabytes() * kMegabyte);
+  const auto started = Clock::now();
   const WeightedLoss own = accumulate_micro_batches();
   sync_.finish();
+  if (tuner_) tune_buckets(seconds_since(started));
   const bool written = writer_.under_way() && writer_.part_written();
   std::array<double, 4> totals = {own.sum, own.weight, stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
@@ -216,6 +265,7 @@ StepSums Run::step() {
                 .valid = totals[1],
                 .stop = totals[2] > 0};
   if (anchor_) anchor_->pull(buffers_, recipe_.train.ewc.strength * sums.valid);
+  if (ranks_) ranks_->pull(sums.valid);
   sums.norm = buffers_.gradient_norm() / std::max(1.0, sums.valid);
   if (totals[3] == communicator_.size()) writer_.commit();
   const StepVerdict verdict = judge_step(recipe_.train.guard, state_, sums.loss, sums.norm);
@@ -238,9 +288,18 @@ void Run::update_weights(const StepSums& sums) {
       recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
   const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
   writer_.finish_copy();
+  if (ranks_) ranks_->remember_gradients(clip / sums.valid);
   optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
   gather_weights();
   average_.update();
+  if (ranks_) cut_ranks();
+}
+
+// In the weights, and in the average of them that is stored in their place.
+void Run::cut_ranks() {
+  if (!ranks_->allocate(state_.step + 1)) return;
+  const WeightAverage::Use use(average_);
+  ranks_->cut();
 }
 
 // Every rank has updated its share.
@@ -333,7 +392,9 @@ void Run::save() {
   saved_step_ = state_.step;
   activity::enter_phase("save", state_.step);
   finish_checkpoint();
-  writer_.start({state_, optimizer_->steps(), to_yaml(recipe_), bit_conditions(recipe_, communicator_)});
+  copies_.download();
+  writer_.start({state_, optimizer_->steps(), to_yaml(recipe_),
+                 bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb())});
 }
 
 // Returns when the checkpoint under way is in place. Collective.
@@ -403,6 +464,7 @@ TrainResult Run::loop() {
 
 TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::Communicator& communicator) {
   at::set_num_threads(static_cast<int>(wanted.train.threads));
+  prepare(device_of(options.gpu));
   const RunFolder folder(wanted.run.dir);
   // Everything the recipe could ask for in vain is found before the folder is made.
   const data::Corpus corpus(wanted.data.corpus);

@@ -26,6 +26,8 @@ struct TrainResult {
 struct TrainOptions {
   Resume resume = Resume::never;
   std::optional<std::int64_t> stop_after;  // leave after this step exactly as a signal would
+  int gpu = -1;                            // to compute on; -1 = the CPU
+  std::string device_name = "cpu";
 };
 
 // Trains the `wanted` recipe on the ranks of `communicator` and leaves its run folder (docs/recipes.md).

@@ -3,7 +3,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "models/adapters/lora.h"
+#include "models/adapters/adapter.h"
+#include "models/adapters/targets.h"
 #include "trainer/model_inputs.h"
 
 namespace shelfcast::trainer {
@@ -40,9 +41,9 @@ constexpr const char* kTower = "tower.";
 bool is_trained(const models::Parameter& parameter, const Place& place, const TuneConfig& tune,
                 const models::DemandModel& model) {
   const models::TowerConfig& tower = model.config().tower;
-  if (const models::LoraConfig* adapter = model.adapter())
-    return !parameter.name.starts_with(kTower) || models::is_adapter(parameter) ||
-           models::is_saved_module(parameter, kTower, *adapter);
+  if (const models::AdapterConfig* adapter = model.adapter())
+    return !parameter.name.starts_with(kTower) || parameter.adapter ||
+           models::is_saved_module(parameter, kTower, models::modules_to_save_of(*adapter));
   if (tune.method == "all" || place.depth == 0) return true;
   if (tune.method == "heads") return false;
   if (place.from_top > 0) return place.from_top <= tune.layers;
@@ -53,13 +54,15 @@ bool is_trained(const models::Parameter& parameter, const Place& place, const Tu
 }  // namespace
 
 Recipe with_adapter(Recipe recipe) {
-  if (!recipe.tune.adapter.empty()) recipe.tune.lora = models::read_lora_config(recipe.tune.adapter);
+  if (!recipe.tune.adapter.empty())
+    recipe.tune.set_adapter_config(models::read_adapter_config(recipe.tune.adapter));
+  recipe.tune.budget.steps = recipe.train.steps;
   return recipe;
 }
 
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
-  if (recipe.tune.method == "lora")
-    models::DemandModel::check_adapter(make_model_config(recipe.model, features), recipe.tune.lora);
+  if (const auto adapter = recipe.tune.adapter_config())
+    models::DemandModel::check_adapter(make_model_config(recipe.model, features), *adapter);
 }
 
 models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features) {
@@ -67,8 +70,8 @@ models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& fe
   models::DemandModel model(make_model_config(recipe.model, features), seed);
   if (!recipe.tune.adapter.empty()) {
     model.add_adapter(std::filesystem::path(recipe.tune.adapter));
-  } else if (recipe.tune.method == "lora") {
-    model.add_adapter(recipe.tune.lora, seed);
+  } else if (const auto adapter = recipe.tune.adapter_config()) {
+    model.add_adapter(*adapter, seed);
   }
   return model;
 }

@@ -17,6 +17,12 @@ void WeightAverage::update() {
 
 void WeightAverage::exchange() {
   if (!active()) return;
+  if (!average_.device().is_cpu()) {
+    const at::Tensor kept = average_.clone();
+    average_.copy_(buffers_.values());
+    buffers_.values().copy_(kept);
+    return;
+  }
   float* a = average_.mutable_data_ptr<float>();
   float* b = buffers_.values().mutable_data_ptr<float>();
   models::parallel_for(average_.numel(), 1 << 16, [&](std::int64_t first, std::int64_t last) {

@@ -1,7 +1,9 @@
 #include "models/adapters/lora_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/error.h"
 
@@ -60,11 +62,40 @@ std::int64_t LoraConfig::rank_of(const std::string& module) const {
 }
 
 double LoraConfig::scale_of(const std::string& module) const {
+  // PEFT divides by the rank at the beginning, whatever is left of it.
+  if (budget) return alpha / (static_cast<double>(rank) + 1e-5);
   const auto own_rank = static_cast<double>(rank_of(module));
   return pattern_or(alpha_pattern, module, alpha) / (rslora ? std::sqrt(own_rank) : own_rank);
 }
 
+void RankBudget::validate() const {
+  for (const auto& [value, least, field] : {std::tuple(target, 1, "target"), std::tuple(warmup, 0, "warmup"),
+                                            std::tuple(final, 0, "final"), std::tuple(every, 1, "every")})
+    if (value < least)
+      throw input_error(fmt::format("tune.budget.{} must be at least {}", field, least),
+                        fmt::format("it is {}", value));
+  for (const double beta : {beta1, beta2})
+    if (!(beta > 0 && beta < 1))
+      throw input_error("tune.budget.beta1 and beta2 must be between 0 and 1",
+                        fmt::format("one is {}", beta));
+  if (!(orthogonal >= 0))
+    throw input_error("tune.budget.orthogonal must not be negative", fmt::format("it is {}", orthogonal));
+  if (steps > 0 && warmup + final >= steps)
+    throw input_error("tune.budget leaves no step to cut ranks in",
+                      fmt::format("warmup {} and final {} are all of the {} steps", warmup, final, steps),
+                      "lower them, or raise train.steps");
+}
+
 void LoraConfig::validate() const {
+  if (budget) {
+    budget->validate();
+    if (budget->target > rank)
+      throw input_error(fmt::format("tune.budget.target {} is above tune.rank {}", budget->target, rank),
+                        "ranks are only ever cut", "lower the one or raise the other");
+    if (rslora)
+      throw input_error("tune.rslora is true, but tune.method is adalora",
+                        "its scale is alpha / rank at the beginning", "set tune.rslora: false");
+  }
   if (rank < 1) throw input_error("tune.rank must be at least 1", fmt::format("it is {}", rank));
   if (!(alpha > 0)) throw input_error("tune.alpha must be positive", fmt::format("it is {}", alpha));
   if (!(dropout >= 0 && dropout < 1))
@@ -74,7 +105,66 @@ void LoraConfig::validate() const {
                       "name some, such as [q, k, v, o]");
 }
 
+namespace {
+
+// Which of the first ranks there still are, as PEFT wants to know it of modules that have fewer.
+json kept_ranks(const LoraConfig& config) {
+  json kept;
+  for (const auto& [module, rank] : config.rank_pattern) {
+    std::vector<bool> there(static_cast<std::size_t>(config.rank), false);
+    std::fill_n(there.begin(), rank, true);
+    kept[module + ".lora_E"] = there;
+  }
+  return kept;
+}
+
+json to_adalora_json(const LoraConfig& config, const std::string& base) {
+  LoraConfig plain = config;
+  plain.budget.reset();
+  json j = to_peft_json(plain, base);
+  const RankBudget& budget = *config.budget;
+  j["peft_type"] = "ADALORA";
+  j["r"] = 8;  // PEFT warns of any other value, and reads none
+  j["init_r"] = config.rank;
+  j["target_r"] = budget.target;
+  j["tinit"] = budget.warmup;
+  j["tfinal"] = budget.final;
+  j["deltaT"] = budget.every;
+  j["beta1"] = budget.beta1;
+  j["beta2"] = budget.beta2;
+  j["orth_reg_weight"] = budget.orthogonal;
+  j["total_step"] = std::max<std::int64_t>(budget.steps, budget.warmup + budget.final + 1);
+  j["rank_pattern"] = kept_ranks(config);
+  return j;
+}
+
+RankBudget budget_from(const json& j) {
+  RankBudget budget;
+  j.at("target_r").get_to(budget.target);
+  j.at("tinit").get_to(budget.warmup);
+  j.at("tfinal").get_to(budget.final);
+  j.at("deltaT").get_to(budget.every);
+  j.at("beta1").get_to(budget.beta1);
+  j.at("beta2").get_to(budget.beta2);
+  j.at("orth_reg_weight").get_to(budget.orthogonal);
+  j.at("total_step").get_to(budget.steps);
+  return budget;
+}
+
+// module -> how many of its first ranks there still are.
+std::map<std::string, std::int64_t> ranks_left(const json& j) {
+  std::map<std::string, std::int64_t> left;
+  for (const auto& [name, kept] : j.items()) {
+    const auto flags = kept.get<std::vector<bool>>();
+    left[name.substr(0, name.rfind(".lora_E"))] = std::count(flags.begin(), flags.end(), true);
+  }
+  return left;
+}
+
+}  // namespace
+
 json to_peft_json(const LoraConfig& config, const std::string& base) {
+  if (config.budget) return to_adalora_json(config, base);
   const auto list_or_null = [](const std::vector<std::string>& names) {
     return names.empty() ? json() : json(names);
   };
@@ -97,19 +187,22 @@ json to_peft_json(const LoraConfig& config, const std::string& base) {
 
 LoraConfig lora_config_from_peft_json(const json& j) {
   try {
-    if (j.at("peft_type") != "LORA")
+    const bool adaptive = j.at("peft_type") == "ADALORA";
+    if (!adaptive && j.at("peft_type") != "LORA")
       throw data_error(fmt::format("adapter_config.json has peft_type {}", j.at("peft_type").dump()),
-                       "this program reads \"LORA\"", "name the folder of a LoRA adapter");
+                       "this program reads \"LORA\" and \"ADALORA\"", "name the folder of such an adapter");
     refuse_variants(j);
     LoraConfig config;
-    config.rank = j.at("r").get<std::int64_t>();
+    config.rank = j.at(adaptive ? "init_r" : "r").get<std::int64_t>();
+    if (adaptive) config.budget = budget_from(j);
     config.alpha = j.at("lora_alpha").get<double>();
     config.dropout = j.value("lora_dropout", 0.0);
-    config.rslora = is_on(j, "use_rslora");
+    config.rslora = !adaptive && is_on(j, "use_rslora");  // AdaLoRA's scale does not heed it
     config.targets = names_of(j, "target_modules");
     config.modules_to_save = names_of(j, "modules_to_save");
-    if (is_on(j, "rank_pattern")) j.at("rank_pattern").get_to(config.rank_pattern);
-    if (is_on(j, "alpha_pattern")) j.at("alpha_pattern").get_to(config.alpha_pattern);
+    if (is_on(j, "rank_pattern") && adaptive) config.rank_pattern = ranks_left(j.at("rank_pattern"));
+    if (is_on(j, "rank_pattern") && !adaptive) j.at("rank_pattern").get_to(config.rank_pattern);
+    if (is_on(j, "alpha_pattern") && !adaptive) j.at("alpha_pattern").get_to(config.alpha_pattern);
     config.validate();
     return config;
   } catch (const json::exception& error) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,22 @@ namespace shelfcast::models {
 // "." + it, as in PEFT.
 bool module_matches(const std::string& module, const std::string& short_name);
 
-// LoRA (Hu et al., 2022): a frozen matrix W [out, in] acts as W + scale * B A.
+// AdaLoRA (Zhang et al., "Adaptive budget allocation for parameter-efficient fine-tuning", 2023): ranks are
+// cut while training, by importance, until they are `target` in the mean.
+struct RankBudget {
+  std::int64_t target = 4;
+  // Steps without a cut at the beginning and at the end, and between two cuts: tinit, tfinal, deltaT.
+  std::int64_t warmup = 0, final = 0, every = 1;
+  double beta1 = 0.85, beta2 = 0.85;  // of the averages of sensitivity and of its uncertainty
+  double orthogonal = 0.5;            // weight of the mean of |A A^T - I| and |B^T B - I| in the loss
+  std::int64_t steps = 0;             // of the whole training
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
+// LoRA (Hu et al., 2022): a frozen matrix W [out, in] acts as W + scale * B A; with a budget, as W + scale *
+// B diag(E) A, where rank is that at the beginning.
 struct LoraConfig {
   std::int64_t rank = 8;
   double alpha = 16.0;   // scale = alpha / rank
@@ -26,6 +42,7 @@ struct LoraConfig {
   // Of PEFT's files alone: modules (by short names) with their own rank or alpha.
   std::map<std::string, std::int64_t> rank_pattern = {};
   std::map<std::string, double> alpha_pattern = {};
+  std::optional<RankBudget> budget = {};  // AdaLoRA
 
   std::int64_t rank_of(const std::string& module) const;
   double scale_of(const std::string& module) const;
@@ -35,8 +52,8 @@ struct LoraConfig {
 
 // adapter_config.json of the PEFT package, `base` being its base_model_name_or_path.
 nlohmann::json to_peft_json(const LoraConfig& config, const std::string& base);
-// Throws Error(data) for another kind of adapter and for variants of LoRA that change what it computes (DoRA,
-// trained biases).
+// Of LoRA or AdaLoRA. Throws Error(data) for another kind of adapter and for variants that change what it
+// computes (DoRA, trained biases).
 LoraConfig lora_config_from_peft_json(const nlohmann::json& json);
 
 }  // namespace shelfcast::models

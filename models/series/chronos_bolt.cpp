@@ -109,7 +109,8 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
     const std::string site = fmt::format("encoder.{}.", i);
     const BoltAttention& a = encoder_[i].attention;
     const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
-    const at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
+    at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
+    add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a);
     x = add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
     x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
   }
@@ -130,10 +131,17 @@ at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward&
   return add_dropout(x, product(hidden, layer.wo), dropout.site(site + "feed_forward"));
 }
 
+// What the queries read of the attention's prefix, if it has one.
+void ChronosBolt::add_prefix(at::Tensor& mixed, const at::Tensor& queries, const BoltAttention& layer) const {
+  const at::Tensor read = prefix_attention(queries, layer.q, config_.num_heads);
+  if (read.defined()) mixed = mixed + read;
+}
+
 // Over one token every probability is 1, so that q, k and the bias have no effect; dropout can still take it.
 at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAttention& layer,
                                                const std::string& site, const Dropout& dropout) const {
-  at::Tensor value = product(rms_norm(y, layer.norm, config_.layer_norm_epsilon), layer.v);
+  const at::Tensor normed = rms_norm(y, layer.norm, config_.layer_norm_epsilon);
+  at::Tensor value = product(normed, layer.v);
   const SiteDropout probabilities = dropout.site(site + "self_probabilities");
   if (probabilities.active()) {
     const at::Tensor keep_bn1 =
@@ -142,6 +150,7 @@ at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAt
             (keep_bn1.to(value.options()) * probabilities.scale);
     value = value.view({y.size(0), config_.num_heads * config_.d_kv});
   }
+  if (layer.q.prefix() != nullptr) add_prefix(value, product(normed, layer.q), layer);
   return add_dropout(y, product(value, layer.o), dropout.site(site + "self"));
 }
 
@@ -155,9 +164,9 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
     y = decoder_self_attention(y, decoder_[i].self, site, dropout);
     const BoltAttention& a = decoder_[i].cross;
     const at::Tensor q = product(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q);
-    const at::Tensor mixed =
-        single_query_attention(q, a.k.effective(), a.v.effective(), memory, mask_bl, config_.num_heads,
-                               dropout.site(site + "cross_probabilities"));
+    at::Tensor mixed = single_query_attention(q, a.k.effective(), a.v.effective(), memory, mask_bl,
+                                              config_.num_heads, dropout.site(site + "cross_probabilities"));
+    add_prefix(mixed, q, a);
     y = add_dropout(y, product(mixed, a.o), dropout.site(site + "cross"));
     y = feed_forward(y, decoder_[i].feed_forward, site, dropout);
   }

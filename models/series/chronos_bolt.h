@@ -51,6 +51,7 @@ class ChronosBolt : public SeriesTower {
                           const Dropout& dropout) const;
   at::Tensor decoder_self_attention(const at::Tensor& y, const BoltAttention& layer, const std::string& site,
                                     const Dropout& dropout) const;
+  void add_prefix(at::Tensor& mixed, const at::Tensor& queries, const BoltAttention& layer) const;
 
   TowerConfig config_;
   Activation activation_;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "parallel/gpu/gpu_module.h"
+#include "base/error.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -14,9 +14,7 @@ namespace {
 // The opened module; the library stays open until the process ends, because CUDA does not survive being
 // closed.
 struct Module {
-  decltype(&shelfcast_gpu_module_version) version = nullptr;
-  decltype(&shelfcast_gpu_versions) versions = nullptr;
-  decltype(&shelfcast_gpu_devices) devices = nullptr;
+  const ShelfcastGpuOperations* operations = nullptr;
   std::string problem;
 };
 
@@ -32,12 +30,15 @@ Module open_module() {
     module.problem = fmt::format("the GPU module cannot be opened: {}", dlerror());
     return module;
   }
-  module.version = reinterpret_cast<decltype(module.version)>(dlsym(library, "shelfcast_gpu_module_version"));
-  module.versions = reinterpret_cast<decltype(module.versions)>(dlsym(library, "shelfcast_gpu_versions"));
-  module.devices = reinterpret_cast<decltype(module.devices)>(dlsym(library, "shelfcast_gpu_devices"));
-  if (module.version == nullptr || module.versions == nullptr || module.devices == nullptr ||
-      module.version() != kGpuModuleVersion)
+  const auto version = reinterpret_cast<decltype(&shelfcast_gpu_module_version)>(
+      dlsym(library, "shelfcast_gpu_module_version"));
+  const auto operations =
+      reinterpret_cast<decltype(&shelfcast_gpu_operations)>(dlsym(library, "shelfcast_gpu_operations"));
+  if (version == nullptr || operations == nullptr || version() != kGpuModuleVersion) {
     module.problem = fmt::format("{} belongs to another build of the program", path.string());
+    return module;
+  }
+  module.operations = operations();
   return module;
 }
 
@@ -56,32 +57,48 @@ std::filesystem::path gpu_module_path() {
 GpuReport inspect_gpus() {
   GpuReport report;
   const Module& module = the_module();
-  if (!module.problem.empty()) {
+  if (module.operations == nullptr) {
     report.problem = module.problem;
     return report;
   }
   ShelfcastGpuVersions versions{};
-  module.versions(&versions);
+  module.operations->versions(&versions);
   report.runtime = versions.runtime;
   report.driver = versions.driver;
   report.nccl = versions.nccl;
 
   std::array<ShelfcastGpuDevice, 64> found{};
-  std::array<char, 256> problem{};
-  const int count = module.devices(found.data(), static_cast<std::int32_t>(found.size()), problem.data(),
-                                   static_cast<std::int32_t>(problem.size()));
+  ShelfcastGpuProblem problem{};
+  const int count =
+      module.operations->devices(found.data(), static_cast<std::int32_t>(found.size()), &problem);
   if (count < 0) {
     // CUDA itself calls a machine without any driver one with an old driver.
-    report.problem = versions.driver == 0 ? "no NVIDIA driver on this machine" : problem.data();
+    report.problem = versions.driver == 0 ? "no NVIDIA driver on this machine" : problem.text;
   } else if (count == 0) {
     report.problem = "no CUDA device";
   }
   for (int index = 0; index < std::min<int>(count, static_cast<int>(found.size())); ++index) {
     const ShelfcastGpuDevice& device = found[static_cast<std::size_t>(index)];
-    report.devices.push_back({device.name, device.bus_id, device.memory_bytes, device.free_bytes,
+    report.devices.push_back({device.name, device.bus_id, device.uuid, device.memory_bytes, device.free_bytes,
                               device.compute_major, device.compute_minor});
   }
   return report;
+}
+
+const ShelfcastGpuOperations& gpu_operations() {
+  if (the_module().operations == nullptr)
+    throw input_error("GPUs cannot be used", the_module().problem,
+                      "build with GPU=1 on a machine with a GPU, or choose parallel.device=cpu");
+  return *the_module().operations;
+}
+
+void open_torch_cuda() {
+  // Its registrations are for everyone who computes with LibTorch.
+  static void* const library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  static const std::string words = library == nullptr ? std::string(dlerror()) : std::string();
+  if (library == nullptr)
+    throw input_error("LibTorch's CUDA library cannot be opened", words,
+                      "build with GPU=1, or choose parallel.device=cpu");
 }
 
 }  // namespace shelfcast::parallel

@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "parallel/gpu/gpu_module.h"
+
 namespace shelfcast::parallel {
 
 struct GpuDevice {
-  std::string name, bus_id;
+  std::string name, bus_id, uuid;
   std::int64_t memory_bytes = 0;
   std::int64_t free_bytes = 0;  // -1: the device is listed but cannot be opened
   int compute_major = 0, compute_minor = 0;
@@ -28,5 +30,12 @@ std::filesystem::path gpu_module_path();
 
 // Opens the module (once for the process) and asks it. May be called from any thread.
 GpuReport inspect_gpus();
+
+// The module's functions. Throws Error(input) when there is no module or it does not open.
+const ShelfcastGpuOperations& gpu_operations();
+
+// Makes LibTorch compute on CUDA devices: opens its CUDA library, once for the process. Throws Error(input)
+// with the loader's words when that is missing or does not open.
+void open_torch_cuda();
 
 }  // namespace shelfcast::parallel

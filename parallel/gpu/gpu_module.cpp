@@ -1,17 +1,23 @@
 #include "parallel/gpu/gpu_module.h"
 
 #include <cuda_runtime_api.h>
+#include <nccl.h>
 
 #include <algorithm>
 #include <cstdio>
 
-#ifdef SHELFCAST_HAS_NCCL
-#include <nccl.h>
-#endif
+#include "parallel/gpu/cuda_check.h"
+#include "parallel/gpu/nccl_group.h"
 
-#define SHELFCAST_EXPORT __attribute__((visibility("default")))
-
+namespace shelfcast::parallel {
 namespace {
+
+void write_versions(ShelfcastGpuVersions* versions) {
+  *versions = {};
+  cudaRuntimeGetVersion(&versions->runtime);
+  cudaDriverGetVersion(&versions->driver);
+  ncclGetVersion(&versions->nccl);
+}
 
 ShelfcastGpuDevice describe(int index) {
   ShelfcastGpuDevice device{};
@@ -19,6 +25,10 @@ ShelfcastGpuDevice describe(int index) {
   device.free_bytes = -1;
   if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) return device;
   std::snprintf(device.name, sizeof(device.name), "%.127s", properties.name);
+  int length = std::snprintf(device.uuid, sizeof(device.uuid), "GPU-");
+  for (const char byte : properties.uuid.bytes)
+    length += std::snprintf(device.uuid + length, sizeof(device.uuid) - static_cast<std::size_t>(length),
+                            "%02x", static_cast<unsigned>(static_cast<unsigned char>(byte)));
   device.compute_major = properties.major;
   device.compute_minor = properties.minor;
   device.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
@@ -29,30 +39,66 @@ ShelfcastGpuDevice describe(int index) {
   return device;
 }
 
-}  // namespace
-
-extern "C" {
-
-SHELFCAST_EXPORT std::int32_t shelfcast_gpu_module_version() { return kGpuModuleVersion; }
-
-SHELFCAST_EXPORT void shelfcast_gpu_versions(ShelfcastGpuVersions* versions) {
-  *versions = {};
-  cudaRuntimeGetVersion(&versions->runtime);
-  cudaDriverGetVersion(&versions->driver);
-#ifdef SHELFCAST_HAS_NCCL
-  ncclGetVersion(&versions->nccl);
-#endif
+std::int32_t list_devices(ShelfcastGpuDevice* devices, std::int32_t capacity, ShelfcastGpuProblem* problem) {
+  int count = 0, current = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaErrorNoDevice) return 0;
+  if (!check(status, problem)) return kGpuFailed;
+  const bool chosen = cudaGetDevice(&current) == cudaSuccess;
+  for (int index = 0; index < std::min(count, capacity); ++index) devices[index] = describe(index);
+  if (chosen) cudaSetDevice(current);
+  return count;
 }
 
-SHELFCAST_EXPORT std::int32_t shelfcast_gpu_devices(ShelfcastGpuDevice* devices, std::int32_t capacity,
-                                                    char* problem, std::int32_t problem_size) {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess && status != cudaErrorNoDevice) {
-    std::snprintf(problem, static_cast<std::size_t>(problem_size), "%s", cudaGetErrorString(status));
-    return -1;
+void* allocate(std::int32_t device, std::int64_t bytes, ShelfcastGpuProblem* problem) {
+  void* memory = nullptr;
+  const bool done = check(cudaSetDevice(device), problem) &&
+                    check(cudaMalloc(&memory, static_cast<std::size_t>(bytes)), problem);
+  return done ? memory : nullptr;
+}
+
+void release(void* memory) { cudaFree(memory); }
+
+std::int32_t is_device(const void* memory) {
+  cudaPointerAttributes attributes{};
+  if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) {
+    cudaGetLastError();  // forgets the error: later calls would report it
+    return 0;
   }
-  for (int index = 0; index < std::min(count, capacity); ++index) devices[index] = describe(index);
-  return count;
+  return attributes.type == cudaMemoryTypeDevice ? 1 : 0;
+}
+
+std::int32_t copy(void* to, const void* from, std::int64_t bytes, ShelfcastGpuProblem* problem) {
+  return check(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault), problem)
+             ? kGpuDone
+             : kGpuFailed;
+}
+
+constexpr ShelfcastGpuOperations kOperations = {
+    .versions = write_versions,
+    .devices = list_devices,
+    .allocate = allocate,
+    .release = release,
+    .is_device = is_device,
+    .copy = copy,
+    .nccl_id = nccl::make_id,
+    .nccl_join = nccl::join,
+    .nccl_split = nccl::split,
+    .nccl_state = nccl::state,
+    .nccl_start = nccl::start,
+    .nccl_mark = nccl::mark,
+    .nccl_passed = nccl::passed,
+    .nccl_leave = nccl::leave,
+};
+
+}  // namespace
+}  // namespace shelfcast::parallel
+
+#define SHELFCAST_EXPORT __attribute__((visibility("default")))
+
+extern "C" {
+SHELFCAST_EXPORT std::int32_t shelfcast_gpu_module_version() { return kGpuModuleVersion; }
+SHELFCAST_EXPORT const ShelfcastGpuOperations* shelfcast_gpu_operations() {
+  return &shelfcast::parallel::kOperations;
 }
 }

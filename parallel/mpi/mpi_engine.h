@@ -9,6 +9,7 @@
 
 #include "parallel/communicator.h"
 #include "parallel/mpi/mpi_transfers.h"
+#include "parallel/patience.h"
 
 namespace shelfcast::parallel {
 
@@ -19,8 +20,8 @@ class MpiEngine {
  public:
   // Who is who, for messages; ranks of the first communicator.
   void set_place(int rank, std::vector<std::string> hosts);
-  int rank() const { return rank_; }
-  const std::vector<std::string>& hosts() const { return hosts_; }
+  int rank() const { return place_.rank; }
+  const std::vector<std::string>& hosts() const { return place_.hosts; }
 
   // Null: none. Waits look at it.
   void set_witness(std::shared_ptr<RankWitness> witness) { witness_ = std::move(witness); }
@@ -46,15 +47,8 @@ class MpiEngine {
   // Advances all that was started. Throws Error(communication) naming the operation that failed.
   void drive_started();
   void give_up_started(const std::string& why) noexcept;
-  void throw_known_failure() const;
-  // The deadline has passed: returns what the witness adds to it, or throws Error(timeout).
-  std::chrono::milliseconds extend_or_throw(MpiOperation& operation, const std::vector<int>& members,
-                                            std::chrono::milliseconds deadline);
-  std::string here() const;
-  std::string names_of(const std::vector<int>& ranks_of_run) const;
 
-  int rank_ = 0;
-  std::vector<std::string> hosts_;
+  RankPlace place_;
   std::vector<std::shared_ptr<MpiOperation>> started_;
   std::string broken_by_;
   std::shared_ptr<RankWitness> witness_;

@@ -22,12 +22,12 @@ struct Norm {
   float loc = 0.0F, scale = 1.0F;
 };
 
-Norm instance_norm(const float* context, std::int64_t steps, double scale_floor) {
+Norm instance_norm(const float* context, std::int64_t steps, double scale_floor, float unseen_scale) {
   double sum = 0.0, squares = 0.0;
   std::int64_t observed = 0;
   for (std::int64_t t = 0; t < steps; ++t)
     if (!std::isnan(context[t])) sum += context[t], ++observed;
-  if (observed == 0) return {0.0F, std::max(1.0F, static_cast<float>(scale_floor))};
+  if (observed == 0) return {0.0F, std::max(unseen_scale, static_cast<float>(scale_floor))};
   const double loc = sum / static_cast<double>(observed);
   for (std::int64_t t = 0; t < steps; ++t)
     if (!std::isnan(context[t])) squares += (context[t] - loc) * (context[t] - loc);
@@ -167,6 +167,10 @@ void DemandModel::read_shifts(Weights& fusion) {
                          fusion.take("fusion.static.shift.bias", {outputs}));
   if (width > 0)
     text_shift_ = pack(ops_, fusion.take("fusion.text.shift.weight", {outputs, width}), outputs, width);
+  if (!config_.level) return;
+  if (!statics_.empty()) static_level_ = fusion.take("fusion.level.static.weight", {1, inputs});
+  if (width > 0) text_level_ = fusion.take("fusion.level.text.weight", {1, width});
+  level_bias_ = fusion.take("fusion.level.bias", {1})[0];
 }
 
 void DemandModel::read_heads(Weights& tower, Weights& fusion) {
@@ -222,12 +226,28 @@ void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64
   }
 }
 
+// The scale of a series where nothing is observed: the level that its statics and text let expect.
+float DemandModel::unseen_scale(const ModelInputs& inputs, std::int64_t series) const {
+  if (!config_.level) return 1.0F;
+  double level = level_bias_;
+  const auto part = static_cast<std::size_t>(config_.static_width);
+  for (std::size_t s = 0; s < statics_.size(); ++s) {
+    const auto code = static_cast<std::size_t>(inputs.statics.row(series)[s]);
+    for (std::size_t i = 0; i < part; ++i)
+      level += static_cast<double>(statics_[s][code * part + i]) * static_level_[s * part + i];
+  }
+  const std::int32_t row = config_.text_width > 0 ? inputs.text_row.row(series)[0] : -1;
+  for (std::size_t i = 0; row >= 0 && i < text_level_.size(); ++i)
+    level += static_cast<double>(inputs.text.row(row)[i]) * text_level_[i];
+  return static_cast<float>(std::exp(level));
+}
+
 // Appends one series: its norm, and an input row for each attended patch and for REG.
 void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
                                ForwardScratch& scratch) const {
   const float* context = inputs.context.row(series) + skipped_;
   const std::int64_t patch = config_.tower.patch;
-  const Norm norm = instance_norm(context, context_, config_.scale_floor);
+  const Norm norm = instance_norm(context, context_, config_.scale_floor, unseen_scale(inputs, series));
   scratch.loc.push_back(norm.loc);
   scratch.scale.push_back(norm.scale);
   TokenBatch& tokens = scratch.tokens;

@@ -74,6 +74,7 @@ class DemandModel {
   void embed(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
   // Whether there is anything that all of a series' tokens are shifted by.
   bool shifts() const { return !statics_.empty() || config_.text_width > 0; }
+  float unseen_scale(const ModelInputs& inputs, std::int64_t series) const;
   void make_shift(const ModelInputs& inputs, std::span<const std::int64_t> series,
                   ForwardScratch& scratch) const;
   void shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,
@@ -94,6 +95,8 @@ class DemandModel {
   DenseLayer patch_hidden_, patch_output_, patch_residual_;
   std::vector<std::vector<float>> past_codes_, known_codes_, statics_;
   DenseLayer static_shift_, text_shift_;
+  std::vector<float> static_level_, text_level_;  // with config.level, as the next
+  float level_bias_ = 0.0F;
   DenseLayer output_hidden_, output_, output_residual_, mean_;
   DenseLayer known_state_, known_input_, known_output_;
   std::vector<float> known_step_bias_;

@@ -137,6 +137,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.known_hidden = model.count("known_hidden", 1);
   config.season = model.count("season", 0);
   config.scale_floor = model.get<double>("scale_floor");
+  config.level = json.at("model").contains("level") && model.get<bool>("level");  // older files lack it
   config.context = fields.count("context", 1);
   config.horizon = fields.count("horizon", 1);
   config.past_numeric = fields.count("past_numeric", 0);

@@ -27,6 +27,7 @@ struct ModelConfig {
   std::int64_t static_width = 0, code_width = 0, known_hidden = 0;
   std::int64_t season = 0;
   double scale_floor = 0.0;
+  bool level = false;
   std::int64_t context = 0, horizon = 0;
   std::int64_t past_numeric = 0, known_numeric = 0;
   std::vector<std::int64_t> past_cardinalities, known_cardinalities, static_cardinalities;

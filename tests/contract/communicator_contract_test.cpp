@@ -122,7 +122,8 @@ TEST_P(CommunicatorContract, minimum_and_maximum_are_found) {
   });
 }
 
-TEST_P(CommunicatorContract, float_sums_are_taken_in_rank_order_with_the_same_bits_everywhere) {
+TEST_P(CommunicatorContract,
+       float_sums_are_the_same_bits_everywhere_and_every_time_where_promised_in_rank_order) {
   run([this](Communicator& ranks) {
     constexpr std::size_t kCount = 10'007;
     std::vector<float> expected = rough_values(0, kCount);
@@ -130,10 +131,17 @@ TEST_P(CommunicatorContract, float_sums_are_taken_in_rank_order_with_the_same_bi
       const std::vector<float> more = rough_values(rank, kCount);
       for (std::size_t i = 0; i < kCount; ++i) expected[i] += more[i];
     }
+    Bytes first;
     for (int repeat = 0; repeat < 3; ++repeat) {
       std::vector<float> values = rough_values(ranks.rank(), kCount);
       ranks.all_reduce(std::span(values), ReduceOp::sum, "bits");
-      EXPECT_EQ(to_bytes(values), to_bytes(expected));
+      const Bytes bits = to_bytes(values);
+      if (repeat == 0) first = bits;
+      EXPECT_EQ(bits, first);
+      for (const Bytes& of_rank : ranks.all_gather_bytes(bits, "everyone's bits")) EXPECT_EQ(of_rank, bits);
+      if (GetParam().sums_in_rank_order) {
+        EXPECT_EQ(bits, to_bytes(expected));
+      }
     }
   });
 }
@@ -175,6 +183,7 @@ TEST_P(CommunicatorContract, a_rank_inside_another_operation_still_serves_those_
 }
 
 TEST_P(CommunicatorContract, a_rank_that_only_makes_progress_keeps_nobody_waiting) {
+  if (size() == 1) GTEST_SKIP() << "nobody to keep waiting";
   run(
       [](Communicator& ranks) {
         ranks.barrier("begin");
@@ -308,7 +317,8 @@ TEST_P(CommunicatorContract, the_first_operation_has_the_long_deadline) {
 
 // Runs `wait` on all ranks but `late`, who comes after the deadline: the error that comes out of the run, or
 // out of each waiting process of it, must name the operation and the late rank.
-void expect_timeout(const World& world, int late, const std::string& label, const RankBody& wait) {
+void expect_timeout(const World& world, int late, const std::string& label, const RankBody& wait,
+                    bool names_the_late = true) {
   std::atomic<bool> somebody_waits_here = false;
   try {
     world.run(
@@ -323,7 +333,9 @@ void expect_timeout(const World& world, int late, const std::string& label, cons
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::timeout) << error.what();
     EXPECT_NE(error.problem().find(label), std::string::npos) << error.what();
-    EXPECT_NE(error.why().find(std::to_string(late)), std::string::npos) << error.what();
+    if (names_the_late) {
+      EXPECT_NE(error.why().find(std::to_string(late)), std::string::npos) << error.what();
+    }
     EXPECT_TRUE(error.rank) << error.what();
   }
 }
@@ -336,10 +348,13 @@ TEST_P(CommunicatorContract, a_late_rank_becomes_a_timeout_naming_operation_and_
 
 TEST_P(CommunicatorContract, a_late_rank_is_named_in_reductions_under_way) {
   if (size() == 1) GTEST_SKIP() << "nobody to wait for";
-  expect_timeout(GetParam(), 0, "bucket 3", [](Communicator& ranks) {
-    std::vector<float> values(1000, 1.0f);
-    ranks.start_all_reduce(values, "bucket 3")->wait();
-  });
+  expect_timeout(
+      GetParam(), 0, "bucket 3",
+      [](Communicator& ranks) {
+        std::vector<float> values(1000, 1.0f);
+        ranks.start_all_reduce(values, "bucket 3")->wait();
+      },
+      GetParam().names_the_late);
 }
 
 TEST_P(CommunicatorContract, nothing_starts_after_a_timeout) {

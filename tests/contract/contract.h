@@ -18,6 +18,8 @@ struct World {
   std::string name;
   int size = 1;
   std::function<void(const RankBody& body, Deadlines deadlines)> run;
+  bool sums_in_rank_order = true;  // else in an order of the library's own, the same in every run
+  bool names_the_late = true;      // in float collectives; else only a witness can
 };
 
 // Names in the list of tests; without it they would hold addresses that differ from run to run.

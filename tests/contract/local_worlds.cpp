@@ -1,8 +1,11 @@
-// Worlds within one process: a single rank, and threads.
+// Worlds within one process: a single rank, threads, and threads with NCCL's twin between them.
 #include <fmt/format.h>
 
 #include "parallel/launch.h"
+#include "parallel/nccl/nccl_communicator.h"
 #include "tests/contract/contract.h"
+#include "tests/contract/gpu_twin.h"
+#include "tests/contract/on_device.h"
 
 namespace shelfcast::parallel {
 
@@ -13,6 +16,21 @@ std::vector<World> worlds_under_test() {
         {fmt::format("threads_{}", ranks), ranks, [ranks](const RankBody& body, Deadlines deadlines) {
            run_ranks_as_threads(ranks, body, deadlines);
          }});
+  for (const int ranks : {1, 2, 3, 5})
+    worlds.push_back(
+        {.name = fmt::format("nccl_twin_{}", ranks),
+         .size = ranks,
+         .run =
+             [ranks](const RankBody& body, Deadlines deadlines) {
+               run_ranks_as_threads(
+                   ranks,
+                   [&](Communicator& host) {
+                     body(*on_device(make_nccl({std::shared_ptr<void>(), &host}, gpu_twin(), 0, deadlines),
+                                     gpu_twin(), 0));
+                   },
+                   deadlines);
+             },
+         .names_the_late = false});
   return worlds;
 }
 

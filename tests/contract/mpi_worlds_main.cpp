@@ -1,4 +1,5 @@
-// The contract on MPI: started by mpirun, every rank runs every test. Rank 0 prints, failures of all ranks
+// The contract on MPI, and on NCCL where there is a GPU (ranks share it when it is the only one): started by
+// mpirun, every rank runs every test. Rank 0 prints, failures of all ranks
 // show, and no rank exits with 0 when any failed or when there was nothing to run.
 #include <gtest/gtest.h>
 #include <mpi.h>
@@ -9,7 +10,10 @@
 #include "base/error.h"
 #include "parallel/launch.h"
 #include "parallel/mpi/mpi_communicator.h"
+#include "parallel/nccl/gpu_choice.h"
+#include "parallel/nccl/nccl_communicator.h"
 #include "tests/contract/contract.h"
+#include "tests/contract/on_device.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -41,6 +45,22 @@ World mpi_world(std::string name, std::size_t longest_message) {
   return {std::move(name), mpi_size(), [longest_message](const RankBody& body, Deadlines deadlines) {
             body(*make_mpi_world(deadlines, longest_message));
           }};
+}
+
+World nccl_world() {
+  return {
+      .name = "nccl",
+      .size = mpi_size(),
+      .run =
+          [](const RankBody& body, Deadlines deadlines) {
+            std::shared_ptr<Communicator> host = make_mpi_world(deadlines);
+            const int device = choose_gpus(*host, inspect_gpus(), true);
+            // Tests have short deadlines, which are not meant for connecting the ranks.
+            const Deadlines patient{std::chrono::minutes(5), deadlines.step};
+            body(*on_device(make_nccl(host, gpu_operations(), device, patient), gpu_operations(), device));
+          },
+      .sums_in_rank_order = false,
+      .names_the_late = false};
 }
 
 // Rank 1 fails while the others wait for it with a long deadline, as a program's main would handle it.
@@ -81,7 +101,13 @@ int run_tests() {
 }  // namespace
 
 std::vector<World> worlds_under_test() {
-  return {mpi_world("mpi", std::size_t{1} << 30), mpi_world("mpi_in_short_messages", 60)};
+  std::vector<World> worlds = {mpi_world("mpi", std::size_t{1} << 30),
+                               mpi_world("mpi_in_short_messages", 60)};
+  if (inspect_gpus().problem.empty())
+    worlds.push_back(nccl_world());
+  else if (mpi_rank() == 0)
+    std::printf("NCCL is left out: %s\n", inspect_gpus().problem.c_str());
+  return worlds;
 }
 
 }  // namespace shelfcast::parallel

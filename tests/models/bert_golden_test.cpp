@@ -6,10 +6,11 @@
 
 #include "base/error.h"
 #include "base/safetensors.h"
+#include "models/adapters/adapter.h"
 #include "models/adapters/lora.h"
 #include "models/text/bert.h"
+#include "tests/models/adapter_golden.h"
 #include "tests/models/golden.h"
-#include "tests/models/lora_golden.h"
 #include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
@@ -151,7 +152,7 @@ TEST_P(BertGolden, five_steps_of_adamw_have_the_losses_of_the_reference) {
 
 TEST(BertLoraGolden, an_adapter_of_peft_gives_its_hidden_states_and_merged_it_gives_them_too) {
   const at::NoGradGuard no_grad;
-  const fs::path folder = testing::lora_folder("bert"), base = testing::base_of(folder);
+  const fs::path folder = testing::adapter_folder("bert"), base = testing::base_of(folder);
   const SafetensorsFile inputs(base / "case.safetensors"), golden(folder / "case.safetensors");
   const Bert bert = Bert::open(base);
   const auto texts = encodings(inputs, "ids");
@@ -160,13 +161,13 @@ TEST(BertLoraGolden, an_adapter_of_peft_gives_its_hidden_states_and_merged_it_gi
     return error_of(in_text_order(bert.forward(packed), packed, texts), stored(golden, name));
   };
   expect_below("bert lora base", error("base.hidden"), 1e-5);
-  const LoraConfig config = read_lora_config(folder);
+  const AdapterConfig config = read_adapter_config(folder);
   ParameterMaker make(1, ParameterMaker::Fill::draw);
-  const std::vector<Parameter> parameters = attach_lora(bert.parameters(), "text.", config, make);
-  load_lora(folder, parameters, "text.", config, base_digest(base));
+  const std::vector<Parameter> parameters = attach_adapter(bert.parameters(), "text.", config, make);
+  load_adapter(folder, parameters, "text.", config, base_digest(base));
   expect_below("bert lora hidden", error("adapted.hidden"), 1e-5);
   const shelfcast::testing::TemporaryFolder written;
-  save_lora(written.path(), parameters, "text.", config, base.string(), base_digest(base));
+  save_adapter(written.path(), parameters, "text.", config, base.string(), base_digest(base));
   testing::keep_for_peft(written.path(), folder);
   const std::vector<Parameter> merged = merge_lora(parameters);
   EXPECT_EQ(merged.size(), bert.parameters().size());

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/library.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -225,11 +226,89 @@ TEST(DemandModel, model_json_from_before_texts_loads_as_a_model_without) {
   config.text_width = 0;
   nlohmann::json json = to_json(config);
   ASSERT_EQ(json.erase("text_width"), 1U);
-  for (const char* key : {"text", "text_pooling", "text_length"}) ASSERT_EQ(json.at("model").erase(key), 1U);
+  for (const char* key : {"text", "text_pooling", "text_length", "level"})
+    ASSERT_EQ(json.at("model").erase(key), 1U);
   const DemandModelConfig read = demand_model_config_from_json(json);
   EXPECT_EQ(read.text_width, 0);
   EXPECT_EQ(read.model.text, "");
   EXPECT_EQ(demand_model_config_from_json(to_json(small_config())).text_width, 9);
+}
+
+// A model with a level, in which statics and text say something of it.
+DemandModel with_level(const DemandModelConfig& config) {
+  DemandModel model(config, 7);
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name.starts_with("fusion.level."))
+      at::Tensor(parameter.tensor)
+          .detach()
+          .copy_(0.3 * at::cos(at::arange(parameter.tensor.numel(), at::kFloat)).view_as(parameter.tensor));
+  return model;
+}
+
+TEST(Level, scales_windows_without_a_history_by_what_facts_and_words_let_expect) {
+  at::manual_seed(21);
+  DemandModelConfig config = small_config();
+  config.model.level = true;
+  const DemandModel model = with_level(config);
+  std::map<std::string, at::Tensor> weights;
+  for (const Parameter& parameter : model.parameters()) weights[parameter.name] = parameter.tensor.detach();
+  ModelInputs inputs = small_batch(config, 3);
+  inputs.context_bt[1].fill_(std::numeric_limits<float>::quiet_NaN());
+  const Forecast forecast = model.forward(inputs, nullptr);
+  std::vector<at::Tensor> embedded;
+  for (std::int64_t i = 0; i < 2; ++i)
+    embedded.push_back(
+        weights.at(fmt::format("fusion.static.{}.weight", i))[inputs.statics_bs[1][i].item<std::int64_t>()]);
+  const double expected = weights.at("fusion.level.bias").item<double>() +
+                          at::cat(embedded).dot(weights.at("fusion.level.static.weight")[0]).item<double>() +
+                          inputs.text_bw[1].dot(weights.at("fusion.level.text.weight")[0]).item<double>();
+  EXPECT_NEAR(forecast.scale_b[1].item<double>(), std::exp(expected), 1e-5 * std::exp(expected));
+  EXPECT_EQ(forecast.loc_b[1].item<float>(), 0.0F);
+  // Windows with a history are as without a level, and so are all while it is zero.
+  DemandModelConfig plain = config;
+  plain.model.level = false;
+  const Forecast without = DemandModel(plain, 7).forward(inputs, nullptr),
+                 fresh = DemandModel(config, 7).forward(inputs, nullptr);
+  EXPECT_TRUE(at::equal(fresh.quantiles_bqh, without.quantiles_bqh));
+  EXPECT_TRUE(at::equal(fresh.scale_b, without.scale_b));
+  for (const std::int64_t b : {0, 2})
+    EXPECT_TRUE(at::equal(forecast.quantiles_bqh[b], without.quantiles_bqh[b]));
+}
+
+TEST(Level, learns_from_histories_and_from_nothing_else) {
+  at::manual_seed(22);
+  DemandModelConfig config = small_config();
+  config.model.level = true;
+  const DemandModel model = with_level(config);
+  ModelInputs inputs = small_batch(config, 3);
+  inputs.context_bt[1].fill_(std::numeric_limits<float>::quiet_NaN());
+  const auto all = gradients(model, loss_of(model, inputs, nullptr));
+  EXPECT_GT(all.at("fusion.level.text.weight").abs().max().item<float>(), 0.0F);
+  EXPECT_GT(all.at("fusion.level.static.weight").abs().max().item<float>(), 0.0F);
+  // A window without a history teaches it nothing, whatever it sells.
+  const auto none = gradients(model, loss_of(model, rows_of(inputs, 1, 1), nullptr));
+  for (const auto& [name, gradient] : none)
+    EXPECT_TRUE(!name.starts_with("fusion.level.") || gradient.abs().max().item<float>() == 0.0F) << name;
+  // It is least at the history's mean.
+  const Forecast forecast = model.forward(inputs, nullptr);
+  EXPECT_EQ(forecast.level_loss_b[1].item<float>(), 0.0F);
+  double bias = 0;
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name == "fusion.level.bias") bias = parameter.tensor.item<double>();
+  const double off = std::sqrt(forecast.level_loss_b[0].item<double>());
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name == "fusion.level.bias") at::Tensor(parameter.tensor).detach().fill_(bias + 1.0);
+  const double now = std::sqrt(model.forward(inputs, nullptr).level_loss_b[0].item<double>());
+  EXPECT_NEAR(std::abs(now - off), 1.0, 1e-5);
+}
+
+TEST(Level, needs_facts_or_words) {
+  DemandModelConfig config = small_config();
+  config.model.level = true;
+  config.static_cardinalities = {};
+  EXPECT_NO_THROW(config.validate());
+  config.text_width = 0;
+  EXPECT_THROW(config.validate(), Error);
 }
 
 TEST_P(EveryTower, a_windows_dropout_does_not_depend_on_its_batch) {
@@ -369,6 +448,75 @@ TEST(DemandModelFiles, a_missing_a_surplus_and_a_misshapen_tensor_are_named) {
   config = small_config();
   config.tower.d_ff = 41;
   EXPECT_THAT(rewrite(config), ::testing::HasSubstr("[40, 16]"));
+}
+
+// LibTorch's meta device computes shapes only, and refuses what would mix it with host memory: a stand-in for
+// GPUs on machines without one. set_data(), by which parameters go to a GPU, knows it not.
+// The operators it has for Python only are added here, by others that mean the same.
+TORCH_LIBRARY_IMPL(aten, Meta, library) {
+  library.impl("isnan", [](const at::Tensor& x) { return x.ne(x); });
+  library.impl("where.self", [](const at::Tensor& condition, const at::Tensor& a, const at::Tensor& b) {
+    return condition.to(a.scalar_type()) * a + b;
+  });
+  library.impl("index_select", [](const at::Tensor& x, std::int64_t dimension, const at::Tensor& index) {
+    std::vector<std::int64_t> shape = x.sizes().vec();
+    shape.at(static_cast<std::size_t>(dimension)) = index.numel();
+    EXPECT_TRUE(index.is_meta()) << "an index in host memory";
+    return at::empty(shape, x.options());
+  });
+  library.impl("relu", [](const at::Tensor& x) { return x.clamp_min(0.0); });
+  library.impl("relu_", [](at::Tensor& x) -> at::Tensor& { return x.clamp_min_(0.0); });
+  library.impl("unfold_backward",
+               [](const at::Tensor& gradient, at::IntArrayRef shape, std::int64_t, std::int64_t,
+                  std::int64_t) { return at::empty(shape, gradient.options()); });
+  library.impl("embedding_dense_backward",
+               [](const at::Tensor& gradient, const at::Tensor& index, c10::SymInt rows, c10::SymInt, bool) {
+                 EXPECT_TRUE(index.is_meta()) << "an index in host memory";
+                 return at::empty({rows.expect_int(), gradient.size(-1)}, gradient.options());
+               });
+  library.impl("logical_not.out", [](const at::Tensor& x, at::Tensor& out) -> at::Tensor& {
+    out.resize_(x.sizes());
+    return out;
+  });
+}
+
+void put_on_meta(const std::vector<Parameter>& parameters) {
+  for (const Parameter& parameter : parameters) {
+    const at::Tensor there = at::empty_like(parameter.tensor, at::TensorOptions().device(at::kMeta));
+    at::TensorImpl* impl = parameter.tensor.unsafeGetTensorImpl();
+    impl->_change_backend_component_keys(at::kMeta);
+    impl->set_storage_keep_dtype(there.storage());
+  }
+}
+
+TEST(DemandModel, forward_and_backward_stay_on_the_device_of_the_parameters) {
+  at::manual_seed(5);
+  const DemandModelConfig config = small_config();
+  const ModelInputs inputs = small_batch(config, 4);
+  const DropoutKeys keys{3, 1, {0, 1, 2, 3}};
+  const DemandModel model(config, 7);
+  EXPECT_EQ(model.device(), at::Device(at::kCPU));
+  put_on_meta(model.parameters());
+  EXPECT_EQ(model.device(), at::Device(at::kMeta));
+  for (const DropoutKeys* dropout : {static_cast<const DropoutKeys*>(nullptr), &keys}) {
+    const Forecast forecast = model.forward(inputs, dropout);
+    EXPECT_EQ(forecast.quantiles_bqh.sizes(), at::IntArrayRef({4, 3, 6}));
+    ASSERT_TRUE(forecast.quantiles_bqh.is_meta());
+    (forecast.quantiles_bqh.sum() + forecast.mean_bh.sum()).backward();
+    for (const Parameter& parameter : model.parameters()) {
+      EXPECT_TRUE(parameter.tensor.is_meta()) << parameter.name;
+      if (parameter.tensor.grad().defined()) {
+        EXPECT_TRUE(parameter.tensor.grad().is_meta()) << parameter.name;
+      }
+    }
+  }
+}
+
+TEST(DemandModel, moved_to_where_it_is_it_stays_the_same) {
+  const DemandModel model(small_config(), 7);
+  const void* before = model.parameters().front().tensor.const_data_ptr();
+  move_to(at::kCPU, model.parameters());
+  EXPECT_EQ(model.parameters().front().tensor.const_data_ptr(), before);
 }
 
 }  // namespace

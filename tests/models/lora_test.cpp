@@ -6,50 +6,18 @@
 #include <nlohmann/json.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "base/error.h"
-#include "base/files.h"
 #include "base/json_file.h"
 #include "models/product.h"
-#include "tests/models/small_models.h"
-#include "tests/support/paths.h"
+#include "tests/models/adapted_models.h"
 #include "tests/support/temporary_folder.h"
 
 namespace shelfcast::models {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path golden(const std::string& name) { return shelfcast::testing::golden_dir() / name; }
-
-template <typename Call>
-std::string message_of(Call call) {
-  try {
-    call();
-    return "";
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
-// A published tower with columns of every kind beside.
-DemandModel published(const std::string& name = "wide_heads") {
-  DemandModelConfig config = testing::small_config();
-  config.horizon = 5;
-  config.model.weights = golden("bolt/" + name).string();
-  config.tower = tower_for(config.model, config.context, config.horizon);
-  return {config, 3};
-}
-
-at::Tensor quantiles(const DemandModel& model, const DropoutKeys* keys = nullptr) {
-  at::manual_seed(5);
-  return model.forward(testing::small_batch(model.config(), 7), keys).quantiles_bqh;
-}
-
-void fill_up_matrices(const DemandModel& model) {
-  const at::NoGradGuard no_grad;
-  for (const Parameter& parameter : model.parameters())
-    if (parameter.name.ends_with("lora_B.weight")) at::Tensor(parameter.tensor).normal_(0.0, 0.3);
-}
+using testing::golden;
+using testing::message_of;
+using testing::published;
 
 struct Adapted {
   explicit Adapted(std::int64_t out, bool adapted = true)
@@ -60,7 +28,7 @@ struct Adapted {
   }
   Weight weight() const { return {values, slot}; }
   // The definition.
-  at::Tensor matrix() const { return *slot ? values + 0.7 * at::mm(b, a) : values; }
+  at::Tensor matrix() const { return slot->index() != 0 ? values + 0.7 * at::mm(b, a) : values; }
   at::Tensor values, a, b;
   std::shared_ptr<AdapterSlot> slot = std::make_shared<AdapterSlot>();
 };
@@ -125,23 +93,10 @@ TEST(AdaptedProduct, dropout_takes_elements_of_what_the_adapter_reads_and_keeps_
   EXPECT_TRUE(at::allclose(product(x, own.weight()).detach() - plain, expected, 1e-4, 1e-4));
 }
 
-TEST(Lora, a_fresh_adapter_changes_no_forecast_by_a_bit_in_either_precision) {
-  DemandModel model = published();
-  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
-    const PrecisionScope scope(precision);
-    const at::Tensor before = quantiles(model);
-    DemandModel adapted = published();
-    adapted.add_adapter({.targets = {"q", "k", "v", "o", "wi", "wo", "hidden_layer", "residual_layer"}}, 1);
-    EXPECT_TRUE(at::equal(quantiles(adapted), before));
-    const DropoutKeys keys{1, 2, {0, 1, 2, 3, 4, 5, 6}};
-    EXPECT_TRUE(at::equal(quantiles(adapted, &keys), quantiles(model, &keys)));
-  }
-}
-
 TEST(Lora, parameters_stand_behind_the_matrices_they_change_with_pefts_variance) {
   DemandModel model = published();
   const std::size_t before = model.parameters().size();
-  model.add_adapter({.rank = 6, .targets = {"SelfAttention.q"}}, 1);
+  model.add_adapter(LoraConfig{.rank = 6, .targets = {"SelfAttention.q"}}, 1);
   const std::vector<Parameter>& all = model.parameters();
   EXPECT_EQ(all.size(), before + 2 * 4);  // two encoder and two decoder blocks
   for (std::size_t i = 0; i + 2 < all.size(); ++i) {
@@ -164,28 +119,6 @@ TEST(Lora, scales_follow_rank_and_patterns) {
   EXPECT_DOUBLE_EQ(config.scale_of("xx.q"), 4.0);
 }
 
-TEST(Lora, stored_and_loaded_again_the_model_forecasts_the_same_bits_from_kilobytes) {
-  const shelfcast::testing::TemporaryFolder folder;
-  DemandModel model = published();
-  model.add_adapter({.dropout = 0.1, .modules_to_save = {"output_patch_embedding"}}, 1);
-  fill_up_matrices(model);
-  model.save(folder.path());
-  EXPECT_FALSE(fs::exists(folder.path() / "tower"));
-  EXPECT_TRUE(fs::exists(folder.path() / "adapter/adapter_config.json"));
-  DemandModel loaded = DemandModel::load(folder.path());
-  EXPECT_TRUE(at::equal(quantiles(loaded), quantiles(model)));
-  const DropoutKeys keys{1, 2, {0, 1, 2, 3, 4, 5, 6}};
-  EXPECT_TRUE(at::equal(quantiles(loaded, &keys), quantiles(model, &keys)));
-  EXPECT_FALSE(at::equal(quantiles(loaded, &keys), quantiles(model)));
-
-  loaded.merge_adapter();
-  EXPECT_EQ(loaded.adapter(), nullptr);
-  EXPECT_TRUE(at::allclose(quantiles(loaded), quantiles(model), 1e-4, 1e-5));
-  const shelfcast::testing::TemporaryFolder whole;
-  loaded.save(whole.path());
-  EXPECT_TRUE(at::equal(quantiles(DemandModel::load(whole.path())), quantiles(loaded)));
-}
-
 TEST(Lora, a_name_that_matches_no_tensor_is_an_error_with_the_nearest) {
   const auto message = [](const LoraConfig& config) {
     return message_of([&] { published().add_adapter(config, 1); });
@@ -203,38 +136,10 @@ TEST(Lora, a_name_that_matches_no_tensor_is_an_error_with_the_nearest) {
   EXPECT_NE(message({.targets = {"relative_attention_bias"}}).find("matches no tensor"), std::string::npos);
 }
 
-TEST(Lora, an_adapter_of_another_base_is_refused_by_its_digest_or_by_its_shapes) {
-  const shelfcast::testing::TemporaryFolder folder;
-  DemandModel model = published("patch_8");
-  model.add_adapter({}, 1);
-  model.save(folder.path());
-  const std::string ours =
-      message_of([&] { published("wide_heads").add_adapter(folder.path() / "adapter"); });
-  EXPECT_NE(ours.find("was made for another base model"), std::string::npos) << ours;
-  // PEFT's files have no digest.
-  const std::string foreign = message_of([&] { published("patch_8").add_adapter(golden("lora/bolt")); });
-  EXPECT_NE(foreign.find("has shape"), std::string::npos) << foreign;
-  EXPECT_NE(foreign.find("belongs to this base"), std::string::npos) << foreign;
-}
-
-TEST(Lora, without_its_base_a_stored_adapter_says_what_is_missing) {
-  const shelfcast::testing::TemporaryFolder folder;
-  DemandModel model = published();
-  model.add_adapter({}, 1);
-  model.save(folder.path());
-  nlohmann::json json = read_json(folder.path() / "model.json");
-  json["model"]["weights"] = "gone/chronos";
-  write_file_atomically(folder.path() / "model.json", json.dump());
-  const std::string message = message_of([&] { DemandModel::load(folder.path()); });
-  EXPECT_NE(message.find("gone/chronos, which is not there"), std::string::npos) << message;
-}
-
-TEST(Lora, folders_that_hold_no_adapter_and_models_from_scratch_are_errors) {
-  EXPECT_NE(message_of([] { read_lora_config(golden("bolt/wide_heads")); }).find("holds no adapter"),
-            std::string::npos);
-  DemandModel scratch(testing::small_config(), 1);
-  EXPECT_NE(message_of([&] { scratch.add_adapter(LoraConfig{}, 1); }).find("needs a pretrained model"),
-            std::string::npos);
+TEST(Lora, an_adapter_of_another_base_without_a_digest_is_refused_by_its_shapes) {
+  const std::string message = message_of([&] { published("patch_8").add_adapter(golden("lora/bolt")); });
+  EXPECT_NE(message.find("has shape"), std::string::npos) << message;
+  EXPECT_NE(message.find("belongs to this base"), std::string::npos) << message;
 }
 
 TEST(PeftConfig, variants_that_compute_something_else_are_refused_by_name) {
@@ -251,6 +156,18 @@ TEST(PeftConfig, variants_that_compute_something_else_are_refused_by_name) {
   EXPECT_NE(with("init_lora_weights", "pissa").find("pissa"), std::string::npos);
   EXPECT_NE(with("r", "four").find("cannot be read"), std::string::npos);
   EXPECT_NE(with("r", 0).find("rank"), std::string::npos);
+}
+
+TEST(PeftConfig, budgets_that_cannot_be_are_refused_by_name) {
+  const auto message = [](LoraConfig config) { return message_of([&] { config.validate(); }); };
+  EXPECT_EQ(message({.budget = RankBudget{}}), "");
+  EXPECT_NE(message({.rank = 2, .budget = RankBudget{}}).find("tune.budget.target 4 is above tune.rank 2"),
+            std::string::npos);
+  EXPECT_NE(message({.rslora = true, .budget = RankBudget{}}).find("tune.rslora"), std::string::npos);
+  EXPECT_NE(message({.budget = RankBudget{.warmup = 6, .final = 4, .steps = 10}}).find("no step to cut"),
+            std::string::npos);
+  EXPECT_NE(message({.budget = RankBudget{.every = 0}}).find("tune.budget.every"), std::string::npos);
+  EXPECT_NE(message({.budget = RankBudget{.beta2 = 1}}).find("beta2"), std::string::npos);
 }
 
 TEST(PeftConfig, what_is_written_is_read_again) {

@@ -8,7 +8,9 @@
 
 #include "base/error.h"
 #include "parallel/launch.h"
+#include "parallel/nccl/nccl_communicator.h"
 #include "parallel/threads/delayed_link.h"
+#include "tests/contract/gpu_twin.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -38,10 +40,14 @@ at::Tensor whole(const at::Tensor& x) {
 }
 
 // Gradients on each rank after its share of `x` went through in micro-batches of `micro` rows.
-std::vector<at::Tensor> shared(const at::Tensor& x, int ranks, std::int64_t micro,
-                               std::int64_t bucket_bytes) {
+enum class Over { threads, nccl_twin };
+std::vector<at::Tensor> shared(const at::Tensor& x, int ranks, std::int64_t micro, std::int64_t bucket_bytes,
+                               Over over = Over::threads) {
   std::vector<at::Tensor> results(static_cast<std::size_t>(ranks));
-  run_ranks_as_threads(ranks, [&](Communicator& communicator) {
+  run_ranks_as_threads(ranks, [&](Communicator& host) {
+    const std::unique_ptr<Communicator> nccl =
+        over == Over::threads ? nullptr : make_nccl({std::shared_ptr<void>(), &host}, gpu_twin(), 0, {});
+    Communicator& communicator = nccl ? *nccl : host;
     // Ranks are built one after another, since LibTorch's generator is one.
     static std::mutex building;
     std::unique_ptr<Net> net;
@@ -50,6 +56,7 @@ std::vector<at::Tensor> shared(const at::Tensor& x, int ranks, std::int64_t micr
       net = std::make_unique<Net>();
     }
     FlatBuffers buffers(net->parameters);
+    const AdoptedByTwin device(buffers.gradients().const_data_ptr(), buffers.gradients().nbytes());
     GradientSync sync(buffers, communicator, bucket_bytes);
     const std::int64_t rows = x.size(0) / ranks, first = rows * communicator.rank();
     for (int step = 0; step < 2; ++step) {  // the second step finds every bucket as the first did
@@ -78,6 +85,17 @@ TEST(GradientSync, ranks_times_micro_batches_equal_one_batch_for_any_buckets) {
         EXPECT_TRUE(at::equal(result, results[0])) << "ranks differ";
       }
     }
+  }
+}
+
+TEST(GradientSync, device_memory_travels_by_nccl_while_backward_runs) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({12, 6}), expected = whole(x);
+  for (const std::int64_t bucket_bytes : {1, 200, 1'000'000}) {
+    const std::int64_t before = collectives_of_twin();
+    for (const at::Tensor& result : shared(x, 3, 2, bucket_bytes, Over::nccl_twin))
+      EXPECT_LT((result - expected).abs().max().item<float>(), 1e-5F) << bucket_bytes;
+    EXPECT_GE(collectives_of_twin() - before, 2) << "the sums went another way";
   }
 }
 

@@ -29,6 +29,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.tower.activation = t.activation, m.tower.gated = t.gated;
   m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
   m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
+  m.model.level = c.level;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
   m.model.known_hidden = c.known_hidden;
   m.model.season = c.season;
@@ -141,6 +142,7 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     if (one_of({0, 1}) != 0) c.text_width = 0;
     c.mean_head = one_of({0, 1}) != 0;
     c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
     expect_equal_forecasts(c, 9);
   }
 }

@@ -70,6 +70,11 @@ std::map<std::string, Shape> fusion_shapes(const ModelConfig& c) {
     shapes["fusion.static.shift.bias"] = {2 * width};
   }
   if (c.text_width > 0) shapes["fusion.text.shift.weight"] = {2 * width, c.text_width};
+  if (c.level) {
+    if (statics > 0) shapes["fusion.level.static.weight"] = {1, c.static_width * statics};
+    if (c.text_width > 0) shapes["fusion.level.text.weight"] = {1, c.text_width};
+    shapes["fusion.level.bias"] = {1};
+  }
   shapes["heads.known.state.weight"] = {c.known_hidden, width};
   shapes["heads.known.input.weight"] = {c.known_hidden, c.known_inputs()};
   shapes["heads.known.step_bias"] = {c.horizon, c.known_hidden};
@@ -111,6 +116,7 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"known_hidden", c.known_hidden},
             {"season", c.season},
             {"scale_floor", c.scale_floor},
+            {"level", c.level},
             {"text_pooling", c.text_pooling},
             {"text_length", c.text_length}}},
           {"context", c.context},

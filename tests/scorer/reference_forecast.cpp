@@ -62,7 +62,7 @@ class Reference {
     loc_ = count > 0 ? sum / count : 0.0;
     for (std::int64_t i = 0; i < length_; ++i)
       if (!std::isnan(x[i])) squares += (x[i] - loc_) * (x[i] - loc_);
-    scale_ = count > 0 ? std::sqrt(squares / count) : 1.0;
+    scale_ = count > 0 ? std::sqrt(squares / count) : usual_level();
     loc_ = static_cast<float>(loc_);
     scale_ = static_cast<float>(scale_);
     if (c_.scale_floor > 0.0) {
@@ -70,6 +70,18 @@ class Reference {
     } else if (scale_ == 0.0) {
       scale_ = 1e-5F;
     }
+  }
+
+  // The scale without a history.
+  double usual_level() const {
+    if (!c_.level) return 1.0;
+    double level = w("fusion.level.bias")[0];
+    const Vec statics = static_embeddings();
+    for (std::size_t i = 0; i < statics.size(); ++i) level += statics[i] * w("fusion.level.static.weight")[i];
+    const std::int32_t row = c_.text_width > 0 ? in_.text_row.row(b_)[0] : -1;
+    for (std::int64_t i = 0; i < c_.text_width && row >= 0; ++i)
+      level += in_.text.row(row)[i] * w("fusion.level.text.weight")[static_cast<std::size_t>(i)];
+    return std::exp(level);
   }
 
   // All columns beside demand over the context, as in step 4.

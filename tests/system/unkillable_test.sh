@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # kill -9 of a random rank at a random moment, many times over: every run resumes and ends in the weights of a run that was
-# never killed. KILLS sets how many times (default 200), KILL_SEED the random numbers.
+# never killed. KILLS sets how many times (default 60), KILL_SEED the random numbers.
 source "$(dirname "$0")/lib.sh"
-kills=${KILLS:-200}
+kills=${KILLS:-60}
 RANDOM=${KILL_SEED:-17}
 
 "$bin/shelfcast" synth --stores 1 --items 8 --days 120 --out s.corpus >/dev/null

@@ -124,5 +124,16 @@ TEST(Recipe, checks_what_only_holds_between_blocks) {
   expect_parts(message_of("data: {corpus: x}\ntrain: {keep_last: 1}\n"), {"train.keep_last", "at least 2"});
 }
 
+TEST(Recipe, buckets_have_a_size_or_find_it_out) {
+  const auto with = [](const std::string& size) {
+    return parse_recipe("data: {corpus: x.corpus}", "test.yaml", {"parallel.bucket_mb=" + size});
+  };
+  EXPECT_EQ(with("7").parallel.bucket_mb, 7);
+  EXPECT_EQ(with("auto").parallel.bucket_mb, ParallelConfig::kTuned);
+  EXPECT_NE(to_yaml(with("auto")).find("bucket_mb: auto\n"), std::string::npos);
+  EXPECT_EQ(parse_recipe(to_yaml(with("auto")), "again.yaml", {}).parallel.bucket_mb, ParallelConfig::kTuned);
+  for (const char* wrong : {"0", "-3", "often", "[1]"}) EXPECT_THROW(with(wrong), Error) << wrong;
+}
+
 }  // namespace
 }  // namespace shelfcast::trainer

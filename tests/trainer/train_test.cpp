@@ -135,6 +135,21 @@ TEST_F(Training, refuses_what_cannot_be_trained_and_leaves_no_folder) {
   EXPECT_FALSE(fs::exists(folder_ / "run"));
 }
 
+TEST_F(Training, buckets_whose_size_is_found_out_change_no_bit_and_the_size_is_kept) {
+  train_on(2, recipe("given"));
+  train_on(2, recipe("tuned", {"parallel.bucket_mb=auto"}));
+  EXPECT_EQ(weights("tuned"), weights("given"));
+  const TrainState state = Checkpoints(folder_ / "tuned/checkpoints").read_state(30);
+  EXPECT_EQ(state.bucket_mb, 2);  // all gradients of this model fit into the smallest
+  EXPECT_EQ(Checkpoints(folder_ / "given/checkpoints").read_state(30).bucket_mb, 0);
+
+  for (const std::int64_t stop : {3, 20, 30})  // once while it is being found out
+    train_on(2, recipe("parts", {"parallel.bucket_mb=auto"}),
+             {.resume = Resume::automatic, .stop_after = stop});
+  EXPECT_EQ(weights("parts"), weights("given"));
+  EXPECT_EQ(Checkpoints(folder_ / "parts/checkpoints").read_state(30).bucket_mb, 2);
+}
+
 TEST_F(Training, plain_towers_are_refused_at_the_export_and_their_parts_by_tune) {
   train_alone(recipe("run", {"train.steps=2", "model.tower=lstm"}));
   const std::string message =

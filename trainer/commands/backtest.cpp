@@ -11,7 +11,9 @@
 #include "base/memory.h"
 #include "eval/backtest.h"
 #include "eval/report/report.h"
+#include "models/blocks.h"
 #include "trainer/commands/commands.h"
+#include "trainer/device.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/run_folder.h"
@@ -81,7 +83,7 @@ void add_environment(const nlohmann::json& environment, eval::RunMetadata& metad
 }
 
 eval::RunMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus,
-                              const BacktestCommand& options, const parallel::Communicator& world) {
+                              const BacktestCommand& options, const parallel::World& world) {
   eval::RunMetadata metadata;
   const nlohmann::json environment = read_json(run.folder.environment());
   add_environment(environment, metadata);
@@ -90,7 +92,7 @@ eval::RunMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus,
   metadata.commands = {
       command_line(environment.value("ranks", std::int64_t{1}),
                    {"train", run.folder.recipe().string(), "--set", "run.dir=" + run.name() + "-again"}),
-      command_line(world.size(), with_overrides(std::move(words), options)),
+      command_line(world.ranks->size(), with_overrides(std::move(words), options)),
       command_line(1, {"report", options.out.empty() ? options.model : options.out})};
   metadata.title = run.name();
   metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)}};
@@ -134,28 +136,26 @@ void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communi
   });
 }
 
-std::unique_ptr<parallel::Communicator> world_of(const ParallelConfig& parallel, parallel::Launch& launch) {
-  return launch.world(parallel::parse_backend(parallel.backend),
-                      {parallel.start_deadline, parallel.step_deadline});
-}
-
 void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   if (!options.corpus.empty() || !options.known.empty() || !options.past.empty())
     throw input_error("--corpus, --known and --past are for published models",
                       fmt::format("{} is a run: it knows its corpus and its columns", options.model));
   const TrainedRun trained = open_run(options.model);
-  // Overrides shape the backtest; what the model was trained on stays what it was.
-  const eval::BacktestConfig config = read_recipe(trained.folder.recipe(), options.overrides).backtest;
-  const auto world = world_of(trained.recipe.parallel, launch);
+  // Overrides shape the backtest and where it runs; what the model was trained on stays what it was.
+  const Recipe judging = read_recipe(trained.folder.recipe(), options.overrides);
+  const parallel::World world = parallel::make_world(launch, judging.parallel.world());
+  prepare(device_of(world.gpu));
+  models::move_to(device_of(world.gpu), trained.model->parameters());
   const data::Corpus corpus(trained.recipe.data.corpus);
-  ModelForecaster forecaster(trained.name(), *trained.model, trained.features,
-                             read_series_texts(corpus, trained.features.text, trained.recipe.model, *world));
+  ModelForecaster forecaster(
+      trained.name(), *trained.model, trained.features,
+      read_series_texts(corpus, trained.features.text, trained.recipe.model, *world.ranks));
   // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
-  judge({config, corpus, trained.features, forecaster,
+  judge({judging.backtest, corpus, trained.features, forecaster,
          corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until),
          options.out.empty() ? trained.folder.path() : std::filesystem::path(options.out),
-         metadata_of(trained, corpus, options, *world)},
-        trained.recipe.parallel, *world);
+         metadata_of(trained, corpus, options, world)},
+        judging.parallel, *world.ranks);
 }
 
 // The zero-shot row: the model has seen nothing of this corpus, so every origin is honest.
@@ -172,7 +172,10 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
   recipe.data.past = options.past;
   recipe.data.horizon = recipe.backtest.horizon;
   at::set_num_threads(static_cast<int>(options.threads));
-  const auto world = world_of(recipe.parallel, launch);
+  if (parallel::parse_device(recipe.parallel.device) == parallel::DeviceChoice::gpu)
+    throw input_error("published models forecast on the CPU only", "parallel.device is gpu", "leave it out");
+  recipe.parallel.device = "cpu";
+  const parallel::World world = parallel::make_world(launch, recipe.parallel.world());
   const data::Corpus corpus(options.corpus);
   const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
   const data::FeatureSpec features =
@@ -180,18 +183,19 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
   const std::string name = name_of(options.model);
   SeriesForecaster forecaster(name, *model, features);
   eval::RunMetadata metadata;
-  add_environment(describe_environment(*world), metadata);
+  add_environment(describe_environment(*world.ranks, world.device_name), metadata);
   metadata.title = name + ", zero-shot";
   metadata.facts = {{"model", fmt::format("{} in {}", model->architecture(), options.model)}};
   add_corpus(corpus, metadata);
   metadata.facts.emplace_back("build", build_id());
   const std::string out = options.out.empty() ? fmt::format("zero-shot/{}", name) : options.out;
   metadata.commands = {
-      command_line(world->size(), with_overrides({"backtest", options.model, "--corpus", options.corpus,
-                                                  "--out", out, "--threads", std::to_string(options.threads)},
-                                                 options)),
+      command_line(world.ranks->size(),
+                   with_overrides({"backtest", options.model, "--corpus", options.corpus, "--out", out,
+                                   "--threads", std::to_string(options.threads)},
+                                  options)),
       command_line(1, {"report", out})};
-  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata}, recipe.parallel, *world);
+  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata}, recipe.parallel, *world.ranks);
 }
 
 }  // namespace

@@ -46,12 +46,12 @@ void run(const TrainCommand& options, parallel::Launch& launch) {
     if (log::identity().rank == 0) check(recipe, assumed, ranks);
     return;
   }
-  const auto world = launch.world(parallel::parse_backend(recipe.parallel.backend),
-                                  {recipe.parallel.start_deadline, recipe.parallel.step_deadline});
-  TrainOptions train_options{.resume = options.resume, .stop_after = {}};
+  const parallel::World world = parallel::make_world(launch, recipe.parallel.world());
+  TrainOptions train_options{
+      .resume = options.resume, .stop_after = {}, .gpu = world.gpu, .device_name = world.device_name};
   if (options.stop_after > 0) train_options.stop_after = options.stop_after;
-  run_watched(recipe.parallel, *world,
-              [&] { log::all(describe(train(recipe, train_options, *world), recipe)); });
+  run_watched(recipe.parallel, *world.ranks,
+              [&] { log::all(describe(train(recipe, train_options, *world.ranks), recipe)); });
 }
 
 }  // namespace shelfcast::trainer

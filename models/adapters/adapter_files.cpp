@@ -8,7 +8,8 @@
 #include "base/files.h"
 #include "base/json_file.h"
 #include "base/safetensors.h"
-#include "models/adapters/lora.h"
+#include "models/adapters/adapter.h"
+#include "models/adapters/targets.h"
 #include "models/weights.h"
 
 namespace shelfcast::models {
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr const char *kConfig = "adapter_config.json", *kTensors = "adapter_model.safetensors",
                      *kDigest = "base_digest";
-constexpr std::string_view kStored = "base_model.model.", kDown = ".lora_A.weight";
+constexpr std::string_view kStored = "base_model.model.", kDown = ".lora_A.weight", kAdaptiveDown = ".lora_A";
 
 std::string canonical(const std::string& stored) {
   return stored.starts_with(kStored) ? stored.substr(kStored.size()) : stored;
@@ -28,7 +29,8 @@ std::vector<std::string> modules_in(const SafetensorsFile& file) {
   std::set<std::string> modules;
   for (const auto& [stored, tensor] : file.tensors()) {
     const std::string name = canonical(stored);
-    if (name.ends_with(kDown)) modules.insert(name.substr(0, name.size() - kDown.size()));
+    for (const std::string_view end : {kDown, kAdaptiveDown})
+      if (name.ends_with(end)) modules.insert(name.substr(0, name.size() - end.size()));
   }
   return {modules.begin(), modules.end()};
 }
@@ -40,10 +42,11 @@ bool is_given(const nlohmann::json& j, const char* key) {
 
 // What the adapter's file holds of a model.
 std::vector<Parameter> stored_parameters(const std::vector<Parameter>& parameters, const std::string& prefix,
-                                         const LoraConfig& config) {
+                                         const AdapterConfig& config) {
   std::vector<Parameter> stored;
   std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(stored), [&](const Parameter& p) {
-    return p.name.starts_with(prefix) && (is_adapter(p) || is_saved_module(p, prefix, config));
+    return p.name.starts_with(prefix) &&
+           (p.adapter || is_saved_module(p, prefix, modules_to_save_of(config)));
   });
   return stored;
 }
@@ -61,28 +64,28 @@ std::string base_digest(const fs::path& weights) {
   return digest_text(all);
 }
 
-LoraConfig read_lora_config(const fs::path& folder) {
+AdapterConfig read_adapter_config(const fs::path& folder) {
   if (!fs::exists(folder / kConfig))
     throw input_error(fmt::format("{} holds no adapter", folder.string()),
                       fmt::format("it has no {}", kConfig),
-                      "name a folder that PEFT's save_pretrained wrote");
-  const nlohmann::json json = read_json(folder / kConfig);
-  nlohmann::json plain = json;
+                      "name a folder that PEFT's save_pretrained wrote, or a checkpoint's adapter/");
+  nlohmann::json json = read_json(folder / kConfig);
   const bool listed = json.contains("target_modules") && json["target_modules"].is_array() &&
                       !is_given(json, "exclude_modules") && !is_given(json, "layers_to_transform");
   const std::vector<std::string> modules = modules_in(SafetensorsFile(folder / kTensors));
-  if (!listed) plain["target_modules"] = modules;
-  LoraConfig config = lora_config_from_peft_json(plain);
-  const bool all_match = std::all_of(modules.begin(), modules.end(), [&](const std::string& module) {
-    return std::any_of(config.targets.begin(), config.targets.end(),
-                       [&](const std::string& target) { return module_matches(module, target); });
-  });
-  if (!all_match) config.targets = modules;
+  if (json.contains("peft_type") && !listed) json["target_modules"] = modules;
+  AdapterConfig config = adapter_config_from_json(json);
+  if (auto* lora = std::get_if<LoraConfig>(&config)) {
+    const bool all_match = std::all_of(modules.begin(), modules.end(), [&](const std::string& module) {
+      return is_named(module, lora->targets);
+    });
+    if (!all_match) lora->targets = modules;
+  }
   return config;
 }
 
-void load_lora(const fs::path& folder, const std::vector<Parameter>& parameters, const std::string& prefix,
-               const LoraConfig& config, const std::string& digest) {
+void load_adapter(const fs::path& folder, const std::vector<Parameter>& parameters, const std::string& prefix,
+                  const AdapterConfig& config, const std::string& digest) {
   const fs::path path = folder / kTensors;
   const auto metadata = SafetensorsFile(path).metadata();
   const auto made_for = metadata.find(kDigest);
@@ -99,12 +102,12 @@ void load_lora(const fs::path& folder, const std::vector<Parameter>& parameters,
   }
 }
 
-void save_lora(const fs::path& folder, const std::vector<Parameter>& values, const std::string& prefix,
-               const LoraConfig& config, const std::string& base, const std::string& digest) {
+void save_adapter(const fs::path& folder, const std::vector<Parameter>& values, const std::string& prefix,
+                  const AdapterConfig& config, const std::string& base, const std::string& digest) {
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw io_error("cannot make " + folder.string(), failed.value());
-  write_file_atomically(folder / kConfig, to_peft_json(config, base).dump(2) + "\n");
+  write_file_atomically(folder / kConfig, to_json(config, base).dump(2) + "\n");
   std::vector<Parameter> stored = stored_parameters(values, prefix, config);
   for (Parameter& parameter : stored)
     parameter.name = fmt::format("{}{}", kStored, parameter.name.substr(prefix.size()));

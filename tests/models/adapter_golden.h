@@ -11,7 +11,7 @@
 
 namespace shelfcast::models::testing {
 
-inline std::filesystem::path lora_folder(const std::string& name) {
+inline std::filesystem::path adapter_folder(const std::string& name) {
   return shelfcast::testing::golden_dir() / "lora" / name;
 }
 
@@ -42,7 +42,8 @@ inline void expect_merged(const SafetensorsFile& golden, const std::vector<Param
 inline void keep_for_peft(const std::filesystem::path& written, const std::filesystem::path& golden) {
   namespace fs = std::filesystem;
   const char* named = std::getenv("SHELFCAST_SAVED");
-  if (named == nullptr) return;
+  const bool peft = read_json(golden / "adapter_config.json").contains("peft_type");
+  if (named == nullptr || !peft) return;
   const fs::path kept = fs::path(named) / ("lora_" + golden.filename().string());
   fs::create_directories(kept);
   fs::copy(written, kept, fs::copy_options::recursive | fs::copy_options::overwrite_existing);

@@ -1,22 +1,29 @@
-// Adapters that the PEFT package wrote, on series towers: files of tests/golden/make_lora.py.
+// Adapters that the PEFT package wrote, and bottlenecks made of torch modules, on series towers: files of
+// tests/golden/make_lora.py.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/json_file.h"
+#include "models/adapters/adapter.h"
 #include "models/adapters/lora.h"
+#include "models/adapters/targets.h"
 #include "models/demand_model.h"
 #include "models/series/chronos2_files.h"
 #include "models/series/chronos2_loss.h"
+#include "tests/models/adapted_bolt.h"
+#include "tests/models/adapter_golden.h"
 #include "tests/models/golden.h"
-#include "tests/models/lora_golden.h"
 #include "tests/support/temporary_folder.h"
 
 namespace shelfcast::models {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::Adapted;
+using testing::AdaptedBolt;
+using testing::adapter_folder;
 using testing::base_of;
 using testing::digest;
 using testing::digest_error;
@@ -25,69 +32,17 @@ using testing::expect_below;
 using testing::expect_merged;
 using testing::gradient_of;
 using testing::keep_for_peft;
-using testing::lora_folder;
 using testing::stored;
-
-// What a tower with an adapter computes from its base's golden inputs.
-class Adapted {
- public:
-  virtual ~Adapted() = default;
-  virtual at::Tensor forecast() const = 0;
-  virtual at::Tensor loss() const = 0;  // as published: a mean
-  virtual const std::vector<Parameter>& parameters() const = 0;
-  virtual std::string prefix() const = 0;
-  virtual void merge() = 0;
-};
-
-class AdaptedBolt : public Adapted {
- public:
-  AdaptedBolt(const fs::path& base, const fs::path& adapter) : inputs_(base / "case.safetensors") {
-    DemandModelConfig config;
-    config.model.weights = base.string();
-    config.tower = bolt_config_from_published_json(read_json(base / "config.json"));
-    config.model.quantiles = config.tower.quantiles;
-    config.model.loss.mean = 0.0;
-    config.horizon = config.tower.prediction_length;
-    config.context = stored(inputs_, "context").size(1);
-    model_ = std::make_unique<DemandModel>(config, 1);
-    if (!adapter.empty()) model_->add_adapter(adapter);
-  }
-  at::Tensor forecast() const override {
-    const Forecast forecast = of(stored(inputs_, "context"));
-    return (forecast.quantiles_bqh * forecast.scale_b.view({-1, 1, 1}) + forecast.loc_b.view({-1, 1, 1}))
-        .detach();
-  }
-  at::Tensor loss() const override {
-    const at::Tensor rows = stored(inputs_, "loss_rows").to(at::kLong);
-    const at::Tensor target = stored(inputs_, "target").index_select(0, rows);
-    const LossSums sums = loss_sums(of(stored(inputs_, "context").index_select(0, rows)),
-                                    {target, at::ones({rows.size(0)}), {}}, model_->config());
-    return sums.loss / static_cast<double>(rows.size(0));
-  }
-  const std::vector<Parameter>& parameters() const override { return model_->parameters(); }
-  std::string prefix() const override { return "tower."; }
-  void merge() override { model_->merge_adapter(); }
-  const DemandModel& model() const { return *model_; }
-
- private:
-  Forecast of(const at::Tensor& context) const {
-    ModelInputs inputs;
-    inputs.context_bt = context;
-    return model_->forward(inputs, nullptr);
-  }
-  SafetensorsFile inputs_;
-  std::unique_ptr<DemandModel> model_;
-};
 
 class AdaptedChronos2 : public Adapted {
  public:
   AdaptedChronos2(const fs::path& base, const fs::path& adapter)
       : inputs_(base / "case.safetensors"), model_(load_chronos2(base)) {
     if (adapter.empty()) return;
-    const LoraConfig config = read_lora_config(adapter);
+    const AdapterConfig config = read_adapter_config(adapter);
     ParameterMaker make(1, ParameterMaker::Fill::draw);
-    model_.parameters = attach_lora(model_.parameters, "", config, make);
-    load_lora(adapter, model_.parameters, "", config, base_digest(base));
+    model_.parameters = attach_adapter(model_.parameters, "", config, make);
+    load_adapter(adapter, model_.parameters, "", config, base_digest(base));
   }
   at::Tensor forecast() const override {
     return model_.tower.forward(batch(), nullptr).demand_quantiles_bqh();
@@ -110,9 +65,9 @@ class AdaptedChronos2 : public Adapted {
   Chronos2Model model_;
 };
 
-class LoraGolden : public ::testing::TestWithParam<const char*> {
+class AdapterGolden : public ::testing::TestWithParam<const char*> {
  protected:
-  fs::path folder() const { return lora_folder(GetParam()); }
+  fs::path folder() const { return adapter_folder(GetParam()); }
   SafetensorsFile golden() const { return SafetensorsFile(folder() / "case.safetensors"); }
   // With the base as it is for an empty path.
   std::unique_ptr<Adapted> open(const fs::path& adapter) const {
@@ -122,11 +77,12 @@ class LoraGolden : public ::testing::TestWithParam<const char*> {
   }
   // Parameters that PEFT trains: adapters and modules to save.
   std::vector<Parameter> trained(const Adapted& model) const {
-    const LoraConfig config = read_lora_config(folder());
+    const AdapterConfig config = read_adapter_config(folder());
     std::vector<Parameter> some;
     for (const Parameter& parameter : model.parameters()) {
       at::Tensor tensor = parameter.tensor;
-      tensor.set_requires_grad(is_adapter(parameter) || is_saved_module(parameter, model.prefix(), config));
+      tensor.set_requires_grad(parameter.adapter ||
+                               is_saved_module(parameter, model.prefix(), modules_to_save_of(config)));
       if (tensor.requires_grad()) some.push_back(parameter);
     }
     return some;
@@ -139,17 +95,18 @@ class LoraGolden : public ::testing::TestWithParam<const char*> {
   }
 };
 
-TEST_P(LoraGolden, an_adapter_of_peft_gives_its_forecasts_and_merged_it_gives_them_too) {
+TEST_P(AdapterGolden, an_adapter_gives_the_reference_forecasts_and_merged_it_gives_them_too) {
   expect_forecast(open({})->forecast(), "base.forecast");
   const std::unique_ptr<Adapted> model = open(folder());
   expect_forecast(model->forecast(), "adapted.forecast");
+  if (!can_be_merged(read_adapter_config(folder()))) return;
   model->merge();
-  for (const Parameter& parameter : model->parameters()) EXPECT_FALSE(is_adapter(parameter));
+  for (const Parameter& parameter : model->parameters()) EXPECT_FALSE(parameter.adapter);
   expect_forecast(model->forecast(), "adapted.forecast");
   expect_merged(golden(), model->parameters(), model->prefix());
 }
 
-TEST_P(LoraGolden, loss_and_every_gradient_equal_peft) {
+TEST_P(AdapterGolden, loss_and_every_gradient_equal_the_reference) {
   const SafetensorsFile file = golden();
   const std::unique_ptr<Adapted> model = open(folder());
   const std::vector<Parameter> some = trained(*model);
@@ -168,7 +125,7 @@ TEST_P(LoraGolden, loss_and_every_gradient_equal_peft) {
   }
 }
 
-TEST_P(LoraGolden, five_steps_of_adamw_have_the_losses_of_peft) {
+TEST_P(AdapterGolden, five_steps_of_adamw_have_the_losses_of_the_reference) {
   const at::Tensor expected = stored(golden(), "losses");
   const std::unique_ptr<Adapted> model = open(folder());
   testing::PlainAdamW optimizer(trained(*model));
@@ -181,18 +138,32 @@ TEST_P(LoraGolden, five_steps_of_adamw_have_the_losses_of_peft) {
   }
 }
 
-TEST_P(LoraGolden, what_is_written_is_read_again_to_the_bit) {
+TEST_P(AdapterGolden, what_is_written_is_read_again_to_the_bit) {
   const std::unique_ptr<Adapted> model = open(folder());
   const shelfcast::testing::TemporaryFolder temporary;
   const fs::path written = temporary.path() / "adapter", base = base_of(folder());
-  save_lora(written, model->parameters(), model->prefix(), read_lora_config(folder()), base.string(),
-            base_digest(base));
+  save_adapter(written, model->parameters(), model->prefix(), read_adapter_config(folder()), base.string(),
+               base_digest(base));
   EXPECT_TRUE(at::equal(open(written)->forecast(), model->forecast()));
   keep_for_peft(written, folder());
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, LoraGolden,
-                         ::testing::Values("bolt", "bolt_patterns", "bolt_regex", "chronos2"),
+TEST(AdaLora, an_adapter_that_peft_saved_without_what_it_cut_gives_its_forecasts_and_is_written_for_it) {
+  const fs::path folder = adapter_folder("adalora_cut");
+  const SafetensorsFile golden(folder / "case.safetensors");
+  const AdaptedBolt model(base_of(folder), folder);
+  expect_below("adalora forecast", error_of(model.forecast(), stored(golden, "adapted.forecast")), 3e-5);
+  const shelfcast::testing::TemporaryFolder temporary;
+  const fs::path written = temporary.path() / "adapter", base = base_of(folder);
+  save_adapter(written, model.parameters(), model.prefix(), read_adapter_config(folder), base.string(),
+               base_digest(base));
+  EXPECT_TRUE(at::equal(AdaptedBolt(base, written).forecast(), model.forecast()));
+  keep_for_peft(written, folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, AdapterGolden,
+                         ::testing::Values("bolt", "bolt_patterns", "bolt_regex", "chronos2", "bottleneck",
+                                           "adalora", "prefix", "bottleneck_gelu"),
                          [](const auto& chosen) { return std::string(chosen.param); });
 
 }  // namespace

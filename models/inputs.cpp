@@ -1,0 +1,13 @@
+#include "models/inputs.h"
+
+namespace shelfcast::models {
+
+ModelInputs ModelInputs::to(const at::Device& device) const {
+  ModelInputs moved = *this;
+  for (at::Tensor* tensor : {&moved.context_bt, &moved.past_bnt, &moved.past_codes_bct, &moved.known_bnu,
+                             &moved.known_codes_bcu, &moved.statics_bs, &moved.text_bw})
+    if (tensor->defined()) *tensor = tensor->to(device);
+  return moved;
+}
+
+}  // namespace shelfcast::models

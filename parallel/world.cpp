@@ -1,0 +1,64 @@
+#include "parallel/world.h"
+
+#include <cstdlib>
+
+#include "base/error.h"
+#include "parallel/gpu/gpu_loader.h"
+#include "parallel/nccl/gpu_choice.h"
+#include "parallel/nccl/nccl_communicator.h"
+
+namespace shelfcast::parallel {
+namespace {
+
+// Whether to compute on GPUs: the same answer on every rank.
+bool wants_gpus(Communicator& host, const WorldConfig& config, const GpuReport& own) {
+  if (config.device != DeviceChoice::automatic) return config.device == DeviceChoice::gpu;
+  if (config.backend == Backend::nccl) return true;
+  if (config.backend == Backend::mpi) return false;
+  std::int64_t found = own.devices.empty() ? 0 : 1;
+  host.all_reduce(std::span(&found, 1), ReduceOp::max, "GPUs");
+  return found > 0;
+}
+
+// NCCL takes ranks of one host on one GPU for a mistake; of different hosts they cannot be.
+void let_ranks_share(int rank) { setenv("NCCL_HOSTID", fmt::format("shelfcast-rank-{}", rank).c_str(), 1); }
+
+}  // namespace
+
+DeviceChoice parse_device(const std::string& text) {
+  if (text == "auto") return DeviceChoice::automatic;
+  if (text == "cpu") return DeviceChoice::cpu;
+  if (text == "gpu") return DeviceChoice::gpu;
+  throw input_error(fmt::format("unknown device \"{}\"", text), {}, "choose one of auto, cpu, gpu");
+}
+
+void WorldConfig::validate() const {
+  if (backend == Backend::nccl && device == DeviceChoice::cpu)
+    throw input_error("parallel.backend=nccl with parallel.device=cpu",
+                      "NCCL carries the memory of GPUs only", "choose backend auto or mpi, or device gpu");
+  if (backend == Backend::mpi && device == DeviceChoice::gpu)
+    throw input_error("parallel.backend=mpi with parallel.device=gpu", "MPI carries host memory only",
+                      "choose backend auto or nccl, or device cpu");
+}
+
+World make_world(Launch& launch, const WorldConfig& config) {
+  config.validate();
+  const Backend between_hosts = config.backend == Backend::nccl ? Backend::automatic : config.backend;
+  World world{launch.world(between_hosts, config.deadlines)};
+  // Not even asked for where the answer is known: opening CUDA takes a while.
+  const bool never = config.device == DeviceChoice::cpu || config.backend == Backend::mpi;
+  const GpuReport gpus = never ? GpuReport() : inspect_gpus();
+  if (never || !wants_gpus(*world.ranks, config, gpus)) return world;
+
+  world.gpu = choose_gpus(*world.ranks, gpus, config.share_gpus);
+  world.device_name = gpus.devices[static_cast<std::size_t>(world.gpu)].name;
+  // Products with the same bits every time need this before CUDA's library of them starts.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  open_torch_cuda();
+  if (world.ranks->size() == 1) return world;
+  if (config.share_gpus) let_ranks_share(world.ranks->rank());
+  world.ranks = make_nccl(world.ranks, gpu_operations(), world.gpu, config.deadlines);
+  return world;
+}
+
+}  // namespace shelfcast::parallel

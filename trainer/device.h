@@ -1,0 +1,40 @@
+// The devices of LibTorch beside the CPU, and their arrays in host memory, where files are read and written.
+#pragma once
+
+#include <c10/util/Exception.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "trainer/config.h"
+
+namespace shelfcast::trainer {
+
+// The device with this index; -1 = the CPU.
+at::Device device_of(int gpu);
+
+// Before anything is computed on `device`: makes it this thread's, and asks LibTorch for kernels that give
+// the same bits every time (it warns about those that it lacks). Nothing to do for the CPU.
+void prepare(const at::Device& device);
+
+// Keeps a copy of every array that is not in host memory itself; those that are stand for themselves, and
+// nothing is copied.
+class HostCopies {
+ public:
+  // The array or its copy, whose values are there after download().
+  at::Tensor of(const at::Tensor& array);
+  void download();
+  void upload();
+
+ private:
+  std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;  // on the device, on the host
+};
+
+// What LibTorch throws when a device's memory is used up, as an error that says what of it the flat arrays
+// (weights, gradients, the optimizer's state) take and what to lower.
+Error out_of_memory(const c10::OutOfMemoryError& error, std::int64_t flat_bytes, const TrainConfig& train);
+
+}  // namespace shelfcast::trainer
