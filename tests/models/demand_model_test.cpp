@@ -474,6 +474,18 @@ TORCH_LIBRARY_IMPL(aten, Meta, library) {
                  EXPECT_TRUE(index.is_meta()) << "an index in host memory";
                  return at::empty({rows.expect_int(), gradient.size(-1)}, gradient.options());
                });
+  library.impl("native_layer_norm",
+               [](const at::Tensor& x, c10::SymIntArrayRef, const std::optional<at::Tensor>&,
+                  const std::optional<at::Tensor>&, double) {
+                 const at::Tensor rows = at::empty({x.size(0), 1}, x.options());
+                 return std::make_tuple(at::empty_like(x), rows, rows.clone());
+               });
+  library.impl(
+      "native_layer_norm_backward",
+      [](const at::Tensor&, const at::Tensor& x, c10::SymIntArrayRef, const at::Tensor&, const at::Tensor&,
+         const std::optional<at::Tensor>& gain, const std::optional<at::Tensor>& bias, std::array<bool, 3>) {
+        return std::make_tuple(at::empty_like(x), at::empty_like(*gain), at::empty_like(*bias));
+      });
   library.impl("logical_not.out", [](const at::Tensor& x, at::Tensor& out) -> at::Tensor& {
     out.resize_(x.sizes());
     return out;
