@@ -354,6 +354,20 @@ TEST_F(LoraTuning, goes_on_from_an_adapter_of_peft_whose_rank_and_targets_hold) 
     EXPECT_LT(relative_distance(tensor.to_float(), after.at(name).to_float()), 1e-5) << name;
 }
 
+// Some of its matrices have no rank left.
+TEST_F(LoraTuning, goes_on_from_what_peft_left_of_an_adalora_adapter) {
+  const fs::path adapter = shelfcast::testing::source_dir() / "tests/golden/lora/adalora_cut";
+  const auto settings = std::vector<std::string>{"tune.method=adalora", "tune.adapter=" + adapter.string()};
+  train_alone(tuned("whole", settings));
+  for (const std::int64_t stop : {10, 30})
+    train_alone(tuned("parts", settings), {.resume = Resume::automatic, .stop_after = stop});
+  EXPECT_EQ(trained("whole"), trained("parts"));
+  EXPECT_EQ(RunFolder(folder_ / "whole").stored_recipe().tune.lora.rank, 4);
+  const SafetensorsFile before(adapter / "adapter_model.safetensors"),
+      after(newest("whole") / "adapter/adapter_model.safetensors");
+  for (const auto& [name, tensor] : before.tensors()) EXPECT_EQ(tensor.shape, after.at(name).shape) << name;
+}
+
 TEST_F(LoraTuning, with_ranks_or_targets_that_cannot_be_is_an_error_before_the_run_folder_is_made) {
   const auto message = [&](const std::string& key) {
     return message_of([&] { train_alone(adapted("wrong", {key})); });
