@@ -193,14 +193,14 @@ void Combiner::add(const data::Batch& batch, const std::vector<std::int64_t>& or
       const std::size_t at = row * model_horizon + h;
       const double target = batch.target_bh[at];
       if (std::isnan(target)) continue;
+      const auto mean_of = [&](std::size_t member) { return double{members[member]->mean_bh[at]}; };
       std::size_t product = 1 + count;
       cell[0] = 1.0;
       for (std::size_t i = 0; i < count; ++i) {
         cell[1 + i] = std::abs(double{members[i]->median_bh[at]} - target);
-        for (std::size_t j = i; j < count; ++j)
-          cell[product++] = double{members[i]->mean_bh[at]} * double{members[j]->mean_bh[at]};
+        for (std::size_t j = i; j < count; ++j) cell[product++] = mean_of(i) * mean_of(j);
       }
-      for (std::size_t i = 0; i < count; ++i) cell[product++] = double{members[i]->mean_bh[at]} * target;
+      for (std::size_t i = 0; i < count; ++i) cell[product++] = mean_of(i) * target;
       sums.add(cells()(level, static_cast<std::size_t>(origin_of_row[row]), h), cell);
     }
   }

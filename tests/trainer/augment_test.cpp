@@ -172,10 +172,16 @@ TEST_F(Augmented, training_in_parts_is_the_whole_to_the_bit_and_on_ranks_the_sam
   for (const std::int64_t stop : {10, 30})
     train_alone(augmented("parts"), {.resume = Resume::automatic, .stop_after = stop});
   EXPECT_EQ(weights("whole"), weights("parts"));
-  train_on(2, augmented("ranks", {"train.micro_batch=5"}));
-  EXPECT_LT(relative_distance(weights("whole"), weights("ranks")), 2e-4);
   train_alone(recipe("plain"));
   EXPECT_GT(relative_distance(weights("whole"), weights("plain")), 1e-3);
+  // By plain descent: AdamW makes whole steps of gradients that are nothing but rounding.
+  const std::vector<std::string> descent = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02",
+                                            "train.optimizer.momentum=0"};
+  train_alone(augmented("one", descent));
+  std::vector<std::string> cut = descent;
+  cut.emplace_back("train.micro_batch=5");
+  train_on(2, augmented("ranks", cut));
+  EXPECT_LT(relative_distance(weights("one"), weights("ranks")), 1e-5);
 }
 
 TEST_F(Augmented, amounts_that_cannot_be_are_refused_by_name) {
