@@ -40,7 +40,7 @@ std::vector<double> by_stacking(std::span<const double> products, std::size_t me
 // Statistical ones before learned ones.
 std::vector<std::string> judged_order(std::vector<std::string> baselines) {
   const std::vector<std::string> statistical = method_names();
-  std::ranges::stable_partition(baselines, [&](const std::string& name) {
+  std::stable_partition(baselines.begin(), baselines.end(), [&](const std::string& name) {
     return std::ranges::find(statistical, name) != statistical.end();
   });
   return baselines;

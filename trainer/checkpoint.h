@@ -21,7 +21,7 @@ struct TrainState {
   std::int64_t validations_without_best = 0;
   bool validation_pending = false;  // the run left before the validation that was due at this step
 
-  std::int64_t bucket_mb = 0;       // what parallel.bucket_mb: auto came to; 0 = nothing yet
+  std::int64_t bucket_mb = 0;  // what parallel.bucket_mb: auto came to; 0 = nothing yet
 
   // What bad steps are recognised by (step_guard.h).
   double norm_average = 0;  // of the gradient's norm over good steps, exponentially weighted

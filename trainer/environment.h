@@ -13,7 +13,8 @@ namespace shelfcast::trainer {
 // environment.json.
 nlohmann::json describe_environment(const parallel::Communicator& communicator, const std::string& device);
 
-// What the last bits of a run depend on, `bucket_mb` being the size in use; stored in every checkpoint and compared at resume.
+// What the last bits of a run depend on, `bucket_mb` being the size in use; stored in every checkpoint and
+// compared at resume.
 nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator,
                               const std::string& device, std::int64_t bucket_mb);
 
