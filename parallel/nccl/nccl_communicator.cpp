@@ -1,6 +1,7 @@
 #include "parallel/nccl/nccl_communicator.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/host.h"
@@ -164,8 +165,8 @@ ShelfcastNcclId common_id(Communicator& host, const ShelfcastGpuOperations& gpu)
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Communicator> host, const ShelfcastGpuOperations& gpu,
-                                        int device, Deadlines deadlines) {
+std::unique_ptr<Communicator> make_nccl(const std::shared_ptr<Communicator>& host,
+                                        const ShelfcastGpuOperations& gpu, int device, Deadlines deadlines) {
   auto run = std::make_shared<NcclRun>();
   run->gpu = &gpu;
   run->place = {host->rank(), gather_texts(*host, host_name(), "hosts of the GPUs")};

@@ -14,7 +14,7 @@ namespace shelfcast::parallel {
 // returns, the result is there for any stream. Sums are the same bits on every rank and, with the same ranks
 // and NCCL, in every run, but not those of the host back ends. `device`: this rank's, see choose_gpus.
 // Collective. Throws Error(timeout) when ranks do not join within deadlines.start, Error(communication).
-std::unique_ptr<Communicator> make_nccl(std::shared_ptr<Communicator> host, const ShelfcastGpuOperations& gpu,
-                                        int device, Deadlines deadlines);
+std::unique_ptr<Communicator> make_nccl(const std::shared_ptr<Communicator>& host,
+                                        const ShelfcastGpuOperations& gpu, int device, Deadlines deadlines);
 
 }  // namespace shelfcast::parallel
