@@ -37,11 +37,7 @@ using namespace shelfcast::bench;
 struct Training {
   Training(const std::string& tower, std::int64_t windows)
       : model(make_config(tower), 1), buffers(trainer::trained_parameters(model, {})) {
-    batch.resize(demand_alone(), windows);
-    RandomStream random(3);
-    for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
-    for (float& value : batch.target_bh) value = static_cast<float>(random.poisson(4.0));
-    std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
+    batch = noise_batch(windows);
   }
   static models::DemandModelConfig make_config(const std::string& tower) {
     models::ModelConfig config;

@@ -1,11 +1,13 @@
 // What benchmarks share: demand without covariates, 512 steps back and 64 ahead, and corpora of noise.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "data/batch.h"
 #include "data/corpus_writer.h"
 #include "data/features.h"
 
@@ -40,5 +42,16 @@ void make_corpus(const std::filesystem::path& path, std::int64_t series, std::in
 }
 
 inline auto poisson_demand(RandomStream& random) { return random.poisson(4.0); }
+
+// `windows` windows of demand alone, all of weight 1.
+inline data::Batch noise_batch(std::int64_t windows) {
+  data::Batch batch;
+  batch.resize(demand_alone(), windows);
+  RandomStream random(3);
+  for (float& value : batch.context_bt) value = static_cast<float>(poisson_demand(random));
+  for (float& value : batch.target_bh) value = static_cast<float>(poisson_demand(random));
+  std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
+  return batch;
+}
 
 }  // namespace shelfcast::bench

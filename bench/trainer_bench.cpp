@@ -42,11 +42,7 @@ struct Training {
       : model(std::move(given)),
         buffers(trainer::trained_parameters(*model, {})),
         optimizer(trainer::make_optimizer({}, buffers)) {
-    batch.resize(demand_alone(), 2);
-    RandomStream random(3);
-    for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
-    for (float& value : batch.target_bh) value = static_cast<float>(random.poisson(4.0));
-    std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
+    batch = noise_batch(2);
   }
 
   static models::DemandModelConfig make_config(const std::string& tower) {

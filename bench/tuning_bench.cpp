@@ -50,11 +50,7 @@ struct Training {
       : model(trainer::make_model(recipe_of(weights, method), demand_alone())),
         buffers(trainer::trained_parameters(model, recipe_of(weights, method).tune)),
         optimizer(trainer::make_optimizer({}, buffers)) {
-    batch.resize(demand_alone(), kWindows);
-    RandomStream random(3);
-    for (float& value : batch.context_bt) value = static_cast<float>(random.poisson(4.0));
-    for (float& value : batch.target_bh) value = static_cast<float>(random.poisson(4.0));
-    std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
+    batch = noise_batch(kWindows);
   }
   void forward_and_backward() {
     const models::DropoutKeys keys{1, done++, batch.sample_b};

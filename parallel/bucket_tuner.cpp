@@ -3,17 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/median.h"
 
 namespace shelfcast::parallel {
 namespace {
 
 constexpr std::int64_t kMegabytes[] = {2, 5, 10, 25, 60, 150};
-
-double median_of(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 }  // namespace
 
@@ -33,10 +28,10 @@ void BucketTuner::add(double seconds) {
 }
 
 void BucketTuner::choose() {
-  double least = median_of(sizes_.front().seconds);
-  for (const Size& size : sizes_) least = std::min(least, median_of(size.seconds));
+  double least = median(sizes_.front().seconds);
+  for (const Size& size : sizes_) least = std::min(least, median(size.seconds));
   for (const Size& size : sizes_)
-    if (median_of(size.seconds) <= 1.01 * least) winner_ = size.megabytes;
+    if (median(size.seconds) <= 1.01 * least) winner_ = size.megabytes;
 }
 
 }  // namespace shelfcast::parallel

@@ -10,11 +10,8 @@
 namespace shelfcast::parallel {
 namespace {
 
-// Whether to compute on GPUs: the same answer on every rank.
-bool wants_gpus(Communicator& host, const WorldConfig& config, const GpuReport& own) {
-  if (config.device != DeviceChoice::automatic) return config.device == DeviceChoice::gpu;
-  if (config.backend == Backend::nccl) return true;
-  if (config.backend == Backend::mpi) return false;
+// Whether any rank has found a GPU: the same answer on every rank.
+bool any_has_gpus(Communicator& host, const GpuReport& own) {
   std::int64_t found = own.devices.empty() ? 0 : 1;
   host.all_reduce(std::span(&found, 1), ReduceOp::max, "GPUs");
   return found > 0;
@@ -45,10 +42,12 @@ World make_world(Launch& launch, const WorldConfig& config) {
   config.validate();
   const Backend between_hosts = config.backend == Backend::nccl ? Backend::automatic : config.backend;
   World world{launch.world(between_hosts, config.deadlines)};
-  // Not even asked for where the answer is known: opening CUDA takes a while.
-  const bool never = config.device == DeviceChoice::cpu || config.backend == Backend::mpi;
-  const GpuReport gpus = never ? GpuReport() : inspect_gpus();
-  if (never || !wants_gpus(*world.ranks, config, gpus)) return world;
+  if (config.device == DeviceChoice::cpu || config.backend == Backend::mpi) return world;
+  const bool asked_for = config.device == DeviceChoice::gpu || config.backend == Backend::nccl;
+  // Only this rank's is opened: a context on each of a host's would cost every one of them memory for every
+  // rank.
+  const GpuReport gpus = inspect_gpus(world.ranks->local_rank());
+  if (!asked_for && !any_has_gpus(*world.ranks, gpus)) return world;
 
   world.gpu = choose_gpus(*world.ranks, gpus, config.share_gpus);
   world.device_name = gpus.devices[static_cast<std::size_t>(world.gpu)].name;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/median.h"
 #include "parallel/gather_texts.h"
 
 namespace shelfcast::trainer {
@@ -21,12 +22,6 @@ constexpr std::array<std::pair<const char*, Field>, 4> kFields = {{{"load", &Ran
                                                                    {"compute", &RankTimes::compute},
                                                                    {"wait", &RankTimes::wait},
                                                                    {"save", &RankTimes::save}}};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-}
 
 std::size_t largest(const std::vector<double>& values) {
   return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());

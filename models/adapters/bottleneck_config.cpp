@@ -34,19 +34,14 @@ json to_json(const BottleneckConfig& config, const std::string& base) {
 }
 
 BottleneckConfig bottleneck_config_from_json(const json& j) {
-  try {
-    BottleneckConfig config;
-    j.at("size").get_to(config.size);
-    j.at("activation").get_to(config.activation);
-    j.at("dropout").get_to(config.dropout);
-    j.at("after").get_to(config.after);
-    j.at("modules_to_save").get_to(config.modules_to_save);
-    config.validate();
-    return config;
-  } catch (const json::exception& error) {
-    throw data_error("adapter_config.json cannot be read", error.what(),
-                     "take the one that was written with the adapter");
-  }
+  BottleneckConfig config;
+  j.at("size").get_to(config.size);
+  j.at("activation").get_to(config.activation);
+  j.at("dropout").get_to(config.dropout);
+  j.at("after").get_to(config.after);
+  j.at("modules_to_save").get_to(config.modules_to_save);
+  config.validate();
+  return config;
 }
 
 }  // namespace shelfcast::models

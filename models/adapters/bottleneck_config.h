@@ -25,7 +25,7 @@ struct BottleneckConfig {
 };
 
 nlohmann::json to_json(const BottleneckConfig& config, const std::string& base);
-// Throws Error(data).
+// Throws Error(input) of validate(), and nlohmann's exceptions for what is missing.
 BottleneckConfig bottleneck_config_from_json(const nlohmann::json& json);
 
 }  // namespace shelfcast::models

@@ -24,18 +24,13 @@ json to_json(const PrefixConfig& config, const std::string& base) {
 }
 
 PrefixConfig prefix_config_from_json(const json& j) {
-  try {
-    PrefixConfig config;
-    j.at("length").get_to(config.length);
-    j.at("dropout").get_to(config.dropout);
-    j.at("attentions").get_to(config.attentions);
-    j.at("modules_to_save").get_to(config.modules_to_save);
-    config.validate();
-    return config;
-  } catch (const json::exception& error) {
-    throw data_error("adapter_config.json cannot be read", error.what(),
-                     "take the one that was written with the adapter");
-  }
+  PrefixConfig config;
+  j.at("length").get_to(config.length);
+  j.at("dropout").get_to(config.dropout);
+  j.at("attentions").get_to(config.attentions);
+  j.at("modules_to_save").get_to(config.modules_to_save);
+  config.validate();
+  return config;
 }
 
 }  // namespace shelfcast::models

@@ -25,7 +25,7 @@ struct PrefixConfig {
 };
 
 nlohmann::json to_json(const PrefixConfig& config, const std::string& base);
-// Throws Error(data).
+// Throws Error(input) of validate(), and nlohmann's exceptions for what is missing.
 PrefixConfig prefix_config_from_json(const nlohmann::json& json);
 
 }  // namespace shelfcast::models

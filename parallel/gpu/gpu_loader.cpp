@@ -54,7 +54,7 @@ std::filesystem::path gpu_module_path() {
   return program.parent_path().parent_path() / "lib" / "libshelfcast_gpu.so";
 }
 
-GpuReport inspect_gpus() {
+GpuReport inspect_gpus(int open) {
   GpuReport report;
   const Module& module = the_module();
   if (module.operations == nullptr) {
@@ -70,7 +70,7 @@ GpuReport inspect_gpus() {
   std::array<ShelfcastGpuDevice, 64> found{};
   ShelfcastGpuProblem problem{};
   const int count =
-      module.operations->devices(found.data(), static_cast<std::int32_t>(found.size()), &problem);
+      module.operations->devices(found.data(), static_cast<std::int32_t>(found.size()), open, &problem);
   if (count < 0) {
     // CUDA itself calls a machine without any driver one with an old driver.
     report.problem = versions.driver == 0 ? "no NVIDIA driver on this machine" : problem.text;

@@ -13,7 +13,8 @@ namespace shelfcast::parallel {
 struct GpuDevice {
   std::string name, bus_id, uuid;
   std::int64_t memory_bytes = 0;
-  std::int64_t free_bytes = 0;  // -1: the device is listed but cannot be opened
+  std::int64_t free_bytes =
+      0;  // -1: the device is listed but cannot be opened; 0 when it was not asked to be
   int compute_major = 0, compute_minor = 0;
 };
 
@@ -28,8 +29,9 @@ struct GpuReport {
 // Where libshelfcast_gpu.so is looked for: `lib` beside the folder of the running program.
 std::filesystem::path gpu_module_path();
 
-// Opens the module (once for the process) and asks it. May be called from any thread.
-GpuReport inspect_gpus();
+// Opens the module (once for the process) and asks it. Opens the device with the number `open` (over and
+// over, when there are fewer), or with -1 each. May be called from any thread.
+GpuReport inspect_gpus(int open = -1);
 
 // The module's functions. Throws Error(input) when there is no module or it does not open.
 const ShelfcastGpuOperations& gpu_operations();

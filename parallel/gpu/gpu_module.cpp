@@ -19,7 +19,7 @@ void write_versions(ShelfcastGpuVersions* versions) {
   ncclGetVersion(&versions->nccl);
 }
 
-ShelfcastGpuDevice describe(int index) {
+ShelfcastGpuDevice describe(int index, bool open) {
   ShelfcastGpuDevice device{};
   cudaDeviceProp properties{};
   device.free_bytes = -1;
@@ -34,18 +34,22 @@ ShelfcastGpuDevice describe(int index) {
   device.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
   cudaDeviceGetPCIBusId(device.bus_id, sizeof(device.bus_id), index);
   std::size_t free_bytes = 0, total_bytes = 0;
-  if (cudaSetDevice(index) == cudaSuccess && cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess)
+  if (!open)
+    device.free_bytes = 0;
+  else if (cudaSetDevice(index) == cudaSuccess && cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess)
     device.free_bytes = static_cast<std::int64_t>(free_bytes);
   return device;
 }
 
-std::int32_t list_devices(ShelfcastGpuDevice* devices, std::int32_t capacity, ShelfcastGpuProblem* problem) {
+std::int32_t list_devices(ShelfcastGpuDevice* devices, std::int32_t capacity, std::int32_t open,
+                          ShelfcastGpuProblem* problem) {
   int count = 0, current = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaErrorNoDevice) return 0;
   if (!check(status, problem)) return kGpuFailed;
   const bool chosen = cudaGetDevice(&current) == cudaSuccess;
-  for (int index = 0; index < std::min(count, capacity); ++index) devices[index] = describe(index);
+  for (int index = 0; index < std::min(count, capacity); ++index)
+    devices[index] = describe(index, open < 0 || index == open % count);
   if (chosen) cudaSetDevice(current);
   return count;
 }

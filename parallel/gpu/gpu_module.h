@@ -9,7 +9,7 @@
 
 extern "C" {
 
-inline constexpr std::int32_t kGpuModuleVersion = 2;
+inline constexpr std::int32_t kGpuModuleVersion = 3;
 
 // Why a call failed, NUL-terminated; written only by calls that fail.
 struct ShelfcastGpuProblem {
@@ -22,7 +22,7 @@ struct ShelfcastGpuDevice {
   char bus_id[32];            // "0000:65:00.0"
   char uuid[48];              // "GPU-" and 32 hexadecimal digits: the same device, whoever numbers it
   std::int64_t memory_bytes;  // of the whole device
-  std::int64_t free_bytes;    // now; -1 when the device cannot be opened
+  std::int64_t free_bytes;    // now; -1 when the device cannot be opened, 0 when it was not asked to be
   std::int32_t compute_major, compute_minor;
 };
 
@@ -62,8 +62,10 @@ enum ShelfcastGpuState : std::int32_t { kGpuFailed = -1, kGpuDone = 0, kGpuUnder
 // int32 give kGpuFailed and write `problem` when they fail; those that return a pointer give null.
 struct ShelfcastGpuOperations {
   void (*versions)(ShelfcastGpuVersions* versions);
-  // Writes up to `capacity` devices and returns how many there are. Opens a context on each.
-  std::int32_t (*devices)(ShelfcastGpuDevice* devices, std::int32_t capacity, ShelfcastGpuProblem* problem);
+  // Writes up to `capacity` devices and returns how many there are. Opens a context on the one with the
+  // number `open` (over and over), with -1 on each.
+  std::int32_t (*devices)(ShelfcastGpuDevice* devices, std::int32_t capacity, std::int32_t open,
+                          ShelfcastGpuProblem* problem);
 
   // Memory of the device.
   void* (*allocate)(std::int32_t device, std::int64_t bytes, ShelfcastGpuProblem* problem);

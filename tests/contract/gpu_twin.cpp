@@ -66,7 +66,7 @@ std::int32_t fail(ShelfcastGpuProblem* problem, const std::string& text) {
 
 void versions(ShelfcastGpuVersions* versions) { *versions = {13000, 13000, 22809}; }
 
-std::int32_t devices(ShelfcastGpuDevice*, std::int32_t, ShelfcastGpuProblem*) { return 0; }
+std::int32_t devices(ShelfcastGpuDevice*, std::int32_t, std::int32_t, ShelfcastGpuProblem*) { return 0; }
 
 void* allocate(std::int32_t, std::int64_t bytes, ShelfcastGpuProblem*) {
   const std::lock_guard lock(twin().mutex);

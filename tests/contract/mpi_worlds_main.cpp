@@ -54,7 +54,7 @@ World nccl_world() {
       .run =
           [](const RankBody& body, Deadlines deadlines) {
             std::shared_ptr<Communicator> host = make_mpi_world(deadlines);
-            const int device = choose_gpus(*host, inspect_gpus(), true);
+            const int device = choose_gpus(*host, inspect_gpus(host->local_rank()), true);
             // Tests have short deadlines, which are not meant for connecting the ranks.
             const Deadlines patient{std::chrono::minutes(5), deadlines.step};
             body(*on_device(make_nccl(host, gpu_operations(), device, patient), gpu_operations(), device));
