@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/random.h"
 #include "bench/measure.h"
 #include "bench/setting.h"
 #include "parallel/buckets.h"

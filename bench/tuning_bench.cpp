@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/random.h"
 #include "bench/measure.h"
 #include "bench/setting.h"
 #include "trainer/allocation_count.h"

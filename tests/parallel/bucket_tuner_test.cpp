@@ -39,6 +39,27 @@ TEST(BucketTuner, single_slow_steps_and_the_first_round_do_not_count) {
   EXPECT_EQ(tuner.megabytes(), 5);
 }
 
+TEST(BucketTuner, a_slow_start_beside_two_slow_steps_of_five_is_forgiven) {
+  BucketTuner tuner(1'000'000'000);
+  int turn = 0;
+  tune(tuner, [&](std::int64_t megabytes, int) {
+    if (megabytes != 5) return 1.5;
+    ++turn;
+    if (turn == 1) return 100.0;  // would make three slow ones of six
+    return turn <= 3 ? 50.0 : 1.0;
+  });
+  EXPECT_EQ(tuner.megabytes(), 5);
+}
+
+TEST(BucketTuner, half_a_hundredth_more_is_as_good) {
+  BucketTuner tuner(1'000'000'000);
+  tune(tuner, [](std::int64_t megabytes, int) {
+    if (megabytes == 25) return 1.005;
+    return megabytes < 25 ? 1.0 : 1.02;
+  });
+  EXPECT_EQ(tuner.megabytes(), 25);
+}
+
 TEST(BucketTuner, a_machine_that_becomes_slower_is_unfair_to_no_size) {
   BucketTuner tuner(1'000'000'000);
   tune(tuner, [](std::int64_t megabytes, int step) {
