@@ -6,23 +6,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "scorer/forward/residual_block.h"
 
 namespace shelfcast::scorer {
-namespace {
-
-Floats to_floats(const std::vector<float>& values) { return Floats(values.begin(), values.end()); }
-
-float* reserve(Floats& buffer, std::int64_t size) {
-  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
-  return buffer.data();
-}
-
-DenseLayer read_dense(const Ops& ops, Weights& weights, const std::string& name, std::int64_t outputs,
-                      std::int64_t inputs) {
-  return pack(ops, weights.take(name + ".weight", {outputs, inputs}), outputs, inputs);
-}
-
-}  // namespace
 
 std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::int64_t max_distance) {
   const std::int64_t half = buckets / 2, exact = half / 2;
@@ -148,16 +134,20 @@ void ChronosBolt::encode(TokenBatch& tokens, TowerScratch& scratch) const {
   float* normed = reserve(scratch.normed, rows * width);
   float* qkv = reserve(scratch.qkv, rows * 3 * inner_);
   float* attended = reserve(scratch.attended, rows * inner_);
-  float* room = reserve(scratch.scores, attention_scratch(reach_ + 1, config_.d_kv));
+  float* room = reserve(scratch.scores, attention_scratch(reach_ + 1, reach_ + 1, config_.d_kv));
   for (const EncoderLayer& layer : encoder_) {
     ops_.rms_norm(tokens.x.data(), layer.norm.data(), static_cast<float>(config_.epsilon), rows, width,
                   normed);
     ops_.dense(layer.qkv, normed, width, rows, qkv, 3 * inner_, Write::store);
-    for (const TokenBatch::Span& span : tokens.series)
-      ops_.self_attention({span.tokens, config_.num_heads, config_.d_kv, qkv + span.first_row * 3 * inner_,
-                           tokens.position.data() + span.first_row, bias_.data(), reach_,
-                           span.unattended ? unattended_mask_.data() : nullptr, room,
-                           attended + span.first_row * inner_});
+    for (const TokenBatch::Span& span : tokens.series) {
+      Attention attention =
+          Attention::among(span.tokens, config_.num_heads, config_.d_kv, qkv + span.first_row * 3 * inner_);
+      attention.bias = {bias_.data(), reach_, tokens.position.data() + span.first_row,
+                        span.unattended ? unattended_mask_.data() : nullptr};
+      attention.scratch = room;
+      attention.out = attended + span.first_row * inner_;
+      ops_.attention(attention);
+    }
     ops_.dense(layer.o, attended, inner_, rows, tokens.x.data(), width, Write::add);
     feed_forward(layer.feed, rows, tokens.x.data(), scratch);
   }

@@ -7,24 +7,10 @@
 #include "scorer/forward/activation.h"
 #include "scorer/forward/model_config.h"
 #include "scorer/forward/ops.h"
+#include "scorer/forward/token_batch.h"
 #include "scorer/forward/weights.h"
 
 namespace shelfcast::scorer {
-
-// Tokens of several series, one series after the other. Patches without any observation are left out: nothing
-// attends to them, so they never reach a forecast, and young series cost less.
-struct TokenBatch {
-  struct Span {
-    std::int64_t first_row = 0, tokens = 0;
-    bool unattended =
-        false;  // no token is attended (all missing and no REG): attention is then uniform over all
-  };
-  std::vector<Span> series;
-  std::vector<std::int32_t> position;  // [rows], ascending within a series
-  Floats x;                            // [rows, d_model]
-
-  std::int64_t rows() const { return static_cast<std::int64_t>(position.size()); }
-};
 
 // Scratch of one thread; grows to the largest batch and stays.
 struct TowerScratch {

@@ -5,36 +5,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "scorer/forward/instance_norm.h"
 
 namespace shelfcast::scorer {
 namespace {
 
 constexpr double kSameLevel = 1e-6;
-// Token rows computed together: enough for full speed, few enough to stay near the caches.
-constexpr std::int64_t kRowsTogether = 264;
-
-float* reserve(Floats& buffer, std::int64_t size) {
-  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
-  return buffer.data();
-}
-
-struct Norm {
-  float loc = 0.0F, scale = 1.0F;
-};
-
-Norm instance_norm(const float* context, std::int64_t steps, double scale_floor, float unseen_scale) {
-  double sum = 0.0, squares = 0.0;
-  std::int64_t observed = 0;
-  for (std::int64_t t = 0; t < steps; ++t)
-    if (!std::isnan(context[t])) sum += context[t], ++observed;
-  if (observed == 0) return {0.0F, std::max(unseen_scale, static_cast<float>(scale_floor))};
-  const double loc = sum / static_cast<double>(observed);
-  for (std::int64_t t = 0; t < steps; ++t)
-    if (!std::isnan(context[t])) squares += (context[t] - loc) * (context[t] - loc);
-  const auto scale = static_cast<float>(std::sqrt(squares / static_cast<double>(observed)));
-  if (scale_floor > 0.0) return {static_cast<float>(loc), std::max(scale, static_cast<float>(scale_floor))};
-  return {static_cast<float>(loc), scale == 0.0F ? 1e-5F : scale};
-}
 
 // Means of what was observed, in the window's scale; 0 where nothing was.
 struct RecentMeans {
@@ -207,8 +183,7 @@ void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64
   const std::int64_t horizon = config_.horizon, per_series = std::ssize(config_.quantiles) * horizon;
   for (std::int64_t done = 0; done < std::ssize(series);) {
     TokenBatch& tokens = scratch.tokens;
-    tokens.series.clear();
-    tokens.position.clear();
+    tokens.clear();
     scratch.loc.clear();
     scratch.scale.clear();
     std::int64_t count = 0;
