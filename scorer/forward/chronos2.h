@@ -24,9 +24,9 @@ struct Chronos2Rows {
 // Scratch of one thread.
 struct Chronos2Scratch {
   TokenBatch tokens;
-  EncoderScratch encoder;
+  TowerScratch tower;
   Floats patches, inside, states, out;
-  std::vector<float> loc, scale;
+  std::vector<Norm> norms;
 };
 
 // Immutable after construction; any number of threads, each with its own scratch. What a row gets depends on
@@ -37,24 +37,25 @@ class Chronos2 {
   // Error(io) or Error(data) naming the file and the field or the missing, surplus or misshapen tensor.
   Chronos2(const std::filesystem::path& folder, const Ops& ops);
 
-  const Chronos2Config& config() const { return config_; }
-  // Quantiles [rows, config().quantiles, patches * patch] in the rows' own units, not sorted; 1 to
-  // max_output_patches `patches`.
+  const TowerConfig& config() const { return config_; }
+  // Patches of the future that one forward can reach.
+  std::int64_t most_patches() const { return config_.prediction_length / config_.patch; }
+  // Quantiles [rows, config().quantiles, patches * patch] in the rows' own units, not sorted; `patches` from
+  // 1 to most_patches().
   void forward(const Chronos2Rows& rows, std::int64_t patches, Chronos2Scratch& scratch,
                float* quantiles) const;
 
  private:
-  Chronos2(const Chronos2Config& config, const Ops& ops, Weights&& weights);
+  Chronos2(const TowerConfig& config, const Ops& ops, Weights&& weights);
 
-  // Appends a row: its norm, and an input row for each of its tokens (zeros for REG).
-  void add_row(const Chronos2Rows& rows, std::int64_t row, std::int64_t patches,
-               Chronos2Scratch& scratch) const;
-  void embed(Chronos2Scratch& scratch, std::int64_t reg_position) const;
-  // Of the rows added.
+  void append(const Chronos2Rows& rows, std::int64_t row, std::int64_t patches,
+              Chronos2Scratch& scratch) const;
+  void embed(Chronos2Scratch& scratch) const;
+  // Of the rows appended.
   void finish(std::span<const std::int64_t> group_sizes, std::int64_t patches, Chronos2Scratch& scratch,
               float* quantiles) const;
 
-  Chronos2Config config_;
+  TowerConfig config_;
   const Ops& ops_;
   ActivationFunction activation_;
   std::vector<float> reg_;  // [d_model]

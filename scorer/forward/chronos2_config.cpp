@@ -13,6 +13,7 @@ namespace shelfcast::scorer {
 namespace {
 
 using Json = nlohmann::json;
+constexpr const char* kAdvice = "fetch or export the model again";
 
 // Fields of one object of the file; null counts as missing, as in the package.
 class Fields {
@@ -48,8 +49,7 @@ class Fields {
     return value;
   }
   [[noreturn]] void fail(const std::string& field, const std::string& why) const {
-    throw data_error(fmt::format("field \"{}\" of {} {}", field, path_.string(), why), {},
-                     "fetch or export the model again");
+    throw data_error(fmt::format("field \"{}\" of {} {}", field, path_.string(), why), {}, kAdvice);
   }
 
  private:
@@ -78,14 +78,13 @@ std::vector<double> levels(const Fields& fields) {
   return values;
 }
 
-void read_chronos_part(const Fields& fields, Chronos2Config& config) {
+void read_chronos_part(const Fields& fields, TowerConfig& config) {
   config.context_length = fields.count("context_length");
   config.patch = fields.count("input_patch_size");
   config.stride = fields.count("input_patch_stride");
-  if (config.stride > config.patch) fields.fail("input_patch_stride", "exceeds input_patch_size");
   if (fields.count("output_patch_size") != config.patch)
     fields.fail("output_patch_size", "differs from input_patch_size");
-  config.max_output_patches = fields.count("max_output_patches", 1);
+  config.prediction_length = fields.count("max_output_patches", 1) * config.patch;
   config.time_scale = fields.count("time_encoding_scale", config.context_length);
   config.quantiles = levels(fields);
   config.use_reg_token = fields.get_or("use_reg_token", false);
@@ -94,25 +93,37 @@ void read_chronos_part(const Fields& fields, Chronos2Config& config) {
 
 }  // namespace
 
-Chronos2Config read_chronos2_config(const std::filesystem::path& path) {
+std::string problem_of_chronos2(const TowerConfig& config) {
+  if (config.d_kv % 2 != 0) return fmt::format("d_kv is {}: rotary positions turn pairs", config.d_kv);
+  if (config.stride > config.patch)
+    return fmt::format("input_patch_stride is {}: input_patch_size is {}", config.stride, config.patch);
+  if (config.prediction_length % config.patch != 0)
+    return fmt::format("prediction_length is {}: patches have {} steps", config.prediction_length,
+                       config.patch);
+  if (config.gated || config.activation.starts_with("gated-")) return "Chronos-2 has no gated layers";
+  if (!(config.rope_theta > 0.0)) return fmt::format("rope_theta is {}", config.rope_theta);
+  (void)activation_function(config.activation);
+  return "";
+}
+
+TowerConfig read_chronos2_config(const std::filesystem::path& path) {
   const Json json = read_json(path);
-  if (!json.is_object()) throw data_error(path.string() + " is not a JSON object");
+  if (!json.is_object()) throw data_error(path.string() + " is not a JSON object", {}, kAdvice);
   const Fields fields(json, path);
   check_kind(json, fields, path);
-  Chronos2Config config;
+  TowerConfig config;
+  config.architecture = Architecture::chronos2;
   config.d_model = fields.count("d_model", 512);
   config.d_kv = fields.count("d_kv", 64);
-  if (config.d_kv % 2 != 0) fields.fail("d_kv", "is odd: rotary positions turn pairs");
   config.d_ff = fields.count("d_ff", 2048);
   config.num_layers = fields.count("num_layers", 6);
   config.num_heads = fields.count("num_heads", 8);
   config.epsilon = fields.positive("layer_norm_epsilon", 1e-6);
   config.rope_theta = fields.positive("rope_theta", 10000.0);
   config.activation = fields.get_or<std::string>("feed_forward_proj", "relu");
-  if (config.activation.starts_with("gated-"))
-    fields.fail("feed_forward_proj", "names a gated layer, which Chronos-2 does not have");
-  (void)activation_function(config.activation);
   read_chronos_part(Fields(json.at("chronos_config"), path), config);
+  if (const std::string problem = problem_of_chronos2(config); !problem.empty())
+    throw data_error(fmt::format("{} describes an impossible model", path.string()), problem, kAdvice);
   return config;
 }
 

@@ -38,8 +38,8 @@ void by_series(const TokenBatch& tokens, const Work& work) {
 
 }  // namespace
 
-Chronos2Encoder::Chronos2Encoder(const Chronos2Config& config, const Ops& ops, Weights& weights)
-    : config_(config), ops_(ops), activation_(activation_function(config.activation)) {
+Chronos2Encoder::Chronos2Encoder(const TowerConfig& config, Groups groups, const Ops& ops, Weights& weights)
+    : config_(config), groups_(groups), ops_(ops), activation_(activation_function(config.activation)) {
   make_rotation();
   for (std::int64_t i = 0; i < config_.num_layers; ++i) layers_.push_back(read_layer(weights, i));
   norm_ = to_floats(weights.take("encoder.final_layer_norm.weight", {config_.d_model}));
@@ -48,7 +48,9 @@ Chronos2Encoder::Chronos2Encoder(const Chronos2Config& config, const Ops& ops, W
 // Angles position / theta^(2e / d_kv), in float32 as published.
 void Chronos2Encoder::make_rotation() {
   const std::int64_t half = config_.d_kv / 2;
-  for (std::int64_t position = 0; position < config_.most_tokens(); ++position)
+  const std::int64_t most =
+      config_.patches(config_.context_length) + 1 + config_.prediction_length / config_.patch;
+  for (std::int64_t position = 0; position < most; ++position)
     for (std::int64_t e = 0; e < half; ++e) {
       const float exponent = static_cast<float>(2 * e) / static_cast<float>(config_.d_kv);
       const float frequency = 1.0F / std::pow(static_cast<float>(config_.rope_theta), exponent);
@@ -58,25 +60,36 @@ void Chronos2Encoder::make_rotation() {
     }
 }
 
-Chronos2Encoder::AttentionLayer Chronos2Encoder::read_attention(Weights& weights, const std::string& prefix,
-                                                                DenseLayer* alone) const {
+Chronos2Encoder::AttentionLayer Chronos2Encoder::read_attention(Weights& weights,
+                                                                const std::string& prefix) const {
   const std::int64_t width = config_.d_model, inner = config_.inner();
   const std::string name = prefix + "self_attention.";
   std::vector<float> kv = weights.take(name + "k.weight", {inner, width});
-  const std::vector<float> v = weights.take(name + "v.weight", {inner, width}),
-                           o = weights.take(name + "o.weight", {width, inner});
+  const std::vector<float> v = weights.take(name + "v.weight", {inner, width});
   kv.insert(kv.end(), v.begin(), v.end());
-  if (alone != nullptr) *alone = product_of(ops_, o, v, width, inner);
   return {to_floats(weights.take(prefix + "layer_norm.weight", {width})),
           read_dense(ops_, weights, name + "q", inner, width), pack(ops_, kv, 2 * inner, width),
-          pack(ops_, o, width, inner)};
+          read_dense(ops_, weights, name + "o", width, inner)};
+}
+
+void Chronos2Encoder::read_group_attention(Weights& weights, const std::string& prefix, Layer& layer) const {
+  const std::int64_t width = config_.d_model, inner = config_.inner();
+  const std::string name = prefix + "self_attention.";
+  layer.alone = product_of(ops_, weights.take(name + "o.weight", {width, inner}),
+                           weights.take(name + "v.weight", {inner, width}), width, inner);
+  if (groups_ == Groups::of_any_size) {
+    layer.group = read_attention(weights, prefix);
+    return;
+  }
+  for (const char* unused : {"q.weight", "k.weight"}) (void)weights.take(name + unused, {inner, width});
+  layer.group.norm = to_floats(weights.take(prefix + "layer_norm.weight", {width}));
 }
 
 Chronos2Encoder::Layer Chronos2Encoder::read_layer(Weights& weights, std::int64_t index) const {
   const std::string prefix = fmt::format("encoder.block.{}.layer.", index);
   Layer layer;
-  layer.time = read_attention(weights, prefix + "0.", nullptr);
-  layer.group = read_attention(weights, prefix + "1.", &layer.alone);
+  layer.time = read_attention(weights, prefix + "0.");
+  read_group_attention(weights, prefix + "1.", layer);
   layer.norm = to_floats(weights.take(prefix + "2.layer_norm.weight", {config_.d_model}));
   layer.wi = read_dense(ops_, weights, prefix + "2.mlp.wi", config_.d_ff, config_.d_model);
   layer.wo = read_dense(ops_, weights, prefix + "2.mlp.wo", config_.d_model, config_.d_ff);
@@ -93,14 +106,14 @@ void Chronos2Encoder::turn(const std::int32_t* position, std::int64_t rows, std:
 }
 
 void Chronos2Encoder::attend_time(const AttentionLayer& layer, TokenBatch& tokens,
-                                  EncoderScratch& scratch) const {
+                                  TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model, inner = config_.inner(), heads = config_.num_heads;
   by_series(tokens, [&](std::int64_t first, std::int64_t count, std::int64_t rows) {
     const std::int64_t start = tokens.series[first].first_row;
     float* x = tokens.x.data() + start * width;
     float* normed = reserve(scratch.normed, rows * width);
     float* qkv = reserve(scratch.qkv, rows * 3 * inner);
-    float* mixed = reserve(scratch.mixed, rows * inner);
+    float* mixed = reserve(scratch.attended, rows * inner);
     normalise(layer.norm, x, rows, normed);
     ops_.dense(layer.q, normed, width, rows, qkv, 3 * inner, Write::store);
     ops_.dense(layer.kv, normed, width, rows, qkv + inner, 3 * inner, Write::store);
@@ -108,7 +121,7 @@ void Chronos2Encoder::attend_time(const AttentionLayer& layer, TokenBatch& token
     for (std::int64_t s = first; s < first + count; ++s) {
       const std::int64_t length = tokens.series[s].tokens, from = tokens.series[s].first_row - start;
       Attention attention = Attention::among(length, heads, config_.d_kv, qkv + from * 3 * inner);
-      attention.scratch = reserve(scratch.room, attention_scratch(length, length, config_.d_kv));
+      attention.scratch = reserve(scratch.scores, attention_scratch(length, length, config_.d_kv));
       attention.out = mixed + from * inner;
       ops_.attention(attention);
     }
@@ -117,11 +130,11 @@ void Chronos2Encoder::attend_time(const AttentionLayer& layer, TokenBatch& token
 }
 
 void Chronos2Encoder::attend_time_at_ends(const AttentionLayer& layer, const TokenBatch& tokens,
-                                          EncoderScratch& scratch) const {
+                                          TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model, inner = config_.inner(), heads = config_.num_heads;
   TokenBatch& ends = scratch.ends;
   float* q = reserve(scratch.gathered, ends.rows() * inner);
-  float* mixed = reserve(scratch.mixed, ends.rows() * inner);
+  float* mixed = reserve(scratch.attended, ends.rows() * inner);
   by_slices(ends.rows(), [&](std::int64_t first, std::int64_t rows) {
     float* normed = reserve(scratch.normed, rows * width);
     normalise(layer.norm, ends.x.data() + first * width, rows, normed);
@@ -139,7 +152,7 @@ void Chronos2Encoder::attend_time_at_ends(const AttentionLayer& layer, const Tok
       const TokenBatch::Span& all = tokens.series[s];
       const TokenBatch::Span& end = ends.series[s];
       const float* keys = kv + (all.first_row - start) * 2 * inner;
-      float* room = reserve(scratch.room, attention_scratch(end.tokens, all.tokens, config_.d_kv));
+      float* room = reserve(scratch.scores, attention_scratch(end.tokens, all.tokens, config_.d_kv));
       ops_.attention({end.tokens,
                       all.tokens,
                       heads,
@@ -158,7 +171,7 @@ void Chronos2Encoder::attend_time_at_ends(const AttentionLayer& layer, const Tok
 }
 
 void Chronos2Encoder::pass_alone(const Layer& layer, std::int64_t rows, float* x,
-                                 EncoderScratch& scratch) const {
+                                 TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model;
   by_slices(rows, [&](std::int64_t first, std::int64_t count) {
     float* normed = reserve(scratch.normed, count * width);
@@ -168,11 +181,12 @@ void Chronos2Encoder::pass_alone(const Layer& layer, std::int64_t rows, float* x
 }
 
 void Chronos2Encoder::attend_groups(const Layer& layer, std::span<const std::int64_t> group_sizes,
-                                    TokenBatch& tokens, EncoderScratch& scratch) const {
+                                    TokenBatch& tokens, TowerScratch& scratch) const {
   const std::span<const TokenBatch::Span> series(tokens.series);
   std::int64_t first = 0;
   for (std::size_t g = 0; g < group_sizes.size();) {
     if (group_sizes[g] > 1) {
+      SHELFCAST_ASSERT(groups_ == Groups::of_any_size);
       attend_group(layer.group, series.subspan(first, group_sizes[g]), tokens, scratch);
       first += group_sizes[g++];
       continue;
@@ -186,7 +200,7 @@ void Chronos2Encoder::attend_groups(const Layer& layer, std::span<const std::int
 
 // Places in time one after the other; the group's tokens at a place are a window.
 void Chronos2Encoder::attend_group(const AttentionLayer& layer, std::span<const TokenBatch::Span> group,
-                                   TokenBatch& tokens, EncoderScratch& scratch) const {
+                                   TokenBatch& tokens, TowerScratch& scratch) const {
   std::vector<std::int64_t>& cursors = scratch.cursors;
   cursors.clear();
   for (const TokenBatch::Span& span : group) cursors.push_back(span.first_row);
@@ -214,12 +228,12 @@ void Chronos2Encoder::attend_group(const AttentionLayer& layer, std::span<const 
 }
 
 void Chronos2Encoder::attend_windows(const AttentionLayer& layer, TokenBatch& tokens,
-                                     EncoderScratch& scratch) const {
+                                     TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model, inner = config_.inner(), rows = std::ssize(scratch.rows);
   float* gathered = reserve(scratch.gathered, rows * width);
   float* normed = reserve(scratch.normed, rows * width);
   float* qkv = reserve(scratch.qkv, rows * 3 * inner);
-  float* mixed = reserve(scratch.mixed, rows * inner);
+  float* mixed = reserve(scratch.attended, rows * inner);
   for (std::int64_t r = 0; r < rows; ++r)
     std::copy_n(tokens.x.data() + scratch.rows[r] * width, width, gathered + r * width);
   normalise(layer.norm, gathered, rows, normed);
@@ -228,7 +242,7 @@ void Chronos2Encoder::attend_windows(const AttentionLayer& layer, TokenBatch& to
   std::int64_t first = 0;
   for (const std::int64_t size : scratch.windows) {
     Attention attention = Attention::among(size, config_.num_heads, config_.d_kv, qkv + first * 3 * inner);
-    attention.scratch = reserve(scratch.room, attention_scratch(size, size, config_.d_kv));
+    attention.scratch = reserve(scratch.scores, attention_scratch(size, size, config_.d_kv));
     attention.out = mixed + first * inner;
     ops_.attention(attention);
     first += size;
@@ -238,7 +252,7 @@ void Chronos2Encoder::attend_windows(const AttentionLayer& layer, TokenBatch& to
     std::copy_n(gathered + r * width, width, tokens.x.data() + scratch.rows[r] * width);
 }
 
-void Chronos2Encoder::feed_forward(const Layer& layer, TokenBatch& tokens, EncoderScratch& scratch) const {
+void Chronos2Encoder::feed_forward(const Layer& layer, TokenBatch& tokens, TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model, inside = config_.d_ff;
   by_slices(tokens.rows(), [&](std::int64_t first, std::int64_t rows) {
     float* x = tokens.x.data() + first * width;
@@ -251,7 +265,7 @@ void Chronos2Encoder::feed_forward(const Layer& layer, TokenBatch& tokens, Encod
 }
 
 void Chronos2Encoder::encode(TokenBatch& tokens, std::span<const std::int64_t> group_sizes, std::int64_t last,
-                             EncoderScratch& scratch, Floats& states) const {
+                             TowerScratch& scratch, Floats& states) const {
   const std::int64_t width = config_.d_model;
   SHELFCAST_ASSERT(std::accumulate(group_sizes.begin(), group_sizes.end(), std::int64_t{0}) ==
                    std::ssize(tokens.series));

@@ -25,7 +25,7 @@ std::int64_t index_of_level(const std::vector<double>& levels, double level) {
 }
 
 void check(const Chronos2& model, const Chronos2Series& series, const Chronos2Options& options) {
-  const Chronos2Config& config = model.config();
+  const TowerConfig& config = model.config();
   if (series.rows < 1 || series.steps < 1)
     throw input_error("Chronos-2 got no context",
                       "it needs at least one series and one step, even if missing");
@@ -39,7 +39,7 @@ void check(const Chronos2& model, const Chronos2Series& series, const Chronos2Op
   for (const double level : options.levels)
     if (!(level >= 0.0 && level <= 1.0))
       throw input_error(fmt::format("there is no quantile at level {}", level), "levels lie between 0 and 1");
-  if (options.horizon <= config.max_output_patches * config.patch) return;
+  if (options.horizon <= config.prediction_length) return;
   const auto known = [&](double level) { return index_of_level(config.quantiles, level) >= 0; };
   if (options.unroll.empty() || !std::ranges::all_of(options.unroll, known) ||
       !std::ranges::is_sorted(options.unroll))
@@ -111,7 +111,7 @@ class Forecaster {
  private:
   std::int64_t levels() const { return std::ssize(config_.quantiles); }
   std::int64_t patches_for(std::int64_t steps) const {
-    return std::min((steps + config_.patch - 1) / config_.patch, config_.max_output_patches);
+    return std::min((steps + config_.patch - 1) / config_.patch, model_.most_patches());
   }
 
   Batch gather(std::span<const Group> groups) const {
@@ -227,7 +227,7 @@ class Forecaster {
   }
 
   const Chronos2& model_;
-  const Chronos2Config& config_;
+  const TowerConfig& config_;
   const Chronos2Series& series_;
   const Chronos2Options& options_;
   Chronos2Scratch scratch_;

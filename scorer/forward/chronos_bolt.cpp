@@ -112,6 +112,49 @@ void ChronosBolt::start_decoder(const std::vector<float>& first_token) {
   start_queries_.assign(scratch.query.begin(), scratch.query.begin() + config_.num_heads * config_.d_model);
 }
 
+void ChronosBolt::append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
+                         Floats& rows) const {
+  const std::int64_t patch = config_.patch, steps = std::ssize(context), padding = config_.padding(steps);
+  const std::int64_t patches = config_.patches(steps);
+  TokenBatch::Span span{tokens.rows(), 0, false};
+  const auto first_step = [&](std::int64_t j) {
+    return std::max<std::int64_t>(0, j * config_.stride - padding);
+  };
+  const auto own = [&](std::int64_t j) {
+    return context.subspan(first_step(j), j * config_.stride - padding + patch - first_step(j));
+  };
+  for (std::int64_t j = 0; j < patches; ++j)
+    if (!std::ranges::all_of(own(j), [](float x) { return std::isnan(x); }))
+      tokens.position.push_back(static_cast<std::int32_t>(j));
+  if (config_.use_reg_token) {
+    tokens.reg.push_back(tokens.rows());
+    tokens.position.push_back(static_cast<std::int32_t>(patches));
+  }
+  if (tokens.rows() == span.first_row) {
+    span.unattended = true;
+    for (std::int64_t j = 0; j < patches; ++j) tokens.position.push_back(static_cast<std::int32_t>(j));
+  }
+  span.tokens = tokens.rows() - span.first_row;
+  tokens.series.push_back(span);
+  float* row = reserve(rows, tokens.rows() * stride) + span.first_row * stride;
+  for (std::int64_t i = span.first_row; i < tokens.rows(); ++i, row += stride) {
+    std::fill_n(row, stride, 0.0F);
+    const std::int64_t j = tokens.position[i];
+    if (j == patches) continue;
+    const std::span<const float> values = own(j);
+    for (std::int64_t v = 0, p = patch - std::ssize(values); p < patch; ++v, ++p) {
+      if (std::isnan(values[v])) continue;
+      row[p] = (values[v] - norm.loc) / norm.scale;
+      row[patch + p] = 1.0F;
+    }
+  }
+}
+
+void ChronosBolt::states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const {
+  encode(tokens, scratch);
+  decode(tokens, scratch, states);
+}
+
 void ChronosBolt::feed_forward(const FeedForward& layer, std::int64_t rows, float* x,
                                TowerScratch& scratch) const {
   const std::int64_t width = config_.d_model, inside = config_.d_ff;

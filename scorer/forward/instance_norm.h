@@ -1,7 +1,7 @@
 // A series' own location and scale (docs/model.md, step 2).
 #pragma once
 
-#include <cstdint>
+#include <span>
 
 namespace shelfcast::scorer {
 
@@ -11,6 +11,6 @@ struct Norm {
 
 // Mean and population deviation of what is observed (not NaN) among `steps`, in double. Nothing observed: 0
 // and `unseen_scale`. With a floor the scale is at least it; without one a constant series gets 1e-5.
-Norm instance_norm(const float* context, std::int64_t steps, double scale_floor, float unseen_scale);
+Norm instance_norm(std::span<const float> context, double scale_floor, float unseen_scale);
 
 }  // namespace shelfcast::scorer

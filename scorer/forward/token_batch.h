@@ -22,12 +22,14 @@ struct TokenBatch {
   };
   std::vector<Span> series;
   std::vector<std::int32_t> position;  // [rows], ascending within a series
+  std::vector<std::int64_t> reg;       // rows of REG tokens
   Floats x;                            // [rows, d_model]
 
   std::int64_t rows() const { return static_cast<std::int64_t>(position.size()); }
   void clear() {
     series.clear();
     position.clear();
+    reg.clear();
   }
 };
 

@@ -198,7 +198,7 @@ TEST(Chronos2Forecast, has_the_same_bits_for_any_threads_and_without_the_other_g
 
 TEST(Chronos2Forecast, needs_memory_for_a_group_not_for_all_of_them) {
   const Chronos2 model(golden_folder("published"), ops_for(best_isa()));
-  const Chronos2Config& config = model.config();
+  const TowerConfig& config = model.config();
   const auto floats_for = [&](std::int64_t rows) {
     const std::vector<float> context(static_cast<std::size_t>(rows * 96), 1.0F);
     std::vector<float> out(static_cast<std::size_t>(rows * std::ssize(config.quantiles) * config.patch));
@@ -206,7 +206,7 @@ TEST(Chronos2Forecast, needs_memory_for_a_group_not_for_all_of_them) {
     model.forward({rows, 96, 0, context.data(), nullptr, std::vector<std::int64_t>(rows, 1)}, 1, scratch,
                   out.data());
     return scratch.tokens.x.size() + scratch.patches.size() + scratch.inside.size() + scratch.states.size() +
-           scratch.encoder.qkv.size() + scratch.encoder.hidden.size() + scratch.encoder.room.size();
+           scratch.tower.qkv.size() + scratch.tower.hidden.size() + scratch.tower.scores.size();
   };
   EXPECT_EQ(floats_for(1000), floats_for(30));
 }
@@ -303,14 +303,14 @@ const std::vector<BadConfig> kBadConfigs = {
     {"another_architecture", "\"ChronosBoltPipeline\", not \"Chronos2Pipeline\"",
      [](ChangedModel& m) { m.config()["chronos_pipeline_class"] = "ChronosBoltPipeline"; }},
     {"not_chronos", "no \"chronos_config\"", [](ChangedModel& m) { m.config().erase("chronos_config"); }},
-    {"gated", "\"feed_forward_proj\"",
-     [](ChangedModel& m) { m.config()["feed_forward_proj"] = "gated-gelu"; }},
+    {"gated", "no gated layers", [](ChangedModel& m) { m.config()["feed_forward_proj"] = "gated-gelu"; }},
     {"activation", "no activation function \"sine\"",
      [](ChangedModel& m) { m.config()["feed_forward_proj"] = "sine"; }},
-    {"odd_heads", "\"d_kv\"", [](ChangedModel& m) { m.config()["d_kv"] = 7; }},
+    {"odd_heads", "d_kv is 7", [](ChangedModel& m) { m.config()["d_kv"] = 7; }},
     {"no_heads", "\"num_heads\"", [](ChangedModel& m) { m.config()["num_heads"] = 0; }},
     {"words_for_numbers", "\"d_model\"", [](ChangedModel& m) { m.config()["d_model"] = "wide"; }},
-    {"wide_stride", "\"input_patch_stride\"", [](ChangedModel& m) { m.chronos()["input_patch_stride"] = 9; }},
+    {"wide_stride", "input_patch_stride is 9",
+     [](ChangedModel& m) { m.chronos()["input_patch_stride"] = 9; }},
     {"other_output_patch", "\"output_patch_size\"",
      [](ChangedModel& m) { m.chronos()["output_patch_size"] = 16; }},
     {"no_patch", "\"input_patch_size\"", [](ChangedModel& m) { m.chronos().erase("input_patch_size"); }},

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "scorer/forecaster.h"
+#include "scorer/forward/chronos_bolt.h"
 #include "tests/scorer/random_model.h"
 
 namespace shelfcast::scorer::testing {
