@@ -192,9 +192,9 @@ void Bert::encode(std::span<const std::int32_t> ids, BertScratch& scratch, float
   normalise(embedding_norm_, tokens, x);
   for (const Layer& layer : layers_) {
     attend(layer, tokens, scratch);
-    float* inner = reserve(scratch.inner, tokens * config_.inner);
+    float* inner = reserve(scratch.inner, tokens * row_stride(config_.inner));
     dense_activated(ops_, layer.inner, activation_, x, width, tokens, inner);
-    ops_.dense(layer.outer, inner, config_.inner, tokens, x, width, Write::add);
+    ops_.dense(layer.outer, inner, row_stride(config_.inner), tokens, x, width, Write::add);
     normalise(layer.outer_norm, tokens, x);
   }
   pool(tokens, scratch, vector);

@@ -253,7 +253,7 @@ void Chronos2Encoder::attend_windows(const AttentionLayer& layer, TokenBatch& to
 }
 
 void Chronos2Encoder::feed_forward(const Layer& layer, TokenBatch& tokens, TowerScratch& scratch) const {
-  const std::int64_t width = config_.d_model, inside = config_.d_ff;
+  const std::int64_t width = config_.d_model, inside = row_stride(config_.d_ff);
   by_slices(tokens.rows(), [&](std::int64_t first, std::int64_t rows) {
     float* x = tokens.x.data() + first * width;
     float* normed = reserve(scratch.normed, rows * width);

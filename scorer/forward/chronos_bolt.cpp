@@ -157,7 +157,7 @@ void ChronosBolt::states(TokenBatch& tokens, TowerScratch& scratch, Floats& stat
 
 void ChronosBolt::feed_forward(const FeedForward& layer, std::int64_t rows, float* x,
                                TowerScratch& scratch) const {
-  const std::int64_t width = config_.d_model, inside = config_.d_ff;
+  const std::int64_t width = config_.d_model, inside = row_stride(config_.d_ff);
   float* normed = reserve(scratch.normed, rows * width);
   float* hidden = reserve(scratch.hidden, rows * inside);
   ops_.rms_norm(x, layer.norm.data(), static_cast<float>(config_.epsilon), rows, width, normed);

@@ -41,6 +41,10 @@ inline float* reserve(Floats& buffer, std::int64_t size) {
 }
 inline Floats to_floats(std::span<const float> values) { return Floats(values.begin(), values.end()); }
 
+// Floats between rows of a matrix of `width` columns that a dense layer will read: rows a whole number of
+// pages apart would share few sets of the first cache, and a tile's rows push each other out of it.
+constexpr std::int64_t row_stride(std::int64_t width) { return width % 1024 == 0 ? width + 16 : width; }
+
 // What a dense layer does with its result.
 enum class Write { store, relu, add };
 

@@ -8,11 +8,11 @@ void ResidualBlock::apply(const Ops& ops, ActivationFunction activation, const f
                           float* y, Floats& inside) const {
   const std::int64_t width = hidden.inputs, outputs = output.outputs;
   by_slices(rows, [&](std::int64_t first, std::int64_t count) {
-    float* room = reserve(inside, count * hidden.outputs);
+    float* room = reserve(inside, count * row_stride(hidden.outputs));
     const float* from = x + first * width;
     float* to = y + first * outputs;
     dense_activated(ops, hidden, activation, from, width, count, room);
-    ops.dense(output, room, hidden.outputs, count, to, outputs, Write::store);
+    ops.dense(output, room, row_stride(hidden.outputs), count, to, outputs, Write::store);
     ops.dense(residual, from, width, count, to, outputs, Write::add);
   });
 }
