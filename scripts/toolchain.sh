@@ -21,7 +21,7 @@ cuda_runtime=(nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96)
 cuda_compiler=("cuda-toolkit[nvcc,cccl]==13.0.2" nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88)
 # NCCL's header and library, and headers that the runtime's include, to compile and link the GPU module against where LibTorch's
 # own packages do not bring them.
-module=(nvidia-nccl-cu13==2.28.9 nvidia-cuda-crt==13.0.88)
+module=(nvidia-nccl-cu13==2.28.9 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 layout=2  # raise when this script arranges the folder differently
 
 has_gpu() { [[ -e /dev/nvidiactl ]] || [[ -d /proc/driver/nvidia/gpus ]]; }
@@ -47,7 +47,11 @@ target=$cache/toolchain-$digest
 
 # Whether there is nothing left to install.
 complete() {
-  [[ -f $target/complete && -e $target/nvidia/nccl/include/nccl.h && -e $target/nvidia/cu13/include/crt/host_defines.h ]]
+  local header
+  for header in nccl/include/nccl.h cu13/include/crt/host_defines.h cu13/include/nv/target; do
+    [[ -e $target/nvidia/$header ]] || return 1
+  done
+  [[ -f $target/complete ]]
 }
 
 if [[ ${1:-} == --path ]] || complete; then
@@ -116,9 +120,8 @@ if ! complete; then
   say "installing ${module[*]} into $target"
   install module --no-deps "${module[@]}"
   unversioned_links "$work/module/nvidia/nccl/lib"
-  mkdir -p "$target/nvidia/cu13/include"
-  [[ -e $target/nvidia/nccl ]] || mv "$work/module/nvidia/nccl" "$target/nvidia/nccl"
-  [[ -e $target/nvidia/cu13/include/crt ]] || mv "$work/module/nvidia/cu13/include/crt" "$target/nvidia/cu13/include/crt"
+  mkdir -p "$target/nvidia"
+  cp -rn "$work/module/nvidia/." "$target/nvidia/"
 fi
 say "done"
 echo "$target"
