@@ -18,13 +18,16 @@ namespace shelfcast::models {
 // Legend: b windows, t context steps, h horizon steps, u context then horizon, n numeric columns, c
 // categorical columns, s statics, q quantiles.
 
-// Forecasts in the normalised scale of each window's instance norm (y = scaled * scale_b + loc_b).
+// Forecasts in the scale of each window's instance norm (y = scaled * scale_b + loc_b).
 struct Forecast {
-  at::Tensor quantiles_bqh;  // scaled
+  at::Tensor quantiles_bqh;  // scaled; with `arcsinh` the inverse hyperbolic sine of that
   at::Tensor mean_bh;        // scaled; undefined without a mean head
   at::Tensor loc_b, scale_b;
+  bool arcsinh = false;
   // How far the level that facts and words let expect is off; undefined without model.level or gradients.
   at::Tensor level_loss_b{};
+  // The same with plainly scaled quantiles.
+  Forecast linear() const;
   // In units of demand: quantiles sorted so that they never cross, and not below `floor` (0 for demand).
   at::Tensor demand_quantiles_bqh(double floor) const;
   at::Tensor demand_mean_bh(double floor) const;
@@ -89,8 +92,8 @@ struct Targets {
 };
 
 // Per valid target: quantile weight * mean over q of 2 * pinball + mean weight * (squared or absolute error),
-// both in the normalised scale. A cut step is valid, too, unless loss.censored is mask: its loss is the mean
-// over demands that the forecast itself holds possible above the bound (models/censored.h).
+// each in the scale that the forecast has. A cut step is valid, too, unless loss.censored is mask: its loss
+// is the mean over demands that the forecast itself holds possible above the bound (models/censored.h).
 LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);
 
 }  // namespace shelfcast::models

@@ -32,6 +32,13 @@ at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int6
                    1);
 }
 
+// What states say of their steps: [b, s, x] -> [b, h, x], or [b, 1, x] where one speaks of all.
+at::Tensor of_steps(const at::Tensor& states_bsx, std::int64_t each, std::int64_t steps) {
+  if (states_bsx.size(1) == 1) return states_bsx;
+  const std::int64_t windows = states_bsx.size(0), count = states_bsx.size(1), width = states_bsx.size(2);
+  return states_bsx.unsqueeze(2).expand({windows, count, each, width}).flatten(1, 2).narrow(1, 0, steps);
+}
+
 }  // namespace
 
 Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
@@ -53,9 +60,9 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   }
 }
 
-at::Tensor Heads::known(const at::Tensor& state_bd, const at::Tensor& known_bxh,
+at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
                         const Normalised& demand) const {
-  const std::int64_t windows = state_bd.size(0), steps = config_.horizon;
+  const std::int64_t windows = demand.loc_b.size(0), steps = config_.horizon;
   const at::Tensor none_b = at::asinh(-demand.loc_b / demand.scale_b);
   const at::Tensor unit_b = at::asinh(demand.scale_b.reciprocal());
   const at::Tensor levels_b2h = at::stack({none_b, unit_b}, 1).unsqueeze(2).expand({windows, 2, steps});
@@ -67,23 +74,38 @@ at::Tensor Heads::known(const at::Tensor& state_bd, const at::Tensor& known_bxh,
   const at::Tensor inputs_bzh = at::cat(parts, 1);
   const at::Tensor inputs = inputs_bzh.transpose(1, 2).reshape({windows * steps, inputs_bzh.size(1)});
   const at::Tensor from_inputs_bhk = at::mm(inputs, known_input_.t()).view({windows, steps, -1});
-  const at::Tensor from_state_b1k = at::mm(state_bd, known_state_.t()).unsqueeze(1);
-  const at::Tensor hidden = at::relu(from_inputs_bhk + from_state_b1k + step_bias_);
+  const at::Tensor from_states_bsk =
+      at::mm(states, known_state_.t()).view({windows, -1, config_.model.known_hidden});
+  const at::Tensor hidden = at::relu(from_inputs_bhk + of_steps(from_states_bsk, each, steps) + step_bias_);
   return known_output_(hidden.flatten(0, 1)).view({windows, steps, -1}).transpose(1, 2);
 }
 
-Heads::Result Heads::operator()(const at::Tensor& state_bd, const at::Tensor& tower_bqh,
+at::Tensor Heads::mean(const at::Tensor& states, std::int64_t windows, std::int64_t each) const {
+  if (states.size(0) == windows) return mean_(states);
+  const at::Tensor states_bsd = states.view({windows, -1, states.size(1)});
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < config_.horizon; first += each) {
+    const std::int64_t count = std::min(each, config_.horizon - first);
+    const Linear own{mean_.weight.values().narrow(0, first, count), mean_.bias.narrow(0, first, count)};
+    parts.push_back(own(states_bsd.select(1, first / each)));
+  }
+  return at::cat(parts, 1);
+}
+
+Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
                                 const at::Tensor& known_bxh, const Normalised& demand) const {
   const auto levels = static_cast<std::int64_t>(tower_rows_.size());
   at::Tensor quantiles = tower_bqh.narrow(2, 0, config_.horizon);
   if (levels != tower_bqh.size(1)) {
     quantiles = quantiles.index_select(1, at::tensor(tower_rows_, at::kLong).to(quantiles.device()));
   }
-  const at::Tensor added = known(state_bd, known_bxh, demand);
+  const std::int64_t windows = tower_bqh.size(0), each = tower_bqh.size(2) * windows / states.size(0);
+  const at::Tensor added = known(states, each, known_bxh, demand);
   Result result;
   result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
   if (config_.model.mean_head) {
-    result.mean_bh = result.quantiles_bqh.select(1, config_.median_index()).detach() + mean_(state_bd) +
+    const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
+    result.mean_bh = (config_.tower.use_arcsinh ? median.contiguous().sinh() : median) + mean(states, windows, each) +
                      added.select(1, levels);
   }
   return result;

@@ -12,12 +12,25 @@ at::Tensor pinball(const at::Tensor& forecast_nq, const at::Tensor& y_nk, const 
   return 2.0 * at::maximum(level_q1 * error_nqk, (level_q1 - 1.0) * error_nqk).mean(1);
 }
 
-// Loss of `forecast_nq` and `mean_n` (maybe undefined) on k equally likely targets, [n].
-at::Tensor target_loss(const at::Tensor& forecast_nq, const at::Tensor& mean_n, const at::Tensor& y_nk,
-                       const ModelConfig& model) {
+// Some steps' forecasts, each a row.
+struct Cells {
+  at::Tensor quantiles_nq, mean_n;  // mean: maybe undefined
+  bool arcsinh;                     // of the quantiles
+
+  Cells rows(const at::Tensor& index) const {
+    return {quantiles_nq.index_select(0, index), mean_n.defined() ? mean_n.index_select(0, index) : mean_n,
+            arcsinh};
+  }
+};
+
+// Loss of each on k equally likely scaled targets, [n].
+at::Tensor target_loss(const Cells& forecast, const at::Tensor& y_nk, const ModelConfig& model) {
+  const at::Tensor& mean_n = forecast.mean_n;
   at::Tensor total_nk = at::zeros_like(y_nk);
   if (model.loss.quantile > 0.0)
-    total_nk = total_nk + model.loss.quantile * pinball(forecast_nq, y_nk, model.quantiles);
+    total_nk =
+        total_nk + model.loss.quantile * pinball(forecast.quantiles_nq,
+                                                 forecast.arcsinh ? y_nk.asinh() : y_nk, model.quantiles);
   if (model.loss.mean > 0.0 && mean_n.defined()) {
     const at::Tensor error_nk = y_nk - mean_n.unsqueeze(1);
     const bool squared = model.loss.mean_loss == LossConfig::MeanLoss::mse;
@@ -44,8 +57,9 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
     return ((demand_bh - forecast.loc_b.unsqueeze(1)) / forecast.scale_b.unsqueeze(1)).flatten();
   };
   // Every cell (window, step) is a row from here on.
-  const at::Tensor forecast_nq = forecast.quantiles_bqh.transpose(1, 2).reshape({-1, levels});
-  const at::Tensor mean_n = forecast.mean_bh.defined() ? forecast.mean_bh.flatten() : forecast.mean_bh;
+  const Cells cells{forecast.quantiles_bqh.transpose(1, 2).reshape({-1, levels}),
+                    forecast.mean_bh.defined() ? forecast.mean_bh.flatten() : forecast.mean_bh,
+                    forecast.arcsinh};
   const at::Tensor weight_n = importance_b.unsqueeze(1).expand_as(targets.demand_bh).flatten();
 
   const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
@@ -53,7 +67,7 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
   // weight.
   const at::Tensor y_n = at::where(valid_n, scaled(targets.demand_bh), at::zeros({}, weight_n.options()));
-  LossSums sums{(target_loss(forecast_nq, mean_n, y_n.unsqueeze(1), config.model) * valid_weight_n).sum(),
+  LossSums sums{(target_loss(cells, y_n.unsqueeze(1), config.model) * valid_weight_n).sum(),
                 valid_weight_n.sum(at::kDouble).item<double>()};
   if (forecast.level_loss_b.defined()) {
     const at::Tensor steps_b = valid_n.view_as(targets.demand_bh).sum(1).to(weight_n.scalar_type());
@@ -63,18 +77,27 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
   const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
   if (cut.numel() == 0) return sums;
-  const at::Tensor cut_forecast = forecast_nq.index_select(0, cut),
-                   cut_weight = weight_n.index_select(0, cut);
+  const Cells hidden = cells.rows(cut);
+  const at::Tensor cut_weight = weight_n.index_select(0, cut);
   const at::Tensor y_nk =
-      demands_above(cut_forecast, config.model.quantiles, scaled(targets.bound_bh).index_select(0, cut));
-  const at::Tensor cut_mean = mean_n.defined() ? mean_n.index_select(0, cut) : mean_n;
-  sums.loss = sums.loss + (target_loss(cut_forecast, cut_mean, y_nk, config.model) * cut_weight).sum();
+      demands_above(hidden.arcsinh ? hidden.quantiles_nq.sinh() : hidden.quantiles_nq, config.model.quantiles,
+                    scaled(targets.bound_bh).index_select(0, cut));
+  sums.loss = sums.loss + (target_loss(hidden, y_nk, config.model) * cut_weight).sum();
   sums.valid_targets += cut_weight.sum(at::kDouble).item<double>();
   return sums;
 }
 
+Forecast Forecast::linear() const {
+  Forecast result = *this;
+  // Contiguous: vector and scalar code round differently, and strided tensors get the latter.
+  if (arcsinh) result.quantiles_bqh = quantiles_bqh.contiguous().sinh();
+  result.arcsinh = false;
+  return result;
+}
+
 at::Tensor Forecast::demand_quantiles_bqh(double floor) const {
-  const at::Tensor demand = quantiles_bqh.detach() * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
+  const at::Tensor demand =
+      linear().quantiles_bqh.detach() * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
   return std::get<0>(demand.clamp_min(floor).sort(1));
 }
 

@@ -116,7 +116,7 @@ constexpr double kLossTolerance = 4e-6;
 
 class ExactnessOfTowers : public Exactness, public ::testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Towers, ExactnessOfTowers,
-                         ::testing::Values("bolt-nano", "lstm", "tcn", "transformer"));
+                         ::testing::Values("bolt-nano", "chronos-2-nano", "lstm", "tcn", "transformer"));
 
 TEST_P(ExactnessOfTowers, ranks_accumulation_and_micro_batches_give_the_training_of_the_whole_batch) {
   const Reference reference =

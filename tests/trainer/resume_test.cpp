@@ -50,7 +50,8 @@ TEST_P(Resuming, on_two_ranks_to_the_bit_as_well) {
 
 INSTANTIATE_TEST_SUITE_P(OptimizersAndTowers, Resuming,
                          testing::Values("train.optimizer.name=adamw", "train.optimizer.name=sgd",
-                                         "model.tower=lstm", "model.tower=tcn", "model.tower=transformer"));
+                                         "model.tower=chronos-2-nano", "model.tower=lstm", "model.tower=tcn",
+                                         "model.tower=transformer"));
 
 TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
   const std::vector<std::string> sgd = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02"};
