@@ -29,6 +29,9 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.tower.activation = t.activation, m.tower.gated = t.gated;
   m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
   m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
+  if (t.architecture == Architecture::chronos2) m.tower.architecture = models::Architecture::chronos2;
+  m.tower.rope_theta = t.rope_theta, m.tower.time_encoding_scale = t.time_scale;
+  m.tower.use_arcsinh = t.use_arcsinh;
   m.model.level = c.level;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
   m.model.known_hidden = c.known_hidden;
@@ -133,6 +136,38 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     c.tower.use_reg_token = one_of({0, 1}) != 0;
     c.tower.context_length = one_of({16, 64, 512});
     c.tower.prediction_length = 30;
+    c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
+    c.context = one_of({1, 5, 28, 100}), c.horizon = one_of({1, 7, 30});
+    c.past_numeric = one_of({0, 2}), c.known_numeric = one_of({0, 3});
+    if (one_of({0, 1}) != 0) c.past_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.known_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.static_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.text_width = 0;
+    c.mean_head = one_of({0, 1}) != 0;
+    c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
+    expect_equal_forecasts(c, 9);
+  }
+}
+
+TEST(LibTorch, forecasts_the_same_from_saved_models_with_chronos2_towers_of_many_shapes) {
+  for (std::uint64_t draw = 0; draw < 16; ++draw) {
+    SCOPED_TRACE(draw);
+    RandomStream random(mix(6, draw));
+    const auto one_of = [&](std::initializer_list<std::int64_t> choices) {
+      return *(choices.begin() + random.below(choices.size()));
+    };
+    ModelConfig c = small_chronos2_config();
+    c.tower.patch = one_of({1, 4, 8, 16});
+    c.tower.stride = one_of({c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2});
+    constexpr std::array kActivations = {"relu", "relu", "gelu", "gelu_new", "silu", "mish", "tanh"};
+    c.tower.activation = kActivations[static_cast<std::size_t>(random.below(kActivations.size()))];
+    c.tower.d_model = one_of({8, 24, 64}), c.tower.d_ff = one_of({16, 40, 128});
+    c.tower.num_heads = one_of({1, 2, 4}), c.tower.d_kv = one_of({2, 8, 16});
+    c.tower.num_layers = one_of({1, 2, 3});
+    c.tower.use_reg_token = one_of({0, 1}) != 0, c.tower.use_arcsinh = one_of({0, 1}) != 0;
+    c.tower.context_length = one_of({16, 64, 512});
+    c.tower.prediction_length = 32;
     c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
     c.context = one_of({1, 5, 28, 100}), c.horizon = one_of({1, 7, 30});
     c.past_numeric = one_of({0, 2}), c.known_numeric = one_of({0, 3});
