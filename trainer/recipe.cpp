@@ -317,11 +317,11 @@ void Recipe::validate() const {
 }
 
 void require_exportable(const models::ModelConfig& model, const std::string& what) {
-  if (model.architecture() == models::Architecture::chronos_bolt) return;
+  if (models::is_published(model.architecture())) return;
   throw input_error(
       fmt::format("{} cannot be exported", what),
-      fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt towers alone",
-                  model.weights.empty() ? model.tower : models::name_of(model.architecture())),
+      fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt and Chronos-2 towers alone",
+                  model.tower),
       "train with model.tower=bolt-nano or a larger one; backtest and forecast work without a bundle");
 }
 
