@@ -105,8 +105,8 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
   if (config_.model.mean_head) {
     const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
-    result.mean_bh = (config_.tower.use_arcsinh ? median.contiguous().sinh() : median) + mean(states, windows, each) +
-                     added.select(1, levels);
+    result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) +
+                     mean(states, windows, each) + added.select(1, levels);
   }
   return result;
 }

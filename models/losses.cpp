@@ -1,5 +1,6 @@
 #include "models/censored.h"
 #include "models/demand_model.h"
+#include "models/normalise.h"
 
 namespace shelfcast::models {
 
@@ -80,8 +81,8 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const Cells hidden = cells.rows(cut);
   const at::Tensor cut_weight = weight_n.index_select(0, cut);
   const at::Tensor y_nk =
-      demands_above(hidden.arcsinh ? hidden.quantiles_nq.sinh() : hidden.quantiles_nq, config.model.quantiles,
-                    scaled(targets.bound_bh).index_select(0, cut));
+      demands_above(hidden.arcsinh ? rounded_sinh(hidden.quantiles_nq) : hidden.quantiles_nq,
+                    config.model.quantiles, scaled(targets.bound_bh).index_select(0, cut));
   sums.loss = sums.loss + (target_loss(hidden, y_nk, config.model) * cut_weight).sum();
   sums.valid_targets += cut_weight.sum(at::kDouble).item<double>();
   return sums;
@@ -89,8 +90,7 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
 
 Forecast Forecast::linear() const {
   Forecast result = *this;
-  // Contiguous: vector and scalar code round differently, and strided tensors get the latter.
-  if (arcsinh) result.quantiles_bqh = quantiles_bqh.contiguous().sinh();
+  if (arcsinh) result.quantiles_bqh = rounded_sinh(quantiles_bqh);
   result.arcsinh = false;
   return result;
 }

@@ -29,6 +29,8 @@ at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::
       {patches_bxnp.size(0), patches_bxnp.size(2), patches_bxnp.size(1) * patch});
 }
 
+at::Tensor rounded_sinh(const at::Tensor& x) { return x.to(at::kDouble).sinh().to(x.scalar_type()); }
+
 DemandPatches demand_patches(const Normalised& demand, std::int64_t patch, std::int64_t stride) {
   const at::Tensor observed = demand.observed_bt.to(demand.scaled_bt.scalar_type());
   const at::Tensor patches = into_patches(at::stack({demand.scaled_bt, observed}, 1), patch, stride);

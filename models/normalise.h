@@ -22,6 +22,10 @@ Normalised normalise(const at::Tensor& context_bt, double scale_floor, const at:
 // patch; a patch begins every `stride` steps.
 at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::int64_t stride);
 
+// sinh in double, rounded to x's type. LibTorch's own for float is another in its vector code than in its
+// scalar code: the same number would get other bits at another place of a tensor.
+at::Tensor rounded_sinh(const at::Tensor& x);
+
 struct DemandPatches {
   at::Tensor patches;      // [b*n, 2p]: values, then 1 where observed
   at::Tensor attended_bn;  // bool: any step of the patch observed

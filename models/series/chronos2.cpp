@@ -252,7 +252,7 @@ Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKe
 
 at::Tensor Chronos2Forecast::demand_quantiles_bqh() const {
   const at::Tensor scaled = quantiles_bqh.detach();
-  return (arcsinh ? at::sinh(scaled) : scaled) * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
+  return (arcsinh ? rounded_sinh(scaled) : scaled) * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
 }
 
 }  // namespace shelfcast::models

@@ -99,7 +99,7 @@ TEST_P(AnyAdapter, stored_and_loaded_again_forecasts_the_same_bits_from_kilobyte
 
 TEST_P(AnyAdapter, of_another_base_is_refused_by_its_digest) {
   const shelfcast::testing::TemporaryFolder folder;
-  DemandModel model = published("bolt/patch_8");
+  DemandModel model = published(GetParam().base.starts_with("bolt") ? "bolt/patch_8" : "chronos2/one_block");
   model.add_adapter(GetParam().small, 1);
   model.save(folder.path());
   const std::string message =
