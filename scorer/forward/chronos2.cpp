@@ -58,7 +58,7 @@ void Chronos2::finish(std::span<const std::int64_t> group_sizes, std::int64_t pa
         for (std::int64_t p = 0; p < patch; ++p) {
           const float scaled = *out++;
           quantiles[q * reach + f * patch + p] =
-              (config_.use_arcsinh ? std::sinh(scaled) : scaled) * norm.scale + norm.loc;
+              (config_.use_arcsinh ? rounded_sinh(scaled) : scaled) * norm.scale + norm.loc;
         }
     quantiles += levels * reach;
   }

@@ -387,7 +387,7 @@ void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const F
                            (b * states_ + h / steps_each_) * levels * steps_each_ + h % steps_each_;
       for (std::int64_t q = 0; q < levels; ++q) {
         step[q] = tower[q * steps_each_] + known[q];
-        if (config_.tower.use_arcsinh) step[q] = std::sinh(step[q]);
+        if (config_.tower.use_arcsinh) step[q] = rounded_sinh(step[q]);
       }
       const float median = step[median_];
       out.mean[b * horizon + h] =
