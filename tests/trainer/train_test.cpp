@@ -1,5 +1,6 @@
 #include "trainer/trainer.h"
 
+#include "data/loader.h"
 #include "scorer/bundle.h"
 #include "scorer/forecaster.h"
 #include "tests/trainer/training_fixture.h"
