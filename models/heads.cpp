@@ -10,6 +10,11 @@ double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>
 
 constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
 
+// Counts begin with a dispersion of 0.5 and one zero in ten beside those of the distribution.
+const float kFirstDispersion = std::log(std::expm1(0.5F));
+const float kFirstZeros = std::log(0.1F / 0.9F);
+constexpr double kLeastDispersion = 1e-6;
+
 // Mean over `dim` of what was observed, 0 (the window's mean) where nothing was.
 at::Tensor observed_mean(const at::Tensor& scaled, const at::Tensor& mask, at::IntArrayRef dim) {
   return (scaled * mask).sum(dim) / mask.sum(dim).clamp_min(1.0);
@@ -38,8 +43,8 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
     : config_(config), tower_rows_(config.tower_rows()) {
   const std::int64_t d = config.tower.d_model, hidden = config.model.known_hidden,
                      inputs = config.known_head_inputs();
-  const std::int64_t results =
-      static_cast<std::int64_t>(tower_rows_.size()) + (config.model.mean_head ? 1 : 0);
+  const std::int64_t results = static_cast<std::int64_t>(tower_rows_.size()) +
+                               (config.model.mean_head ? 1 : 0) + config.model.count_parameters();
   const double last = start == Start::at_pretrained ? 0.0 : kForecastScale;
   known_state_ = make.normal("heads.known.state.weight", {hidden, d}, inverse_root(d));
   known_input_ = make.normal("heads.known.input.weight", {hidden, inputs}, inverse_root(inputs));
@@ -50,6 +55,10 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   if (config.model.mean_head) {
     mean_.weight = make.normal("heads.mean.weight", {config.horizon, d}, last * inverse_root(d));
     mean_.bias = make.constant("heads.mean.bias", {config.horizon}, 0.0F);
+  }
+  if (const std::int64_t counts = config.model.count_parameters(); counts > 0) {
+    counts_.weight = make.normal("heads.counts.weight", {counts * config.horizon, d}, last * inverse_root(d));
+    counts_.bias = make.constant("heads.counts.bias", {counts * config.horizon}, 0.0F);
   }
 }
 
@@ -85,6 +94,12 @@ Heads::Result Heads::operator()(const at::Tensor& state_bd, const at::Tensor& to
   if (config_.model.mean_head) {
     result.mean_bh = result.quantiles_bqh.select(1, config_.median_index()).detach() + mean_(state_bd) +
                      added.select(1, levels);
+  }
+  if (const std::int64_t counts = config_.model.count_parameters(); counts > 0) {
+    const at::Tensor raw_bkh =
+        counts_(state_bd).view({-1, counts, config_.horizon}) + added.narrow(1, levels + 1, counts);
+    result.dispersion_bh = at::softplus(raw_bkh.select(1, 0) + kFirstDispersion) + kLeastDispersion;
+    if (counts > 1) result.zeros_bh = raw_bkh.select(1, 1) + kFirstZeros;
   }
   return result;
 }
