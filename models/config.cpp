@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/json_file.h"
 #include "models/activation.h"
+#include "models/series/chronos2_config.h"
 
 namespace shelfcast::models {
 
@@ -42,10 +43,16 @@ TowerConfig plain_tower(Architecture architecture, std::int64_t width, std::int6
   return c;
 }
 
+TowerConfig published_tower(const std::string& weights) {
+  return tower_config_from_published_json(read_json(std::filesystem::path(weights) / "config.json"));
+}
+
 }  // namespace
 
 std::string name_of(Architecture architecture) {
   switch (architecture) {
+    case Architecture::chronos2:
+      return "chronos-2";
     case Architecture::lstm:
       return "lstm";
     case Architecture::tcn:
@@ -56,6 +63,10 @@ std::string name_of(Architecture architecture) {
       break;
   }
   return "chronos-bolt";
+}
+
+bool is_published(Architecture architecture) {
+  return architecture == Architecture::chronos_bolt || architecture == Architecture::chronos2;
 }
 
 std::int64_t tcn_layers(std::int64_t tokens) {
@@ -90,6 +101,7 @@ void TowerConfig::validate() const {
   (void)activation_of(activation);
   if (!(layer_norm_epsilon > 0.0)) throw input_error("layer_norm_epsilon is not positive");
   if (!(initializer_factor > 0.0)) throw input_error("initializer_factor is not positive");
+  if (architecture == Architecture::chronos2) chronos2_config(*this).validate();
   if (architecture != Architecture::chronos_bolt) return;
   require_positive(num_decoder_layers, "num_decoder_layers");
   if (relative_attention_num_buckets < 4 || relative_attention_num_buckets % 2 != 0) {
@@ -119,11 +131,14 @@ TowerConfig named_tower(const std::string& name) {
   if (name == "bolt-mini") return size(384, 1536, 4, 8);
   if (name == "bolt-small") return size(512, 2048, 6, 8);
   if (name == "bolt-base") return size(768, 3072, 12, 12);
+  for (const char* known : kChronos2Names)
+    if (name == known) return tower_config(named_chronos2(name));
   if (name == "lstm") return plain_tower(Architecture::lstm, 64, 128, 2, 1);
   if (name == "tcn") return plain_tower(Architecture::tcn, 64, 128, 1, 1);
   if (name == "transformer") return plain_tower(Architecture::transformer, 128, 256, 3, 16);
-  const std::vector<std::string> names = {"bolt-nano", "bolt-tiny", "bolt-mini", "bolt-small",
-                                          "bolt-base", "lstm",      "tcn",       "transformer"};
+  std::vector<std::string> names = {"bolt-nano", "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base"};
+  names.insert(names.end(), std::begin(kChronos2Names), std::end(kChronos2Names));
+  names.insert(names.end(), {"lstm", "tcn", "transformer"});
   const std::string near = nearest_name(name, names);
   throw input_error(fmt::format("there is no tower \"{}\"", name), "",
                     near.empty() ? fmt::format("choose one of {}", fmt::join(names, ", "))
@@ -131,7 +146,7 @@ TowerConfig named_tower(const std::string& name) {
 }
 
 Architecture ModelConfig::architecture() const {
-  return weights.empty() ? named_tower(tower).architecture : Architecture::chronos_bolt;
+  return weights.empty() ? named_tower(tower).architecture : published_tower(weights).architecture;
 }
 
 std::int64_t ModelConfig::count_parameters() const {
@@ -193,7 +208,7 @@ void ModelConfig::validate() const {
   if (!(scale_floor >= 0.0)) throw input_error("model.scale_floor is negative");
   require_positive(text_length, "model.text_length");
   validate_heads(*this);
-  (void)architecture();
+  if (weights.empty()) (void)named_tower(tower);
 }
 
 std::int64_t DemandModelConfig::patch_columns() const {
@@ -263,16 +278,18 @@ TowerConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64
     TowerConfig tower = named_tower(model.tower);
     if (model.patch > 0) tower.input_patch_size = tower.input_patch_stride = model.patch;
     const std::int64_t patches = (context + tower.input_patch_size - 1) / tower.input_patch_size;
-    tower.context_length = patches * tower.input_patch_size;
+    tower.context_length = tower.time_encoding_scale = patches * tower.input_patch_size;
     if (tower.architecture == Architecture::tcn) tower.num_layers = tcn_layers(patches);
     tower.prediction_length = horizon;
+    if (tower.architecture == Architecture::chronos2)
+      tower.prediction_length =
+          (horizon + tower.input_patch_size - 1) / tower.input_patch_size * tower.input_patch_size;
     tower.quantiles = model.quantiles;
     tower.dropout_rate = model.dropout;
     tower.initializer_factor = 1.0;
     return tower;
   }
-  const auto path = std::filesystem::path(model.weights) / "config.json";
-  TowerConfig tower = bolt_config_from_published_json(read_json(path));
+  TowerConfig tower = published_tower(model.weights);
   tower.dropout_rate = model.dropout;
   if (tower.prediction_length < horizon) {
     throw input_error(

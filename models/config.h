@@ -8,13 +8,17 @@
 
 namespace shelfcast::models {
 
-// Chronos-Bolt, or one of the plain networks it is compared with (models/series/plain_tower.h).
-enum class Architecture { chronos_bolt, lstm, tcn, transformer };
-// "chronos-bolt", "lstm", "tcn", "transformer".
+// Chronos-Bolt, Chronos-2, or one of the plain networks they are compared with (models/series/plain_tower.h).
+enum class Architecture { chronos_bolt, chronos2, lstm, tcn, transformer };
+// "chronos-bolt", "chronos-2", "lstm", "tcn", "transformer".
 std::string name_of(Architecture architecture);
+// Whether its models are published, so that there is a form of files for them, with blocks and matrices that
+// can be tuned by name.
+bool is_published(Architecture architecture);
 
 // A series tower; the names are those of Chronos-Bolt's published config.json. Defaults are bolt-tiny's.
-// Plain towers have no decoder, no REG token and no position buckets; LSTM and TCN have no heads.
+// Chronos-2 has no decoder and no position buckets (chronos2_config.h), plain towers no REG token either;
+// LSTM and TCN have no heads.
 struct TowerConfig {
   Architecture architecture = Architecture::chronos_bolt;
   std::int64_t d_model = 256, d_kv = 64, d_ff = 1024;
@@ -27,6 +31,10 @@ struct TowerConfig {
   std::int64_t input_patch_size = 16, input_patch_stride = 16;
   std::vector<double> quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
   bool use_reg_token = true;
+  // Of Chronos-2; quantiles of others are never the arcsinh of a scale.
+  double rope_theta = 10000.0;
+  std::int64_t time_encoding_scale = 8192;
+  bool use_arcsinh = false;
 
   // Throws Error(input) naming the field.
   void validate() const;
@@ -36,7 +44,8 @@ struct TowerConfig {
 void require_levels(const std::vector<double>& levels, const std::string& field);
 
 // "bolt-nano" (64 wide, 2+2 layers: demos and tests), "bolt-tiny", "bolt-mini", "bolt-small", "bolt-base";
-// "lstm", "tcn", "transformer". Throws Error(input) with the nearest name.
+// "chronos-2-nano", "chronos-2-small", "chronos-2"; "lstm", "tcn", "transformer". Throws Error(input) with
+// the nearest name.
 TowerConfig named_tower(const std::string& name);
 
 constexpr std::int64_t kTcnTaps = 3;  // steps that a convolution of a TCN sees
@@ -82,8 +91,8 @@ struct ModelConfig {
   std::int64_t text_length = 128;     // most tokens of a text; the rest is cut
   // An encoder that is trained begins with the directory's weights, or with weights drawn by the seed.
   enum class TextStart { published, drawn } text_start = TextStart::published;
-  // Of the tower that a recipe asks for; published directories hold Chronos-Bolt. Throws what named_tower
-  // does.
+  // Of the tower that a recipe asks for: of a published directory what its config.json says. Throws what
+  // named_tower or tower_for does.
   Architecture architecture() const;
   // Numbers of the head of counts for each step: dispersion, and the share of further zeros.
   std::int64_t count_parameters() const;
@@ -124,6 +133,8 @@ nlohmann::json to_json(const DemandModelConfig& config);
 DemandModelConfig demand_model_config_from_json(const nlohmann::json& json);
 // config.json in the published form (loadable by the Python package), and back.
 nlohmann::json to_published_json(const TowerConfig& config);
+TowerConfig tower_config_from_published_json(const nlohmann::json& json);
+// Of Chronos-Bolt alone.
 TowerConfig bolt_config_from_published_json(const nlohmann::json& json);
 
 }  // namespace shelfcast::models

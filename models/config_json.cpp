@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/config.h"
+#include "models/series/chronos2_config.h"
 
 namespace shelfcast::models {
 
@@ -69,6 +70,13 @@ void visit_patching(Visitor v, Config& c) {
 }
 
 template <typename Visitor, typename Config>
+void visit_chronos2(Visitor v, Config& c) {
+  v("rope_theta", c.rope_theta);
+  v("time_encoding_scale", c.time_encoding_scale);
+  v("use_arcsinh", c.use_arcsinh);
+}
+
+template <typename Visitor, typename Config>
 void visit_model(Visitor v, Config& c) {
   v("tower", c.tower);
   v("patch", c.patch);
@@ -102,8 +110,8 @@ void visit_columns(Visitor v, Config& c) {
 // Files from before there were others lack the key.
 Architecture architecture_from_json(const json& j) {
   const std::string name = j.value("architecture", "chronos-bolt");
-  for (const Architecture known :
-       {Architecture::chronos_bolt, Architecture::lstm, Architecture::tcn, Architecture::transformer})
+  for (const Architecture known : {Architecture::chronos_bolt, Architecture::chronos2, Architecture::lstm,
+                                   Architecture::tcn, Architecture::transformer})
     if (name == name_of(known)) return known;
   throw data_error(fmt::format("model.json has a tower \"{}\"", name), "this program does not know it",
                    "update shelfcast");
@@ -189,6 +197,7 @@ json to_json(const TowerConfig& config) {
   j["architecture"] = name_of(config.architecture);
   visit_t5(Writer{j}, config);
   visit_patching(Writer{j}, config);
+  if (config.architecture == Architecture::chronos2) visit_chronos2(Writer{j}, config);
   return j;
 }
 
@@ -213,18 +222,21 @@ DemandModelConfig demand_model_config_from_json(const json& j) {
     DemandModelConfig config;
     visit_t5(Reader{j.at("tower")}, config.tower);
     visit_patching(Reader{j.at("tower")}, config.tower);
+    config.tower.architecture = architecture_from_json(j.at("tower"));
+    if (config.tower.architecture == Architecture::chronos2)
+      visit_chronos2(Reader{j.at("tower")}, config.tower);
     visit_model(Reader{j.at("model")}, config.model);
     config.model.counts = value_of(kCounts, j.at("model").value("counts", "none"));
     config.model.written = value_of(kWritten, j.at("model").value("written", "quantiles"));
     config.model.loss = loss_from_json(j.at("model").at("loss"));
     visit_columns(Reader{j}, config);
-    config.tower.architecture = architecture_from_json(j.at("tower"));
     config.validate();
     return config;
   });
 }
 
 json to_published_json(const TowerConfig& c) {
+  if (c.architecture == Architecture::chronos2) return to_published_json(chronos2_config(c));
   json j;
   visit_t5(Writer{j}, c);
   visit_patching(Writer{j["chronos_config"]}, c);
@@ -244,11 +256,18 @@ json to_published_json(const TowerConfig& c) {
   return j;
 }
 
+TowerConfig tower_config_from_published_json(const json& j) {
+  const auto pipeline = j.find("chronos_pipeline_class");
+  return pipeline != j.end() && *pipeline == "Chronos2Pipeline"
+             ? tower_config(chronos2_config_from_published_json(j))
+             : bolt_config_from_published_json(j);
+}
+
 TowerConfig bolt_config_from_published_json(const json& j) {
   return reading("config.json", [&j] {
     if (!j.contains("chronos_config")) {
       throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
-                       "point model.weights to a published Chronos-Bolt directory");
+                       "point model.weights to a published Chronos-Bolt or Chronos-2 directory");
     }
     TowerConfig config;
     visit_t5(Reader{j}, config);

@@ -38,33 +38,6 @@ at::Tensor last_steps(const at::Tensor& x, std::int64_t steps) {
 
 }  // namespace
 
-Normalised normalise(const at::Tensor& context_bt, double scale_floor, const at::Tensor& unseen_scale_b) {
-  const at::Tensor observed = context_bt.isnan().logical_not();
-  const at::Tensor x = at::where(observed, context_bt, at::zeros({}, context_bt.options())).to(at::kDouble);
-  const at::Tensor mask = observed.to(at::kDouble), count = mask.sum(1), some = count > 0;
-  const at::Tensor divisor = count.clamp_min(1.0);
-  const at::Tensor mean = x.sum(1) / divisor;
-  const at::Tensor deviation = (((x - mean.unsqueeze(1)) * mask).square().sum(1) / divisor).sqrt();
-  Normalised result;
-  result.observed_bt = observed;
-  result.loc_b = mean.to(context_bt.scalar_type());
-  const at::Tensor unseen =
-      unseen_scale_b.defined() ? unseen_scale_b.to(at::kDouble) : at::ones_like(deviation);
-  at::Tensor scale = at::where(some, deviation, unseen).to(context_bt.scalar_type());
-  result.scale_b = scale_floor > 0.0 ? scale.clamp_min(scale_floor) : scale.masked_fill(scale == 0.0, 1e-5);
-  const at::Tensor scaled = (context_bt - result.loc_b.unsqueeze(1)) / result.scale_b.unsqueeze(1);
-  result.scaled_bt = at::where(observed, scaled, at::zeros({}, scaled.options()));
-  return result;
-}
-
-at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::int64_t stride) {
-  const std::int64_t steps = columns_bxt.size(2), whole = (steps + patch - 1) / patch * patch;
-  const at::Tensor patches_bxnp =
-      at::constant_pad_nd(columns_bxt, {whole - steps, 0}, 0).unfold(2, patch, stride);
-  return patches_bxnp.transpose(1, 2).reshape(
-      {patches_bxnp.size(0), patches_bxnp.size(2), patches_bxnp.size(1) * patch});
-}
-
 Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& make)
     : config_(config),
       past_tables_(tables("fusion.past_code", config.past_cardinalities, config.model.code_width, make)),
@@ -146,15 +119,13 @@ at::Tensor Context::level(const ModelInputs& inputs) const {
   return level_b;
 }
 
-PatchInputs Context::patch_inputs(const ModelInputs& inputs, const Normalised& demand,
+TowerInputs Context::tower_inputs(const ModelInputs& inputs, const Normalised& demand,
                                   const at::Tensor& known_bxu, const at::Tensor& shift_b2d) const {
   const std::int64_t patch = config_.tower.input_patch_size, stride = config_.tower.input_patch_stride,
                      steps = inputs.context_bt.size(1);
-  const at::Tensor observed = demand.observed_bt.to(demand.scaled_bt.scalar_type());
-  const at::Tensor patches = into_patches(at::stack({demand.scaled_bt, observed}, 1), patch, stride);
-  PatchInputs result;
-  result.attended_bn = patches.narrow(2, patch, patch).sum(2) > 0;
-  result.patches = patches.flatten(0, 1);
+  TowerInputs result;
+  result.demand = demand;
+  result.horizon = config_.horizon;
   if (patch_hidden_.defined()) {
     std::vector<at::Tensor> numeric, codes;
     append_columns(inputs.past_bnt, config_.past_numeric, inputs.past_codes_bct, past_tables_, numeric,

@@ -1,5 +1,4 @@
-// Everything around the demand series: its own scale, its patches, other columns, statics and text
-// (docs/model.md, steps 1-6).
+// What stands beside the demand series: other columns, statics and text (docs/model.md, steps 1-6).
 #pragma once
 
 #include <torch/types.h>
@@ -10,6 +9,7 @@
 #include "models/blocks.h"
 #include "models/config.h"
 #include "models/inputs.h"
+#include "models/normalise.h"
 #include "models/series/series_tower.h"
 
 namespace shelfcast::models {
@@ -17,21 +17,6 @@ namespace shelfcast::models {
 // What starts at zero: nothing from scratch; with pretrained weights every path that would change their
 // forecast.
 enum class Start { from_scratch, at_pretrained };
-
-// A window's demand in its own scale.
-struct Normalised {
-  at::Tensor scaled_bt;    // 0 where not observed
-  at::Tensor observed_bt;  // bool
-  at::Tensor loc_b, scale_b;
-};
-
-// Instance norm over the observed steps; sums in double, so that a constant series has exactly no deviation.
-// `unseen_scale_b`: the scale of windows where nothing is observed; 1 when undefined.
-Normalised normalise(const at::Tensor& context_bt, double scale_floor, const at::Tensor& unseen_scale_b = {});
-
-// [b, x, t] padded on the left with zeros to whole patches -> [b, patches, x * patch], column-major inside a
-// patch; a patch begins every `stride` steps.
-at::Tensor into_patches(const at::Tensor& columns_bxt, std::int64_t patch, std::int64_t stride);
 
 // Statics, text and columns beside demand.
 class Context {
@@ -48,7 +33,7 @@ class Context {
   // [b]: log of the mean demand (units/step) that statics and text let expect; undefined without model.level.
   at::Tensor level(const ModelInputs& inputs) const;
   // The tower's inputs; `known_bxu` and `shift_b2d` as made above.
-  PatchInputs patch_inputs(const ModelInputs& inputs, const Normalised& demand, const at::Tensor& known_bxu,
+  TowerInputs tower_inputs(const ModelInputs& inputs, const Normalised& demand, const at::Tensor& known_bxu,
                            const at::Tensor& shift_b2d) const;
 
  private:

@@ -23,24 +23,25 @@ namespace fs = std::filesystem;
 const std::vector<std::string> kIgnored = {"lm_head.weight", "encoder.embed_tokens.weight",
                                            "decoder.embed_tokens.weight"};
 
-constexpr char kReadme[] =
-    "# A Shelfcast demand model\n\n"
-    "`tower/` is a Chronos-Bolt model in its published form; Python loads it with\n"
-    "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what `fusion.safetensors` "
-    "holds: statics,\n"
-    "texts, covariates and the mean head. `text/`, if there is one, is a BERT-family encoder in its "
-    "published\n"
-    "form. `model.json` says how the parts fit together.\n";
-
-constexpr char kAdapterReadme[] =
-    "# A Shelfcast demand model with an adapter\n\n"
-    "`adapter/` changes the Chronos-Bolt model that its adapter_config.json names; Python loads it with\n"
-    "`PeftModel.from_pretrained(pipeline.model, \"adapter\")`. `fusion.safetensors` holds statics, texts, "
-    "covariates and the\nmean head, `model.json` says how the parts fit together.\n";
-
 std::string readme(const TowerConfig& tower, bool adapted) {
-  if (adapted) return kAdapterReadme;
-  if (tower.architecture == Architecture::chronos_bolt) return kReadme;
+  const char* name = tower.architecture == Architecture::chronos2 ? "Chronos-2" : "Chronos-Bolt";
+  if (adapted)
+    return fmt::format(
+        "# A Shelfcast demand model with an adapter\n\n"
+        "`adapter/` changes the {} model that its adapter_config.json names; Python loads it with\n"
+        "`PeftModel.from_pretrained(pipeline.model, \"adapter\")`. `fusion.safetensors` holds statics, "
+        "texts, "
+        "covariates and the\nmean head, `model.json` says how the parts fit together.\n",
+        name);
+  if (is_published(tower.architecture))
+    return fmt::format(
+        "# A Shelfcast demand model\n\n"
+        "`tower/` is a {} model in its published form; Python loads it with\n"
+        "`BaseChronosPipeline.from_pretrained(\"tower\")`. Loaded alone it leaves out what "
+        "`fusion.safetensors` holds: statics,\n"
+        "texts, covariates and the mean head. `text/`, if there is one, is a BERT-family encoder in its "
+        "published\nform. `model.json` says how the parts fit together.\n",
+        name);
   return fmt::format(
       "# A Shelfcast demand model\n\n"
       "`tower/` is a plain {} (docs/model.md, \"Plain towers\"), `fusion.safetensors` holds statics, texts, "
@@ -159,20 +160,23 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
                                       level_b.defined() ? level_b.detach().exp() : level_b);
   const at::Tensor known_bxu = context.known_columns(inputs);
   const at::Tensor shift_b2d = context.shift(inputs);
-  at::Tensor state_bd =
-      impl_->tower->state(context.patch_inputs(inputs, demand, known_bxu, shift_b2d), dropout);
+  const std::int64_t windows = inputs.context_bt.size(0), width = config.tower.d_model;
+  at::Tensor states =
+      impl_->tower->states(context.tower_inputs(inputs, demand, known_bxu, shift_b2d), dropout);
   if (shift_b2d.defined())
-    state_bd = state_bd + shift_b2d.narrow(1, config.tower.d_model, config.tower.d_model);
+    states = (states.view({windows, -1, width}) + shift_b2d.narrow(1, width, width).unsqueeze(1))
+                 .view({-1, width});
   const at::Tensor known_bxh = known_bxu.defined()
                                    ? known_bxu.narrow(2, known_bxu.size(2) - config.horizon, config.horizon)
                                    : known_bxu;
-  auto result = (*impl_->heads)(state_bd, impl_->tower->quantiles(state_bd, dropout), known_bxh, demand);
+  auto result = (*impl_->heads)(states, impl_->tower->quantiles(states, windows, dropout), known_bxh, demand);
   Forecast forecast{result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
   forecast.positive_means = config.model.positive_means();
   forecast.dispersion_bh = result.dispersion_bh;
   forecast.zeros_bh = result.zeros_bh;
   if (config.model.written == ModelConfig::WrittenQuantiles::counts)
     forecast.count_levels = config.model.quantiles;
+  forecast.arcsinh = config.tower.use_arcsinh;
   // For training alone: a validation's loss stays that of its forecasts.
   if (level_b.defined() && at::GradMode::is_enabled()) forecast.level_loss_b = level_loss(level_b, demand);
   return forecast;
@@ -189,7 +193,7 @@ void DemandModel::save(const fs::path& folder, const std::vector<Parameter>& val
     std::error_code failed;
     fs::create_directories(folder / "tower", failed);
     if (failed) throw io_error("cannot make " + (folder / "tower").string(), failed.value());
-    const bool published = config.tower.architecture == Architecture::chronos_bolt;
+    const bool published = is_published(config.tower.architecture);
     const nlohmann::json described = published ? to_published_json(config.tower) : to_json(config.tower);
     write_file_atomically(folder / "tower" / "config.json", described.dump(2) + "\n");
     save_weights(folder / "tower" / "model.safetensors", kTower, values);
@@ -219,8 +223,9 @@ void DemandModel::add_adapter(const AdapterConfig& config, std::uint64_t seed) {
   SHELFCAST_ASSERT(!impl_->adapter);
   const std::string& weights = impl_->config.model.weights;
   if (weights.empty())
-    throw input_error("an adapter needs a pretrained model", "model.weights is empty",
-                      "set it to a published Chronos-Bolt directory, or train with tune.method=all");
+    throw input_error(
+        "an adapter needs a pretrained model", "model.weights is empty",
+        "set it to a published Chronos-Bolt or Chronos-2 directory, or train with tune.method=all");
   ParameterMaker maker(seed, ParameterMaker::Fill::draw);
   impl_->parameters = attach_adapter(impl_->parameters, kTower, config, maker);
   impl_->adapter = config;

@@ -18,13 +18,16 @@ namespace shelfcast::models {
 // Legend: b windows, t context steps, h horizon steps, u context then horizon, n numeric columns, c
 // categorical columns, s statics, q quantiles.
 
-// Forecasts in the normalised scale of each window's instance norm (y = scaled * scale_b + loc_b).
+// Forecasts in the scale of each window's instance norm (y = scaled * scale_b + loc_b).
 struct Forecast {
-  at::Tensor quantiles_bqh;  // scaled
+  at::Tensor quantiles_bqh;  // scaled; with `arcsinh` the inverse hyperbolic sine of that
   at::Tensor mean_bh;        // scaled; undefined without a mean head
   at::Tensor loc_b, scale_b;
+  bool arcsinh = false;
   // How far the level that facts and words let expect is off; undefined without model.level or gradients.
   at::Tensor level_loss_b{};
+  // The same with plainly scaled quantiles.
+  Forecast linear() const;
   // The means of a model whose config.model.positive_means() are yet to be bent.
   bool positive_means = false;
   // Of the head of counts, undefined without it: dispersion, and the logit of the share of further zeros.
@@ -100,10 +103,10 @@ struct Targets {
   at::Tensor bound_bh;   // sales that a stock-out cut (demand was above them), else NaN; may be undefined
 };
 
-// Per valid target: quantile weight * mean over q of 2 * pinball + mean weight * (squared, absolute, Huber's
-// or Tweedie's loss), both in the normalised scale, + counts weight * negative log likelihood
-// (models/likelihoods.h). A cut step is valid, too, unless loss.censored is mask: its loss is the mean over
-// demands that the forecast itself holds possible above the bound (models/censored.h).
+// Per valid target: quantile weight * mean over q of 2 * pinball, in the scale that the forecast has, + mean
+// weight * (squared, absolute, Huber's or Tweedie's loss) in the window's scale + counts weight * negative
+// log likelihood (models/likelihoods.h). A cut step is valid, too, unless loss.censored is mask: its loss is
+// the mean over demands that the forecast itself holds possible above the bound (models/censored.h).
 LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);
 
 }  // namespace shelfcast::models

@@ -4,6 +4,7 @@
 #include "base/count_distribution.h"
 #include "models/demand_model.h"
 #include "models/likelihoods.h"
+#include "models/normalise.h"
 
 namespace shelfcast::models {
 
@@ -12,9 +13,17 @@ at::Tensor Forecast::relative_mean_bh() const {
   return positive_means ? positive_mean(relative) : relative;
 }
 
+Forecast Forecast::linear() const {
+  Forecast result = *this;
+  if (arcsinh) result.quantiles_bqh = rounded_sinh(quantiles_bqh);
+  result.arcsinh = false;
+  return result;
+}
+
 at::Tensor Forecast::demand_quantiles_bqh(double floor) const {
   if (!count_levels.empty()) return count_quantiles_bqh().clamp_min(floor);
-  const at::Tensor demand = quantiles_bqh.detach() * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
+  const at::Tensor demand =
+      linear().quantiles_bqh.detach() * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
   return std::get<0>(demand.clamp_min(floor).sort(1));
 }
 

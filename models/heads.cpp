@@ -37,6 +37,13 @@ at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int6
                    1);
 }
 
+// What states say of their steps: [b, s, x] -> [b, h, x], or [b, 1, x] where one speaks of all.
+at::Tensor of_steps(const at::Tensor& states_bsx, std::int64_t each, std::int64_t steps) {
+  if (states_bsx.size(1) == 1) return states_bsx;
+  const std::int64_t windows = states_bsx.size(0), count = states_bsx.size(1), width = states_bsx.size(2);
+  return states_bsx.unsqueeze(2).expand({windows, count, each, width}).flatten(1, 2).narrow(1, 0, steps);
+}
+
 }  // namespace
 
 Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
@@ -52,19 +59,18 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   known_output_.weight =
       make.normal("heads.known.output.weight", {results, hidden}, last * inverse_root(hidden));
   known_output_.bias = make.constant("heads.known.output.bias", {results}, 0.0F);
-  if (config.model.mean_head) {
-    mean_.weight = make.normal("heads.mean.weight", {config.horizon, d}, last * inverse_root(d));
-    mean_.bias = make.constant("heads.mean.bias", {config.horizon}, 0.0F);
-  }
-  if (const std::int64_t counts = config.model.count_parameters(); counts > 0) {
-    counts_.weight = make.normal("heads.counts.weight", {counts * config.horizon, d}, last * inverse_root(d));
-    counts_.bias = make.constant("heads.counts.bias", {counts * config.horizon}, 0.0F);
-  }
+  const auto by_step = [&](const std::string& name) {
+    return Linear{make.normal(name + ".weight", {config.horizon, d}, last * inverse_root(d)),
+                  make.constant(name + ".bias", {config.horizon}, 0.0F)};
+  };
+  if (config.model.mean_head) mean_ = by_step("heads.mean");
+  if (config.model.count_parameters() > 0) dispersion_ = by_step("heads.dispersion");
+  if (config.model.count_parameters() > 1) zeros_ = by_step("heads.zeros");
 }
 
-at::Tensor Heads::known(const at::Tensor& state_bd, const at::Tensor& known_bxh,
+at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
                         const Normalised& demand) const {
-  const std::int64_t windows = state_bd.size(0), steps = config_.horizon;
+  const std::int64_t windows = demand.loc_b.size(0), steps = config_.horizon;
   const at::Tensor none_b = at::asinh(-demand.loc_b / demand.scale_b);
   const at::Tensor unit_b = at::asinh(demand.scale_b.reciprocal());
   const at::Tensor levels_b2h = at::stack({none_b, unit_b}, 1).unsqueeze(2).expand({windows, 2, steps});
@@ -76,31 +82,47 @@ at::Tensor Heads::known(const at::Tensor& state_bd, const at::Tensor& known_bxh,
   const at::Tensor inputs_bzh = at::cat(parts, 1);
   const at::Tensor inputs = inputs_bzh.transpose(1, 2).reshape({windows * steps, inputs_bzh.size(1)});
   const at::Tensor from_inputs_bhk = at::mm(inputs, known_input_.t()).view({windows, steps, -1});
-  const at::Tensor from_state_b1k = at::mm(state_bd, known_state_.t()).unsqueeze(1);
-  const at::Tensor hidden = at::relu(from_inputs_bhk + from_state_b1k + step_bias_);
+  const at::Tensor from_states_bsk =
+      at::mm(states, known_state_.t()).view({windows, -1, config_.model.known_hidden});
+  const at::Tensor hidden = at::relu(from_inputs_bhk + of_steps(from_states_bsk, each, steps) + step_bias_);
   return known_output_(hidden.flatten(0, 1)).view({windows, steps, -1}).transpose(1, 2);
 }
 
-Heads::Result Heads::operator()(const at::Tensor& state_bd, const at::Tensor& tower_bqh,
+at::Tensor Heads::by_step(const Linear& layer, const at::Tensor& states, std::int64_t windows,
+                          std::int64_t each) const {
+  if (states.size(0) == windows) return layer(states);
+  const at::Tensor states_bsd = states.view({windows, -1, states.size(1)});
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < config_.horizon; first += each) {
+    const std::int64_t count = std::min(each, config_.horizon - first);
+    const Linear own{layer.weight.values().narrow(0, first, count), layer.bias.narrow(0, first, count)};
+    parts.push_back(own(states_bsd.select(1, first / each)));
+  }
+  return at::cat(parts, 1);
+}
+
+Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
                                 const at::Tensor& known_bxh, const Normalised& demand) const {
   const auto levels = static_cast<std::int64_t>(tower_rows_.size());
   at::Tensor quantiles = tower_bqh.narrow(2, 0, config_.horizon);
   if (levels != tower_bqh.size(1)) {
     quantiles = quantiles.index_select(1, at::tensor(tower_rows_, at::kLong).to(quantiles.device()));
   }
-  const at::Tensor added = known(state_bd, known_bxh, demand);
+  const std::int64_t windows = tower_bqh.size(0), each = tower_bqh.size(2) * windows / states.size(0);
+  const at::Tensor added = known(states, each, known_bxh, demand);
   Result result;
   result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
   if (config_.model.mean_head) {
-    result.mean_bh = result.quantiles_bqh.select(1, config_.median_index()).detach() + mean_(state_bd) +
-                     added.select(1, levels);
+    const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
+    result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) +
+                     by_step(mean_, states, windows, each) + added.select(1, levels);
   }
-  if (const std::int64_t counts = config_.model.count_parameters(); counts > 0) {
-    const at::Tensor raw_bkh =
-        counts_(state_bd).view({-1, counts, config_.horizon}) + added.narrow(1, levels + 1, counts);
-    result.dispersion_bh = at::softplus(raw_bkh.select(1, 0) + kFirstDispersion) + kLeastDispersion;
-    if (counts > 1) result.zeros_bh = raw_bkh.select(1, 1) + kFirstZeros;
+  if (config_.model.count_parameters() > 0) {
+    const at::Tensor raw_bh = by_step(dispersion_, states, windows, each) + added.select(1, levels + 1);
+    result.dispersion_bh = at::softplus(raw_bh + kFirstDispersion) + kLeastDispersion;
   }
+  if (config_.model.count_parameters() > 1)
+    result.zeros_bh = by_step(zeros_, states, windows, each) + added.select(1, levels + 2) + kFirstZeros;
   return result;
 }
 

@@ -1,4 +1,4 @@
-// From the decoder's state to forecasts: known covariates by step, quantiles, mean (docs/model.md, steps 10
+// From the tower's states to forecasts: known covariates by step, quantiles, mean (docs/model.md, steps 10
 // and 11).
 #pragma once
 
@@ -20,19 +20,24 @@ class Heads {
     // Of the counts, undefined without them: > 0; a logit, undefined unless zero-inflated.
     at::Tensor dispersion_bh, zeros_bh;
   };
-  // All in the scale of the instance norm. `tower_bqh` at the tower's levels and steps; `known_bxh` the known
-  // covariates over the horizon, undefined without any.
-  Result operator()(const at::Tensor& state_bd, const at::Tensor& tower_bqh, const at::Tensor& known_bxh,
+  // In the scale of the tower's quantiles, and the mean in that of the instance norm. `states` and
+  // `tower_bqh` as of the tower (series_tower.h); `known_bxh` the known covariates over the horizon,
+  // undefined without any.
+  Result operator()(const at::Tensor& states, const at::Tensor& tower_bqh, const at::Tensor& known_bxh,
                     const Normalised& demand) const;
 
  private:
-  // [b, levels (and mean, and counts), h]: what the known covariates add.
-  at::Tensor known(const at::Tensor& state_bd, const at::Tensor& known_bxh, const Normalised& demand) const;
+  // [b, levels (and mean, and counts), h]: what the known covariates add. `each`: steps of a state.
+  at::Tensor known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
+                   const Normalised& demand) const;
+  // [b, h]: what the states say through a layer of a row for each step.
+  at::Tensor by_step(const Linear& layer, const at::Tensor& states, std::int64_t windows,
+                     std::int64_t each) const;
 
   DemandModelConfig config_;
   std::vector<std::int64_t> tower_rows_;
   at::Tensor known_state_, known_input_, step_bias_;
-  Linear known_output_, mean_, counts_;
+  Linear known_output_, mean_, dispersion_, zeros_;
 };
 
 }  // namespace shelfcast::models

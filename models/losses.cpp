@@ -1,6 +1,7 @@
 #include "models/censored.h"
 #include "models/demand_model.h"
 #include "models/likelihoods.h"
+#include "models/normalise.h"
 
 namespace shelfcast::models {
 
@@ -16,11 +17,12 @@ at::Tensor pinball(const at::Tensor& forecast_nq, const at::Tensor& y_nk, const 
 // The cells (window, step) of forecasts, a row each. What a model lacks is undefined.
 struct Cells {
   at::Tensor quantiles_nq, mean_n, relative_mean_n, dispersion_n, zeros_n, loc_n, scale_n, weight_n;
+  bool arcsinh;  // of the quantiles
 
   Cells select(const at::Tensor& rows) const {
     const auto of = [&](const at::Tensor& x) { return x.defined() ? x.index_select(0, rows) : x; };
-    return {of(quantiles_nq), of(mean_n), of(relative_mean_n), of(dispersion_n),
-            of(zeros_n),      of(loc_n),  of(scale_n),         of(weight_n)};
+    return {of(quantiles_nq), of(mean_n),  of(relative_mean_n), of(dispersion_n), of(zeros_n),
+            of(loc_n),        of(scale_n), of(weight_n),        arcsinh};
   }
   at::Tensor scaled(const at::Tensor& demand_n) const { return (demand_n - loc_n) / scale_n; }
 };
@@ -40,7 +42,8 @@ Cells cells_of(const Forecast& forecast, const at::Tensor& importance_b, const L
           flat(forecast.zeros_bh),
           spread(forecast.loc_b),
           spread(forecast.scale_b),
-          spread(importance_b)};
+          spread(importance_b),
+          forecast.arcsinh};
 }
 
 // [n, k] of k equally likely targets, in units of demand and in the normalised scale.
@@ -83,7 +86,8 @@ at::Tensor target_loss(const Cells& cells, const at::Tensor& demand_nk, const at
                        const ModelConfig& model) {
   at::Tensor total_nk = at::zeros_like(y_nk);
   if (model.loss.quantile > 0.0)
-    total_nk = total_nk + model.loss.quantile * pinball(cells.quantiles_nq, y_nk, model.quantiles);
+    total_nk = total_nk + model.loss.quantile * pinball(cells.quantiles_nq,
+                                                        cells.arcsinh ? y_nk.asinh() : y_nk, model.quantiles);
   if (model.loss.mean > 0.0 && cells.mean_n.defined())
     total_nk = total_nk + model.loss.mean * mean_loss(cells, demand_nk, y_nk, model.loss);
   if (model.loss.counts > 0.0) total_nk = total_nk + model.loss.counts * count_loss(cells, demand_nk);
@@ -123,7 +127,7 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
   if (cut.numel() == 0) return sums;
   const Cells of_cut = cells.select(cut);
-  at::Tensor believed_nq = of_cut.quantiles_nq;
+  at::Tensor believed_nq = of_cut.arcsinh ? rounded_sinh(of_cut.quantiles_nq) : of_cut.quantiles_nq;
   if (!forecast.count_levels.empty()) {
     const at::Tensor counts_nq = forecast.demand_quantiles_bqh(0.0).transpose(1, 2).flatten(0, 1);
     believed_nq = (counts_nq.index_select(0, cut) - of_cut.loc_n.unsqueeze(1)) / of_cut.scale_n.unsqueeze(1);

@@ -162,9 +162,10 @@ at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> we
   return adapted ? adapted_product(x, all, {}, stacked(weights)) : product(x, all);
 }
 
-at::Tensor prefix_attention(const at::Tensor& queries, const Weight& query, std::int64_t heads) {
+at::Tensor add_prefix(const at::Tensor& mixed, const at::Tensor& queries, const Weight& query,
+                      std::int64_t heads) {
   const Prefix* own = query.prefix();
-  if (own == nullptr) return {};
+  if (own == nullptr) return mixed;
   const std::int64_t rows = queries.size(0), length = own->key.size(0), width = queries.size(1) / heads;
   const at::Tensor q_nrk = queries.view({rows, heads, width}).transpose(0, 1);
   const at::Tensor keys_nkm = own->key.view({length, heads, width}).permute({1, 2, 0});
@@ -172,7 +173,7 @@ at::Tensor prefix_attention(const at::Tensor& queries, const Weight& query, std:
   const at::Tensor p_rnm = at::softmax(at::bmm(q_nrk, keys_nkm), -1).transpose(0, 1);
   const at::Tensor kept = dropped(p_rnm.reshape({rows, heads * length}), own->name);
   const at::Tensor read_nrk = at::bmm(kept.view({rows, heads, length}).transpose(0, 1), values_nmk);
-  return read_nrk.transpose(0, 1).reshape({rows, heads * width});
+  return mixed + read_nrk.transpose(0, 1).reshape({rows, heads * width});
 }
 
 }  // namespace shelfcast::models

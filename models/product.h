@@ -51,8 +51,9 @@ class AdapterDropoutScope {
 at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias = {});
 // The same with matrices that stand below each other: [rows, sum of their rows].
 at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights);
-// What queries [rows, out] that `query` made read of its prefix: softmax(q K^T) V for each head, [rows, out].
-// Where there is none, undefined. Differentiable.
-at::Tensor prefix_attention(const at::Tensor& queries, const Weight& query, std::int64_t heads);
+// What an attention mixed [rows, out], and what queries [rows, out] that `query` made read of its prefix:
+// softmax(q K^T) V for each head. Where there is none, `mixed`. Differentiable.
+at::Tensor add_prefix(const at::Tensor& mixed, const at::Tensor& queries, const Weight& query,
+                      std::int64_t heads);
 
 }  // namespace shelfcast::models

@@ -296,16 +296,16 @@ void Recipe::validate() const {
                       "it holds the weights of the run that this one begins with",
                       "name that run, or set train.ewc.strength to 0");
   if (tune.adapter_config() && (model.weights.empty() || !run.start.empty()))
-    throw input_error(
-        fmt::format("tune.method is {}, but {}", tune.method,
-                    model.weights.empty() ? "model.weights is empty" : "run.start names a run"),
-        "an adapter changes the pretrained model of model.weights",
-        "set model.weights to a published Chronos-Bolt directory, such as a run's checkpoints/STEP/tower");
-  const models::Architecture tower = model.architecture();
-  if (tower != models::Architecture::chronos_bolt && (tune.method != "all" || tune.layer_decay < 1))
+    throw input_error(fmt::format("tune.method is {}, but {}", tune.method,
+                                  model.weights.empty() ? "model.weights is empty" : "run.start names a run"),
+                      "an adapter changes the pretrained model of model.weights",
+                      "set model.weights to a published Chronos-Bolt or Chronos-2 directory, such as a run's "
+                      "checkpoints/STEP/tower");
+  const bool plain = model.weights.empty() && !models::is_published(model.architecture());
+  if (plain && (tune.method != "all" || tune.layer_decay < 1))
     throw input_error(fmt::format("tune asks for parts of the tower, which is {}", model.tower),
-                      "only the blocks of Chronos-Bolt towers are told apart",
-                      "leave tune.method: all and tune.layer_decay: 1, or choose a bolt tower");
+                      "only the blocks of Chronos-Bolt and Chronos-2 towers are told apart",
+                      "leave tune.method: all and tune.layer_decay: 1, or choose one of those");
   if (parallel.zero > 0 && train.optimizer.name == "adafactor")
     throw input_error("parallel.zero is 1, but train.optimizer.name is adafactor",
                       "its moments are those of whole parameters, and too small to be worth sharing out",
@@ -317,10 +317,11 @@ void Recipe::validate() const {
 }
 
 void require_exportable(const models::ModelConfig& model, const std::string& what) {
-  if (model.architecture() == models::Architecture::chronos_bolt) return;
+  if (models::is_published(model.architecture())) return;
   throw input_error(
       fmt::format("{} cannot be exported", what),
-      fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt towers alone", model.tower),
+      fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt and Chronos-2 towers alone",
+                  model.tower),
       "train with model.tower=bolt-nano or a larger one; backtest and forecast work without a bundle");
 }
 

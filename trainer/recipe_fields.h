@@ -28,6 +28,7 @@ void visit(Visitor& v, data::DataConfig& c) {
   v("validate_until", c.validate_until);
   v("recent", c.recent);
   v("replay", c.replay);
+  v("shots", c.shots);
   v("superblock", c.superblock);
   v("chunk_series", c.chunk_series);
 }

@@ -79,10 +79,12 @@ models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& fe
 std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
                                                         const TuneConfig& tune) {
   const models::TowerConfig& tower = model.config().tower;
-  if (tune.method == "top" && tune.layers > std::min(tower.num_layers, tower.num_decoder_layers))
+  const bool decodes = tower.architecture == models::Architecture::chronos_bolt;
+  if (tune.method == "top" &&
+      tune.layers > (decodes ? std::min(tower.num_layers, tower.num_decoder_layers) : tower.num_layers))
     throw input_error(fmt::format("tune.layers is {}", tune.layers),
                       fmt::format("the tower has {} encoder and {} decoder blocks", tower.num_layers,
-                                  tower.num_decoder_layers),
+                                  decodes ? tower.num_decoder_layers : 0),
                       "lower it, or train everything with tune.method=all");
   std::vector<parallel::FlatParameter> trained;
   for (const models::Parameter& parameter : model.parameters()) {

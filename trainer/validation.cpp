@@ -33,8 +33,9 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
     if (k < batches) {
       reader_->read(k, batch_);
       const models::Forecast forecast = model.forward(make_inputs(batch_, spec_, texts), nullptr);
+      // In one scale whatever the tower trains in, so that losses of runs can be compared.
       const models::LossSums batch_sums =
-          models::loss_sums(forecast, make_targets(batch_, spec_), model.config());
+          models::loss_sums(forecast.linear(), make_targets(batch_, spec_), model.config());
       sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
       sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
     }

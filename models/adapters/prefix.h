@@ -1,4 +1,4 @@
-// Prefixes of a Chronos-Bolt tower's attentions.
+// Prefixes of a tower's attentions.
 #pragma once
 
 #include <string>

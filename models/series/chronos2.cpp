@@ -43,17 +43,19 @@ class Maker {
     return block;
   }
 
+  // In two parts: those that make the probabilities, and the rest.
   template <typename Attention>
-  Attention attention(const std::string& layer) {
+  void attention_probabilities(const std::string& layer, Attention& a) {
     const std::int64_t inner = c_.num_heads * c_.d_kv, d = c_.d_model;
-    const std::string name = layer + ".self_attention.";
-    Attention a;
+    a.q = weight(layer + ".self_attention.q.weight", inner, d, inverse_root(d * c_.d_kv));
+    a.k = weight(layer + ".self_attention.k.weight", inner, d, inverse_root(d));
+  }
+  template <typename Attention>
+  void attention_values(const std::string& layer, Attention& a) {
+    const std::int64_t inner = c_.num_heads * c_.d_kv, d = c_.d_model;
     a.norm = gain(layer + ".layer_norm.weight");
-    a.q = weight(name + "q.weight", inner, d, inverse_root(d * c_.d_kv));
-    a.k = weight(name + "k.weight", inner, d, inverse_root(d));
-    a.v = weight(name + "v.weight", inner, d, inverse_root(d));
-    a.o = weight(name + "o.weight", d, inner, inverse_root(inner));
-    return a;
+    a.v = weight(layer + ".self_attention.v.weight", inner, d, inverse_root(d));
+    a.o = weight(layer + ".self_attention.o.weight", d, inner, inverse_root(inner));
   }
 
  private:
@@ -81,17 +83,23 @@ Chronos2::Chronos2(const Chronos2Config& config, const std::string& prefix, Para
   config.validate();
   Maker m(config, prefix, make);
   const std::int64_t d = config.d_model, f = config.d_ff, patch = config.patch_size;
+  blocks_.resize(static_cast<std::size_t>(config.num_layers));
+  const auto layer = [](std::size_t block, int index) {
+    return fmt::format("encoder.block.{}.layer.{}", block, index);
+  };
+  // First those that get no gradient where every series is a group of its own: parameters come in forward
+  // order and gradients are sent backwards, so that what stands first holds nothing up.
+  for (std::size_t i = 0; i < blocks_.size(); ++i) m.attention_probabilities(layer(i, 1), blocks_[i].group);
   input_ = m.residual_block("input_patch_embedding", 3 * patch, d, 1.0);
   shared_ = m.table("shared.weight", config.use_reg_token ? 2 : 1, d, 1.0);
-  for (std::int64_t i = 0; i < config.num_layers; ++i) {
-    const std::string block = fmt::format("encoder.block.{}.layer.", i);
-    Block b;
-    b.time = m.attention<Attention>(block + "0");
-    b.group = m.attention<Attention>(block + "1");
-    b.norm = m.gain(block + "2.layer_norm.weight");
-    b.wi = m.weight(block + "2.mlp.wi.weight", f, d, inverse_root(d));
-    b.wo = m.weight(block + "2.mlp.wo.weight", d, f, inverse_root(f));
-    blocks_.push_back(std::move(b));
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    Block& block = blocks_[i];
+    m.attention_probabilities(layer(i, 0), block.time);
+    m.attention_values(layer(i, 0), block.time);
+    m.attention_values(layer(i, 1), block.group);
+    block.norm = m.gain(layer(i, 2) + ".layer_norm.weight");
+    block.wi = m.weight(layer(i, 2) + ".mlp.wi.weight", f, d, inverse_root(d));
+    block.wo = m.weight(layer(i, 2) + ".mlp.wo.weight", d, f, inverse_root(f));
   }
   norm_ = m.gain("encoder.final_layer_norm.weight");
   const auto levels = static_cast<std::int64_t>(config.quantiles.size());
@@ -104,9 +112,10 @@ Chronos2::Chronos2(const Chronos2Config& config, const std::string& prefix, Para
 }
 
 // [b, n + f, 3p] -> tokens [b * l, d], REG between the past and the future.
-at::Tensor Chronos2::embed(const at::Tensor& patches, const Pass& pass) const {
+at::Tensor Chronos2::embed(const at::Tensor& patches, const TokenAdditions& more, const Pass& pass) const {
   const std::int64_t d = config_.d_model, both = patches.size(1), context = both - pass.patches;
-  at::Tensor x = input_(patches.flatten(0, 1), pass.dropout.site("input_patch_embedding"));
+  at::Tensor x =
+      input_(patches.flatten(0, 1), pass.dropout.site("input_patch_embedding"), more.hidden, more.residual);
   if (config_.use_reg_token) {
     const at::Tensor tokens = x.view({pass.rows, both, d});
     x = at::cat({tokens.narrow(1, 0, context), shared_[1].expand({pass.rows, 1, d}),
@@ -114,6 +123,8 @@ at::Tensor Chronos2::embed(const at::Tensor& patches, const Pass& pass) const {
                 1)
             .view({pass.rows * pass.tokens, d});
   }
+  if (more.shift_bd.defined())
+    x = (x.view({pass.rows, pass.tokens, d}) + more.shift_bd.unsqueeze(1)).view_as(x);
   return models::dropout(x, pass.dropout.site("encoder.input"));
 }
 
@@ -130,10 +141,12 @@ at::Tensor Chronos2::time_attention(const at::Tensor& x, const Attention& a, con
     const at::Tensor kv = stacked_product(normed, {a.k, a.v});
     mixed = last_tokens_attention(q, kv, pass.mask_bl, pass.patches, pass.tokens, shape, pass.rotation,
                                   probabilities);
+    mixed = add_prefix(mixed, q, a.q, config_.num_heads);
   } else {
     const at::Tensor qkv = stacked_product(normed, {a.q, a.k, a.v});
     mixed = window_attention(qkv, pass.mask_bl, WindowLayout::along_time(pass.rows, pass.tokens), shape,
                              pass.rotation, probabilities);
+    mixed = add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a.q, config_.num_heads);
   }
   return add_dropout(residual, product(mixed, a.o), pass.dropout.site(site + "time"));
 }
@@ -162,18 +175,21 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
 
   if (part.size == 1) {
     // A series alone: every probability is 1, so that q and k have no effect; dropout can still take it.
-    const at::Tensor value = product(x, a.v);
-    if (!own.active()) return value;
-    const at::Tensor keep = own.keep_mask(tokens * heads).view({-1, 1}).to(value.options()) * own.scale;
-    return (value.view({-1, width}) * keep).view({x.size(0), heads * width});
+    at::Tensor value = product(x, a.v);
+    if (own.active()) {
+      const at::Tensor keep = own.keep_mask(tokens * heads).view({-1, 1}).to(value.options()) * own.scale;
+      value = (value.view({-1, width}) * keep).view({x.size(0), heads * width});
+    }
+    return a.q.prefix() == nullptr ? value : add_prefix(value, product(x, a.q), a.q, heads);
   }
   const WindowLayout layout = WindowLayout::across_series(part.count, part.size, tokens);
   const at::Tensor mask_bl =
       pass.mask_bl.narrow(0, part.first, part.rows()).narrow(1, pass.tokens - tokens, tokens);
   const at::Tensor mask_wl =
       mask_bl.reshape({part.count, part.size, tokens}).transpose(1, 2).reshape({-1, part.size});
-  return window_attention(stacked_product(x, {a.q, a.k, a.v}), mask_wl, layout, {heads, width}, {},
-                          own.split(tokens));
+  const at::Tensor qkv = stacked_product(x, {a.q, a.k, a.v});
+  const at::Tensor mixed = window_attention(qkv, mask_wl, layout, {heads, width}, {}, own.split(tokens));
+  return add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a.q, heads);
 }
 
 at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
@@ -184,45 +200,59 @@ at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const
   return add_dropout(x, product(hidden, block.wo), pass.dropout.site(site + "feed_forward"));
 }
 
-Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const {
-  const Chronos2Patches read = chronos2_patches(inputs, config_);
-  const std::int64_t rows = inputs.context_bt.size(0), patch = config_.patch_size;
-  const std::vector<std::int64_t> none;
-  SHELFCAST_ASSERT(keys == nullptr || static_cast<std::int64_t>(keys->sample_b.size()) == rows);
-  Pass pass;
-  pass.plan = GroupPlan::of(rows, inputs.group_ids_b, keys == nullptr ? none : keys->sample_b);
-  if (keys != nullptr) {
-    DropoutKeys arranged{keys->seed, keys->step, {}};
-    for (const std::int64_t row : pass.plan.order)
-      arranged.sample_b.push_back(keys->sample_b[static_cast<std::size_t>(row)]);
-    pass.dropout = Dropout(&arranged, config_.dropout_rate);
-  }
-  pass.rows = rows;
-  pass.patches = inputs.patches;
-  pass.tokens = read.attended_bl.size(1);
-  pass.mask_bl = pass.plan.arrange(additive_mask(read.attended_bl)).contiguous();
-  pass.rotation = Rotation::of(pass.tokens, config_.d_kv, config_.rope_theta);
-
-  at::Tensor x = embed(pass.plan.arrange(read.patches), pass);
+at::Tensor Chronos2::states(const Chronos2Patches& read, const GroupPlan& plan, const Dropout& dropout,
+                            const TokenAdditions& more) const {
+  const std::int64_t rows = read.patches.size(0), tokens = read.attended_bl.size(1),
+                     patches = read.patches.size(1) - read.context_patches;
+  const Pass pass{.rows = rows,
+                  .tokens = tokens,
+                  .patches = patches,
+                  .mask_bl = additive_mask(read.attended_bl).contiguous(),
+                  .rotation = Rotation::of(tokens, config_.d_kv, config_.rope_theta),
+                  .plan = plan,
+                  .dropout = dropout};
+  at::Tensor x = embed(read.patches, more, pass);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const bool last = i + 1 == blocks_.size();
     const std::string site = fmt::format("encoder.{}.", i);
     x = time_attention(x, blocks_[i].time, site, pass, last);
-    x = group_attention(x, blocks_[i].group, site, pass, last ? pass.patches : pass.tokens);
+    x = group_attention(x, blocks_[i].group, site, pass, last ? patches : tokens);
     x = feed_forward(x, blocks_[i], site, pass);
   }
-  x = models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), pass.dropout.site("encoder.output"));
-  const auto levels = static_cast<std::int64_t>(config_.quantiles.size());
-  const at::Tensor out = output_(x, pass.dropout.site("output_patch_embedding"))
-                             .view({rows, pass.patches, levels, patch})
-                             .transpose(1, 2)
-                             .reshape({rows, levels, pass.patches * patch});
-  return {pass.plan.restore(out), read.loc_b, read.scale_b, config_.use_arcsinh};
+  return models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), dropout.site("encoder.output"));
+}
+
+at::Tensor Chronos2::quantiles(const at::Tensor& states, std::int64_t rows, const Dropout& dropout) const {
+  const std::int64_t patches = states.size(0) / rows, patch = config_.patch_size,
+                     levels = std::ssize(config_.quantiles);
+  return output_(states, dropout.site("output_patch_embedding"))
+      .view({rows, patches, levels, patch})
+      .transpose(1, 2)
+      .reshape({rows, levels, patches * patch});
+}
+
+Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const {
+  Chronos2Patches read = chronos2_patches(inputs, config_);
+  const std::int64_t rows = inputs.context_bt.size(0);
+  const std::vector<std::int64_t> none;
+  SHELFCAST_ASSERT(keys == nullptr || std::ssize(keys->sample_b) == rows);
+  const GroupPlan plan = GroupPlan::of(rows, inputs.group_ids_b, keys == nullptr ? none : keys->sample_b);
+  Dropout dropout;
+  if (keys != nullptr) {
+    DropoutKeys arranged{keys->seed, keys->step, {}};
+    for (const std::int64_t row : plan.order)
+      arranged.sample_b.push_back(keys->sample_b[static_cast<std::size_t>(row)]);
+    dropout = Dropout(&arranged, config_.dropout_rate);
+  }
+  read.patches = plan.arrange(read.patches);
+  read.attended_bl = plan.arrange(read.attended_bl);
+  const at::Tensor out = quantiles(states(read, plan, dropout), rows, dropout);
+  return {plan.restore(out), read.loc_b, read.scale_b, config_.use_arcsinh};
 }
 
 at::Tensor Chronos2Forecast::demand_quantiles_bqh() const {
   const at::Tensor scaled = quantiles_bqh.detach();
-  return (arcsinh ? at::sinh(scaled) : scaled) * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
+  return (arcsinh ? rounded_sinh(scaled) : scaled) * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
 }
 
 }  // namespace shelfcast::models

@@ -18,7 +18,7 @@
 namespace shelfcast::models {
 
 // Legend: b series (rows), t context steps, h steps ahead, q quantiles, l tokens of a series, d width of a
-// token, f output patches, i heads * d_kv.
+// token, n patches of the context, f output patches, p steps of one, F width of hidden layers.
 
 // Quantiles in the scale of each row's norm.
 struct Chronos2Forecast {
@@ -27,6 +27,13 @@ struct Chronos2Forecast {
   bool arcsinh = true;
   // In the rows' own units.
   at::Tensor demand_quantiles_bqh() const;
+};
+
+// What is added while tokens are made; undefined = nothing.
+struct TokenAdditions {
+  at::Tensor hidden;    // [b * (n + f), F], in the patch embedding, before its activation
+  at::Tensor residual;  // [b * (n + f), d], to its result
+  at::Tensor shift_bd;  // to every token
 };
 
 class Chronos2 {
@@ -39,6 +46,13 @@ class Chronos2 {
   // who else is in the batch (beyond rounding), nor on the order of the rows. In training a group's draws are
   // those of its smallest sample id. Throws Error(input) for shapes that do not fit.
   Chronos2Forecast forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const;
+
+  // The two halves of a forward, rows in the plan's order; `dropout` has one draw a row.
+  // The final states [b*f, d] of the future's patches.
+  at::Tensor states(const Chronos2Patches& read, const GroupPlan& plan, const Dropout& dropout,
+                    const TokenAdditions& more = {}) const;
+  // [b*f, d] -> [b, q, f*p].
+  at::Tensor quantiles(const at::Tensor& states, std::int64_t rows, const Dropout& dropout) const;
 
  private:
   struct Attention {
@@ -55,11 +69,11 @@ class Chronos2 {
     std::int64_t rows, tokens, patches;
     at::Tensor mask_bl;
     Rotation rotation;
-    GroupPlan plan;
-    Dropout dropout;
+    const GroupPlan& plan;
+    const Dropout& dropout;
   };
 
-  at::Tensor embed(const at::Tensor& patches_bnp, const Pass& pass) const;
+  at::Tensor embed(const at::Tensor& patches_bnp, const TokenAdditions& more, const Pass& pass) const;
   at::Tensor time_attention(const at::Tensor& x, const Attention& a, const std::string& site,
                             const Pass& pass, bool last) const;
   at::Tensor group_attention(const at::Tensor& x, const Attention& a, const std::string& site,

@@ -111,6 +111,54 @@ void Chronos2Config::validate() const {
   }
 }
 
+TowerConfig tower_config(const Chronos2Config& c) {
+  TowerConfig t;
+  t.architecture = Architecture::chronos2;
+  t.d_model = c.d_model;
+  t.d_kv = c.d_kv;
+  t.d_ff = c.d_ff;
+  t.num_layers = c.num_layers;
+  t.num_decoder_layers = 0;
+  t.num_heads = c.num_heads;
+  t.activation = c.activation;
+  t.dropout_rate = c.dropout_rate;
+  t.layer_norm_epsilon = c.layer_norm_epsilon;
+  t.initializer_factor = c.initializer_factor;
+  t.context_length = c.context_length;
+  t.prediction_length = c.prediction_length();
+  t.input_patch_size = c.patch_size;
+  t.input_patch_stride = c.input_patch_stride;
+  t.quantiles = c.quantiles;
+  t.use_reg_token = c.use_reg_token;
+  t.rope_theta = c.rope_theta;
+  t.time_encoding_scale = c.time_encoding_scale;
+  t.use_arcsinh = c.use_arcsinh;
+  return t;
+}
+
+Chronos2Config chronos2_config(const TowerConfig& t) {
+  Chronos2Config c;
+  c.d_model = t.d_model;
+  c.d_kv = t.d_kv;
+  c.d_ff = t.d_ff;
+  c.num_layers = t.num_layers;
+  c.num_heads = t.num_heads;
+  c.activation = t.activation;
+  c.dropout_rate = t.dropout_rate;
+  c.layer_norm_epsilon = t.layer_norm_epsilon;
+  c.initializer_factor = t.initializer_factor;
+  c.context_length = t.context_length;
+  c.patch_size = t.input_patch_size;
+  c.input_patch_stride = t.input_patch_stride;
+  c.max_output_patches = (t.prediction_length + t.input_patch_size - 1) / t.input_patch_size;
+  c.quantiles = t.quantiles;
+  c.use_reg_token = t.use_reg_token;
+  c.rope_theta = t.rope_theta;
+  c.time_encoding_scale = t.time_encoding_scale;
+  c.use_arcsinh = t.use_arcsinh;
+  return c;
+}
+
 Chronos2Config named_chronos2(const std::string& name) {
   Chronos2Config c;
   if (name == "chronos-2") return c;
@@ -129,7 +177,7 @@ Chronos2Config named_chronos2(const std::string& name) {
     c.num_heads = 4;
     return c;
   }
-  const std::vector<std::string> names = {"chronos-2-nano", "chronos-2-small", "chronos-2"};
+  const std::vector<std::string> names(std::begin(kChronos2Names), std::end(kChronos2Names));
   const std::string near = nearest_name(name, names);
   throw input_error(fmt::format("there is no Chronos-2 size \"{}\"", name), "",
                     near.empty() ? fmt::format("choose one of {}", fmt::join(names, ", "))

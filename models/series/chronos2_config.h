@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "models/config.h"
+
 namespace shelfcast::models {
 
 // The names are those of the published config.json. Defaults are the largest published size, 120 M
@@ -29,6 +31,11 @@ struct Chronos2Config {
   void validate() const;
 };
 
+// The towers of this architecture, and back: whole patches of max_output_patches are its prediction_length.
+TowerConfig tower_config(const Chronos2Config& config);
+Chronos2Config chronos2_config(const TowerConfig& config);
+
+inline constexpr const char* kChronos2Names[] = {"chronos-2-nano", "chronos-2-small", "chronos-2"};
 // "chronos-2-nano" (32 wide, 2 layers: tests), "chronos-2-small" (28 M parameters), "chronos-2" (120 M).
 // Throws Error(input) with the nearest name.
 Chronos2Config named_chronos2(const std::string& name);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "models/context.h"
 
 namespace shelfcast::models {
 
@@ -66,21 +65,24 @@ at::Tensor scaled_by(const at::Tensor& x_bh, const at::Tensor& loc_b, const at::
 
 Chronos2Patches chronos2_patches(const Chronos2Inputs& inputs, const Chronos2Config& config) {
   check(inputs, config);
-  const std::int64_t patch = config.patch_size, series = inputs.context_bt.size(0);
   at::Tensor context = inputs.context_bt;
   if (context.size(1) > config.context_length)
     context = context.narrow(1, context.size(1) - config.context_length, config.context_length);
-  const Normalised norm = normalise(context, 0.0);
-  const Observed past = Observed{config.use_arcsinh ? at::asinh(norm.scaled_bt) : norm.scaled_bt,
-                                 norm.observed_bt.to(norm.scaled_bt.scalar_type())}
-                            .padded((patch - context.size(1) % patch) % patch, 0);
+  return chronos2_patches(normalise(context, 0.0), inputs.future_bh, inputs.patches, config);
+}
 
-  const std::int64_t ahead = inputs.patches * patch;
-  Observed future{at::zeros({series, ahead}, context.options()),
-                  at::zeros({series, ahead}, context.options())};
-  if (inputs.future_bh.defined()) {
-    const at::Tensor known = inputs.future_bh.isnan().logical_not();
-    const at::Tensor scaled = scaled_by(inputs.future_bh, norm.loc_b, norm.scale_b, config.use_arcsinh);
+Chronos2Patches chronos2_patches(const Normalised& norm, const at::Tensor& future_bh, std::int64_t patches,
+                                 const Chronos2Config& config) {
+  const at::TensorOptions options = norm.scaled_bt.options();
+  const std::int64_t patch = config.patch_size, series = norm.scaled_bt.size(0),
+                     steps = norm.scaled_bt.size(1), ahead = patches * patch;
+  const Observed past = Observed{config.use_arcsinh ? at::asinh(norm.scaled_bt) : norm.scaled_bt,
+                                 norm.observed_bt.to(options.dtype())}
+                            .padded((patch - steps % patch) % patch, 0);
+  Observed future{at::zeros({series, ahead}, options), at::zeros({series, ahead}, options)};
+  if (future_bh.defined()) {
+    const at::Tensor known = future_bh.isnan().logical_not();
+    const at::Tensor scaled = scaled_by(future_bh, norm.loc_b, norm.scale_b, config.use_arcsinh);
     future =
         Observed{at::where(known, scaled, at::zeros({}, scaled.options())), known.to(scaled.scalar_type())}
             .padded(0, ahead - known.size(1));
@@ -93,7 +95,7 @@ Chronos2Patches chronos2_patches(const Chronos2Inputs& inputs, const Chronos2Con
       {context_patches, in_patches(future, patch, patch, /*past=*/false, config.time_encoding_scale)}, 1);
   result.context_patches = context_patches.size(1);
   const at::Tensor observed = context_patches.narrow(2, 2 * patch, patch).sum(2) > 0;
-  const std::int64_t always = inputs.patches + (config.use_reg_token ? 1 : 0);
+  const std::int64_t always = patches + (config.use_reg_token ? 1 : 0);
   result.attended_bl = at::cat({observed, at::ones({series, always}, observed.options())}, 1);
   result.loc_b = norm.loc_b;
   result.scale_b = norm.scale_b;

@@ -4,6 +4,7 @@
 
 #include <torch/types.h>
 
+#include "models/normalise.h"
 #include "models/series/chronos2_config.h"
 
 namespace shelfcast::models {
@@ -28,6 +29,9 @@ struct Chronos2Patches {
 
 // Throws Error(input) for shapes that do not fit.
 Chronos2Patches chronos2_patches(const Chronos2Inputs& inputs, const Chronos2Config& config);
+// The same of a context in its own scale, at most context_length steps of it.
+Chronos2Patches chronos2_patches(const Normalised& context, const at::Tensor& future_bh, std::int64_t patches,
+                                 const Chronos2Config& config);
 
 // [b, h] in the scale of each row; NaN stays NaN.
 at::Tensor scaled_by(const at::Tensor& x_bh, const at::Tensor& loc_b, const at::Tensor& scale_b,

@@ -81,21 +81,23 @@ ChronosBolt::ChronosBolt(const TowerConfig& config, const std::string& prefix, P
   output_ = m.output_block();
 }
 
-at::Tensor ChronosBolt::state(const PatchInputs& inputs, const Dropout& dropout) const {
-  at::Tensor attended = inputs.attended_bn;
+at::Tensor ChronosBolt::states(const TowerInputs& inputs, const Dropout& dropout) const {
+  const DemandPatches read =
+      demand_patches(inputs.demand, config_.input_patch_size, config_.input_patch_stride);
+  at::Tensor attended = read.attended_bn;
   if (config_.use_reg_token) {
     attended = at::cat({attended, at::ones({attended.size(0), 1}, attended.options())}, 1);
   }
   const at::Tensor mask_bl = additive_mask(attended).contiguous();
-  return decode(encode(inputs, mask_bl, dropout), mask_bl, dropout);
+  return decode(encode(read.patches, inputs, mask_bl, dropout), mask_bl, dropout);
 }
 
-at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask_bl,
-                               const Dropout& dropout) const {
+at::Tensor ChronosBolt::encode(const at::Tensor& patches, const TowerInputs& inputs,
+                               const at::Tensor& mask_bl, const Dropout& dropout) const {
   const std::int64_t windows = mask_bl.size(0), tokens = mask_bl.size(1), d = config_.d_model;
   at::Tensor x_bld =
-      input_(inputs.patches, dropout.site("input_patch_embedding"), inputs.more_hidden, inputs.more_residual)
-          .view({windows, inputs.attended_bn.size(1), d});
+      input_(patches, dropout.site("input_patch_embedding"), inputs.more_hidden, inputs.more_residual)
+          .view({windows, -1, d});
   if (config_.use_reg_token) x_bld = at::cat({x_bld, shared_[1].expand({windows, 1, d})}, 1);
   if (inputs.shift_bd.defined()) x_bld = x_bld + inputs.shift_bd.unsqueeze(1);
   at::Tensor x = models::dropout(x_bld.view({windows * tokens, d}), dropout.site("encoder.input"));
@@ -110,7 +112,7 @@ at::Tensor ChronosBolt::encode(const PatchInputs& inputs, const at::Tensor& mask
     const BoltAttention& a = encoder_[i].attention;
     const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
     at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
-    add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a);
+    mixed = add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a.q, config_.num_heads);
     x = add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
     x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
   }
@@ -131,12 +133,6 @@ at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward&
   return add_dropout(x, product(hidden, layer.wo), dropout.site(site + "feed_forward"));
 }
 
-// What the queries read of the attention's prefix, if it has one.
-void ChronosBolt::add_prefix(at::Tensor& mixed, const at::Tensor& queries, const BoltAttention& layer) const {
-  const at::Tensor read = prefix_attention(queries, layer.q, config_.num_heads);
-  if (read.defined()) mixed = mixed + read;
-}
-
 // Over one token every probability is 1, so that q, k and the bias have no effect; dropout can still take it.
 at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAttention& layer,
                                                const std::string& site, const Dropout& dropout) const {
@@ -150,7 +146,8 @@ at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAt
             (keep_bn1.to(value.options()) * probabilities.scale);
     value = value.view({y.size(0), config_.num_heads * config_.d_kv});
   }
-  if (layer.q.prefix() != nullptr) add_prefix(value, product(normed, layer.q), layer);
+  if (layer.q.prefix() != nullptr)
+    value = add_prefix(value, product(normed, layer.q), layer.q, config_.num_heads);
   return add_dropout(y, product(value, layer.o), dropout.site(site + "self"));
 }
 
@@ -166,7 +163,7 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
     const at::Tensor q = product(rms_norm(y, a.norm, config_.layer_norm_epsilon), a.q);
     at::Tensor mixed = single_query_attention(q, a.k.effective(), a.v.effective(), memory, mask_bl,
                                               config_.num_heads, dropout.site(site + "cross_probabilities"));
-    add_prefix(mixed, q, a);
+    mixed = add_prefix(mixed, q, a.q, config_.num_heads);
     y = add_dropout(y, product(mixed, a.o), dropout.site(site + "cross"));
     y = feed_forward(y, decoder_[i].feed_forward, site, dropout);
   }
@@ -174,10 +171,11 @@ at::Tensor ChronosBolt::decode(const at::Tensor& memory, const at::Tensor& mask_
   return models::dropout(y, dropout.site("decoder.output"));
 }
 
-at::Tensor ChronosBolt::quantiles(const at::Tensor& state_bd, const Dropout& dropout) const {
+at::Tensor ChronosBolt::quantiles(const at::Tensor& states, std::int64_t windows,
+                                  const Dropout& dropout) const {
   const auto levels = static_cast<std::int64_t>(config_.quantiles.size());
-  return output_(state_bd, dropout.site("output_patch_embedding"))
-      .view({state_bd.size(0), levels, config_.prediction_length});
+  return output_(states, dropout.site("output_patch_embedding"))
+      .view({windows, levels, config_.prediction_length});
 }
 
 }  // namespace shelfcast::models

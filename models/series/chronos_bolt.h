@@ -32,8 +32,8 @@ class ChronosBolt : public SeriesTower {
   ChronosBolt(const TowerConfig& config, const std::string& prefix, ParameterMaker& make);
 
   // The decoder's final hidden state [b, d].
-  at::Tensor state(const PatchInputs& inputs, const Dropout& dropout) const override;
-  at::Tensor quantiles(const at::Tensor& state_bd, const Dropout& dropout) const override;
+  at::Tensor states(const TowerInputs& inputs, const Dropout& dropout) const override;
+  at::Tensor quantiles(const at::Tensor& states, std::int64_t windows, const Dropout& dropout) const override;
 
  private:
   struct EncoderBlock {
@@ -45,13 +45,13 @@ class ChronosBolt : public SeriesTower {
     BoltFeedForward feed_forward;
   };
 
-  at::Tensor encode(const PatchInputs& inputs, const at::Tensor& mask_bl, const Dropout& dropout) const;
+  at::Tensor encode(const at::Tensor& patches, const TowerInputs& inputs, const at::Tensor& mask_bl,
+                    const Dropout& dropout) const;
   at::Tensor decode(const at::Tensor& memory, const at::Tensor& mask_bl, const Dropout& dropout) const;
   at::Tensor feed_forward(const at::Tensor& x, const BoltFeedForward& layer, const std::string& site,
                           const Dropout& dropout) const;
   at::Tensor decoder_self_attention(const at::Tensor& y, const BoltAttention& layer, const std::string& site,
                                     const Dropout& dropout) const;
-  void add_prefix(at::Tensor& mixed, const at::Tensor& queries, const BoltAttention& layer) const;
 
   TowerConfig config_;
   Activation activation_;

@@ -1,23 +1,6 @@
 #include "models/series/plain_tower.h"
 
-#include "models/series/chronos_bolt.h"
-
 namespace shelfcast::models {
-
-std::unique_ptr<SeriesTower> make_tower(const TowerConfig& config, const std::string& prefix,
-                                        ParameterMaker& make) {
-  switch (config.architecture) {
-    case Architecture::lstm:
-      return std::make_unique<PlainTower>(config, prefix, make, make_lstm);
-    case Architecture::tcn:
-      return std::make_unique<PlainTower>(config, prefix, make, make_tcn);
-    case Architecture::transformer:
-      return std::make_unique<PlainTower>(config, prefix, make, make_transformer);
-    case Architecture::chronos_bolt:
-      break;
-  }
-  return std::make_unique<ChronosBolt>(config, prefix, make);
-}
 
 PlainTower::PlainTower(const TowerConfig& config, const std::string& prefix, ParameterMaker& make,
                        NetworkMaker* make_network)
@@ -28,21 +11,23 @@ PlainTower::PlainTower(const TowerConfig& config, const std::string& prefix, Par
   output_ = maker.output_block();
 }
 
-at::Tensor PlainTower::state(const PatchInputs& inputs, const Dropout& dropout) const {
-  const std::int64_t windows = inputs.attended_bn.size(0), tokens = inputs.attended_bn.size(1);
+at::Tensor PlainTower::states(const TowerInputs& inputs, const Dropout& dropout) const {
+  const DemandPatches read =
+      demand_patches(inputs.demand, config_.input_patch_size, config_.input_patch_stride);
+  const std::int64_t windows = read.attended_bn.size(0), tokens = read.attended_bn.size(1);
   at::Tensor x =
-      input_(inputs.patches, dropout.site("input_patch_embedding"), inputs.more_hidden, inputs.more_residual);
+      input_(read.patches, dropout.site("input_patch_embedding"), inputs.more_hidden, inputs.more_residual);
   if (inputs.shift_bd.defined())
     x = (x.view({windows, tokens, config_.d_model}) + inputs.shift_bd.unsqueeze(1)).view_as(x);
   x = models::dropout(x, dropout.site("encoder.input"));
-  return models::dropout(network_->last_state(x, inputs.attended_bn, dropout),
-                         dropout.site("encoder.output"));
+  return models::dropout(network_->last_state(x, read.attended_bn, dropout), dropout.site("encoder.output"));
 }
 
-at::Tensor PlainTower::quantiles(const at::Tensor& state_bd, const Dropout& dropout) const {
+at::Tensor PlainTower::quantiles(const at::Tensor& states, std::int64_t windows,
+                                 const Dropout& dropout) const {
   const auto levels = static_cast<std::int64_t>(config_.quantiles.size());
-  return output_(state_bd, dropout.site("output_patch_embedding"))
-      .view({state_bd.size(0), levels, config_.prediction_length});
+  return output_(states, dropout.site("output_patch_embedding"))
+      .view({windows, levels, config_.prediction_length});
 }
 
 }  // namespace shelfcast::models

@@ -38,8 +38,8 @@ class PlainTower : public SeriesTower {
   PlainTower(const TowerConfig& config, const std::string& prefix, ParameterMaker& make,
              NetworkMaker* make_network);
 
-  at::Tensor state(const PatchInputs& inputs, const Dropout& dropout) const override;
-  at::Tensor quantiles(const at::Tensor& state_bd, const Dropout& dropout) const override;
+  at::Tensor states(const TowerInputs& inputs, const Dropout& dropout) const override;
+  at::Tensor quantiles(const at::Tensor& states, std::int64_t windows, const Dropout& dropout) const override;
 
  private:
   TowerConfig config_;

@@ -1,4 +1,4 @@
-// What every series tower does: from patches of the context to one state of the window, and from that to
+// What every series tower does: from the demand of the context to the states of a window, and from those to
 // quantiles (docs/model.md, steps 5 to 9).
 #pragma once
 
@@ -9,17 +9,19 @@
 
 #include "models/blocks.h"
 #include "models/config.h"
+#include "models/normalise.h"
 
 namespace shelfcast::models {
 
-// Legend: b windows, n patches, d width of a token, p steps of a patch, f hidden width, q quantiles, h steps.
+// Legend: b windows, n patches of the context, s states, d width of a token, f hidden width, q quantiles, h
+// steps.
 
 // What a tower reads.
-struct PatchInputs {
-  at::Tensor patches;      // [b*n, 2p]: values, then 1 where observed
-  at::Tensor attended_bn;  // bool: any step of the patch observed
+struct TowerInputs {
+  Normalised demand;
+  std::int64_t horizon = 1;  // steps to forecast, at least
   // What context adds; undefined = nothing.
-  at::Tensor more_hidden;    // [b*n, f], before the patch embedding's relu
+  at::Tensor more_hidden;    // [b*n, f], before the patch embedding's activation
   at::Tensor more_residual;  // [b*n, d]
   at::Tensor shift_bd;       // added to every token
 };
@@ -27,10 +29,12 @@ struct PatchInputs {
 class SeriesTower {
  public:
   virtual ~SeriesTower() = default;
-  // The final state [b, d] of each window.
-  virtual at::Tensor state(const PatchInputs& inputs, const Dropout& dropout) const = 0;
-  // [b, d] -> scaled quantiles [b, q, h] at the tower's own levels and steps.
-  virtual at::Tensor quantiles(const at::Tensor& state_bd, const Dropout& dropout) const = 0;
+  // The final states [b*s, d]: of each window one for all steps ahead, or one for each patch of them.
+  virtual at::Tensor states(const TowerInputs& inputs, const Dropout& dropout) const = 0;
+  // [b*s, d] -> scaled quantiles [b, q, h] at the tower's own levels, h / s steps of each state, at least
+  // the horizon together.
+  virtual at::Tensor quantiles(const at::Tensor& states, std::int64_t windows,
+                               const Dropout& dropout) const = 0;
 };
 
 // The tower of this architecture. Makes its parameters, named with `prefix`.

@@ -55,8 +55,9 @@ ActivationFunction activation_function(const std::string& name) {
 
 void dense_activated(const Ops& ops, const DenseLayer& layer, ActivationFunction function, const float* x,
                      std::int64_t x_stride, std::int64_t rows, float* y) {
-  ops.dense(layer, x, x_stride, rows, y, layer.outputs, function == nullptr ? Write::relu : Write::store);
-  if (function != nullptr) function(y, rows * layer.outputs);
+  const std::int64_t stride = row_stride(layer.outputs);
+  ops.dense(layer, x, x_stride, rows, y, stride, function == nullptr ? Write::relu : Write::store);
+  for (std::int64_t r = 0; function != nullptr && r < rows; ++r) function(y + r * stride, layer.outputs);
 }
 
 }  // namespace shelfcast::scorer

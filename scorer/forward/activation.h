@@ -15,7 +15,7 @@ using ActivationFunction = void (*)(float* x, std::int64_t count);
 // once (Write::relu), and null stands for it.
 ActivationFunction activation_function(const std::string& name);
 
-// y [rows, layer.outputs] = function(x W^T + bias).
+// y [rows, layer.outputs] = function(x W^T + bias), row_stride(layer.outputs) floats between its rows.
 void dense_activated(const Ops& ops, const DenseLayer& layer, ActivationFunction function, const float* x,
                      std::int64_t x_stride, std::int64_t rows, float* y);
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -15,11 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kAdvice = "export the bundle again";
-
-float* reserve(Floats& buffer, std::int64_t size) {
-  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
-  return buffer.data();
-}
 
 BertConfig read_config(const fs::path& path) {
   const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, false);
@@ -159,17 +153,10 @@ void Bert::attend(const Layer& layer, std::int64_t tokens, BertScratch& scratch)
   float* qkv = reserve(scratch.qkv, tokens * 3 * width);
   float* mixed = reserve(scratch.mixed, tokens * width);
   ops_.dense(layer.qkv, scratch.x.data(), width, tokens, qkv, 3 * width, Write::store);
-  SelfAttention attention;
-  attention.tokens = tokens;
-  attention.heads = config_.heads;
-  attention.width = head;
-  attention.qkv = qkv;
-  attention.position = scratch.position.data();
-  attention.bias = scratch.bias.data();  // zeros: positions are in the embeddings
-  attention.reach = tokens;
-  attention.scratch = reserve(scratch.attention, attention_scratch(tokens, head));
+  Attention attention = Attention::among(tokens, config_.heads, head, qkv);
+  attention.scratch = reserve(scratch.attention, attention_scratch(tokens, tokens, head));
   attention.out = mixed;
-  ops_.self_attention(attention);
+  ops_.attention(attention);
   ops_.dense(layer.attended, mixed, width, tokens, scratch.x.data(), width, Write::add);
   normalise(layer.attended_norm, tokens, scratch.x.data());
 }
@@ -196,9 +183,6 @@ void Bert::pool(std::int64_t tokens, BertScratch& scratch, float* vector) const 
 void Bert::encode(std::span<const std::int32_t> ids, BertScratch& scratch, float* vector) const {
   const std::int64_t tokens = std::ssize(ids), width = config_.width;
   SHELFCAST_ASSERT(tokens >= 1 && tokens <= config_.positions);
-  scratch.position.resize(ids.size());
-  std::iota(scratch.position.begin(), scratch.position.end(), 0);
-  scratch.bias.assign(static_cast<std::size_t>(config_.heads * (2 * tokens + 1)), 0.0F);
   float* x = reserve(scratch.x, tokens * width);
   for (std::int64_t t = 0; t < tokens; ++t) {
     SHELFCAST_ASSERT(ids[t] >= 0 && ids[t] < config_.vocabulary);
@@ -208,9 +192,9 @@ void Bert::encode(std::span<const std::int32_t> ids, BertScratch& scratch, float
   normalise(embedding_norm_, tokens, x);
   for (const Layer& layer : layers_) {
     attend(layer, tokens, scratch);
-    float* inner = reserve(scratch.inner, tokens * config_.inner);
+    float* inner = reserve(scratch.inner, tokens * row_stride(config_.inner));
     dense_activated(ops_, layer.inner, activation_, x, width, tokens, inner);
-    ops_.dense(layer.outer, inner, config_.inner, tokens, x, width, Write::add);
+    ops_.dense(layer.outer, inner, row_stride(config_.inner), tokens, x, width, Write::add);
     normalise(layer.outer_norm, tokens, x);
   }
   pool(tokens, scratch, vector);

@@ -27,8 +27,7 @@ struct BertConfig {
 
 // Scratch of one thread.
 struct BertScratch {
-  Floats x, qkv, mixed, inner, bias, attention;
-  std::vector<std::int32_t> position;
+  Floats x, qkv, mixed, inner, attention;
 };
 
 // Immutable after construction; any number of threads, each with its own scratch.

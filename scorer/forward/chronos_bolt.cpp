@@ -6,23 +6,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "scorer/forward/residual_block.h"
 
 namespace shelfcast::scorer {
-namespace {
-
-Floats to_floats(const std::vector<float>& values) { return Floats(values.begin(), values.end()); }
-
-float* reserve(Floats& buffer, std::int64_t size) {
-  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
-  return buffer.data();
-}
-
-DenseLayer read_dense(const Ops& ops, Weights& weights, const std::string& name, std::int64_t outputs,
-                      std::int64_t inputs) {
-  return pack(ops, weights.take(name + ".weight", {outputs, inputs}), outputs, inputs);
-}
-
-}  // namespace
 
 std::int64_t relative_bucket(std::int64_t distance, std::int64_t buckets, std::int64_t max_distance) {
   const std::int64_t half = buckets / 2, exact = half / 2;
@@ -126,9 +112,52 @@ void ChronosBolt::start_decoder(const std::vector<float>& first_token) {
   start_queries_.assign(scratch.query.begin(), scratch.query.begin() + config_.num_heads * config_.d_model);
 }
 
+void ChronosBolt::append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
+                         Floats& rows) const {
+  const std::int64_t patch = config_.patch, steps = std::ssize(context), padding = config_.padding(steps);
+  const std::int64_t patches = config_.patches(steps);
+  TokenBatch::Span span{tokens.rows(), 0, false};
+  const auto first_step = [&](std::int64_t j) {
+    return std::max<std::int64_t>(0, j * config_.stride - padding);
+  };
+  const auto own = [&](std::int64_t j) {
+    return context.subspan(first_step(j), j * config_.stride - padding + patch - first_step(j));
+  };
+  for (std::int64_t j = 0; j < patches; ++j)
+    if (!std::ranges::all_of(own(j), [](float x) { return std::isnan(x); }))
+      tokens.position.push_back(static_cast<std::int32_t>(j));
+  if (config_.use_reg_token) {
+    tokens.reg.push_back(tokens.rows());
+    tokens.position.push_back(static_cast<std::int32_t>(patches));
+  }
+  if (tokens.rows() == span.first_row) {
+    span.unattended = true;
+    for (std::int64_t j = 0; j < patches; ++j) tokens.position.push_back(static_cast<std::int32_t>(j));
+  }
+  span.tokens = tokens.rows() - span.first_row;
+  tokens.series.push_back(span);
+  float* row = reserve(rows, tokens.rows() * stride) + span.first_row * stride;
+  for (std::int64_t i = span.first_row; i < tokens.rows(); ++i, row += stride) {
+    std::fill_n(row, stride, 0.0F);
+    const std::int64_t j = tokens.position[i];
+    if (j == patches) continue;
+    const std::span<const float> values = own(j);
+    for (std::int64_t v = 0, p = patch - std::ssize(values); p < patch; ++v, ++p) {
+      if (std::isnan(values[v])) continue;
+      row[p] = (values[v] - norm.loc) / norm.scale;
+      row[patch + p] = 1.0F;
+    }
+  }
+}
+
+void ChronosBolt::states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const {
+  encode(tokens, scratch);
+  decode(tokens, scratch, states);
+}
+
 void ChronosBolt::feed_forward(const FeedForward& layer, std::int64_t rows, float* x,
                                TowerScratch& scratch) const {
-  const std::int64_t width = config_.d_model, inside = config_.d_ff;
+  const std::int64_t width = config_.d_model, inside = row_stride(config_.d_ff);
   float* normed = reserve(scratch.normed, rows * width);
   float* hidden = reserve(scratch.hidden, rows * inside);
   ops_.rms_norm(x, layer.norm.data(), static_cast<float>(config_.epsilon), rows, width, normed);
@@ -148,16 +177,20 @@ void ChronosBolt::encode(TokenBatch& tokens, TowerScratch& scratch) const {
   float* normed = reserve(scratch.normed, rows * width);
   float* qkv = reserve(scratch.qkv, rows * 3 * inner_);
   float* attended = reserve(scratch.attended, rows * inner_);
-  float* room = reserve(scratch.scores, attention_scratch(reach_ + 1, config_.d_kv));
+  float* room = reserve(scratch.scores, attention_scratch(reach_ + 1, reach_ + 1, config_.d_kv));
   for (const EncoderLayer& layer : encoder_) {
     ops_.rms_norm(tokens.x.data(), layer.norm.data(), static_cast<float>(config_.epsilon), rows, width,
                   normed);
     ops_.dense(layer.qkv, normed, width, rows, qkv, 3 * inner_, Write::store);
-    for (const TokenBatch::Span& span : tokens.series)
-      ops_.self_attention({span.tokens, config_.num_heads, config_.d_kv, qkv + span.first_row * 3 * inner_,
-                           tokens.position.data() + span.first_row, bias_.data(), reach_,
-                           span.unattended ? unattended_mask_.data() : nullptr, room,
-                           attended + span.first_row * inner_});
+    for (const TokenBatch::Span& span : tokens.series) {
+      Attention attention =
+          Attention::among(span.tokens, config_.num_heads, config_.d_kv, qkv + span.first_row * 3 * inner_);
+      attention.bias = {bias_.data(), reach_, tokens.position.data() + span.first_row,
+                        span.unattended ? unattended_mask_.data() : nullptr};
+      attention.scratch = room;
+      attention.out = attended + span.first_row * inner_;
+      ops_.attention(attention);
+    }
     ops_.dense(layer.o, attended, inner_, rows, tokens.x.data(), width, Write::add);
     feed_forward(layer.feed, rows, tokens.x.data(), scratch);
   }

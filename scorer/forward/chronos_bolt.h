@@ -1,48 +1,28 @@
-// The series tower: T5 encoder over patch tokens and a decoder of one token (docs/model.md, steps 7 and 8).
+// Chronos-Bolt: T5 encoder over patch tokens and a decoder of one token (docs/model.md, steps 3, 7 and 8).
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "scorer/forward/activation.h"
-#include "scorer/forward/model_config.h"
-#include "scorer/forward/ops.h"
-#include "scorer/forward/weights.h"
+#include "scorer/forward/series_tower.h"
 
 namespace shelfcast::scorer {
 
-// Tokens of several series, one series after the other. Patches without any observation are left out: nothing
-// attends to them, so they never reach a forecast, and young series cost less.
-struct TokenBatch {
-  struct Span {
-    std::int64_t first_row = 0, tokens = 0;
-    bool unattended =
-        false;  // no token is attended (all missing and no REG): attention is then uniform over all
-  };
-  std::vector<Span> series;
-  std::vector<std::int32_t> position;  // [rows], ascending within a series
-  Floats x;                            // [rows, d_model]
-
-  std::int64_t rows() const { return static_cast<std::int64_t>(position.size()); }
-};
-
-// Scratch of one thread; grows to the largest batch and stays.
-struct TowerScratch {
-  Floats normed, qkv, attended, hidden, gate, scores, query, pooled, y;
-};
-
-// Immutable after construction; any number of threads, each with its own scratch.
-class ChronosBolt {
+class ChronosBolt : public SeriesTower {
  public:
   // Takes its tensors from `weights` (tower/model.safetensors). Throws Error(data).
   ChronosBolt(const ModelConfig& config, const Ops& ops, Weights& weights);
 
-  // tokens.x becomes the encoder's output, final norm included.
-  void encode(TokenBatch& tokens, TowerScratch& scratch) const;
-  // The decoder's state of each series, final norm included: [series, d_model].
-  void decode(const TokenBatch& tokens, TowerScratch& scratch, Floats& state) const;
-  // The embedding of REG, [d_model].
-  const std::vector<float>& reg_token() const { return reg_; }
+  // [values, whether observed].
+  std::int64_t inputs() const override { return 2 * config_.patch; }
+  std::int64_t states_of_series() const override { return 1; }
+  std::int64_t steps_of_state() const override { return config_.prediction_length; }
+  void append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
+              Floats& rows) const override;
+  const std::vector<float>& reg_token() const override { return reg_; }
+  // The decoder's state, final norm included.
+  void states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const override;
 
  private:
   struct FeedForward {
@@ -69,6 +49,9 @@ class ChronosBolt {
   DecoderLayer read_decoder_layer(Weights& weights, std::int64_t index) const;
   void read_position_bias(Weights& weights);
   void start_decoder(const std::vector<float>& first_token);
+  // tokens.x becomes the encoder's output, final norm included.
+  void encode(TokenBatch& tokens, TowerScratch& scratch) const;
+  void decode(const TokenBatch& tokens, TowerScratch& scratch, Floats& states) const;
   void feed_forward(const FeedForward& layer, std::int64_t rows, float* x, TowerScratch& scratch) const;
   // y += Wo Wv norm(y): self-attention over one token.
   void self_attend(const DecoderLayer& layer, std::int64_t rows, float* y, TowerScratch& scratch) const;

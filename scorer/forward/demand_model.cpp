@@ -4,36 +4,23 @@
 #include <cmath>
 #include <string>
 
+#include "base/count_distribution.h"
 #include "base/error.h"
+#include "scorer/forward/instance_norm.h"
 
 namespace shelfcast::scorer {
 namespace {
 
 constexpr double kSameLevel = 1e-6;
-// Token rows computed together: enough for full speed, few enough to stay near the caches.
-constexpr std::int64_t kRowsTogether = 264;
 
-float* reserve(Floats& buffer, std::int64_t size) {
-  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
-  return buffer.data();
-}
-
-struct Norm {
-  float loc = 0.0F, scale = 1.0F;
-};
-
-Norm instance_norm(const float* context, std::int64_t steps, double scale_floor, float unseen_scale) {
-  double sum = 0.0, squares = 0.0;
-  std::int64_t observed = 0;
-  for (std::int64_t t = 0; t < steps; ++t)
-    if (!std::isnan(context[t])) sum += context[t], ++observed;
-  if (observed == 0) return {0.0F, std::max(unseen_scale, static_cast<float>(scale_floor))};
-  const double loc = sum / static_cast<double>(observed);
-  for (std::int64_t t = 0; t < steps; ++t)
-    if (!std::isnan(context[t])) squares += (context[t] - loc) * (context[t] - loc);
-  const auto scale = static_cast<float>(std::sqrt(squares / static_cast<double>(observed)));
-  if (scale_floor > 0.0) return {static_cast<float>(loc), std::max(scale, static_cast<float>(scale_floor))};
-  return {static_cast<float>(loc), scale == 0.0F ? 1e-5F : scale};
+// Of the head of counts and of positive means (docs/model.md, steps 11 and 12).
+const float kFirstDispersion = std::log(std::expm1(0.5F)), kFirstZeros = std::log(0.1F / 0.9F);
+constexpr double kLeastDispersion = 1e-6;
+double softplus(double x) { return x > 30.0 ? x : std::log1p(std::exp(x)); }
+double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+float bent(float mean) {
+  constexpr float kBent = 0.1F;
+  return mean >= kBent ? mean : kBent / (2.0F - mean / kBent);
 }
 
 // Means of what was observed, in the window's scale; 0 where nothing was.
@@ -71,15 +58,15 @@ std::vector<float> beside(const std::vector<float>& left, const std::vector<floa
   return both;
 }
 
-// The rows of a [Qt * Ht, width] head that belong to `levels` and the first `horizon` steps.
+// The rows of a [levels * tower_steps, width] head that belong to `levels` and the first `steps` steps.
 std::vector<float> head_rows(const std::vector<float>& all, std::int64_t width,
-                             const std::vector<std::int64_t>& levels, std::int64_t tower_horizon,
-                             std::int64_t horizon) {
+                             const std::vector<std::int64_t>& levels, std::int64_t tower_steps,
+                             std::int64_t steps) {
   std::vector<float> rows;
-  rows.reserve(static_cast<std::size_t>(std::ssize(levels) * horizon * width));
+  rows.reserve(static_cast<std::size_t>(std::ssize(levels) * steps * width));
   for (const std::int64_t level : levels) {
-    const auto first = all.begin() + level * tower_horizon * width;
-    rows.insert(rows.end(), first, first + horizon * width);
+    const auto first = all.begin() + level * tower_steps * width;
+    rows.insert(rows.end(), first, first + steps * width);
   }
   return rows;
 }
@@ -120,13 +107,13 @@ DemandModel::DemandModel(const std::filesystem::path& folder, const Ops& ops)
     : config_(read_model_config(folder / "model.json")), ops_(ops) {
   context_ = config_.steps_read();
   skipped_ = config_.context - context_;
-  padding_ = config_.padding();
-  patches_ = config_.patches();
   activation_ = activation_function(config_.tower.activation);
-  patch_width_ = (2 + config_.patch_columns()) * config_.tower.patch;
   median_ = median_index(config_.quantiles);
   Weights tower(folder / "tower" / "model.safetensors"), fusion(folder / "fusion.safetensors");
-  tower_.emplace(config_, ops_, tower);
+  tower_ = make_tower(config_, ops_, tower);
+  states_ = tower_->states_of_series();
+  steps_each_ = std::min(tower_->steps_of_state(), config_.horizon);
+  patch_width_ = tower_->inputs() + config_.patch_columns() * config_.tower.patch;
   read_patch_embedding(tower, fusion);
   read_shifts(fusion);
   read_heads(tower, fusion);
@@ -136,8 +123,7 @@ DemandModel::DemandModel(const std::filesystem::path& folder, const Ops& ops)
 }
 
 void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
-  const std::int64_t width = config_.tower.d_model, hidden = config_.tower.d_ff,
-                     pair = 2 * config_.tower.patch;
+  const std::int64_t width = config_.tower.d_model, hidden = config_.tower.d_ff, demand = tower_->inputs();
   const std::int64_t columns = config_.patch_columns() * config_.tower.patch;
   past_codes_ = read_embeddings(fusion, "fusion.past_code", config_.past_cardinalities, config_.code_width);
   known_codes_ =
@@ -148,13 +134,13 @@ void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
     residual_columns = fusion.take("fusion.patch.residual.weight", {width, columns});
   }
   const std::string name = "input_patch_embedding.";
-  const auto first = beside(tower.take(name + "hidden_layer.weight", {hidden, pair}), hidden_columns, hidden);
-  patch_hidden_ = pack(ops_, first, hidden, patch_width_, tower.take(name + "hidden_layer.bias", {hidden}));
-  patch_output_ = pack(ops_, tower.take(name + "output_layer.weight", {width, hidden}), width, hidden,
-                       tower.take(name + "output_layer.bias", {width}));
+  const auto first =
+      beside(tower.take(name + "hidden_layer.weight", {hidden, demand}), hidden_columns, hidden);
   const auto second =
-      beside(tower.take(name + "residual_layer.weight", {width, pair}), residual_columns, width);
-  patch_residual_ =
+      beside(tower.take(name + "residual_layer.weight", {width, demand}), residual_columns, width);
+  patch_.hidden = pack(ops_, first, hidden, patch_width_, tower.take(name + "hidden_layer.bias", {hidden}));
+  patch_.output = read_dense(ops_, tower, name + "output_layer", width, hidden, Bias::stored);
+  patch_.residual =
       pack(ops_, second, width, patch_width_, tower.take(name + "residual_layer.bias", {width}));
 }
 
@@ -175,50 +161,60 @@ void DemandModel::read_shifts(Weights& fusion) {
 
 void DemandModel::read_heads(Weights& tower, Weights& fusion) {
   const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff, horizon = config_.horizon;
-  const std::int64_t reach = config_.tower.prediction_length,
-                     all = std::ssize(config_.tower.quantiles) * reach;
+  const std::int64_t steps = tower_->steps_of_state(), all = std::ssize(config_.tower.quantiles) * steps;
   const auto levels = tower_levels(config_);
-  const std::int64_t rows = std::ssize(levels) * horizon;
+  const std::int64_t rows = std::ssize(levels) * steps_each_;
   const std::string name = "output_patch_embedding.";
   const auto part = [&](const std::string& tensor, std::int64_t inputs) {
     return head_rows(tower.take(name + tensor, inputs == 1 ? std::vector{all} : std::vector{all, inputs}),
-                     inputs, levels, reach, horizon);
+                     inputs, levels, steps, steps_each_);
   };
-  output_hidden_ = pack(ops_, tower.take(name + "hidden_layer.weight", {inside, width}), inside, width,
-                        tower.take(name + "hidden_layer.bias", {inside}));
-  output_ = pack(ops_, part("output_layer.weight", inside), rows, inside, part("output_layer.bias", 1));
-  output_residual_ =
+  output_.hidden = read_dense(ops_, tower, name + "hidden_layer", inside, width, Bias::stored);
+  output_.output =
+      pack(ops_, part("output_layer.weight", inside), rows, inside, part("output_layer.bias", 1));
+  output_.residual =
       pack(ops_, part("residual_layer.weight", width), rows, width, part("residual_layer.bias", 1));
 
   const std::int64_t hidden = config_.known_hidden, inputs = config_.known_inputs();
-  const std::int64_t results = std::ssize(levels) + (config_.mean_head ? 1 : 0);
+  const std::int64_t results = std::ssize(levels) + (config_.mean_head ? 1 : 0) + config_.count_parameters;
   known_state_ = pack(ops_, fusion.take("heads.known.state.weight", {hidden, width}), hidden, width);
   known_input_ = pack(ops_, fusion.take("heads.known.input.weight", {hidden, inputs}), hidden, inputs);
   known_step_bias_ = fusion.take("heads.known.step_bias", {horizon, hidden});
   known_output_ = pack(ops_, fusion.take("heads.known.output.weight", {results, hidden}), results, hidden,
                        fusion.take("heads.known.output.bias", {results}));
-  if (config_.mean_head)
-    mean_ = pack(ops_, fusion.take("heads.mean.weight", {horizon, width}), horizon, width,
-                 fusion.take("heads.mean.bias", {horizon}));
+  if (config_.mean_head) mean_ = read_by_step(fusion, "heads.mean");
+  if (config_.count_parameters > 0) dispersion_ = read_by_step(fusion, "heads.dispersion");
+  if (config_.count_parameters > 1) zeros_ = read_by_step(fusion, "heads.zeros");
+}
+
+std::vector<DenseLayer> DemandModel::read_by_step(Weights& fusion, const std::string& name) const {
+  const std::int64_t width = config_.tower.d_model, horizon = config_.horizon;
+  const std::vector<float> weight = fusion.take(name + ".weight", {horizon, width}),
+                           bias = fusion.take(name + ".bias", {horizon});
+  std::vector<DenseLayer> layers;
+  for (std::int64_t first = 0; first < horizon; first += steps_each_) {
+    const std::int64_t count = std::min(steps_each_, horizon - first);
+    layers.push_back(pack(ops_, std::span(weight).subspan(first * width, count * width), count, width,
+                          std::span(bias).subspan(first, count)));
+  }
+  return layers;
 }
 
 void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64_t> series,
                            ForwardScratch& scratch, const ForecastRows& out) const {
   const std::int64_t horizon = config_.horizon, per_series = std::ssize(config_.quantiles) * horizon;
+  const std::int64_t most_tokens = config_.patches() + (states_ > 1 ? states_ : 0);
   for (std::int64_t done = 0; done < std::ssize(series);) {
     TokenBatch& tokens = scratch.tokens;
-    tokens.series.clear();
-    tokens.position.clear();
-    scratch.loc.clear();
-    scratch.scale.clear();
+    tokens.clear();
+    scratch.norms.clear();
     std::int64_t count = 0;
-    for (; done + count < std::ssize(series) && (count == 0 || tokens.rows() + patches_ < kRowsTogether);
+    for (; done + count < std::ssize(series) && (count == 0 || tokens.rows() + most_tokens < kRowsTogether);
          ++count)
       make_patches(inputs, series[done + count], scratch);
     const auto together = series.subspan(done, count);
     embed(inputs, together, scratch);
-    tower_->encode(tokens, scratch.tower);
-    tower_->decode(tokens, scratch.tower, scratch.state);
+    tower_->states(tokens, scratch.tower, scratch.states);
     heads(inputs, together, scratch);
     to_demand(count, scratch,
               {out.quantiles + done * per_series, out.mean + done * horizon, out.scale + done});
@@ -242,51 +238,27 @@ float DemandModel::unseen_scale(const ModelInputs& inputs, std::int64_t series) 
   return static_cast<float>(std::exp(level));
 }
 
-// Appends one series: its norm, and an input row for each attended patch and for REG.
+// Appends one series: its norm, its tokens, and an input row for each of them.
 void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
                                ForwardScratch& scratch) const {
-  const float* context = inputs.context.row(series) + skipped_;
-  const std::int64_t patch = config_.tower.patch;
-  const Norm norm = instance_norm(context, context_, config_.scale_floor, unseen_scale(inputs, series));
-  scratch.loc.push_back(norm.loc);
-  scratch.scale.push_back(norm.scale);
+  const std::span<const float> context(inputs.context.row(series) + skipped_,
+                                       static_cast<std::size_t>(context_));
+  const Norm norm = instance_norm(context, config_.scale_floor, unseen_scale(inputs, series));
+  scratch.norms.push_back(norm);
   TokenBatch& tokens = scratch.tokens;
-  TokenBatch::Span span{tokens.rows(), 0, false};
-  const auto attended = [&](std::int64_t j) {
-    const float* begin = context + j * config_.tower.stride - padding_;
-    return std::any_of(std::max(context, begin), begin + patch, [](float x) { return !std::isnan(x); });
-  };
-  for (std::int64_t j = 0; j < patches_; ++j)
-    if (attended(j)) tokens.position.push_back(static_cast<std::int32_t>(j));
-  if (config_.tower.use_reg_token) tokens.position.push_back(static_cast<std::int32_t>(patches_));
-  if (tokens.rows() == span.first_row) {
-    span.unattended = true;
-    for (std::int64_t j = 0; j < patches_; ++j) tokens.position.push_back(static_cast<std::int32_t>(j));
-  }
-  span.tokens = tokens.rows() - span.first_row;
-  tokens.series.push_back(span);
-  float* rows = reserve(scratch.patch, tokens.rows() * patch_width_) + span.first_row * patch_width_;
-  for (std::int64_t i = 0; i < span.tokens; ++i)
-    fill_patch(inputs, series, tokens.position[span.first_row + i], norm.loc, norm.scale,
-               rows + i * patch_width_);
+  tower_->append(context, norm, patch_width_, tokens, scratch.patch);
+  for (std::int64_t r = tokens.series.back().first_row; r < tokens.rows(); ++r)
+    if (tokens.position[r] < config_.patches())
+      fill_columns(inputs, series, tokens.position[r],
+                   scratch.patch.data() + r * patch_width_ + tower_->inputs());
 }
 
-// One input row: normalised demand, observed flags, then every other column; zeros for REG and before the
-// first step.
-void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc,
-                             float scale, float* row) const {
-  std::fill_n(row, patch_width_, 0.0F);
-  if (patch == patches_) return;
+// Every column beside demand over one patch of the context; zeros before its first step.
+void DemandModel::fill_columns(const ModelInputs& inputs, std::int64_t series, std::int64_t patch,
+                               float* column) const {
   const std::int64_t steps = config_.tower.patch, width = config_.code_width;
-  const std::int64_t start = patch * config_.tower.stride - padding_;
+  const std::int64_t start = patch * config_.tower.stride - config_.tower.padding(context_);
   const std::int64_t from = std::max<std::int64_t>(0, -start);  // first step of the patch that exists
-  const float* demand = inputs.context.row(series) + skipped_ + start;
-  for (std::int64_t p = from; p < steps; ++p) {
-    if (std::isnan(demand[p])) continue;
-    row[p] = (demand[p] - loc) / scale;
-    row[steps + p] = 1.0F;
-  }
-  float* column = row + 2 * steps;
   for (const auto* group : {&inputs.past, &inputs.known})
     for (const Rows<float>& values : *group) {
       std::copy(values.row(series) + skipped_ + start + from, values.row(series) + skipped_ + start + steps,
@@ -307,15 +279,10 @@ void DemandModel::fill_patch(const ModelInputs& inputs, std::int64_t series, std
 void DemandModel::embed(const ModelInputs& inputs, std::span<const std::int64_t> series,
                         ForwardScratch& scratch) const {
   TokenBatch& tokens = scratch.tokens;
-  const std::int64_t rows = tokens.rows(), width = config_.tower.d_model, inside = config_.tower.d_ff;
-  float* hidden = reserve(scratch.hidden, rows * inside);
+  const std::int64_t rows = tokens.rows(), width = config_.tower.d_model;
   float* x = reserve(tokens.x, rows * width);
-  dense_activated(ops_, patch_hidden_, activation_, scratch.patch.data(), patch_width_, rows, hidden);
-  ops_.dense(patch_output_, hidden, inside, rows, x, width, Write::store);
-  ops_.dense(patch_residual_, scratch.patch.data(), patch_width_, rows, x, width, Write::add);
-  const std::vector<float>& reg = tower_->reg_token();
-  for (std::int64_t r = 0; r < rows; ++r)
-    if (tokens.position[r] == patches_) std::copy(reg.begin(), reg.end(), x + r * width);
+  patch_.apply(ops_, activation_, scratch.patch.data(), rows, x, scratch.hidden);
+  for (const std::int64_t row : tokens.reg) std::ranges::copy(tower_->reg_token(), x + row * width);
   if (shifts()) shift_tokens(inputs, series, scratch);
 }
 
@@ -358,23 +325,29 @@ void DemandModel::shift_tokens(const ModelInputs& inputs, std::span<const std::i
   }
 }
 
+// scratch.tower_quantiles = [count, states, Q, steps of each].
 void DemandModel::heads(const ModelInputs& inputs, std::span<const std::int64_t> series,
                         ForwardScratch& scratch) const {
-  const std::int64_t width = config_.tower.d_model, inside = config_.tower.d_ff;
-  const std::int64_t rows = std::ssize(config_.quantiles) * config_.horizon, count = std::ssize(series);
-  float* state = scratch.state.data();
-  if (shifts())
-    for (std::int64_t b = 0; b < count; ++b)
-      for (std::int64_t d = 0; d < width; ++d) state[b * width + d] += scratch.shift[(2 * b + 1) * width + d];
-  float* hidden = reserve(scratch.hidden, count * inside);
-  float* quantiles = reserve(scratch.tower_quantiles, count * rows);
-  dense_activated(ops_, output_hidden_, activation_, state, width, count, hidden);
-  ops_.dense(output_, hidden, inside, count, quantiles, rows, Write::store);
-  ops_.dense(output_residual_, state, width, count, quantiles, rows, Write::add);
-  if (config_.mean_head)
-    ops_.dense(mean_, state, width, count, reserve(scratch.mean, count * config_.horizon), config_.horizon,
-               Write::store);
+  const std::int64_t width = config_.tower.d_model, count = std::ssize(series);
+  float* state = scratch.states.data();
+  for (std::int64_t row = 0; shifts() && row < count * states_; ++row)
+    for (std::int64_t d = 0; d < width; ++d)
+      state[row * width + d] += scratch.shift[(2 * (row / states_) + 1) * width + d];
+  output_.apply(ops_, activation_, state, count * states_,
+                reserve(scratch.tower_quantiles, count * states_ * output_.output.outputs), scratch.hidden);
+  if (!mean_.empty()) by_step(mean_, count, scratch, scratch.mean);
+  if (!dispersion_.empty()) by_step(dispersion_, count, scratch, scratch.dispersion);
+  if (!zeros_.empty()) by_step(zeros_, count, scratch, scratch.zeros);
   known_head(inputs, series, scratch);
+}
+
+void DemandModel::by_step(const std::vector<DenseLayer>& layers, std::int64_t count,
+                          const ForwardScratch& scratch, Floats& out) const {
+  const std::int64_t width = config_.tower.d_model, horizon = config_.horizon;
+  float* values = reserve(out, count * horizon);
+  for (std::int64_t s = 0; s < states_; ++s)
+    ops_.dense(layers[s], scratch.states.data() + s * width, states_ * width, count, values + s * steps_each_,
+               horizon, Write::store);
 }
 
 // scratch.known_out = [count, H, R].
@@ -388,7 +361,7 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
   for (std::int64_t b = 0; b < count; ++b) {
     if (config_.recent_seasons() > 0)
       recent = recent_means(inputs.context.row(series[b]) + config_.context, config_.season,
-                            config_.recent_seasons(), {scratch.loc[b], scratch.scale[b]});
+                            config_.recent_seasons(), scratch.norms[b]);
     for (std::int64_t h = 0; h < horizon; ++h) {
       const std::int64_t step = config_.context + h;
       for (const Rows<float>& column : inputs.known) *z++ = column.row(series[b])[step];
@@ -396,24 +369,27 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
         const std::int32_t code = inputs.known_codes[c].row(series[b])[step];
         z = std::copy_n(known_codes_[c].begin() + code * config_.code_width, config_.code_width, z);
       }
-      *z++ = std::asinh(-scratch.loc[b] / scratch.scale[b]);
-      *z++ = std::asinh(1.0F / scratch.scale[b]);
+      *z++ = std::asinh(-scratch.norms[b].loc / scratch.norms[b].scale);
+      *z++ = std::asinh(1.0F / scratch.norms[b].scale);
       if (recent.same_step.empty()) continue;
       *z++ = recent.same_step[static_cast<std::size_t>(h % config_.season)];
       *z++ = recent.all;
       *z++ = recent.last_season;
     }
   }
-  float* state = reserve(scratch.known_state, count * hidden);
+  float* state = reserve(scratch.known_state, count * states_ * hidden);
   float* g = reserve(scratch.known_hidden, count * horizon * hidden);
-  ops_.dense(known_state_, scratch.state.data(), config_.tower.d_model, count, state, hidden, Write::store);
+  ops_.dense(known_state_, scratch.states.data(), config_.tower.d_model, count * states_, state, hidden,
+             Write::store);
   ops_.dense(known_input_, scratch.known.data(), inputs_width, count * horizon, g, hidden, Write::store);
-  for (std::int64_t row = 0; row < count * horizon; ++row)
+  for (std::int64_t row = 0; row < count * horizon; ++row) {
+    const std::int64_t step = row % horizon;
+    const float* own = state + (row / horizon * states_ + step / steps_each_) * hidden;
     for (std::int64_t k = 0; k < hidden; ++k) {
       float& value = g[row * hidden + k];
-      value = std::max(
-          0.0F, value + state[row / horizon * hidden + k] + known_step_bias_[row % horizon * hidden + k]);
+      value = std::max(0.0F, value + own[k] + known_step_bias_[step * hidden + k]);
     }
+  }
   ops_.dense(known_output_, g, hidden, count * horizon,
              reserve(scratch.known_out, count * horizon * known_output_.outputs), known_output_.outputs,
              Write::store);
@@ -422,19 +398,37 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
 void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const {
   const std::int64_t horizon = config_.horizon, levels = std::ssize(config_.quantiles);
   std::vector<float> step(static_cast<std::size_t>(levels));
+  std::vector<double> counts(step.size());
   for (std::int64_t b = 0; b < count; ++b) {
-    const float loc = scratch.loc[b], scale = scratch.scale[b];
-    const auto demand = [&](float scaled) { return std::max(0.0F, scaled * scale + loc); };
-    out.scale[b] = scale;
+    const Norm norm = scratch.norms[b];
+    const auto demand = [&](float scaled) { return std::max(0.0F, scaled * norm.scale + norm.loc); };
+    out.scale[b] = norm.scale;
     for (std::int64_t h = 0; h < horizon; ++h) {
-      const float* known = scratch.known_out.data() + (b * horizon + h) * known_output_.outputs;
-      for (std::int64_t q = 0; q < levels; ++q)
-        step[q] = scratch.tower_quantiles[(b * levels + q) * horizon + h] + known[q];
-      const float median = step[median_];
-      out.mean[b * horizon + h] =
-          demand(config_.mean_head ? median + scratch.mean[b * horizon + h] + known[levels] : median);
-      for (float& value : step) value = demand(value);
-      std::sort(step.begin(), step.end());
+      const std::int64_t cell = b * horizon + h;
+      const float* known = scratch.known_out.data() + cell * known_output_.outputs;
+      const float* tower = scratch.tower_quantiles.data() +
+                           (b * states_ + h / steps_each_) * levels * steps_each_ + h % steps_each_;
+      for (std::int64_t q = 0; q < levels; ++q) {
+        step[q] = tower[q * steps_each_] + known[q];
+        if (config_.tower.use_arcsinh) step[q] = rounded_sinh(step[q]);
+      }
+      float mean = step[median_];
+      if (config_.mean_head) mean += scratch.mean[cell] + known[levels];
+      out.mean[cell] =
+          config_.positive_means ? bent(mean + norm.loc / norm.scale) * norm.scale : demand(mean);
+      if (config_.counts_written) {
+        const double zeros =
+            zeros_.empty() ? 0.0 : logistic(scratch.zeros[cell] + known[levels + 2] + kFirstZeros);
+        const CountDistribution distribution{
+            out.mean[cell] / (1.0 - zeros),
+            softplus(scratch.dispersion[cell] + known[levels + 1] + kFirstDispersion) + kLeastDispersion,
+            zeros};
+        distribution.quantiles(config_.quantiles, counts);
+        std::copy(counts.begin(), counts.end(), step.begin());
+      } else {
+        for (float& value : step) value = demand(value);
+        std::sort(step.begin(), step.end());
+      }
       for (std::int64_t q = 0; q < levels; ++q) out.quantiles[(b * levels + q) * horizon + h] = step[q];
     }
   }

@@ -3,15 +3,14 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "scorer/forward/activation.h"
-#include "scorer/forward/chronos_bolt.h"
 #include "scorer/forward/model_config.h"
-#include "scorer/forward/ops.h"
-#include "scorer/forward/weights.h"
+#include "scorer/forward/residual_block.h"
+#include "scorer/forward/series_tower.h"
 
 namespace shelfcast::scorer {
 
@@ -46,8 +45,9 @@ struct ForecastRows {
 struct ForwardScratch {
   TokenBatch tokens;
   TowerScratch tower;
-  std::vector<float> loc, scale;
-  Floats patch, hidden, shift, state, tower_quantiles, known, known_hidden, known_state, known_out, mean;
+  std::vector<Norm> norms;
+  Floats patch, hidden, shift, states, tower_quantiles, known, known_hidden, known_state, known_out, mean,
+      dispersion, zeros;
 };
 
 // Immutable after construction; any number of threads, each with its own scratch. Results of a series do not
@@ -69,8 +69,7 @@ class DemandModel {
 
   // Steps of `forecast` for the series computed together.
   void make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const;
-  void fill_patch(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float loc, float scale,
-                  float* row) const;
+  void fill_columns(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float* row) const;
   void embed(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
   // Whether there is anything that all of a series' tokens are shifted by.
   bool shifts() const { return !statics_.empty() || config_.text_width > 0; }
@@ -82,6 +81,10 @@ class DemandModel {
   void known_head(const ModelInputs& inputs, std::span<const std::int64_t> series,
                   ForwardScratch& scratch) const;
   void heads(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
+  // What is said of every step by a layer for each state: [count, H] into `out`.
+  void by_step(const std::vector<DenseLayer>& layers, std::int64_t count, const ForwardScratch& scratch,
+               Floats& out) const;
+  std::vector<DenseLayer> read_by_step(Weights& fusion, const std::string& name) const;
   void to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const;
 
   ModelConfig config_;
@@ -89,15 +92,16 @@ class DemandModel {
   ActivationFunction activation_;
   std::int64_t context_;  // steps the tower looks at
   std::int64_t skipped_;  // oldest steps of the inputs that it does not
-  std::int64_t padding_;  // missing steps before the context, up to a whole patch
-  std::int64_t patches_, patch_width_, median_;
-  std::optional<ChronosBolt> tower_;  // made in the constructor, once the files are open
-  DenseLayer patch_hidden_, patch_output_, patch_residual_;
+  std::int64_t patch_width_, median_;
+  std::int64_t states_, steps_each_;    // the tower's states of a series, and steps ahead that each speaks of
+  std::unique_ptr<SeriesTower> tower_;  // made in the constructor, once the files are open
+  ResidualBlock patch_;                 // of demand and the columns beside it
   std::vector<std::vector<float>> past_codes_, known_codes_, statics_;
   DenseLayer static_shift_, text_shift_;
   std::vector<float> static_level_, text_level_;  // with config.level, as the next
   float level_bias_ = 0.0F;
-  DenseLayer output_hidden_, output_, output_residual_, mean_;
+  ResidualBlock output_;                               // of a state
+  std::vector<DenseLayer> mean_, dispersion_, zeros_;  // of each state
   DenseLayer known_state_, known_input_, known_output_;
   std::vector<float> known_step_bias_;
 };

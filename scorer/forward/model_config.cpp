@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "scorer/forward/chronos2_config.h"
 
 namespace shelfcast::scorer {
 namespace {
@@ -59,30 +60,35 @@ class Fields {
     return Fields(object_.at(name), path_, prefix_ + name + ".");
   }
 
- private:
   [[noreturn]] void fail(const std::string& field, const std::string& why) const {
     throw data_error("field \"" + field + "\" of " + path_.string() + " " + why, {},
                      "export the bundle again");
   }
+
+ private:
   const Json& object_;
   std::filesystem::path path_;
   std::string prefix_;
 };
 
+// Older files lack it.
+Architecture read_architecture(const Fields& fields) {
+  const auto name = fields.get_or("architecture", std::string("chronos-bolt"));
+  if (name == "chronos-bolt") return Architecture::chronos_bolt;
+  if (name == "chronos-2") return Architecture::chronos2;
+  throw data_error("the bundle's tower is \"" + name + "\"",
+                   "this program runs Chronos-Bolt and Chronos-2 towers alone",
+                   "train and export a model with one of these");
+}
+
 TowerConfig read_tower(const Fields& fields) {
-  // Older files lack it.
-  if (const auto name = fields.get_or("architecture", std::string("chronos-bolt")); name != "chronos-bolt")
-    throw data_error("the bundle's tower is \"" + name + "\"", "this program runs Chronos-Bolt towers alone",
-                     "train and export a model with a bolt tower");
   TowerConfig tower;
+  tower.architecture = read_architecture(fields);
   tower.d_model = fields.count("d_model", 1);
   tower.d_kv = fields.count("d_kv", 1);
   tower.d_ff = fields.count("d_ff", 1);
   tower.num_layers = fields.count("num_layers", 1);
-  tower.num_decoder_layers = fields.count("num_decoder_layers", 1);
   tower.num_heads = fields.count("num_heads", 1);
-  tower.buckets = fields.count("relative_attention_num_buckets", 4);
-  tower.max_distance = fields.count("relative_attention_max_distance", 2);
   tower.epsilon = fields.get<double>("layer_norm_epsilon");
   tower.context_length = fields.count("context_length", 1);
   tower.prediction_length = fields.count("prediction_length", 1);
@@ -92,18 +98,39 @@ TowerConfig read_tower(const Fields& fields) {
   tower.stride = fields.count("input_patch_stride", 1);
   tower.activation = fields.get_or("dense_act_fn", std::string("relu"));
   tower.gated = fields.get_or("is_gated_act", false);
+  if (tower.architecture == Architecture::chronos2) {
+    tower.rope_theta = fields.get<double>("rope_theta");
+    tower.time_scale = fields.count("time_encoding_scale", 1);
+    tower.use_arcsinh = fields.get<bool>("use_arcsinh");
+    if (const std::string problem = problem_of_chronos2(tower); !problem.empty())
+      throw data_error("model.json describes an impossible Chronos-2 tower", problem,
+                       "export the bundle again");
+    return tower;
+  }
+  tower.num_decoder_layers = fields.count("num_decoder_layers", 1);
+  tower.buckets = fields.count("relative_attention_num_buckets", 4);
+  tower.max_distance = fields.count("relative_attention_max_distance", 2);
   return tower;
+}
+
+// Which older files lack.
+void read_counts(const Fields& model, ModelConfig& config) {
+  const auto counts = model.get_or<std::string>("counts", "none");
+  const auto written = model.get_or<std::string>("written", "quantiles");
+  if (counts == "negative_binomial") config.count_parameters = 1;
+  if (counts == "zero_inflated") config.count_parameters = 2;
+  if (config.count_parameters == 0 && counts != "none") model.fail("model.counts", "is not known here");
+  if (written != "quantiles" && written != "counts") model.fail("model.written", "is not known here");
+  config.counts_written = written == "counts";
+  if (config.count_parameters > 0 && !config.mean_head) model.fail("model.counts", "needs a mean head");
+  if (config.counts_written && config.count_parameters == 0) model.fail("model.written", "needs counts");
+  const bool tweedie = model.inside("loss").get<std::string>("mean_loss") == "tweedie";
+  config.positive_means = config.mean_head && (config.count_parameters > 0 || tweedie);
 }
 
 }  // namespace
 
 std::int64_t ModelConfig::steps_read() const { return std::min(context, tower.context_length); }
-
-std::int64_t ModelConfig::padding() const { return (tower.patch - steps_read() % tower.patch) % tower.patch; }
-
-std::int64_t ModelConfig::patches() const {
-  return (steps_read() + padding() - tower.patch) / tower.stride + 1;
-}
 
 std::int64_t ModelConfig::patch_columns() const {
   return past_numeric + known_numeric +
@@ -132,6 +159,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   const Fields model = fields.inside("model");
   config.quantiles = model.levels("quantiles");
   config.mean_head = model.get<bool>("mean_head");
+  read_counts(model, config);
   config.static_width = model.count("static_width", 1);
   config.code_width = model.count("code_width", 1);
   config.known_hidden = model.count("known_hidden", 1);

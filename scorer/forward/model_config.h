@@ -6,24 +6,17 @@
 #include <string>
 #include <vector>
 
-namespace shelfcast::scorer {
+#include "scorer/forward/tower_config.h"
 
-struct TowerConfig {
-  std::int64_t d_model = 0, d_kv = 0, d_ff = 0, num_layers = 0, num_decoder_layers = 0, num_heads = 0;
-  std::int64_t buckets = 32, max_distance = 128;
-  double epsilon = 1e-6;
-  std::int64_t context_length = 0, prediction_length = 0, patch = 16;
-  std::vector<double> quantiles;
-  bool use_reg_token = true;
-  std::int64_t stride = 16;         // steps from the begin of a patch to that of the next
-  std::string activation = "relu";  // a name activation_function() knows
-  bool gated = false;               // feed-forward layers: activation(wi_0 x) * (wi_1 x)
-};
+namespace shelfcast::scorer {
 
 struct ModelConfig {
   TowerConfig tower;
   std::vector<double> quantiles;  // levels forecast, ascending
   bool mean_head = true;
+  std::int64_t count_parameters = 0;  // of the head of counts: 1, with further zeros 2; 0 = none
+  bool positive_means = false;        // means bend before they reach zero
+  bool counts_written = false;        // quantiles are those of the counts
   std::int64_t static_width = 0, code_width = 0, known_hidden = 0;
   std::int64_t season = 0;
   double scale_floor = 0.0;
@@ -35,10 +28,9 @@ struct ModelConfig {
   std::string text_pooling;      // mean, cls or pooler
   std::int64_t text_length = 0;  // most tokens of a text
 
-  // Steps of context the tower reads, missing steps put before them to make whole patches, and patches.
+  // Steps of context the tower reads, and their patches.
   std::int64_t steps_read() const;
-  std::int64_t padding() const;
-  std::int64_t patches() const;
+  std::int64_t patches() const { return tower.patches(steps_read()); }
   // Columns beside demand in the patch embedding, and inputs of the known-covariate head.
   std::int64_t patch_columns() const;
   std::int64_t known_inputs() const;

@@ -173,54 +173,73 @@ void softmax(float* scores, std::int64_t count) {
 
 // Adds the relative position bias of one head to one query's scores: a stretch of its table where the keys
 // are consecutive.
-void add_position_bias(const SelfAttention& a, const float* table, std::int64_t query, float* scores) {
-  const float* bias = table + a.reach - a.position[query];
-  if (a.position[a.tokens - 1] - a.position[0] == a.tokens - 1) {
-    MutableRow(scores, a.tokens) += Row(bias + a.position[0], a.tokens);
+void add_position_bias(const Attention& a, std::int64_t head, std::int64_t query, float* scores) {
+  const PositionBias& b = a.bias;
+  const float* bias = b.table + head * (2 * b.reach + 1) + b.reach - b.position[query];
+  if (b.position[a.tokens - 1] - b.position[0] == a.tokens - 1) {
+    MutableRow(scores, a.tokens) += Row(bias + b.position[0], a.tokens);
   } else {
-    for (std::int64_t r = 0; r < a.tokens; ++r) scores[r] += bias[a.position[r]];
+    for (std::int64_t r = 0; r < a.tokens; ++r) scores[r] += bias[b.position[r]];
   }
-  if (a.mask != nullptr) MutableRow(scores, a.tokens) += Row(a.mask, a.tokens);
+  if (b.mask != nullptr) MutableRow(scores, a.tokens) += Row(b.mask, a.tokens);
 }
 
 // K of one head as panels of tokens (keys[panel][i][token]); columns after the last token keep what was
 // there.
-void pack_keys(const float* k, std::int64_t stride, const SelfAttention& a, float* keys) {
+void pack_keys(const Attention& a, const float* k, float* keys) {
   for (std::int64_t t = 0; t < a.tokens; ++t) {
     float* column = keys + t / kPanel * kPanel * a.width + t % kPanel;
-    for (std::int64_t i = 0; i < a.width; ++i) column[i * kPanel] = k[t * stride + i];
+    for (std::int64_t i = 0; i < a.width; ++i) column[i * kPanel] = k[t * a.kv_stride + i];
   }
 }
 
 // V of one head as panels of its width (values[panel][token][column]).
-void pack_values(const float* v, std::int64_t stride, const SelfAttention& a, float* values) {
+void pack_values(const Attention& a, const float* v, float* values) {
   for (std::int64_t first = 0; first < a.width; first += kPanel) {
     const std::int64_t columns = a.width - first < kPanel ? a.width - first : kPanel;
     float* panel = values + first * a.tokens;
     for (std::int64_t t = 0; t < a.tokens; ++t)
-      for (std::int64_t c = 0; c < columns; ++c) panel[t * kPanel + c] = v[t * stride + first + c];
+      for (std::int64_t c = 0; c < columns; ++c) panel[t * kPanel + c] = v[t * a.kv_stride + first + c];
   }
 }
 
-void self_attention(const SelfAttention& a) {
-  const std::int64_t inner = a.heads * a.width, stride = 3 * inner, padded = whole_panels(a.tokens);
+void attention(const Attention& a) {
+  const std::int64_t inner = a.heads * a.width, padded = whole_panels(a.tokens);
   float* scores = a.scratch;
-  float* keys = scores + a.tokens * padded;
+  float* keys = scores + a.queries * padded;
   float* values = keys + padded * a.width;
   // Columns that fill up the last panels are computed and dropped; they must only be numbers that cost
   // nothing.
   MutableRow(keys, padded * a.width + a.tokens * whole_panels(a.width)).setZero();
   for (std::int64_t h = 0; h < a.heads; ++h) {
-    const float* q = a.qkv + h * a.width;
-    pack_keys(q + inner, stride, a, keys);
-    pack_values(q + 2 * inner, stride, a, values);
-    multiply({q, stride, keys, a.width, a.tokens, nullptr, scores, padded, Write::store}, a.tokens);
-    for (std::int64_t t = 0; t < a.tokens; ++t) {
-      add_position_bias(a, a.bias + h * (2 * a.reach + 1), t, scores + t * padded);
+    const std::int64_t column = h * a.width;
+    pack_keys(a, a.k + column, keys);
+    pack_values(a, a.v + column, values);
+    multiply({a.q + column, a.q_stride, keys, a.width, a.tokens, nullptr, scores, padded, Write::store},
+             a.queries);
+    for (std::int64_t t = 0; t < a.queries; ++t) {
+      if (a.bias.table != nullptr) add_position_bias(a, h, t, scores + t * padded);
       softmax(scores + t * padded, a.tokens);
     }
-    multiply({scores, padded, values, a.tokens, a.width, nullptr, a.out + h * a.width, inner, Write::store},
-             a.tokens);
+    multiply({scores, padded, values, a.tokens, a.width, nullptr, a.out + column, inner, Write::store},
+             a.queries);
+  }
+}
+
+void rotate(const Rotation& r) {
+  const std::int64_t half = r.width / 2;
+  for (std::int64_t row = 0; row < r.rows; ++row) {
+    const float* __restrict cos = r.cos + r.position[row] * half;
+    const float* __restrict sin = r.sin + r.position[row] * half;
+    for (std::int64_t h = 0; h < r.heads; ++h) {
+      float* __restrict low = r.x + row * r.stride + h * r.width;
+      float* __restrict high = low + half;
+      for (std::int64_t e = 0; e < half; ++e) {
+        const float a = low[e], b = high[e];
+        low[e] = a * cos[e] - b * sin[e];
+        high[e] = b * cos[e] + a * sin[e];
+      }
+    }
   }
 }
 
@@ -247,7 +266,7 @@ const Ops& table() {
 #else
   constexpr Isa kIsa = Isa::baseline;
 #endif
-  static constexpr Ops kOps{kIsa, kPanel, dense, rms_norm, self_attention, pooled_attention};
+  static constexpr Ops kOps{kIsa, kPanel, dense, rms_norm, attention, rotate, pooled_attention};
   return kOps;
 }
 

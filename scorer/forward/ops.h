@@ -34,6 +34,17 @@ struct CacheLineAllocator {
 };
 using Floats = std::vector<float, CacheLineAllocator<float>>;
 
+// At least `size` floats of `buffer`, which grows, never shrinks and keeps what it holds.
+inline float* reserve(Floats& buffer, std::int64_t size) {
+  if (std::ssize(buffer) < size) buffer.resize(static_cast<std::size_t>(size));
+  return buffer.data();
+}
+inline Floats to_floats(std::span<const float> values) { return Floats(values.begin(), values.end()); }
+
+// Floats between rows of a matrix of `width` columns that a dense layer will read: rows a whole number of
+// pages apart would share few sets of the first cache, and a tile's rows push each other out of it.
+constexpr std::int64_t row_stride(std::int64_t width) { return width % 1024 == 0 ? width + 16 : width; }
+
 // What a dense layer does with its result.
 enum class Write { store, relu, add };
 
@@ -48,22 +59,45 @@ struct DenseLayer {
 
 // Rounds up to whole panels of the widest instruction set.
 constexpr std::int64_t whole_panels(std::int64_t columns) { return (columns + 31) / 32 * 32; }
-// Floats of scratch that self-attention over `tokens` with heads of `width` needs: scores, and K and V in
+// Floats of scratch that `queries` need to attend to `tokens` with heads of `width`: scores, and K and V in
 // panels.
-constexpr std::int64_t attention_scratch(std::int64_t tokens, std::int64_t width) {
-  return tokens * whole_panels(tokens) + whole_panels(tokens) * width + tokens * whole_panels(width);
+constexpr std::int64_t attention_scratch(std::int64_t queries, std::int64_t tokens, std::int64_t width) {
+  return queries * whole_panels(tokens) + whole_panels(tokens) * width + tokens * whole_panels(width);
 }
 
-// Self-attention of one series: `tokens` rows of q, k, v side by side, q of head h at columns h*width.
-struct SelfAttention {
-  std::int64_t tokens = 0, heads = 0, width = 0;
-  const float* qkv = nullptr;              // [tokens, 3 * heads * width]
-  const std::int32_t* position = nullptr;  // [tokens], ascending: where the token stood in the whole sequence
-  const float* bias = nullptr;             // [heads, 2 * reach + 1], of key position - query position + reach
+// What a T5 stack adds to the scores of a series' tokens, all of which ask.
+struct PositionBias {
+  const float* table = nullptr;  // [heads, 2 * reach + 1], of key position - query position + reach;
+  // null = no bias
   std::int64_t reach = 0;
-  const float* mask = nullptr;  // [tokens], added to a key's scores; null = every key is attended
-  float* scratch = nullptr;     // attention_scratch(tokens, width) floats, on a cache line
-  float* out = nullptr;         // [tokens, heads * width]
+  const std::int32_t* position = nullptr;  // [tokens], ascending: where the token stood in the whole sequence
+  const float* mask = nullptr;             // [tokens], added to a key's scores; null = every key is attended
+};
+
+// Attention among rows, head h at columns h * width of q, k and v: out_h = softmax(q_h k_h^T + bias) v_h.
+struct Attention {
+  std::int64_t queries = 0, tokens = 0, heads = 0, width = 0;
+  const float *q = nullptr, *k = nullptr, *v = nullptr;  // [queries, .], [tokens, .], [tokens, .]
+  std::int64_t q_stride = 0, kv_stride = 0;              // floats between rows
+  PositionBias bias;
+  float* scratch = nullptr;  // attention_scratch(queries, tokens, width) floats, on a cache line
+  float* out = nullptr;      // [queries, heads * width]
+
+  // Of rows with q, k and v side by side, [tokens, 3 * heads * width], to each other.
+  static Attention among(std::int64_t tokens, std::int64_t heads, std::int64_t width, const float* qkv) {
+    const std::int64_t inner = heads * width;
+    return {tokens,          tokens,    heads,     width, qkv,     qkv + inner,
+            qkv + 2 * inner, 3 * inner, 3 * inner, {},    nullptr, nullptr};
+  }
+};
+
+// Rotary positions (Su et al., 2021): in each head, element e and element e + width / 2 are turned by the
+// angle of the row's position.
+struct Rotation {
+  std::int64_t rows = 0, heads = 0, width = 0, stride = 0;
+  const std::int32_t* position = nullptr;      // [rows]
+  const float *cos = nullptr, *sin = nullptr;  // [positions, width / 2]
+  float* x = nullptr;                          // [rows, heads * width], `stride` floats between rows
 };
 
 // Attention of one query per head over the rows of one series, in the rows' own space: out_h = sum_r p_hr x_r
@@ -88,7 +122,8 @@ struct Ops {
   // y = gain * x / sqrt(mean(x^2) + epsilon), row by row. x and y may be the same.
   void (*rms_norm)(const float* x, const float* gain, float epsilon, std::int64_t rows, std::int64_t width,
                    float* y) = nullptr;
-  void (*self_attention)(const SelfAttention& arguments) = nullptr;
+  void (*attention)(const Attention& arguments) = nullptr;
+  void (*rotate)(const Rotation& arguments) = nullptr;
   void (*pooled_attention)(const PooledAttention& arguments) = nullptr;
 };
 

@@ -7,22 +7,23 @@
 namespace shelfcast::scorer {
 
 std::vector<float> Weights::take(const std::string& name, const std::vector<std::int64_t>& shape) {
-  const StoredTensor& tensor = file_.at(name);
+  const StoredTensor& tensor = stored_.at(name);
   if (tensor.shape != shape)
-    throw data_error(fmt::format("tensor {} of {} has shape [{}]", name, file_.path().string(),
+    throw data_error(fmt::format("tensor {} of {} has shape [{}]", name, stored_.path().string(),
                                  fmt::join(tensor.shape, ", ")),
-                     fmt::format("model.json asks for [{}]", fmt::join(shape, ", ")),
-                     "export the bundle again");
+                     fmt::format("{} asks for [{}]", origin_.config, fmt::join(shape, ", ")), origin_.advice);
   taken_.insert(name);
-  return tensor.to_float();
+  std::vector<float> values = tensor.to_float();
+  stored_.release(tensor);
+  return values;
 }
 
 void Weights::check_all_taken() const {
-  for (const auto& [name, tensor] : file_.tensors())
+  for (const auto& [name, tensor] : stored_.tensors())
     if (!taken_.contains(name))
       throw data_error(
-          fmt::format("tensor {} of {} belongs to another kind of model", name, file_.path().string()), {},
-          "update shelfcast-score, or export the bundle again");
+          fmt::format("tensor {} of {} belongs to another kind of model", name, stored_.path().string()), {},
+          "update shelfcast-score, or " + origin_.advice);
 }
 
 }  // namespace shelfcast::scorer

@@ -26,10 +26,10 @@ std::string message_of(Call call) {
 }
 
 // A published tower with columns of every kind beside.
-inline DemandModel published(const std::string& name = "wide_heads") {
+inline DemandModel published(const std::string& name = "bolt/wide_heads") {
   DemandModelConfig config = small_config();
   config.horizon = 5;
-  config.model.weights = golden("bolt/" + name).string();
+  config.model.weights = golden(name).string();
   config.tower = tower_for(config.model, config.context, config.horizon);
   return {config, 3};
 }

@@ -128,7 +128,7 @@ TEST_F(Counted, a_step_that_a_stock_out_cut_counts_and_has_a_gradient) {
   EXPECT_TRUE(std::isfinite(sums.loss.item<double>()));
   sums.loss.backward();
   for (const Parameter& p : model.parameters())
-    EXPECT_TRUE(p.name != "heads.counts.weight" || p.tensor.grad().abs().max().item<double>() > 0.0);
+    EXPECT_TRUE(p.name != "heads.dispersion.weight" || p.tensor.grad().abs().max().item<double>() > 0.0);
 }
 
 // Counts of one mean, dispersion and share of zeros for all: what is learned must be near them.

@@ -137,7 +137,7 @@ TEST(Lora, a_name_that_matches_no_tensor_is_an_error_with_the_nearest) {
 }
 
 TEST(Lora, an_adapter_of_another_base_without_a_digest_is_refused_by_its_shapes) {
-  const std::string message = message_of([&] { published("patch_8").add_adapter(golden("lora/bolt")); });
+  const std::string message = message_of([&] { published("bolt/patch_8").add_adapter(golden("lora/bolt")); });
   EXPECT_NE(message.find("has shape"), std::string::npos) << message;
   EXPECT_NE(message.find("belongs to this base"), std::string::npos) << message;
 }

@@ -92,5 +92,43 @@ TEST(LossSums, a_head_with_weight_zero_is_left_out) {
               s.expected({1, 1}, true), 1e-5);
 }
 
+TEST(LossSums, quantiles_in_an_arcsinh_scale_meet_targets_there_and_the_mean_does_not) {
+  Setting s;
+  s.config.model.loss.mean = 0.0;
+  s.forecast.arcsinh = true;
+  const double quantiles = loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config).loss.item<double>();
+  // The same targets with their scaled values drawn together by hand.
+  Setting by_hand;
+  by_hand.config.model.loss.mean = 0.0;
+  for (int b = 0; b < 2; ++b) {
+    const double loc = s.forecast.loc_b[b].item<double>(), scale = s.forecast.scale_b[b].item<double>();
+    for (int h = 0; h < 2; ++h)
+      by_hand.target[b][h] =
+          loc + scale * std::asinh((s.target[b][h].item<double>() - loc) / scale);  // NaN stays
+  }
+  EXPECT_NEAR(quantiles, by_hand.expected({1, 1}, true), 1e-5);
+  s.config.model.loss = {.quantile = 0.0, .mean = 0.4};
+  by_hand.target = s.target;
+  by_hand.config.model.loss = s.config.model.loss;
+  EXPECT_NEAR(loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config).loss.item<double>(),
+              by_hand.expected({1, 1}, true), 1e-5);
+}
+
+TEST(LossSums, an_arcsinh_forecast_made_linear_has_the_loss_of_a_linear_one_with_hidden_demand_as_well) {
+  Setting s;
+  const at::Tensor bound = at::tensor({kMissing, 2.0F, kMissing, kMissing}).view({2, 2});
+  const double linear = loss_sums(s.forecast, {s.target, at::ones({2}), bound}, s.config).loss.item<double>();
+  Forecast drawn = s.forecast;
+  drawn.quantiles_bqh = s.forecast.quantiles_bqh.detach().asinh();
+  drawn.arcsinh = true;
+  EXPECT_NEAR(loss_sums(drawn.linear(), {s.target, at::ones({2}), bound}, s.config).loss.item<double>(),
+              linear, 1e-5);
+  EXPECT_TRUE(at::allclose(drawn.demand_quantiles_bqh(0.0), s.forecast.demand_quantiles_bqh(0.0)));
+  // What a stock-out hid is drawn from the same distribution in either scale: so the means' losses agree.
+  s.config.model.loss = {.quantile = 0.0, .mean = 1.0};
+  EXPECT_NEAR(loss_sums(drawn, {s.target, at::ones({2}), bound}, s.config).loss.item<double>(),
+              loss_sums(s.forecast, {s.target, at::ones({2}), bound}, s.config).loss.item<double>(), 1e-4);
+}
+
 }  // namespace
 }  // namespace shelfcast::models

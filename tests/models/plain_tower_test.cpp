@@ -27,9 +27,13 @@ struct Made {
       if (!parameter.decay) values.add_(0.3 * at::randn_like(values));  // no bias or gain that does nothing
       weights[parameter.name] = values;
     }
-    inputs.patches = at::randn({kWindows * kTokens, 2 * kPatch});
-    inputs.attended_bn = at::rand({kWindows, kTokens}) < 0.7;
-    inputs.attended_bn.select(1, 4).fill_(true);
+    const at::Tensor observed_bn = at::rand({kWindows, kTokens}) < 0.7;
+    observed_bn.select(1, 4).fill_(true);
+    inputs.demand.observed_bt = observed_bn.repeat_interleave(kPatch, 1);
+    inputs.demand.scaled_bt = at::randn({kWindows, kTokens * kPatch}) * inputs.demand.observed_bt;
+    const at::Tensor mask = inputs.demand.observed_bt.to(at::kFloat);
+    patches = at::cat({inputs.demand.scaled_bt.view({-1, kPatch}), mask.view({-1, kPatch})}, 1);
+    attended_bn = observed_bn;
     inputs.shift_bd = at::randn({kWindows, kWidth});
   }
 
@@ -39,14 +43,13 @@ struct Made {
   // [b, n, d]: what the network reads.
   at::Tensor tokens() const {
     const std::string name = "input_patch_embedding.";
-    const at::Tensor hidden = at::relu(linear(inputs.patches, name + "hidden_layer"));
-    const at::Tensor x =
-        linear(hidden, name + "output_layer") + linear(inputs.patches, name + "residual_layer");
+    const at::Tensor hidden = at::relu(linear(patches, name + "hidden_layer"));
+    const at::Tensor x = linear(hidden, name + "output_layer") + linear(patches, name + "residual_layer");
     return x.view({kWindows, kTokens, kWidth}) + inputs.shift_bd.unsqueeze(1);
   }
   void expect_state(const at::Tensor& expected_bd) const {
     const at::NoGradGuard no_grad;
-    const at::Tensor state = tower->state(inputs, {});
+    const at::Tensor state = tower->states(inputs, {});
     EXPECT_GT(expected_bd.std().item<double>(), 0.05);
     EXPECT_LT(largest_difference(state, expected_bd), 2e-5);
   }
@@ -54,7 +57,9 @@ struct Made {
   TowerConfig config;
   std::unique_ptr<SeriesTower> tower;
   std::map<std::string, at::Tensor> weights;
-  PatchInputs inputs;
+  TowerInputs inputs;
+  at::Tensor patches;  // [b*n, 2p]
+  at::Tensor attended_bn;
 };
 
 TEST(PlainTower, an_lstm_is_that_of_libtorch) {
@@ -106,7 +111,7 @@ TEST(PlainTower, a_transformer_is_that_of_libtorch_over_sinusoidal_positions) {
     }
   }
   const at::NoGradGuard no_grad;
-  const at::Tensor hidden_bn = made.inputs.attended_bn.logical_not();
+  const at::Tensor hidden_bn = made.attended_bn.logical_not();
   for (int i = 0; i < 3; ++i)
     x = at::_transformer_encoder_layer_fwd(
         x, kWidth, made.config.num_heads, of(i, "self_attn.in_proj_weight"), of(i, "self_attn.in_proj_bias"),

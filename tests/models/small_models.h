@@ -26,6 +26,12 @@ inline TowerConfig small_tower(Architecture architecture = Architecture::chronos
   tower.context_length = 48;
   tower.prediction_length = 6;
   tower.input_patch_size = tower.input_patch_stride = 8;
+  if (architecture == Architecture::chronos2) {
+    tower.use_reg_token = tower.use_arcsinh = true;
+    tower.time_encoding_scale = tower.context_length;
+    tower.input_patch_size = tower.input_patch_stride = 4;
+    tower.prediction_length = 8;  // two patches, the second not of whole use
+  }
   tower.quantiles = {0.1, 0.5, 0.9};
   return tower;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "scorer/forecaster.h"
+#include "scorer/forward/chronos_bolt.h"
 #include "tests/scorer/random_model.h"
 
 namespace shelfcast::scorer::testing {
@@ -25,6 +26,10 @@ void no_columns(ModelConfig& c) {
   c.past_cardinalities = c.known_cardinalities = {};
 }
 
+void with_counts(ModelConfig& c, std::int64_t parameters, bool written) {
+  c.count_parameters = parameters, c.counts_written = written, c.positive_means = true;
+}
+
 const std::vector<Case> kCases = {
     {"all_columns", [](ModelConfig&) {}},
     {"no_columns", no_columns},
@@ -35,6 +40,10 @@ const std::vector<Case> kCases = {
     {"no_reg", [](ModelConfig& c) { c.tower.use_reg_token = false; }},
     {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
     {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},
+    {"positive_means", [](ModelConfig& c) { c.positive_means = true; }},
+    {"counts_beside_quantiles", [](ModelConfig& c) { with_counts(c, 1, false); }},
+    {"negative_binomial", [](ModelConfig& c) { with_counts(c, 1, true); }},
+    {"zero_inflated", [](ModelConfig& c) { with_counts(c, 2, true); }},
     {"level", [](ModelConfig& c) { c.level = true; }},
     {"level_of_statics", [](ModelConfig& c) { c.level = true, c.text_width = 0; }},
     {"level_of_text", [](ModelConfig& c) { c.level = true, c.static_cardinalities = {}; }},
@@ -63,11 +72,25 @@ const std::vector<Case> kCases = {
      }},
 };
 
-class Forward : public ::testing::TestWithParam<Case> {};
+const std::vector<Case> kChronos2Cases = {
+    {"all_columns", [](ModelConfig&) {}},
+    {"demand_alone", [](ModelConfig& c) { no_columns(c), c.static_cardinalities = {}, c.text_width = 0; }},
+    {"no_reg", [](ModelConfig& c) { c.tower.use_reg_token = false; }},
+    {"no_arcsinh", [](ModelConfig& c) { c.tower.use_arcsinh = false; }},
+    {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
+    {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},
+    {"zero_inflated", [](ModelConfig& c) { with_counts(c, 2, true); }},
+    {"level", [](ModelConfig& c) { c.level = true; }},
+    {"horizon_within_a_patch", [](ModelConfig& c) { c.horizon = 3; }},
+    {"horizon_of_whole_patches", [](ModelConfig& c) { c.horizon = 12; }},
+    {"context_shorter_than_a_patch", [](ModelConfig& c) { c.context = 3; }},
+    {"context_cut_to_the_towers", [](ModelConfig& c) { c.tower.context_length = 13; }},
+    {"one_layer", [](ModelConfig& c) { c.tower.num_layers = 1; }},
+    {"one_step_a_patch", [](ModelConfig& c) { c.tower.patch = c.tower.stride = 1; }},
+    {"tower_with_more_levels", [](ModelConfig& c) { c.tower.quantiles = {0.05, 0.1, 0.25, 0.5, 0.9, 0.95}; }},
+};
 
-TEST_P(Forward, equals_plain_loops_in_double) {
-  ModelConfig config = small_config();
-  GetParam().change(config);
+void expect_equals_plain_loops(const ModelConfig& config) {
   const RandomModel random(config);
   const RandomInputs inputs(config, 7);
   const ScratchFolder folder;
@@ -76,6 +99,7 @@ TEST_P(Forward, equals_plain_loops_in_double) {
     SCOPED_TRACE(to_string(isa));
     const DemandModel model(folder.path(), ops_for(isa));
     const Forecasts got = forecast(model, inputs.view, {}, 1);
+    std::size_t neighbours = 0;  // counts that rounding took to the next one
     for (std::int64_t b = 0; b < 7; ++b) {
       const ReferenceForecast want = reference_forecast(random, inputs.view, b);
       const std::size_t cells = want.quantiles_qh.size(), steps = want.mean_h.size();
@@ -85,10 +109,11 @@ TEST_P(Forward, equals_plain_loops_in_double) {
         return std::abs(g - w) <= 2e-5 * want.scale + 3e-6 * std::abs(w);
       };
       EXPECT_NEAR(got.scale_b[b], want.scale, 1e-6 * want.scale);
-      for (std::size_t i = 0; i < cells; ++i)
-        EXPECT_TRUE(near(got.quantiles_bqh[b * cells + i], want.quantiles_qh[i]))
-            << "series " << b << " cell " << i << ": " << got.quantiles_bqh[b * cells + i] << " is not "
-            << want.quantiles_qh[i];
+      for (std::size_t i = 0; i < cells; ++i) {
+        const double g = got.quantiles_bqh[b * cells + i], w = want.quantiles_qh[i];
+        if (config.counts_written && std::abs(g - w) == 1.0 && ++neighbours <= 2) continue;
+        EXPECT_TRUE(near(g, w)) << "series " << b << " cell " << i << ": " << g << " is not " << w;
+      }
       for (std::size_t h = 0; h < steps; ++h)
         EXPECT_TRUE(near(got.mean_bh[b * steps + h], want.mean_h[h]))
             << "series " << b << " mean of step " << h;
@@ -96,11 +121,29 @@ TEST_P(Forward, equals_plain_loops_in_double) {
   }
 }
 
+class Forward : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Forward, equals_plain_loops_in_double) {
+  ModelConfig config = small_config();
+  GetParam().change(config);
+  expect_equals_plain_loops(config);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Forward, ::testing::ValuesIn(kCases),
                          [](const auto& i) { return i.param.name; });
 
-TEST(Forecaster, gives_the_same_bits_for_any_threads_and_neighbours) {
-  const ModelConfig config = small_config();
+class Chronos2Forward : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Chronos2Forward, equals_plain_loops_in_double) {
+  ModelConfig config = small_chronos2_config();
+  GetParam().change(config);
+  expect_equals_plain_loops(config);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Chronos2Forward, ::testing::ValuesIn(kChronos2Cases),
+                         [](const auto& i) { return i.param.name; });
+
+void expect_same_bits(const ModelConfig& config) {
   const RandomInputs inputs(config, 150);
   const ScratchFolder folder;
   RandomModel(config).save(folder.path());
@@ -116,6 +159,11 @@ TEST(Forecaster, gives_the_same_bits_for_any_threads_and_neighbours) {
                             one.quantiles_bqh.data() + series * cells, cells * sizeof(float)),
                 0);
   }
+}
+
+TEST(Forecaster, gives_the_same_bits_for_any_threads_and_neighbours) {
+  expect_same_bits(small_config());
+  expect_same_bits(small_chronos2_config());
 }
 
 TEST(Forecaster, names_a_code_the_model_has_no_embedding_for) {
@@ -177,6 +225,21 @@ TEST(Model, refuses_the_tower_it_cannot_run_by_name) {
   text.replace(text.find("\"d_kv\""), 6, "\"architecture\": \"lstm\", \"d_kv\"");
   write_file_atomically(folder.path() / "model.json", text);
   EXPECT_NE(refusal(folder.path()).find("tower is \"lstm\""), std::string::npos) << refusal(folder.path());
+}
+
+TEST(Model, refuses_an_impossible_chronos2_tower_by_name) {
+  const ScratchFolder folder;
+  for (const auto& [change, said] : std::vector<std::pair<std::function<void(TowerConfig&)>, std::string>>{
+           {[](TowerConfig& t) { t.d_kv = 5; }, "d_kv is 5"},
+           {[](TowerConfig& t) { t.stride = 5; }, "input_patch_stride is 5"},
+           {[](TowerConfig& t) { t.prediction_length = 9; }, "prediction_length is 9"},
+           {[](TowerConfig& t) { t.gated = true; }, "no gated layers"},
+           {[](TowerConfig& t) { t.rope_theta = -1.0; }, "rope_theta"}}) {
+    ModelConfig config = small_chronos2_config();
+    change(config.tower);
+    RandomModel(config).save(folder.path());
+    EXPECT_NE(refusal(folder.path()).find(said), std::string::npos) << refusal(folder.path());
+  }
 }
 
 TEST(RelativeBucket, has_the_values_of_the_published_model) {

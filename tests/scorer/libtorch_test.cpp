@@ -29,6 +29,16 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.tower.activation = t.activation, m.tower.gated = t.gated;
   m.tower.quantiles = t.quantiles, m.tower.use_reg_token = t.use_reg_token;
   m.model.quantiles = c.quantiles, m.model.mean_head = c.mean_head, m.model.scale_floor = c.scale_floor;
+  if (t.architecture == Architecture::chronos2) m.tower.architecture = models::Architecture::chronos2;
+  m.tower.rope_theta = t.rope_theta, m.tower.time_encoding_scale = t.time_scale;
+  m.tower.use_arcsinh = t.use_arcsinh;
+  using Model = models::ModelConfig;
+  m.model.counts = c.count_parameters == 0   ? Model::Counts::none
+                   : c.count_parameters == 1 ? Model::Counts::negative_binomial
+                                             : Model::Counts::zero_inflated;
+  m.model.loss.counts = c.count_parameters > 0 ? 1.0 : 0.0;
+  if (c.counts_written) m.model.written = Model::WrittenQuantiles::counts;
+  if (c.positive_means) m.model.loss.mean_loss = models::LossConfig::MeanLoss::tweedie;
   m.model.level = c.level;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
   m.model.known_hidden = c.known_hidden;
@@ -79,14 +89,17 @@ models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64
 }
 
 // The largest difference in units of the tolerance of golden cases.
-double worst(const std::vector<float>& got, const at::Tensor& want, const at::Tensor& scale) {
+double worst(const std::vector<float>& got, const at::Tensor& want, const at::Tensor& scale,
+             bool counts = false) {
   const at::Tensor flat = want.contiguous().view({want.size(0), -1});
   double most = 0.0;
   for (std::int64_t b = 0; b < flat.size(0); ++b)
     for (std::int64_t i = 0; i < flat.size(1); ++i) {
       const double expected = flat.data_ptr<float>()[b * flat.size(1) + i];
       const double difference = std::abs(got[b * flat.size(1) + i] - expected);
-      most = std::max(most, difference / golden_tolerance(scale.data_ptr<float>()[b], expected));
+      const double allowed =
+          golden_tolerance(scale.data_ptr<float>()[b], expected) + (counts ? count_step(expected) : 0.0);
+      most = std::max(most, difference / allowed);
     }
   return most;
 }
@@ -105,7 +118,7 @@ void expect_equal_forecasts(const ModelConfig& config, std::int64_t series) {
     SCOPED_TRACE(to_string(isa));
     const DemandModel model(folder.path() / "model", ops_for(isa));
     const Forecasts got = forecast(model, inputs.view, {}, 1);
-    EXPECT_LT(worst(got.quantiles_bqh, quantiles, scale), 1.0);
+    EXPECT_LT(worst(got.quantiles_bqh, quantiles, scale, config.counts_written), 1.0);
     if (config.mean_head) {
       EXPECT_LT(worst(got.mean_bh, want.demand_mean_bh(0.0).detach(), scale), 1.0);
     }
@@ -142,6 +155,48 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     if (one_of({0, 1}) != 0) c.text_width = 0;
     c.mean_head = one_of({0, 1}) != 0;
     c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    if (c.mean_head) {
+      c.count_parameters = one_of({0, 0, 1, 2});
+      c.counts_written = c.count_parameters > 0 && one_of({0, 1}) != 0;
+      c.positive_means = c.count_parameters > 0 || one_of({0, 0, 1}) != 0;
+    }
+    c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
+    expect_equal_forecasts(c, 9);
+  }
+}
+
+TEST(LibTorch, forecasts_the_same_from_saved_models_with_chronos2_towers_of_many_shapes) {
+  for (std::uint64_t draw = 0; draw < 16; ++draw) {
+    SCOPED_TRACE(draw);
+    RandomStream random(mix(6, draw));
+    const auto one_of = [&](std::initializer_list<std::int64_t> choices) {
+      return *(choices.begin() + random.below(choices.size()));
+    };
+    ModelConfig c = small_chronos2_config();
+    c.tower.patch = one_of({1, 4, 8, 16});
+    c.tower.stride = one_of({c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2});
+    constexpr std::array kActivations = {"relu", "relu", "gelu", "gelu_new", "silu", "mish", "tanh"};
+    c.tower.activation = kActivations[static_cast<std::size_t>(random.below(kActivations.size()))];
+    c.tower.d_model = one_of({8, 24, 64}), c.tower.d_ff = one_of({16, 40, 128});
+    c.tower.num_heads = one_of({1, 2, 4}), c.tower.d_kv = one_of({2, 8, 16});
+    c.tower.num_layers = one_of({1, 2, 3});
+    c.tower.use_reg_token = one_of({0, 1}) != 0, c.tower.use_arcsinh = one_of({0, 1}) != 0;
+    c.tower.context_length = one_of({16, 64, 512});
+    c.tower.prediction_length = 32;
+    c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
+    c.context = one_of({1, 5, 28, 100}), c.horizon = one_of({1, 7, 30});
+    c.past_numeric = one_of({0, 2}), c.known_numeric = one_of({0, 3});
+    if (one_of({0, 1}) != 0) c.past_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.known_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.static_cardinalities = {};
+    if (one_of({0, 1}) != 0) c.text_width = 0;
+    c.mean_head = one_of({0, 1}) != 0;
+    c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    if (c.mean_head) {
+      c.count_parameters = one_of({0, 0, 1, 2});
+      c.counts_written = c.count_parameters > 0 && one_of({0, 1}) != 0;
+      c.positive_means = c.count_parameters > 0 || one_of({0, 0, 1}) != 0;
+    }
     c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
     expect_equal_forecasts(c, 9);
   }

@@ -83,10 +83,13 @@ void check_self_attention(const Ops& ops, const std::vector<std::int32_t>& posit
   const std::int64_t tokens = std::ssize(position), heads = 3, width = 5, inner = heads * width, reach = 40;
   const auto qkv = normals(tokens * 3 * inner, 1), bias = normals(heads * (2 * reach + 1), 2);
   const std::vector<float> mask(tokens, std::numeric_limits<float>::lowest());
-  Floats scratch(attention_scratch(tokens, width));
+  Floats scratch(attention_scratch(tokens, tokens, width));
   std::vector<float> out(tokens * inner);
-  ops.self_attention({tokens, heads, width, qkv.data(), position.data(), bias.data(), reach,
-                      masked ? mask.data() : nullptr, scratch.data(), out.data()});
+  Attention attention = Attention::among(tokens, heads, width, qkv.data());
+  attention.bias = {bias.data(), reach, position.data(), masked ? mask.data() : nullptr};
+  attention.scratch = scratch.data();
+  attention.out = out.data();
+  ops.attention(attention);
   for (std::int64_t h = 0; h < heads; ++h)
     for (std::int64_t t = 0; t < tokens; ++t) {
       std::vector<double> p(tokens, 0.0);
@@ -122,6 +125,47 @@ TEST_P(OpsTest, self_attention_keeps_the_distances_across_left_out_tokens) {
 
 TEST_P(OpsTest, self_attention_without_an_attended_token_is_uniform) {
   check_self_attention(ops(), {0, 1, 2, 3, 4}, true);
+}
+
+TEST_P(OpsTest, a_few_queries_attend_as_they_would_among_all) {
+  const std::int64_t tokens = 37, heads = 2, width = 6, inner = heads * width, asking = 5;
+  const auto qkv = normals(tokens * 3 * inner, 1);
+  Attention all = Attention::among(tokens, heads, width, qkv.data());
+  Floats scratch(attention_scratch(tokens, tokens, width));
+  std::vector<float> want(tokens * inner), got(asking * inner);
+  all.scratch = scratch.data();
+  all.out = want.data();
+  ops().attention(all);
+  Attention last = all;
+  last.queries = asking;
+  last.q += (tokens - asking) * last.q_stride;
+  last.out = got.data();
+  ops().attention(last);
+  for (std::int64_t i = 0; i < asking * inner; ++i) ASSERT_EQ(got[i], want[(tokens - asking) * inner + i]);
+}
+
+TEST_P(OpsTest, rotation_turns_pairs_by_the_angle_of_their_position) {
+  const std::int64_t rows = 3, heads = 2, width = 10, half = width / 2, stride = heads * width + 3;
+  const std::vector<std::int32_t> position{0, 7, 4};
+  std::vector<float> cos, sin;
+  for (int p = 0; p < 8; ++p)
+    for (int e = 0; e < half; ++e) {
+      cos.push_back(std::cos(0.3F * static_cast<float>(p * (e + 1))));
+      sin.push_back(std::sin(0.3F * static_cast<float>(p * (e + 1))));
+    }
+  const auto x = normals(rows * stride, 1);
+  auto y = x;
+  ops().rotate({rows, heads, width, stride, position.data(), cos.data(), sin.data(), y.data()});
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t h = 0; h < heads; ++h)
+      for (std::int64_t e = 0; e < half; ++e) {
+        const std::int64_t low = r * stride + h * width + e, high = low + half;
+        const double angle = 0.3 * position[r] * static_cast<double>(e + 1);
+        ASSERT_NEAR(y[low], x[low] * std::cos(angle) - x[high] * std::sin(angle), 1e-5);
+        ASSERT_NEAR(y[high], x[low] * std::sin(angle) + x[high] * std::cos(angle), 1e-5);
+      }
+    for (std::int64_t i = heads * width; i < stride; ++i) ASSERT_EQ(y[r * stride + i], x[r * stride + i]);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, OpsTest, ::testing::ValuesIn(isas_here()),

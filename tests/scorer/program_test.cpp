@@ -39,7 +39,7 @@ Ended score(const RandomBundle& bundle, const std::string& arguments) {
 }
 
 TEST(Program, links_none_of_the_trainers_libraries) {
-  const Ended ldd = run("ldd " + program());
+  const Ended ldd = run("ldd " + program() + " | sed 's/ (0x.*//'");  // addresses are hexadecimal: c10
   ASSERT_EQ(ldd.status, 0) << ldd.output;
   for (const char* foreign : {"torch", "c10", "libmpi", "hdf5", "cuda", "nccl", "yaml", "arrow"})
     EXPECT_EQ(ldd.output.find(foreign), std::string::npos) << foreign << " in\n" << ldd.output;

@@ -1,5 +1,6 @@
 #include "tests/scorer/random_model.h"
 
+#include <array>
 #include <unistd.h>
 
 #include <cmath>
@@ -43,6 +44,19 @@ std::map<std::string, Shape> stack_shapes(const TowerConfig& t, const std::strin
   return shapes;
 }
 
+std::map<std::string, Shape> chronos2_encoder_shapes(const TowerConfig& t) {
+  std::map<std::string, Shape> shapes{{"encoder.final_layer_norm.weight", {t.d_model}}};
+  for (std::int64_t i = 0; i < t.num_layers; ++i) {
+    const std::string block = "encoder.block." + std::to_string(i) + ".layer.";
+    for (const char* layer : {"0.", "1."})
+      shapes.merge(attention_shapes(t, block + layer + "self_attention."));
+    for (const char* layer : {"0.", "1.", "2."}) shapes[block + layer + "layer_norm.weight"] = {t.d_model};
+    shapes[block + "2.mlp.wi.weight"] = {t.d_ff, t.d_model};
+    shapes[block + "2.mlp.wo.weight"] = {t.d_model, t.d_ff};
+  }
+  return shapes;
+}
+
 std::map<std::string, Shape> residual_block(const std::string& name, std::int64_t in, std::int64_t hidden,
                                             std::int64_t out) {
   return {{name + "hidden_layer.weight", {hidden, in}},  {name + "hidden_layer.bias", {hidden}},
@@ -78,36 +92,66 @@ std::map<std::string, Shape> fusion_shapes(const ModelConfig& c) {
   shapes["heads.known.state.weight"] = {c.known_hidden, width};
   shapes["heads.known.input.weight"] = {c.known_hidden, c.known_inputs()};
   shapes["heads.known.step_bias"] = {c.horizon, c.known_hidden};
-  shapes["heads.known.output.weight"] = {levels + c.mean_head, c.known_hidden};
-  shapes["heads.known.output.bias"] = {levels + c.mean_head};
-  if (c.mean_head) {
-    shapes["heads.mean.weight"] = {c.horizon, width};
-    shapes["heads.mean.bias"] = {c.horizon};
-  }
+  const std::int64_t results = levels + c.mean_head + c.count_parameters;
+  shapes["heads.known.output.weight"] = {results, c.known_hidden};
+  shapes["heads.known.output.bias"] = {results};
+  const auto by_step = [&](const std::string& name) {
+    shapes[name + ".weight"] = {c.horizon, width};
+    shapes[name + ".bias"] = {c.horizon};
+  };
+  if (c.mean_head) by_step("heads.mean");
+  if (c.count_parameters > 0) by_step("heads.dispersion");
+  if (c.count_parameters > 1) by_step("heads.zeros");
   return shapes;
 }
 
+std::map<std::string, Shape> tower_shapes(const TowerConfig& t) {
+  const bool bolt = t.architecture == Architecture::chronos_bolt;
+  std::map<std::string, Shape> shapes = {{"shared.weight", {bolt || t.use_reg_token ? 2 : 1, t.d_model}}};
+  shapes.merge(residual_block("input_patch_embedding.", (bolt ? 2 : 3) * t.patch, t.d_ff, t.d_model));
+  shapes.merge(residual_block("output_patch_embedding.", t.d_model, t.d_ff,
+                              std::ssize(t.quantiles) * (bolt ? t.prediction_length : t.patch)));
+  if (!bolt) {
+    shapes.merge(chronos2_encoder_shapes(t));
+    return shapes;
+  }
+  shapes.merge(stack_shapes(t, "encoder.", t.num_layers, false));
+  shapes.merge(stack_shapes(t, "decoder.", t.num_decoder_layers, true));
+  return shapes;
+}
+
+nlohmann::json tower_json(const TowerConfig& t) {
+  nlohmann::json json = {{"d_model", t.d_model},
+                         {"d_kv", t.d_kv},
+                         {"d_ff", t.d_ff},
+                         {"num_layers", t.num_layers},
+                         {"num_heads", t.num_heads},
+                         {"layer_norm_epsilon", t.epsilon},
+                         {"context_length", t.context_length},
+                         {"prediction_length", t.prediction_length},
+                         {"input_patch_size", t.patch},
+                         {"input_patch_stride", t.stride},
+                         {"dense_act_fn", t.activation},
+                         {"is_gated_act", t.gated},
+                         {"quantiles", t.quantiles},
+                         {"use_reg_token", t.use_reg_token}};
+  if (t.architecture == Architecture::chronos2) {
+    json["architecture"] = "chronos-2";
+    json["rope_theta"] = t.rope_theta;
+    json["time_encoding_scale"] = t.time_scale;
+    json["use_arcsinh"] = t.use_arcsinh;
+    return json;
+  }
+  json["num_decoder_layers"] = t.num_decoder_layers;
+  json["relative_attention_num_buckets"] = t.buckets;
+  json["relative_attention_max_distance"] = t.max_distance;
+  return json;
+}
+
 nlohmann::json model_json(const ModelConfig& c) {
-  const TowerConfig& t = c.tower;
+  constexpr std::array kCounts = {"none", "negative_binomial", "zero_inflated"};
   return {{"format", 1},
-          {"tower",
-           {{"d_model", t.d_model},
-            {"d_kv", t.d_kv},
-            {"d_ff", t.d_ff},
-            {"num_layers", t.num_layers},
-            {"num_decoder_layers", t.num_decoder_layers},
-            {"num_heads", t.num_heads},
-            {"relative_attention_num_buckets", t.buckets},
-            {"relative_attention_max_distance", t.max_distance},
-            {"layer_norm_epsilon", t.epsilon},
-            {"context_length", t.context_length},
-            {"prediction_length", t.prediction_length},
-            {"input_patch_size", t.patch},
-            {"input_patch_stride", t.stride},
-            {"dense_act_fn", t.activation},
-            {"is_gated_act", t.gated},
-            {"quantiles", t.quantiles},
-            {"use_reg_token", t.use_reg_token}}},
+          {"tower", tower_json(c.tower)},
           {"model",
            {{"quantiles", c.quantiles},
             {"mean_head", c.mean_head},
@@ -117,6 +161,9 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"season", c.season},
             {"scale_floor", c.scale_floor},
             {"level", c.level},
+            {"counts", kCounts[static_cast<std::size_t>(c.count_parameters)]},
+            {"written", c.counts_written ? "counts" : "quantiles"},
+            {"loss", {{"mean_loss", c.positive_means ? "tweedie" : "mse"}}},
             {"text_pooling", c.text_pooling},
             {"text_length", c.text_length}}},
           {"context", c.context},
@@ -152,15 +199,20 @@ ModelConfig small_config() {
   return c;
 }
 
+ModelConfig small_chronos2_config() {
+  ModelConfig c = small_config();
+  c.tower.architecture = Architecture::chronos2;
+  c.tower.d_kv = 6;
+  c.tower.num_decoder_layers = 0;
+  c.tower.prediction_length = 12;
+  c.tower.rope_theta = 50.0;
+  c.tower.time_scale = 30;
+  c.tower.use_arcsinh = true;
+  return c;
+}
+
 RandomModel::RandomModel(ModelConfig model, std::uint64_t seed) : config(std::move(model)) {
-  const TowerConfig& t = config.tower;
-  std::map<std::string, Shape> tower = {{"shared.weight", {2, t.d_model}}};
-  tower.merge(residual_block("input_patch_embedding.", 2 * t.patch, t.d_ff, t.d_model));
-  tower.merge(residual_block("output_patch_embedding.", t.d_model, t.d_ff,
-                             std::ssize(t.quantiles) * t.prediction_length));
-  tower.merge(stack_shapes(t, "encoder.", t.num_layers, false));
-  tower.merge(stack_shapes(t, "decoder.", t.num_decoder_layers, true));
-  for (const auto& [name, shape] : tower) shapes["tower." + name] = shape;
+  for (const auto& [name, shape] : tower_shapes(config.tower)) shapes["tower." + name] = shape;
   shapes.merge(fusion_shapes(config));
   for (const auto& [name, shape] : shapes) {
     RandomStream random(mix(seed, key_of(name)));

@@ -26,6 +26,9 @@ struct RandomModel {
 // horizon 6, all kinds of columns.
 ModelConfig small_config();
 
+// The same with a Chronos-2 tower: heads of 6, two states of 4 steps for the horizon of 6.
+ModelConfig small_chronos2_config();
+
 // Inputs with demand like sales; series 0 is all missing, series 1 constant, series 2 begins late, series 3
 // has a gap of two patches, the others have single holes. Four texts; every third series has none.
 struct RandomInputs {

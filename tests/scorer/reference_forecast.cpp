@@ -19,12 +19,16 @@ class Reference {
   ReferenceForecast run() {
     cut_and_norm();
     make_tokens();
-    encode();
-    Vec d = decode();
-    return forecast(d);
+    if (!chronos2()) {
+      encode();
+      return forecast({decode()}, t_.prediction_length);
+    }
+    encode_chronos2();
+    return forecast(last_states(), t_.patch);
   }
 
  private:
+  bool chronos2() const { return t_.architecture == Architecture::chronos2; }
   const std::vector<float>& w(const std::string& name) const { return m_.tensors.at(name); }
   Vec linear(const std::string& name, const Vec& x) const {
     const auto& weight = w(name + ".weight");
@@ -110,30 +114,30 @@ class Reference {
     const Mat others = columns();
     const float* demand = in_.context.row(b_) + cut_;
     for (std::int64_t j = 0; j < n; ++j) {
-      Vec v(static_cast<std::size_t>(2 * patch), 0.0),
-          u(others.size() * static_cast<std::size_t>(patch), 0.0);
+      Vec v = blank_patch((j - n) * patch), u(others.size() * static_cast<std::size_t>(patch), 0.0);
+      const std::size_t first = v.size() - static_cast<std::size_t>(2 * patch);  // of the values
       bool any = false;
       for (std::int64_t p = 0; p < patch; ++p) {
         const std::int64_t step = j * patch + p - padding;
         if (step < 0) continue;
         if (!std::isnan(demand[step])) {
-          v[p] = (demand[step] - loc_) / scale_;
-          v[patch + p] = 1.0;
+          const double scaled = (demand[step] - loc_) / scale_;
+          v[first + p] = t_.use_arcsinh ? std::asinh(scaled) : scaled;
+          v[first + patch + p] = 1.0;
           any = true;
         }
         for (std::size_t x = 0; x < others.size(); ++x) u[x * patch + p] = others[x][step];
       }
-      Vec hidden = linear("tower.input_patch_embedding.hidden_layer", v);
-      if (!u.empty()) hidden = plus(hidden, linear("fusion.patch.hidden", u));
-      Vec token = plus(linear("tower.input_patch_embedding.output_layer", relu(hidden)),
-                       linear("tower.input_patch_embedding.residual_layer", v));
-      if (!u.empty()) token = plus(token, linear("fusion.patch.residual", u));
-      x_.push_back(token);
+      x_.push_back(embed(v, u));
       attended_.push_back(any);
     }
     if (t_.use_reg_token) {
       const auto& shared = w("tower.shared.weight");
       x_.emplace_back(shared.begin() + t_.d_model, shared.end());
+      attended_.push_back(true);
+    }
+    for (std::int64_t first = 0; chronos2() && first < c_.horizon; first += patch) {
+      x_.push_back(embed(blank_patch(first), {}));
       attended_.push_back(true);
     }
     if (!c_.static_cardinalities.empty()) shift_ = linear("fusion.static.shift", static_embeddings());
@@ -144,6 +148,22 @@ class Reference {
     }
     for (Vec& token : x_)
       for (std::int64_t d = 0; d < t_.d_model && !shift_.empty(); ++d) token[d] += shift_[d];
+  }
+
+  // A patch without observations whose first step is `place` steps after the origin.
+  Vec blank_patch(std::int64_t place) const {
+    Vec v;
+    for (std::int64_t p = 0; chronos2() && p < t_.patch; ++p)
+      v.push_back(static_cast<double>(place + p) / static_cast<double>(t_.time_scale));
+    v.resize(v.size() + static_cast<std::size_t>(2 * t_.patch), 0.0);
+    return v;
+  }
+  Vec embed(const Vec& v, const Vec& u) const {
+    Vec hidden = linear("tower.input_patch_embedding.hidden_layer", v);
+    if (!u.empty()) hidden = plus(hidden, linear("fusion.patch.hidden", u));
+    const Vec token = plus(linear("tower.input_patch_embedding.output_layer", relu(hidden)),
+                           linear("tower.input_patch_embedding.residual_layer", v));
+    return u.empty() ? token : plus(token, linear("fusion.patch.residual", u));
   }
 
   Vec static_embeddings() const {
@@ -215,6 +235,55 @@ class Reference {
     for (Vec& x : x_) x = norm(x, "tower.encoder.final_layer_norm.weight");
   }
 
+  // q or k of the token at `place`, turned.
+  Vec turned(const Vec& x, std::size_t place) const {
+    const std::int64_t half = t_.d_kv / 2;
+    Vec y = x;
+    for (std::int64_t h = 0; h < t_.num_heads; ++h)
+      for (std::int64_t e = 0; e < half; ++e) {
+        const std::int64_t a = h * t_.d_kv + e, b = a + half;
+        const double angle =
+            static_cast<double>(place) /
+            std::pow(t_.rope_theta, 2.0 * static_cast<double>(e) / static_cast<double>(t_.d_kv));
+        y[a] = x[a] * std::cos(angle) - x[b] * std::sin(angle);
+        y[b] = x[b] * std::cos(angle) + x[a] * std::sin(angle);
+      }
+    return y;
+  }
+
+  // Every series is a group of its own.
+  void encode_chronos2() {
+    for (std::int64_t i = 0; i < t_.num_layers; ++i) {
+      const std::string layer = "tower.encoder.block." + std::to_string(i) + ".layer.";
+      const std::string time = layer + "0.self_attention.", group = layer + "1.self_attention.";
+      Mat q, k, v;
+      for (std::size_t r = 0; r < x_.size(); ++r) {
+        const Vec a = norm(x_[r], layer + "0.layer_norm.weight");
+        q.push_back(turned(linear(time + "q", a), r));
+        k.push_back(turned(linear(time + "k", a), r));
+        v.push_back(linear(time + "v", a));
+      }
+      for (std::size_t r = 0; r < x_.size(); ++r) {
+        Vec& x = x_[r];
+        x = plus(x, linear(time + "o", attend(q[r], k, v, 0, nullptr)));
+        x = plus(x, linear(group + "o", linear(group + "v", norm(x, layer + "1.layer_norm.weight"))));
+        x = plus(x, linear(layer + "2.mlp.wo",
+                           relu(linear(layer + "2.mlp.wi", norm(x, layer + "2.layer_norm.weight")))));
+      }
+    }
+  }
+  // One for each patch ahead.
+  Mat last_states() const {
+    const std::int64_t count = (c_.horizon + t_.patch - 1) / t_.patch;
+    Mat states;
+    for (auto x = x_.end() - count; x != x_.end(); ++x) {
+      states.push_back(norm(*x, "tower.encoder.final_layer_norm.weight"));
+      for (std::size_t d = 0; d < x->size() && !shift_.empty(); ++d)
+        states.back()[d] += shift_[t_.d_model + static_cast<std::int64_t>(d)];
+    }
+    return states;
+  }
+
   Vec decode() const {
     const auto& shared = w("tower.shared.weight");
     Vec y(shared.begin(), shared.begin() + t_.d_model);
@@ -235,10 +304,13 @@ class Reference {
     return y;
   }
 
-  ReferenceForecast forecast(const Vec& d) const {
-    const Vec o = plus(linear("tower.output_patch_embedding.output_layer",
-                              relu(linear("tower.output_patch_embedding.hidden_layer", d))),
-                       linear("tower.output_patch_embedding.residual_layer", d));
+  // Each state speaks of `each` steps.
+  ReferenceForecast forecast(const Mat& states, std::int64_t each) const {
+    Mat outputs;
+    for (const Vec& d : states)
+      outputs.push_back(plus(linear("tower.output_patch_embedding.output_layer",
+                                    relu(linear("tower.output_patch_embedding.hidden_layer", d))),
+                             linear("tower.output_patch_embedding.residual_layer", d)));
     const std::size_t levels = c_.quantiles.size();
     ReferenceForecast out{Vec(levels * static_cast<std::size_t>(c_.horizon)), Vec(c_.horizon), scale_};
     std::size_t median = 0;
@@ -246,19 +318,46 @@ class Reference {
       if (std::abs(c_.quantiles[q] - 0.5) < std::abs(c_.quantiles[median] - 0.5) - 1e-6) median = q;
     const auto demand = [&](double scaled) { return std::max(0.0, scaled * scale_ + loc_); };
     for (std::int64_t h = 0; h < c_.horizon; ++h) {
+      const Vec &d = states[h / each], &o = outputs[h / each];
       const Vec r = known(d, h);
       Vec step(levels);
       for (std::size_t q = 0; q < levels; ++q) {
         std::size_t row = 0;
         while (std::abs(t_.quantiles[row] - c_.quantiles[q]) > 1e-6) ++row;
-        step[q] = o[row * t_.prediction_length + h] + r[q];
+        step[q] = o[row * each + h % each] + r[q];
+        if (t_.use_arcsinh) step[q] = std::sinh(step[q]);
       }
-      out.mean_h[h] = demand(step[median] + (c_.mean_head ? linear("heads.mean", d)[h] + r[levels] : 0.0));
+      const double mean = step[median] + (c_.mean_head ? linear("heads.mean", d)[h] + r[levels] : 0.0);
+      out.mean_h[h] = demand(mean);
+      if (c_.positive_means) {
+        const double u = mean + loc_ / scale_;
+        out.mean_h[h] = (u >= 0.1 ? u : 0.01 / (0.2 - u)) * scale_;
+      }
       for (double& value : step) value = demand(value);
       std::sort(step.begin(), step.end());
+      if (c_.counts_written) step = counts(d, r, h, out.mean_h[h]);
       for (std::size_t q = 0; q < levels; ++q) out.quantiles_qh[q * c_.horizon + h] = step[q];
     }
     return out;
+  }
+
+  // Quantiles of the counts about `mean`, from every probability by itself.
+  Vec counts(const Vec& d, const Vec& r, std::int64_t h, double mean) const {
+    const std::size_t levels = c_.quantiles.size();
+    const double raw = linear("heads.dispersion", d)[h] + r[levels + 1] + std::log(std::exp(0.5) - 1.0);
+    const double size = 1.0 / (std::log1p(std::exp(raw)) + 1e-6);
+    const double zeros = c_.count_parameters < 2
+                             ? 0.0
+                             : 1.0 / (1.0 + 9.0 * std::exp(-linear("heads.zeros", d)[h] - r[levels + 2]));
+    const double rate = mean / (1.0 - zeros);
+    Vec found;
+    double cumulated = zeros;
+    for (int k = 0; found.size() < levels; ++k) {
+      cumulated += (1.0 - zeros) * std::exp(std::lgamma(k + size) - std::lgamma(size) - std::lgamma(k + 1.0) -
+                                            size * std::log1p(rate / size) - k * std::log1p(size / rate));
+      while (found.size() < levels && cumulated >= c_.quantiles[found.size()]) found.push_back(k);
+    }
+    return found;
   }
 
   // Mean scaled demand of those of the last `span` steps that are observed and chosen, counted from the first

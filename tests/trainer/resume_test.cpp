@@ -50,12 +50,12 @@ TEST_P(Resuming, on_two_ranks_to_the_bit_as_well) {
   EXPECT_EQ(weights("whole"), weights("parts"));
 }
 
-INSTANTIATE_TEST_SUITE_P(OptimizersAndModels, Resuming,
-                         testing::Values(Changes{"train.optimizer.name=adamw"},
-                                         Changes{"train.optimizer.name=sgd"}, Changes{"model.tower=lstm"},
-                                         Changes{"model.tower=tcn"}, Changes{"model.tower=transformer"},
-                                         Changes{"model.heads.counts=negative_binomial",
-                                                 "model.loss.counts=1"}));
+INSTANTIATE_TEST_SUITE_P(
+    OptimizersAndModels, Resuming,
+    testing::Values(Changes{"train.optimizer.name=adamw"}, Changes{"train.optimizer.name=sgd"},
+                    Changes{"model.tower=chronos-2-nano"}, Changes{"model.tower=lstm"},
+                    Changes{"model.tower=tcn"}, Changes{"model.tower=transformer"},
+                    Changes{"model.heads.counts=negative_binomial", "model.loss.counts=1"}));
 
 TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
   const std::vector<std::string> sgd = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02"};

@@ -1,7 +1,10 @@
 #include "trainer/trainer.h"
 
+#include "scorer/bundle.h"
+#include "scorer/forecaster.h"
 #include "tests/trainer/training_fixture.h"
 #include "trainer/export.h"
+#include "trainer/model_forecaster.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -148,6 +151,35 @@ TEST_F(Training, buckets_whose_size_is_found_out_change_no_bit_and_the_size_is_k
              {.resume = Resume::automatic, .stop_after = stop});
   EXPECT_EQ(weights("parts"), weights("given"));
   EXPECT_EQ(Checkpoints(folder_ / "parts/checkpoints").read_state(30).bucket_mb, 2);
+}
+
+TEST_F(Training, a_bundle_of_a_chronos2_tower_is_scored_as_the_run_forecasts) {
+  // 7 steps ahead are two patches of 4, the second one not whole.
+  train_alone(recipe("run", {"train.steps=5", "model.tower=chronos-2-nano", "model.patch=4"}));
+  const TrainedRun run = open_run(folder_ / "run");
+  export_bundle(run, folder_ / "bundle");
+  const scorer::Bundle bundle(folder_ / "bundle");  // its golden cases are checked
+  ASSERT_EQ(bundle.model().config().tower.architecture, scorer::Architecture::chronos2);
+  const scorer::Forecasts scored = scorer::forecast(bundle.model(), bundle.inputs(), {}, 2);
+
+  const data::CorpusInfo info = data::Corpus(run.recipe.data.corpus).info();
+  std::vector<data::Window> windows;
+  for (std::int64_t series = 0; series < info.series; ++series) windows.push_back({series, info.demand_end});
+  data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, info.series);
+  data::Batch batch;
+  reader.read(0, batch);
+  eval::ForecastValues values;
+  ModelForecaster("run", *run.model, run.features, {}).forecast(batch, values);
+  ASSERT_EQ(scored.quantiles_bqh.size(), values.quantiles_bqh.size());
+  for (std::size_t i = 0; i < values.quantiles_bqh.size(); ++i) {
+    const double scale = scored.scale_b[i / (values.quantiles_bqh.size() / scored.scale_b.size())];
+    EXPECT_NEAR(scored.quantiles_bqh[i], values.quantiles_bqh[i],
+                scorer::golden_tolerance(scale, values.quantiles_bqh[i]));
+  }
+  for (std::size_t i = 0; i < values.mean_bh.size(); ++i) {
+    const double scale = scored.scale_b[i / static_cast<std::size_t>(scored.horizon)];
+    EXPECT_NEAR(scored.mean_bh[i], values.mean_bh[i], scorer::golden_tolerance(scale, values.mean_bh[i]));
+  }
 }
 
 TEST_F(Training, plain_towers_are_refused_at_the_export_and_their_parts_by_tune) {

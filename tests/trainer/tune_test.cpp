@@ -141,6 +141,78 @@ TEST_F(Tuning, more_blocks_than_there_are_and_unknown_methods_are_errors) {
             std::string::npos);
 }
 
+// Two blocks; 28 steps are no whole patches of it.
+fs::path published_chronos2() { return shelfcast::testing::source_dir() / "tests/golden/chronos2/published"; }
+
+class Chronos2Tuning : public Training, public ::testing::WithParamInterface<std::string> {
+ protected:
+  Recipe tuned(const std::string& run, std::vector<std::string> more = {}) const {
+    more.insert(more.begin(),
+                {"model.weights=" + published_chronos2().string(), "tune.method=" + GetParam()});
+    if (GetParam() == "prefix") more.emplace_back("tune.attentions=[self_attention]");
+    return recipe(run, more);
+  }
+  fs::path newest(const std::string& run) const {
+    const Checkpoints checkpoints(folder_ / run / "checkpoints");
+    return checkpoints.path_of(checkpoints.steps().back());
+  }
+};
+
+TEST_P(Chronos2Tuning,
+       ten_and_twenty_steps_are_thirty_to_the_bit_and_ranks_and_shares_change_rounding_alone) {
+  const std::vector<std::string> bf16 = {"train.precision=bf16"};
+  train_alone(tuned("whole", bf16));
+  for (const std::int64_t stop : {10, 30})
+    train_alone(tuned("parts", bf16), {.resume = Resume::automatic, .stop_after = stop});
+  const auto fusion = [&](const std::string& run) {
+    return SafetensorsFile(newest(run) / "fusion.safetensors").at("heads.known.output.weight").to_float();
+  };
+  EXPECT_EQ(fusion("whole"), fusion("parts"));
+  EXPECT_EQ(weights("whole"), weights("parts"));
+  train_alone(tuned("one", {"train.micro_batch=24"}));
+  train_on(2, tuned("two", {"train.micro_batch=4", "parallel.zero=1"}));
+  EXPECT_LT(relative_distance(fusion("one"), fusion("two")), 1e-3);
+}
+
+TEST_P(Chronos2Tuning, begins_with_the_loss_of_what_was_published_and_lowers_it) {
+  const auto losses = [&](const std::string& run) {
+    std::vector<double> all;
+    for (const auto& line : read_lines(folder_ / run / "metrics.jsonl"))
+      if (line.contains("validation_loss")) all.push_back(line.at("validation_loss").get<double>());
+    return all;
+  };
+  const TrainResult result = train_alone(tuned("run", {"train.optimizer.lr=1e-2"}));
+  EXPECT_GT(result.best_step, 0);
+  train_alone(recipe("published", {"model.weights=" + published_chronos2().string(), "model.dropout=0"}),
+              {.resume = Resume::never, .stop_after = 1});
+  EXPECT_EQ(losses("run").front(), losses("published").front());
+  const TrainedRun opened = open_run(folder_ / "run");
+  const std::string message = message_of([&] { export_bundle(opened, folder_ / "bundle"); });
+  const bool unmerged = GetParam() == "adapter" || GetParam() == "prefix";
+  EXPECT_EQ(message.find("has an adapter that cannot be merged") != std::string::npos, unmerged) << message;
+  EXPECT_EQ(fs::exists(folder_ / "bundle"), !unmerged) << message;
+}
+
+TEST_P(Chronos2Tuning, trains_what_its_name_says) {
+  train_alone(tuned("run"), {.resume = Resume::never, .stop_after = 3});
+  const bool adapts = fs::exists(newest("run") / "adapter");
+  EXPECT_EQ(adapts, GetParam() != "all" && GetParam() != "top" && GetParam() != "heads");
+  if (adapts) return;
+  const SafetensorsFile after(newest("run") / "tower/model.safetensors"),
+      before(published_chronos2() / "model.safetensors");
+  for (const auto& [name, tensor] : after.tensors()) {
+    const bool changed = tensor.to_float() != before.at(name).to_float();
+    const bool output =
+        name.starts_with("output_patch_embedding.") || name == "encoder.final_layer_norm.weight";
+    const bool last = name.starts_with("encoder.block.1.");
+    EXPECT_EQ(changed, output || (GetParam() == "top" && last) || GetParam() == "all") << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, Chronos2Tuning,
+                         ::testing::Values("all", "top", "heads", "lora", "adalora", "adapter", "prefix"),
+                         [](const auto& chosen) { return chosen.param; });
+
 // What every method does that puts an adapter on the tower.
 class Adapting : public Tuning {
  protected:
