@@ -39,6 +39,8 @@ void DataConfig::validate() const {
   if (replay > 0 && recent == 0)
     throw input_error("data.replay needs data.recent", "without it every old window is trained on anyway",
                       "say how many recent steps are trained on, or leave replay out");
+  if (shots < 0)
+    throw input_error("data.shots is negative", fmt::format("it is {}", shots), "0 = all windows");
   std::set<std::string> covariates, days, facts;
   require_distinct(known, "known", covariates);
   require_distinct(past, "past", covariates);  // in both lists: the later one is the second time

@@ -26,6 +26,8 @@ struct DataConfig {
   std::int64_t recent =
       0;                // trained on: windows whose targets lie in so many steps before train_until; 0 = all
   double replay = 0.0;  // share of windows from before them, against forgetting
+  std::int64_t shots =
+      0;  // few-shot: windows of a series that are trained on, the same in each epoch; 0 = all
   std::int64_t superblock = 64;    // chunks in one shuffle buffer (K of the sampler)
   std::int64_t chunk_series = 64;  // series in one shuffle chunk
 

@@ -17,24 +17,33 @@ std::int64_t series_in_last_chunk(const WindowSpace& space) {
 
 }  // namespace
 
-SuperBlockOrder::SuperBlockOrder(const WindowSpace& space, SuperBlock block, std::uint64_t key)
+SuperBlockOrder::SuperBlockOrder(const WindowSpace& space, SuperBlock block, std::uint64_t key,
+                                 std::uint64_t shots_key)
     : space_(space),
       block_(std::move(block)),
       replay_key_(mix(key, key_of("replay"))),
+      shots_key_(shots_key),
       permutation_(key, static_cast<std::uint64_t>(block_.windows)),
       short_slot_(static_cast<std::int64_t>(block_.chunks.size())) {
   const auto last = std::find(block_.chunks.begin(), block_.chunks.end(), space_.chunks() - 1);
   if (last != block_.chunks.end()) short_slot_ = last - block_.chunks.begin();
 }
 
-// The windows of a series, numbered: first the new ones, then those drawn from its past without putting
-// back (more than there are begin again).
+// The windows of a series, numbered: first the new ones, or those of them that are shown, then those drawn
+// from its past without putting back (more than there are begin again).
 std::int64_t SuperBlockOrder::origin_of(std::int64_t series, std::int64_t number) const {
-  if (number < space_.new_origins()) return space_.first_origin + number;
-  const auto old = static_cast<std::uint64_t>(space_.first_origin - space_.oldest_origin);
-  const KeyedPermutation draw(mix(replay_key_, static_cast<std::uint64_t>(series)), old);
-  const auto position = static_cast<std::uint64_t>(number - space_.new_origins()) % old;
-  return space_.oldest_origin + static_cast<std::int64_t>(draw(position));
+  const auto drawn = [series](std::uint64_t key, std::int64_t position, std::int64_t count) {
+    const KeyedPermutation draw(mix(key, static_cast<std::uint64_t>(series)),
+                                static_cast<std::uint64_t>(count));
+    return static_cast<std::int64_t>(draw(static_cast<std::uint64_t>(position)));
+  };
+  const std::int64_t shown = space_.shown_origins();
+  if (number < shown) {
+    const std::int64_t all = space_.new_origins();
+    return space_.first_origin + (shown == all ? number : drawn(shots_key_, number, all));
+  }
+  const std::int64_t old = space_.first_origin - space_.oldest_origin;
+  return space_.oldest_origin + drawn(replay_key_, (number - shown) % old, old);
 }
 
 // Windows of a super-block are numbered series by series in slot order, and origin by origin inside a series.
@@ -57,7 +66,8 @@ PlacedWindow SuperBlockOrder::place(std::uint64_t index) const {
 }
 
 Sampler::Sampler(std::uint64_t seed, WindowSpace space) : seed_(seed), space_(space) {
-  SHELFCAST_ASSERT(space_.chunk_series >= 1 && space_.superblock >= 1 && space_.replayed >= 0);
+  SHELFCAST_ASSERT(space_.chunk_series >= 1 && space_.superblock >= 1 && space_.replayed >= 0 &&
+                   space_.shots >= 0);
   SHELFCAST_ASSERT(space_.replayed == 0 || space_.oldest_origin < space_.first_origin);
   if (space_.series < 1) throw input_error("there are no series to draw windows from");
   if (space_.new_origins() < 1)
@@ -106,7 +116,7 @@ SuperBlock Sampler::superblock(std::int64_t epoch, std::int64_t index) const {
 
 SuperBlockOrder Sampler::order(std::int64_t epoch, std::int64_t index) const {
   const std::uint64_t key = mix(mix(epoch_key(epoch), key_of("windows")), static_cast<std::uint64_t>(index));
-  return {space_, superblock(epoch, index), key};
+  return {space_, superblock(epoch, index), key, mix(seed_, key_of("shots"))};
 }
 
 std::int64_t Sampler::superblock_of(std::int64_t epoch, std::int64_t position) const {

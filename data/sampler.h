@@ -1,6 +1,7 @@
 // The training order as arithmetic: which window stands at which position of which epoch.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -9,20 +10,22 @@
 
 namespace shelfcast::data {
 
-// All windows an epoch draws from: every series with every origin in [first_origin, last_origin], and,
-// against forgetting, `replayed` older ones of every series: origins drawn for this epoch from
-// [oldest_origin, first_origin).
+// All windows an epoch draws from: every series with every origin in [first_origin, last_origin], or with
+// `shots` of them, drawn once for all epochs (few-shot training), and, against forgetting, `replayed` older
+// ones of every series: origins drawn for this epoch from [oldest_origin, first_origin).
 struct WindowSpace {
   std::int64_t series = 0;
   std::int64_t first_origin = 0, last_origin = -1;  // inclusive
   std::int64_t chunk_series = 64;                   // series per shuffle chunk; the last chunk may hold fewer
   std::int64_t superblock = 64;                     // chunks per super-block
   std::int64_t oldest_origin = 0, replayed = 0;
+  std::int64_t shots = 0;  // 0 = all
 
   std::int64_t new_origins() const { return last_origin - first_origin + 1; }
+  std::int64_t shown_origins() const { return shots > 0 ? std::min(shots, new_origins()) : new_origins(); }
   // The earliest that may be drawn.
   std::int64_t earliest_origin() const { return replayed > 0 ? oldest_origin : first_origin; }
-  std::int64_t origins() const { return new_origins() + replayed; }  // a series and epoch
+  std::int64_t origins() const { return shown_origins() + replayed; }  // a series and epoch
   std::int64_t windows() const { return series * origins(); }
   std::int64_t chunks() const { return (series + chunk_series - 1) / chunk_series; }
 };
@@ -45,7 +48,8 @@ struct PlacedWindow {
 // Copyable.
 class SuperBlockOrder {
  public:
-  SuperBlockOrder(const WindowSpace& space, SuperBlock block, std::uint64_t key);
+  // `key`: of the epoch and super-block; `shots_key`: of all epochs.
+  SuperBlockOrder(const WindowSpace& space, SuperBlock block, std::uint64_t key, std::uint64_t shots_key);
 
   const SuperBlock& block() const { return block_; }
   // `position` counts from the epoch's start and must lie in the super-block.
@@ -62,7 +66,7 @@ class SuperBlockOrder {
 
   WindowSpace space_;
   SuperBlock block_;
-  std::uint64_t replay_key_;
+  std::uint64_t replay_key_, shots_key_;
   KeyedPermutation permutation_;
   std::int64_t short_slot_;  // the slot of the corpus' last, shorter chunk; past the end when it is not here
 };

@@ -80,5 +80,7 @@ class Bundle {
 
 // How far a forecast may be from the golden one: 1e-4 of the series' scale, and the last digits of a float32.
 double golden_tolerance(double scale, double value);
+// How far one written count lies from the next; those of large means are computed in coarser units.
+double count_step(double count);
 
 }  // namespace shelfcast::scorer

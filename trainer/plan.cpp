@@ -41,10 +41,12 @@ data::WindowSpace train_space(const Recipe& recipe, const data::CorpusInfo& info
                           .chunk_series = data.chunk_series,
                           .superblock = data.superblock,
                           .oldest_origin = data.min_context,
-                          .replayed = 0};
+                          .replayed = 0,
+                          .shots = data.shots};
   if (data.recent > 0) space.first_origin = std::max(data.min_context, train_end - data.recent);
   if (data.replay > 0 && space.first_origin > space.oldest_origin && space.new_origins() > 0)
-    space.replayed = std::llround(static_cast<double>(space.new_origins()) * data.replay / (1 - data.replay));
+    space.replayed =
+        std::llround(static_cast<double>(space.shown_origins()) * data.replay / (1 - data.replay));
   return space;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "base/count_distribution.h"
 #include "base/error.h"
 #include "scorer/forward/instance_norm.h"
 
@@ -11,6 +12,16 @@ namespace shelfcast::scorer {
 namespace {
 
 constexpr double kSameLevel = 1e-6;
+
+// Of the head of counts and of positive means (docs/model.md, steps 11 and 12).
+const float kFirstDispersion = std::log(std::expm1(0.5F)), kFirstZeros = std::log(0.1F / 0.9F);
+constexpr double kLeastDispersion = 1e-6;
+double softplus(double x) { return x > 30.0 ? x : std::log1p(std::exp(x)); }
+double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+float bent(float mean) {
+  constexpr float kBent = 0.1F;
+  return mean >= kBent ? mean : kBent / (2.0F - mean / kBent);
+}
 
 // Means of what was observed, in the window's scale; 0 where nothing was.
 struct RecentMeans {
@@ -165,20 +176,28 @@ void DemandModel::read_heads(Weights& tower, Weights& fusion) {
       pack(ops_, part("residual_layer.weight", width), rows, width, part("residual_layer.bias", 1));
 
   const std::int64_t hidden = config_.known_hidden, inputs = config_.known_inputs();
-  const std::int64_t results = std::ssize(levels) + (config_.mean_head ? 1 : 0);
+  const std::int64_t results = std::ssize(levels) + (config_.mean_head ? 1 : 0) + config_.count_parameters;
   known_state_ = pack(ops_, fusion.take("heads.known.state.weight", {hidden, width}), hidden, width);
   known_input_ = pack(ops_, fusion.take("heads.known.input.weight", {hidden, inputs}), hidden, inputs);
   known_step_bias_ = fusion.take("heads.known.step_bias", {horizon, hidden});
   known_output_ = pack(ops_, fusion.take("heads.known.output.weight", {results, hidden}), results, hidden,
                        fusion.take("heads.known.output.bias", {results}));
-  if (!config_.mean_head) return;
-  const std::vector<float> mean = fusion.take("heads.mean.weight", {horizon, width}),
-                           bias = fusion.take("heads.mean.bias", {horizon});
+  if (config_.mean_head) mean_ = read_by_step(fusion, "heads.mean");
+  if (config_.count_parameters > 0) dispersion_ = read_by_step(fusion, "heads.dispersion");
+  if (config_.count_parameters > 1) zeros_ = read_by_step(fusion, "heads.zeros");
+}
+
+std::vector<DenseLayer> DemandModel::read_by_step(Weights& fusion, const std::string& name) const {
+  const std::int64_t width = config_.tower.d_model, horizon = config_.horizon;
+  const std::vector<float> weight = fusion.take(name + ".weight", {horizon, width}),
+                           bias = fusion.take(name + ".bias", {horizon});
+  std::vector<DenseLayer> layers;
   for (std::int64_t first = 0; first < horizon; first += steps_each_) {
     const std::int64_t count = std::min(steps_each_, horizon - first);
-    mean_.push_back(pack(ops_, std::span(mean).subspan(first * width, count * width), count, width,
-                         std::span(bias).subspan(first, count)));
+    layers.push_back(pack(ops_, std::span(weight).subspan(first * width, count * width), count, width,
+                          std::span(bias).subspan(first, count)));
   }
+  return layers;
 }
 
 void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64_t> series,
@@ -316,16 +335,18 @@ void DemandModel::heads(const ModelInputs& inputs, std::span<const std::int64_t>
       state[row * width + d] += scratch.shift[(2 * (row / states_) + 1) * width + d];
   output_.apply(ops_, activation_, state, count * states_,
                 reserve(scratch.tower_quantiles, count * states_ * output_.output.outputs), scratch.hidden);
-  if (config_.mean_head) mean_head(count, scratch);
+  if (!mean_.empty()) by_step(mean_, count, scratch, scratch.mean);
+  if (!dispersion_.empty()) by_step(dispersion_, count, scratch, scratch.dispersion);
+  if (!zeros_.empty()) by_step(zeros_, count, scratch, scratch.zeros);
   known_head(inputs, series, scratch);
 }
 
-// scratch.mean = [count, H]: what the states add to the mean.
-void DemandModel::mean_head(std::int64_t count, ForwardScratch& scratch) const {
+void DemandModel::by_step(const std::vector<DenseLayer>& layers, std::int64_t count,
+                          const ForwardScratch& scratch, Floats& out) const {
   const std::int64_t width = config_.tower.d_model, horizon = config_.horizon;
-  float* mean = reserve(scratch.mean, count * horizon);
+  float* values = reserve(out, count * horizon);
   for (std::int64_t s = 0; s < states_; ++s)
-    ops_.dense(mean_[s], scratch.states.data() + s * width, states_ * width, count, mean + s * steps_each_,
+    ops_.dense(layers[s], scratch.states.data() + s * width, states_ * width, count, values + s * steps_each_,
                horizon, Write::store);
 }
 
@@ -377,23 +398,37 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
 void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const {
   const std::int64_t horizon = config_.horizon, levels = std::ssize(config_.quantiles);
   std::vector<float> step(static_cast<std::size_t>(levels));
+  std::vector<double> counts(step.size());
   for (std::int64_t b = 0; b < count; ++b) {
     const Norm norm = scratch.norms[b];
     const auto demand = [&](float scaled) { return std::max(0.0F, scaled * norm.scale + norm.loc); };
     out.scale[b] = norm.scale;
     for (std::int64_t h = 0; h < horizon; ++h) {
-      const float* known = scratch.known_out.data() + (b * horizon + h) * known_output_.outputs;
+      const std::int64_t cell = b * horizon + h;
+      const float* known = scratch.known_out.data() + cell * known_output_.outputs;
       const float* tower = scratch.tower_quantiles.data() +
                            (b * states_ + h / steps_each_) * levels * steps_each_ + h % steps_each_;
       for (std::int64_t q = 0; q < levels; ++q) {
         step[q] = tower[q * steps_each_] + known[q];
         if (config_.tower.use_arcsinh) step[q] = rounded_sinh(step[q]);
       }
-      const float median = step[median_];
-      out.mean[b * horizon + h] =
-          demand(config_.mean_head ? median + scratch.mean[b * horizon + h] + known[levels] : median);
-      for (float& value : step) value = demand(value);
-      std::sort(step.begin(), step.end());
+      float mean = step[median_];
+      if (config_.mean_head) mean += scratch.mean[cell] + known[levels];
+      out.mean[cell] =
+          config_.positive_means ? bent(mean + norm.loc / norm.scale) * norm.scale : demand(mean);
+      if (config_.counts_written) {
+        const double zeros =
+            zeros_.empty() ? 0.0 : logistic(scratch.zeros[cell] + known[levels + 2] + kFirstZeros);
+        const CountDistribution distribution{
+            out.mean[cell] / (1.0 - zeros),
+            softplus(scratch.dispersion[cell] + known[levels + 1] + kFirstDispersion) + kLeastDispersion,
+            zeros};
+        distribution.quantiles(config_.quantiles, counts);
+        std::copy(counts.begin(), counts.end(), step.begin());
+      } else {
+        for (float& value : step) value = demand(value);
+        std::sort(step.begin(), step.end());
+      }
       for (std::int64_t q = 0; q < levels; ++q) out.quantiles[(b * levels + q) * horizon + h] = step[q];
     }
   }

@@ -46,7 +46,8 @@ struct ForwardScratch {
   TokenBatch tokens;
   TowerScratch tower;
   std::vector<Norm> norms;
-  Floats patch, hidden, shift, states, tower_quantiles, known, known_hidden, known_state, known_out, mean;
+  Floats patch, hidden, shift, states, tower_quantiles, known, known_hidden, known_state, known_out, mean,
+      dispersion, zeros;
 };
 
 // Immutable after construction; any number of threads, each with its own scratch. Results of a series do not
@@ -80,7 +81,10 @@ class DemandModel {
   void known_head(const ModelInputs& inputs, std::span<const std::int64_t> series,
                   ForwardScratch& scratch) const;
   void heads(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
-  void mean_head(std::int64_t count, ForwardScratch& scratch) const;
+  // What is said of every step by a layer for each state: [count, H] into `out`.
+  void by_step(const std::vector<DenseLayer>& layers, std::int64_t count, const ForwardScratch& scratch,
+               Floats& out) const;
+  std::vector<DenseLayer> read_by_step(Weights& fusion, const std::string& name) const;
   void to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const;
 
   ModelConfig config_;
@@ -96,8 +100,8 @@ class DemandModel {
   DenseLayer static_shift_, text_shift_;
   std::vector<float> static_level_, text_level_;  // with config.level, as the next
   float level_bias_ = 0.0F;
-  ResidualBlock output_;          // of a state
-  std::vector<DenseLayer> mean_;  // of each state
+  ResidualBlock output_;                               // of a state
+  std::vector<DenseLayer> mean_, dispersion_, zeros_;  // of each state
   DenseLayer known_state_, known_input_, known_output_;
   std::vector<float> known_step_bias_;
 };

@@ -60,11 +60,12 @@ class Fields {
     return Fields(object_.at(name), path_, prefix_ + name + ".");
   }
 
- private:
   [[noreturn]] void fail(const std::string& field, const std::string& why) const {
     throw data_error("field \"" + field + "\" of " + path_.string() + " " + why, {},
                      "export the bundle again");
   }
+
+ private:
   const Json& object_;
   std::filesystem::path path_;
   std::string prefix_;
@@ -112,6 +113,21 @@ TowerConfig read_tower(const Fields& fields) {
   return tower;
 }
 
+// Which older files lack.
+void read_counts(const Fields& model, ModelConfig& config) {
+  const auto counts = model.get_or<std::string>("counts", "none");
+  const auto written = model.get_or<std::string>("written", "quantiles");
+  if (counts == "negative_binomial") config.count_parameters = 1;
+  if (counts == "zero_inflated") config.count_parameters = 2;
+  if (config.count_parameters == 0 && counts != "none") model.fail("model.counts", "is not known here");
+  if (written != "quantiles" && written != "counts") model.fail("model.written", "is not known here");
+  config.counts_written = written == "counts";
+  if (config.count_parameters > 0 && !config.mean_head) model.fail("model.counts", "needs a mean head");
+  if (config.counts_written && config.count_parameters == 0) model.fail("model.written", "needs counts");
+  const bool tweedie = model.inside("loss").get<std::string>("mean_loss") == "tweedie";
+  config.positive_means = config.mean_head && (config.count_parameters > 0 || tweedie);
+}
+
 }  // namespace
 
 std::int64_t ModelConfig::steps_read() const { return std::min(context, tower.context_length); }
@@ -143,6 +159,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   const Fields model = fields.inside("model");
   config.quantiles = model.levels("quantiles");
   config.mean_head = model.get<bool>("mean_head");
+  read_counts(model, config);
   config.static_width = model.count("static_width", 1);
   config.code_width = model.count("code_width", 1);
   config.known_hidden = model.count("known_hidden", 1);

@@ -14,6 +14,9 @@ struct ModelConfig {
   TowerConfig tower;
   std::vector<double> quantiles;  // levels forecast, ascending
   bool mean_head = true;
+  std::int64_t count_parameters = 0;  // of the head of counts: 1, with further zeros 2; 0 = none
+  bool positive_means = false;        // means bend before they reach zero
+  bool counts_written = false;        // quantiles are those of the counts
   std::int64_t static_width = 0, code_width = 0, known_hidden = 0;
   std::int64_t season = 0;
   double scale_floor = 0.0;

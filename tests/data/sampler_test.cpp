@@ -70,6 +70,47 @@ TEST(Sampler, replays_as_many_old_windows_of_every_series_as_asked_and_others_ea
   }
 }
 
+TEST(Sampler, shows_as_many_windows_of_every_series_as_asked_the_same_in_each_epoch) {
+  for (WindowSpace space : shapes()) {
+    space.shots = 4;
+    const auto shown = static_cast<std::size_t>(std::min<std::int64_t>(4, space.new_origins()));
+    std::set<std::set<Key>> of_seeds;
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      const Sampler sampler(seed, space);
+      const std::vector<Key> first = epoch_order(sampler, 0), second = epoch_order(sampler, 1);
+      const std::set<Key> drawn(first.begin(), first.end());
+      ASSERT_EQ(drawn.size(), first.size()) << "no window twice in an epoch";
+      ASSERT_EQ(drawn, std::set<Key>(second.begin(), second.end()));
+      std::map<std::int64_t, std::size_t> of_series;
+      for (const auto& [series, origin] : drawn) {
+        ASSERT_TRUE(origin >= space.first_origin && origin <= space.last_origin);
+        ++of_series[series];
+      }
+      ASSERT_EQ(of_series.size(), static_cast<std::size_t>(space.series));
+      for (const auto& [series, count] : of_series) ASSERT_EQ(count, shown);
+      of_seeds.insert(drawn);
+    }
+    const bool choice = space.new_origins() > 6 && space.series > 1;
+    ASSERT_EQ(of_seeds.size(), choice ? 4U : of_seeds.size()) << "other seeds draw others";
+  }
+}
+
+TEST(Sampler, shows_few_windows_beside_those_replayed) {
+  WindowSpace space{20, 15, 44, 8, 2};
+  space.shots = 5;
+  space.oldest_origin = 3;
+  space.replayed = 4;
+  std::map<std::int64_t, int> recent, old;
+  for (const auto& [series, origin] : epoch_order(Sampler(3, space), 2)) {
+    ASSERT_TRUE(origin >= 3 && origin <= 44);
+    ++(origin < 15 ? old : recent)[series];
+  }
+  for (std::int64_t series = 0; series < 20; ++series) {
+    ASSERT_EQ(recent[series], 5);
+    ASSERT_EQ(old[series], 4);
+  }
+}
+
 TEST(Sampler, more_replay_than_there_is_past_repeats_it_evenly) {
   WindowSpace space{20, 5, 14, 8, 2};
   space.replayed = 12;

@@ -26,6 +26,10 @@ void no_columns(ModelConfig& c) {
   c.past_cardinalities = c.known_cardinalities = {};
 }
 
+void with_counts(ModelConfig& c, std::int64_t parameters, bool written) {
+  c.count_parameters = parameters, c.counts_written = written, c.positive_means = true;
+}
+
 const std::vector<Case> kCases = {
     {"all_columns", [](ModelConfig&) {}},
     {"no_columns", no_columns},
@@ -36,6 +40,10 @@ const std::vector<Case> kCases = {
     {"no_reg", [](ModelConfig& c) { c.tower.use_reg_token = false; }},
     {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
     {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},
+    {"positive_means", [](ModelConfig& c) { c.positive_means = true; }},
+    {"counts_beside_quantiles", [](ModelConfig& c) { with_counts(c, 1, false); }},
+    {"negative_binomial", [](ModelConfig& c) { with_counts(c, 1, true); }},
+    {"zero_inflated", [](ModelConfig& c) { with_counts(c, 2, true); }},
     {"level", [](ModelConfig& c) { c.level = true; }},
     {"level_of_statics", [](ModelConfig& c) { c.level = true, c.text_width = 0; }},
     {"level_of_text", [](ModelConfig& c) { c.level = true, c.static_cardinalities = {}; }},
@@ -71,6 +79,7 @@ const std::vector<Case> kChronos2Cases = {
     {"no_arcsinh", [](ModelConfig& c) { c.tower.use_arcsinh = false; }},
     {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
     {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},
+    {"zero_inflated", [](ModelConfig& c) { with_counts(c, 2, true); }},
     {"level", [](ModelConfig& c) { c.level = true; }},
     {"horizon_within_a_patch", [](ModelConfig& c) { c.horizon = 3; }},
     {"horizon_of_whole_patches", [](ModelConfig& c) { c.horizon = 12; }},
@@ -90,6 +99,7 @@ void expect_equals_plain_loops(const ModelConfig& config) {
     SCOPED_TRACE(to_string(isa));
     const DemandModel model(folder.path(), ops_for(isa));
     const Forecasts got = forecast(model, inputs.view, {}, 1);
+    std::size_t neighbours = 0;  // counts that rounding took to the next one
     for (std::int64_t b = 0; b < 7; ++b) {
       const ReferenceForecast want = reference_forecast(random, inputs.view, b);
       const std::size_t cells = want.quantiles_qh.size(), steps = want.mean_h.size();
@@ -99,10 +109,11 @@ void expect_equals_plain_loops(const ModelConfig& config) {
         return std::abs(g - w) <= 2e-5 * want.scale + 3e-6 * std::abs(w);
       };
       EXPECT_NEAR(got.scale_b[b], want.scale, 1e-6 * want.scale);
-      for (std::size_t i = 0; i < cells; ++i)
-        EXPECT_TRUE(near(got.quantiles_bqh[b * cells + i], want.quantiles_qh[i]))
-            << "series " << b << " cell " << i << ": " << got.quantiles_bqh[b * cells + i] << " is not "
-            << want.quantiles_qh[i];
+      for (std::size_t i = 0; i < cells; ++i) {
+        const double g = got.quantiles_bqh[b * cells + i], w = want.quantiles_qh[i];
+        if (config.counts_written && std::abs(g - w) == 1.0 && ++neighbours <= 2) continue;
+        EXPECT_TRUE(near(g, w)) << "series " << b << " cell " << i << ": " << g << " is not " << w;
+      }
       for (std::size_t h = 0; h < steps; ++h)
         EXPECT_TRUE(near(got.mean_bh[b * steps + h], want.mean_h[h]))
             << "series " << b << " mean of step " << h;

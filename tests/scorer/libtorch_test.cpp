@@ -32,6 +32,13 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   if (t.architecture == Architecture::chronos2) m.tower.architecture = models::Architecture::chronos2;
   m.tower.rope_theta = t.rope_theta, m.tower.time_encoding_scale = t.time_scale;
   m.tower.use_arcsinh = t.use_arcsinh;
+  using Model = models::ModelConfig;
+  m.model.counts = c.count_parameters == 0   ? Model::Counts::none
+                   : c.count_parameters == 1 ? Model::Counts::negative_binomial
+                                             : Model::Counts::zero_inflated;
+  m.model.loss.counts = c.count_parameters > 0 ? 1.0 : 0.0;
+  if (c.counts_written) m.model.written = Model::WrittenQuantiles::counts;
+  if (c.positive_means) m.model.loss.mean_loss = models::LossConfig::MeanLoss::tweedie;
   m.model.level = c.level;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
   m.model.known_hidden = c.known_hidden;
@@ -82,14 +89,17 @@ models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64
 }
 
 // The largest difference in units of the tolerance of golden cases.
-double worst(const std::vector<float>& got, const at::Tensor& want, const at::Tensor& scale) {
+double worst(const std::vector<float>& got, const at::Tensor& want, const at::Tensor& scale,
+             bool counts = false) {
   const at::Tensor flat = want.contiguous().view({want.size(0), -1});
   double most = 0.0;
   for (std::int64_t b = 0; b < flat.size(0); ++b)
     for (std::int64_t i = 0; i < flat.size(1); ++i) {
       const double expected = flat.data_ptr<float>()[b * flat.size(1) + i];
       const double difference = std::abs(got[b * flat.size(1) + i] - expected);
-      most = std::max(most, difference / golden_tolerance(scale.data_ptr<float>()[b], expected));
+      const double allowed =
+          golden_tolerance(scale.data_ptr<float>()[b], expected) + (counts ? count_step(expected) : 0.0);
+      most = std::max(most, difference / allowed);
     }
   return most;
 }
@@ -108,7 +118,7 @@ void expect_equal_forecasts(const ModelConfig& config, std::int64_t series) {
     SCOPED_TRACE(to_string(isa));
     const DemandModel model(folder.path() / "model", ops_for(isa));
     const Forecasts got = forecast(model, inputs.view, {}, 1);
-    EXPECT_LT(worst(got.quantiles_bqh, quantiles, scale), 1.0);
+    EXPECT_LT(worst(got.quantiles_bqh, quantiles, scale, config.counts_written), 1.0);
     if (config.mean_head) {
       EXPECT_LT(worst(got.mean_bh, want.demand_mean_bh(0.0).detach(), scale), 1.0);
     }
@@ -145,6 +155,11 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     if (one_of({0, 1}) != 0) c.text_width = 0;
     c.mean_head = one_of({0, 1}) != 0;
     c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    if (c.mean_head) {
+      c.count_parameters = one_of({0, 0, 1, 2});
+      c.counts_written = c.count_parameters > 0 && one_of({0, 1}) != 0;
+      c.positive_means = c.count_parameters > 0 || one_of({0, 0, 1}) != 0;
+    }
     c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
     expect_equal_forecasts(c, 9);
   }
@@ -177,6 +192,11 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_with_chronos2_towers_of_many
     if (one_of({0, 1}) != 0) c.text_width = 0;
     c.mean_head = one_of({0, 1}) != 0;
     c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
+    if (c.mean_head) {
+      c.count_parameters = one_of({0, 0, 1, 2});
+      c.counts_written = c.count_parameters > 0 && one_of({0, 1}) != 0;
+      c.positive_means = c.count_parameters > 0 || one_of({0, 0, 1}) != 0;
+    }
     c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
     expect_equal_forecasts(c, 9);
   }

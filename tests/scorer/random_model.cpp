@@ -1,5 +1,6 @@
 #include "tests/scorer/random_model.h"
 
+#include <array>
 #include <unistd.h>
 
 #include <cmath>
@@ -91,12 +92,16 @@ std::map<std::string, Shape> fusion_shapes(const ModelConfig& c) {
   shapes["heads.known.state.weight"] = {c.known_hidden, width};
   shapes["heads.known.input.weight"] = {c.known_hidden, c.known_inputs()};
   shapes["heads.known.step_bias"] = {c.horizon, c.known_hidden};
-  shapes["heads.known.output.weight"] = {levels + c.mean_head, c.known_hidden};
-  shapes["heads.known.output.bias"] = {levels + c.mean_head};
-  if (c.mean_head) {
-    shapes["heads.mean.weight"] = {c.horizon, width};
-    shapes["heads.mean.bias"] = {c.horizon};
-  }
+  const std::int64_t results = levels + c.mean_head + c.count_parameters;
+  shapes["heads.known.output.weight"] = {results, c.known_hidden};
+  shapes["heads.known.output.bias"] = {results};
+  const auto by_step = [&](const std::string& name) {
+    shapes[name + ".weight"] = {c.horizon, width};
+    shapes[name + ".bias"] = {c.horizon};
+  };
+  if (c.mean_head) by_step("heads.mean");
+  if (c.count_parameters > 0) by_step("heads.dispersion");
+  if (c.count_parameters > 1) by_step("heads.zeros");
   return shapes;
 }
 
@@ -144,6 +149,7 @@ nlohmann::json tower_json(const TowerConfig& t) {
 }
 
 nlohmann::json model_json(const ModelConfig& c) {
+  constexpr std::array kCounts = {"none", "negative_binomial", "zero_inflated"};
   return {{"format", 1},
           {"tower", tower_json(c.tower)},
           {"model",
@@ -155,6 +161,9 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"season", c.season},
             {"scale_floor", c.scale_floor},
             {"level", c.level},
+            {"counts", kCounts[static_cast<std::size_t>(c.count_parameters)]},
+            {"written", c.counts_written ? "counts" : "quantiles"},
+            {"loss", {{"mean_loss", c.positive_means ? "tweedie" : "mse"}}},
             {"text_pooling", c.text_pooling},
             {"text_length", c.text_length}}},
           {"context", c.context},

@@ -327,12 +327,37 @@ class Reference {
         step[q] = o[row * each + h % each] + r[q];
         if (t_.use_arcsinh) step[q] = std::sinh(step[q]);
       }
-      out.mean_h[h] = demand(step[median] + (c_.mean_head ? linear("heads.mean", d)[h] + r[levels] : 0.0));
+      const double mean = step[median] + (c_.mean_head ? linear("heads.mean", d)[h] + r[levels] : 0.0);
+      out.mean_h[h] = demand(mean);
+      if (c_.positive_means) {
+        const double u = mean + loc_ / scale_;
+        out.mean_h[h] = (u >= 0.1 ? u : 0.01 / (0.2 - u)) * scale_;
+      }
       for (double& value : step) value = demand(value);
       std::sort(step.begin(), step.end());
+      if (c_.counts_written) step = counts(d, r, h, out.mean_h[h]);
       for (std::size_t q = 0; q < levels; ++q) out.quantiles_qh[q * c_.horizon + h] = step[q];
     }
     return out;
+  }
+
+  // Quantiles of the counts about `mean`, from every probability by itself.
+  Vec counts(const Vec& d, const Vec& r, std::int64_t h, double mean) const {
+    const std::size_t levels = c_.quantiles.size();
+    const double raw = linear("heads.dispersion", d)[h] + r[levels + 1] + std::log(std::exp(0.5) - 1.0);
+    const double size = 1.0 / (std::log1p(std::exp(raw)) + 1e-6);
+    const double zeros = c_.count_parameters < 2
+                             ? 0.0
+                             : 1.0 / (1.0 + 9.0 * std::exp(-linear("heads.zeros", d)[h] - r[levels + 2]));
+    const double rate = mean / (1.0 - zeros);
+    Vec found;
+    double cumulated = zeros;
+    for (int k = 0; found.size() < levels; ++k) {
+      cumulated += (1.0 - zeros) * std::exp(std::lgamma(k + size) - std::lgamma(size) - std::lgamma(k + 1.0) -
+                                            size * std::log1p(rate / size) - k * std::log1p(size / rate));
+      while (found.size() < levels && cumulated >= c_.quantiles[found.size()]) found.push_back(k);
+    }
+    return found;
   }
 
   // Mean scaled demand of those of the last `span` steps that are observed and chosen, counted from the first
