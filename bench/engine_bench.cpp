@@ -35,9 +35,9 @@ using namespace shelfcast::bench;
 // A published tower's model on noise.
 struct Training {
   Training(const std::string& tower, std::int64_t windows)
-      : model(make_config(tower), 1), buffers(trainer::trained_parameters(model, {})) {
-    batch = noise_batch(windows);
-  }
+      : model(make_config(tower), 1),
+        buffers(trainer::trained_parameters(model, {})),
+        batch(noise_batch(windows)) {}
   static models::DemandModelConfig make_config(const std::string& tower) {
     models::ModelConfig config;
     config.tower = tower;

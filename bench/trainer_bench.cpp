@@ -40,9 +40,8 @@ struct Training {
   explicit Training(std::unique_ptr<models::DemandModel> given)
       : model(std::move(given)),
         buffers(trainer::trained_parameters(*model, {})),
-        optimizer(trainer::make_optimizer({}, buffers)) {
-    batch = noise_batch(2);
-  }
+        optimizer(trainer::make_optimizer({}, buffers)),
+        batch(noise_batch(2)) {}
 
   static models::DemandModelConfig make_config(const std::string& tower) {
     models::ModelConfig config;

@@ -48,9 +48,8 @@ struct Training {
   Training(const fs::path& weights, const std::string& method)
       : model(trainer::make_model(recipe_of(weights, method), demand_alone())),
         buffers(trainer::trained_parameters(model, recipe_of(weights, method).tune)),
-        optimizer(trainer::make_optimizer({}, buffers)) {
-    batch = noise_batch(kWindows);
-  }
+        optimizer(trainer::make_optimizer({}, buffers)),
+        batch(noise_batch(kWindows)) {}
   void forward_and_backward() {
     const models::DropoutKeys keys{1, done++, batch.sample_b};
     const data::FeatureSpec spec = demand_alone();

@@ -58,10 +58,10 @@ function(shelfcast_add_library name)
   add_library(shelfcast::${name} ALIAS ${target})
 endfunction()
 
-# shelfcast_add_program(NAME [TORCH] [FOLDER libexec] SOURCES main.cpp ... LIBS ...): a program in bin/, or in FOLDER, of
-# the build and of an installation alike.
+# shelfcast_add_program(NAME [TORCH] [LOCAL] [FOLDER libexec] SOURCES main.cpp ... LIBS ...): a program in bin/, or in FOLDER,
+# of the build and, unless LOCAL, of an installation.
 function(shelfcast_add_program name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "FOLDER" "SOURCES;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH;LOCAL" "FOLDER" "SOURCES;LIBS")
   if(NOT arg_FOLDER)
     set(arg_FOLDER bin)
   endif()
@@ -72,7 +72,9 @@ function(shelfcast_add_program name)
   endif()
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/shelfcast"
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${arg_FOLDER})
-  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION ${arg_FOLDER})
+  if(NOT arg_LOCAL)
+    install(TARGETS ${name} RUNTIME_DEPENDENCY_SET shelfcast_libraries RUNTIME DESTINATION ${arg_FOLDER})
+  endif()
 endfunction()
 
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]

@@ -193,7 +193,9 @@ void Combiner::add(const data::Batch& batch, const std::vector<std::int64_t>& or
       const std::size_t at = row * model_horizon + h;
       const double target = batch.target_bh[at];
       if (std::isnan(target)) continue;
-      const auto mean_of = [&](std::size_t member) { return static_cast<double>(members[member]->mean_bh[at]); };
+      const auto mean_of = [&](std::size_t member) {
+        return static_cast<double>(members[member]->mean_bh[at]);
+      };
       std::size_t product = 1 + count;
       cell[0] = 1.0;
       for (std::size_t i = 0; i < count; ++i) {

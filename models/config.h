@@ -56,7 +56,10 @@ std::int64_t tcn_layers(std::int64_t tokens);
 struct LossConfig {
   double quantile = 1.0;  // pinball, mean over quantiles
   double mean = 1.0;      // on the mean head
-  enum class MeanLoss { mse, mae } mean_loss = MeanLoss::mse;
+  enum class MeanLoss { mse, mae, huber, tweedie } mean_loss = MeanLoss::mse;
+  double huber_delta = 1.0;    // in the normalised scale: larger errors count by their size, not its square
+  double tweedie_power = 1.5;  // of the variance, between 1 (Poisson) and 2 (gamma)
+  double counts = 0.0;         // negative log likelihood, in nats, of the head of counts
   // A window weighs its scale to this power: 0 = all series alike, 1 = nearer to errors in units of demand,
   // where large sellers count more.
   double scale_power = 0.0;
@@ -71,6 +74,10 @@ struct ModelConfig {
   std::string weights;     // published directory or empty = from scratch
   std::vector<double> quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
   bool mean_head = true;
+  // A distribution of counts about the mean head's mean, or none.
+  enum class Counts { none, negative_binomial, zero_inflated } counts = Counts::none;
+  // What written quantiles are: the head of quantiles', or those of the counts.
+  enum class WrittenQuantiles { quantiles, counts } written = WrittenQuantiles::quantiles;
   LossConfig loss;
   double dropout = 0.1;
   std::int64_t static_width = 16;  // width of one static's embedding
@@ -87,6 +94,10 @@ struct ModelConfig {
   // Of the tower that a recipe asks for: of a published directory what its config.json says. Throws what
   // named_tower or tower_for does.
   Architecture architecture() const;
+  // Numbers of the head of counts for each step: dispersion, and the share of further zeros.
+  std::int64_t count_parameters() const;
+  // Whether means are kept above 0 (models/likelihoods.h): their loss is one of positive demand.
+  bool positive_means() const;
   void validate() const;
 };
 

@@ -1,7 +1,9 @@
 // model.json and config.json: each key stands once, for the writer and the reader alike.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "models/config.h"
@@ -115,14 +117,43 @@ Architecture architecture_from_json(const json& j) {
                    "update shelfcast");
 }
 
-using MeanLoss = LossConfig::MeanLoss;
 using Censored = LossConfig::Censored;
+using MeanLoss = LossConfig::MeanLoss;
+using Counts = ModelConfig::Counts;
+using Written = ModelConfig::WrittenQuantiles;
+
+template <typename Value>
+using Names = std::vector<std::pair<const char*, Value>>;
+const Names<MeanLoss> kMeanLosses = {{"mse", MeanLoss::mse},
+                                     {"mae", MeanLoss::mae},
+                                     {"huber", MeanLoss::huber},
+                                     {"tweedie", MeanLoss::tweedie}};
+const Names<Counts> kCounts = {{"none", Counts::none},
+                               {"negative_binomial", Counts::negative_binomial},
+                               {"zero_inflated", Counts::zero_inflated}};
+const Names<Written> kWritten = {{"quantiles", Written::quantiles}, {"counts", Written::counts}};
+
+template <typename Value>
+std::string name_in(const Names<Value>& names, Value value) {
+  return std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.second == value; })->first;
+}
+
+template <typename Value>
+Value value_of(const Names<Value>& names, const std::string& name) {
+  for (const auto& [known, value] : names)
+    if (name == known) return value;
+  throw data_error(fmt::format("model.json says \"{}\"", name), "this program does not know it",
+                   "update shelfcast");
+}
 
 json loss_to_json(const LossConfig& loss) {
   json j;
   j["quantile"] = loss.quantile;
   j["mean"] = loss.mean;
-  j["mean_loss"] = loss.mean_loss == MeanLoss::mse ? "mse" : "mae";
+  j["mean_loss"] = name_in(kMeanLosses, loss.mean_loss);
+  j["huber_delta"] = loss.huber_delta;
+  j["tweedie_power"] = loss.tweedie_power;
+  j["counts"] = loss.counts;
   j["scale_power"] = loss.scale_power;
   j["censored"] = loss.censored == Censored::bound ? "bound" : "mask";
   return j;
@@ -132,7 +163,10 @@ LossConfig loss_from_json(const json& j) {
   LossConfig loss;
   j.at("quantile").get_to(loss.quantile);
   j.at("mean").get_to(loss.mean);
-  loss.mean_loss = j.at("mean_loss") == "mae" ? MeanLoss::mae : MeanLoss::mse;
+  loss.mean_loss = value_of(kMeanLosses, j.at("mean_loss"));
+  loss.huber_delta = j.value("huber_delta", loss.huber_delta);
+  loss.tweedie_power = j.value("tweedie_power", loss.tweedie_power);
+  loss.counts = j.value("counts", loss.counts);
   j.at("scale_power").get_to(loss.scale_power);
   loss.censored = j.value("censored", std::string("mask")) == "mask" ? Censored::mask : Censored::bound;
   return loss;
@@ -172,6 +206,8 @@ json to_json(const DemandModelConfig& config) {
   j["format"] = 1;
   j["tower"] = to_json(config.tower);
   visit_model(Writer{j["model"]}, config.model);
+  j["model"]["counts"] = name_in(kCounts, config.model.counts);
+  j["model"]["written"] = name_in(kWritten, config.model.written);
   j["model"]["loss"] = loss_to_json(config.model.loss);
   visit_columns(Writer{j}, config);
   return j;
@@ -190,6 +226,8 @@ DemandModelConfig demand_model_config_from_json(const json& j) {
     if (config.tower.architecture == Architecture::chronos2)
       visit_chronos2(Reader{j.at("tower")}, config.tower);
     visit_model(Reader{j.at("model")}, config.model);
+    config.model.counts = value_of(kCounts, j.at("model").value("counts", "none"));
+    config.model.written = value_of(kWritten, j.at("model").value("written", "quantiles"));
     config.model.loss = loss_from_json(j.at("model").at("loss"));
     visit_columns(Reader{j}, config);
     config.validate();

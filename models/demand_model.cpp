@@ -172,6 +172,11 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   auto result = (*impl_->heads)(states, impl_->tower->quantiles(states, windows, dropout), known_bxh, demand);
   Forecast forecast{result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
   forecast.arcsinh = config.tower.use_arcsinh;
+  forecast.positive_means = config.model.positive_means();
+  forecast.dispersion_bh = result.dispersion_bh;
+  forecast.zeros_bh = result.zeros_bh;
+  if (config.model.written == ModelConfig::WrittenQuantiles::counts)
+    forecast.count_levels = config.model.quantiles;
   // For training alone: a validation's loss stays that of its forecasts.
   if (level_b.defined() && at::GradMode::is_enabled()) forecast.level_loss_b = level_loss(level_b, demand);
   return forecast;

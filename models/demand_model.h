@@ -28,9 +28,21 @@ struct Forecast {
   at::Tensor level_loss_b{};
   // The same with plainly scaled quantiles.
   Forecast linear() const;
+  // The means of a model whose config.model.positive_means() are yet to be bent.
+  bool positive_means = false;
+  // Of the head of counts, undefined without it: dispersion, and the logit of the share of further zeros.
+  at::Tensor dispersion_bh{}, zeros_bh{};
+  // Levels of the written quantiles if they are those of the counts; else empty.
+  std::vector<double> count_levels{};
+
+  // Means in units of the window's scale, from 0: mean / scale, and positive with positive_means.
+  at::Tensor relative_mean_bh() const;
   // In units of demand: quantiles sorted so that they never cross, and not below `floor` (0 for demand).
   at::Tensor demand_quantiles_bqh(double floor) const;
   at::Tensor demand_mean_bh(double floor) const;
+
+ private:
+  at::Tensor count_quantiles_bqh() const;
 };
 
 class DemandModel {
@@ -91,9 +103,10 @@ struct Targets {
   at::Tensor bound_bh;   // sales that a stock-out cut (demand was above them), else NaN; may be undefined
 };
 
-// Per valid target: quantile weight * mean over q of 2 * pinball + mean weight * (squared or absolute error),
-// each in the scale that the forecast has. A cut step is valid, too, unless loss.censored is mask: its loss
-// is the mean over demands that the forecast itself holds possible above the bound (models/censored.h).
+// Per valid target: quantile weight * mean over q of 2 * pinball + mean weight * (squared, absolute, Huber's
+// or Tweedie's loss), each in the scale that the forecast has, + counts weight * negative log likelihood
+// (models/likelihoods.h). A cut step is valid, too, unless loss.censored is mask: its loss is the mean over
+// demands that the forecast itself holds possible above the bound (models/censored.h).
 LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);
 
 }  // namespace shelfcast::models

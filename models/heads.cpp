@@ -10,6 +10,11 @@ double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>
 
 constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
 
+// Counts begin with a dispersion of 0.5 and one zero in ten beside those of the distribution.
+const float kFirstDispersion = std::log(std::expm1(0.5F));
+const float kFirstZeros = std::log(0.1F / 0.9F);
+constexpr double kLeastDispersion = 1e-6;
+
 // Mean over `dim` of what was observed, 0 (the window's mean) where nothing was.
 at::Tensor observed_mean(const at::Tensor& scaled, const at::Tensor& mask, at::IntArrayRef dim) {
   return (scaled * mask).sum(dim) / mask.sum(dim).clamp_min(1.0);
@@ -45,8 +50,8 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
     : config_(config), tower_rows_(config.tower_rows()) {
   const std::int64_t d = config.tower.d_model, hidden = config.model.known_hidden,
                      inputs = config.known_head_inputs();
-  const std::int64_t results =
-      static_cast<std::int64_t>(tower_rows_.size()) + (config.model.mean_head ? 1 : 0);
+  const std::int64_t results = static_cast<std::int64_t>(tower_rows_.size()) +
+                               (config.model.mean_head ? 1 : 0) + config.model.count_parameters();
   const double last = start == Start::at_pretrained ? 0.0 : kForecastScale;
   known_state_ = make.normal("heads.known.state.weight", {hidden, d}, inverse_root(d));
   known_input_ = make.normal("heads.known.input.weight", {hidden, inputs}, inverse_root(inputs));
@@ -57,6 +62,10 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   if (config.model.mean_head) {
     mean_.weight = make.normal("heads.mean.weight", {config.horizon, d}, last * inverse_root(d));
     mean_.bias = make.constant("heads.mean.bias", {config.horizon}, 0.0F);
+  }
+  if (const std::int64_t counts = config.model.count_parameters(); counts > 0) {
+    counts_.weight = make.normal("heads.counts.weight", {counts * config.horizon, d}, last * inverse_root(d));
+    counts_.bias = make.constant("heads.counts.bias", {counts * config.horizon}, 0.0F);
   }
 }
 
@@ -80,16 +89,21 @@ at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::T
   return known_output_(hidden.flatten(0, 1)).view({windows, steps, -1}).transpose(1, 2);
 }
 
-at::Tensor Heads::mean(const at::Tensor& states, std::int64_t windows, std::int64_t each) const {
-  if (states.size(0) == windows) return mean_(states);
-  const at::Tensor states_bsd = states.view({windows, -1, states.size(1)});
+at::Tensor Heads::of_states(const Linear& functions, std::int64_t n, const at::Tensor& states,
+                            std::int64_t windows, std::int64_t each) const {
+  const std::int64_t steps = config_.horizon, width = states.size(1);
+  if (states.size(0) == windows) return functions(states).view({windows, n, steps});
+  const at::Tensor states_bsd = states.view({windows, -1, width}),
+                   weight_nhd = functions.weight.values().view({n, steps, width}),
+                   bias_nh = functions.bias.view({n, steps});
   std::vector<at::Tensor> parts;
-  for (std::int64_t first = 0; first < config_.horizon; first += each) {
-    const std::int64_t count = std::min(each, config_.horizon - first);
-    const Linear own{mean_.weight.values().narrow(0, first, count), mean_.bias.narrow(0, first, count)};
-    parts.push_back(own(states_bsd.select(1, first / each)));
+  for (std::int64_t first = 0; first < steps; first += each) {
+    const std::int64_t count = std::min(each, steps - first);
+    const Linear own{weight_nhd.narrow(1, first, count).reshape({n * count, width}),
+                     bias_nh.narrow(1, first, count).reshape({n * count})};
+    parts.push_back(own(states_bsd.select(1, first / each)).view({windows, n, count}));
   }
-  return at::cat(parts, 1);
+  return at::cat(parts, 2);
 }
 
 Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
@@ -106,7 +120,13 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   if (config_.model.mean_head) {
     const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
     result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) +
-                     mean(states, windows, each) + added.select(1, levels);
+                     of_states(mean_, 1, states, windows, each).squeeze(1) + added.select(1, levels);
+  }
+  if (const std::int64_t counts = config_.model.count_parameters(); counts > 0) {
+    const at::Tensor raw_bkh =
+        of_states(counts_, counts, states, windows, each) + added.narrow(1, levels + 1, counts);
+    result.dispersion_bh = at::softplus(raw_bkh.select(1, 0) + kFirstDispersion) + kLeastDispersion;
+    if (counts > 1) result.zeros_bh = raw_bkh.select(1, 1) + kFirstZeros;
   }
   return result;
 }

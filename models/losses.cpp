@@ -1,5 +1,6 @@
 #include "models/censored.h"
 #include "models/demand_model.h"
+#include "models/likelihoods.h"
 #include "models/normalise.h"
 
 namespace shelfcast::models {
@@ -13,30 +14,83 @@ at::Tensor pinball(const at::Tensor& forecast_nq, const at::Tensor& y_nk, const 
   return 2.0 * at::maximum(level_q1 * error_nqk, (level_q1 - 1.0) * error_nqk).mean(1);
 }
 
-// Some steps' forecasts, each a row.
+// The cells (window, step) of forecasts, a row each. What a model lacks is undefined.
 struct Cells {
-  at::Tensor quantiles_nq, mean_n;  // mean: maybe undefined
-  bool arcsinh;                     // of the quantiles
+  at::Tensor quantiles_nq, mean_n, relative_mean_n, dispersion_n, zeros_n, loc_n, scale_n, weight_n;
+  bool arcsinh;  // of the quantiles
 
-  Cells rows(const at::Tensor& index) const {
-    return {quantiles_nq.index_select(0, index), mean_n.defined() ? mean_n.index_select(0, index) : mean_n,
-            arcsinh};
+  Cells select(const at::Tensor& rows) const {
+    const auto of = [&](const at::Tensor& x) { return x.defined() ? x.index_select(0, rows) : x; };
+    return {of(quantiles_nq), of(mean_n),  of(relative_mean_n), of(dispersion_n), of(zeros_n),
+            of(loc_n),        of(scale_n), of(weight_n),        arcsinh};
   }
+  at::Tensor scaled(const at::Tensor& demand_n) const { return (demand_n - loc_n) / scale_n; }
 };
 
-// Loss of each on k equally likely scaled targets, [n].
-at::Tensor target_loss(const Cells& forecast, const at::Tensor& y_nk, const ModelConfig& model) {
-  const at::Tensor& mean_n = forecast.mean_n;
+Cells cells_of(const Forecast& forecast, const at::Tensor& importance_b, const LossConfig& loss) {
+  const std::int64_t windows = forecast.quantiles_bqh.size(0), levels = forecast.quantiles_bqh.size(1),
+                     steps = forecast.quantiles_bqh.size(2);
+  const auto flat = [](const at::Tensor& x_bh) { return x_bh.defined() ? x_bh.flatten() : x_bh; };
+  const auto spread = [&](const at::Tensor& x_b) {
+    return x_b.unsqueeze(1).expand({windows, steps}).flatten();
+  };
+  const bool relative = loss.counts > 0.0 || loss.mean_loss == LossConfig::MeanLoss::tweedie;
+  return {forecast.quantiles_bqh.transpose(1, 2).reshape({-1, levels}),
+          flat(forecast.mean_bh),
+          relative && forecast.mean_bh.defined() ? forecast.relative_mean_bh().flatten() : at::Tensor(),
+          flat(forecast.dispersion_bh),
+          flat(forecast.zeros_bh),
+          spread(forecast.loc_b),
+          spread(forecast.scale_b),
+          spread(importance_b),
+          forecast.arcsinh};
+}
+
+// [n, k] of k equally likely targets, in units of demand and in the normalised scale.
+at::Tensor mean_loss(const Cells& cells, const at::Tensor& demand_nk, const at::Tensor& y_nk,
+                     const LossConfig& loss) {
+  if (loss.mean_loss == LossConfig::MeanLoss::tweedie) {
+    const at::Tensor relative_nk = demand_nk.clamp_min(0.0) / cells.scale_n.unsqueeze(1);
+    return tweedie_loss(relative_nk, cells.relative_mean_n.unsqueeze(1).expand_as(relative_nk),
+                        loss.tweedie_power);
+  }
+  const at::Tensor error_nk = y_nk - cells.mean_n.unsqueeze(1);
+  switch (loss.mean_loss) {
+    case LossConfig::MeanLoss::mae:
+      return error_nk.abs();
+    case LossConfig::MeanLoss::huber: {
+      const at::Tensor size_nk = error_nk.abs(), inner_nk = size_nk.clamp_max(loss.huber_delta);
+      return 0.5 * inner_nk.square() + loss.huber_delta * (size_nk - inner_nk);
+    }
+    default:
+      return error_nk.square();
+  }
+}
+
+// [n, k]. In double: the gamma functions of small dispersions differ in their last digits.
+at::Tensor count_loss(const Cells& cells, const at::Tensor& demand_nk) {
+  const auto wide = [&](const at::Tensor& x_n) {
+    return x_n.to(at::kDouble).unsqueeze(1).expand_as(demand_nk);
+  };
+  const at::Tensor y_nk = demand_nk.to(at::kDouble).clamp_min(0.0);
+  const at::Tensor mean_nk = wide(cells.relative_mean_n * cells.scale_n),
+                   dispersion_nk = wide(cells.dispersion_n);
+  const at::Tensor loss_nk = cells.zeros_n.defined()
+                                 ? zero_inflated_loss(y_nk, mean_nk, dispersion_nk, wide(cells.zeros_n))
+                                 : negative_binomial_loss(y_nk, mean_nk, dispersion_nk);
+  return loss_nk.to(cells.quantiles_nq.scalar_type());
+}
+
+// Loss of the cells on k equally likely targets, [n].
+at::Tensor target_loss(const Cells& cells, const at::Tensor& demand_nk, const at::Tensor& y_nk,
+                       const ModelConfig& model) {
   at::Tensor total_nk = at::zeros_like(y_nk);
   if (model.loss.quantile > 0.0)
-    total_nk =
-        total_nk + model.loss.quantile * pinball(forecast.quantiles_nq,
-                                                 forecast.arcsinh ? y_nk.asinh() : y_nk, model.quantiles);
-  if (model.loss.mean > 0.0 && mean_n.defined()) {
-    const at::Tensor error_nk = y_nk - mean_n.unsqueeze(1);
-    const bool squared = model.loss.mean_loss == LossConfig::MeanLoss::mse;
-    total_nk = total_nk + model.loss.mean * (squared ? error_nk.square() : error_nk.abs());
-  }
+    total_nk = total_nk + model.loss.quantile * pinball(cells.quantiles_nq,
+                                                        cells.arcsinh ? y_nk.asinh() : y_nk, model.quantiles);
+  if (model.loss.mean > 0.0 && cells.mean_n.defined())
+    total_nk = total_nk + model.loss.mean * mean_loss(cells, demand_nk, y_nk, model.loss);
+  if (model.loss.counts > 0.0) total_nk = total_nk + model.loss.counts * count_loss(cells, demand_nk);
   return total_nk.mean(1);
 }
 
@@ -51,59 +105,39 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
     return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
   };
   const Targets targets{here(given.demand_bh), here(given.weight_b), here(given.bound_bh)};
-  const std::int64_t levels = forecast.quantiles_bqh.size(1);
-  const at::Tensor importance_b =
-      loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
-  const auto scaled = [&](const at::Tensor& demand_bh) {
-    return ((demand_bh - forecast.loc_b.unsqueeze(1)) / forecast.scale_b.unsqueeze(1)).flatten();
-  };
-  // Every cell (window, step) is a row from here on.
-  const Cells cells{forecast.quantiles_bqh.transpose(1, 2).reshape({-1, levels}),
-                    forecast.mean_bh.defined() ? forecast.mean_bh.flatten() : forecast.mean_bh,
-                    forecast.arcsinh};
-  const at::Tensor weight_n = importance_b.unsqueeze(1).expand_as(targets.demand_bh).flatten();
-
+  const Cells cells = cells_of(
+      forecast,
+      loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power),
+      loss);
   const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
-  const at::Tensor valid_weight_n = valid_n.to(weight_n.scalar_type()) * weight_n;
+  const at::Tensor valid_weight_n = valid_n.to(cells.weight_n.scalar_type()) * cells.weight_n;
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
   // weight.
-  const at::Tensor y_n = at::where(valid_n, scaled(targets.demand_bh), at::zeros({}, weight_n.options()));
-  LossSums sums{(target_loss(cells, y_n.unsqueeze(1), config.model) * valid_weight_n).sum(),
+  const at::Tensor none = at::zeros({}, cells.weight_n.options()), demand_n = targets.demand_bh.flatten();
+  const at::Tensor known_n1 = at::where(valid_n, demand_n, none).unsqueeze(1);
+  const at::Tensor y_n1 = at::where(valid_n, cells.scaled(demand_n), none).unsqueeze(1);
+  LossSums sums{(target_loss(cells, known_n1, y_n1, config.model) * valid_weight_n).sum(),
                 valid_weight_n.sum(at::kDouble).item<double>()};
   if (forecast.level_loss_b.defined()) {
-    const at::Tensor steps_b = valid_n.view_as(targets.demand_bh).sum(1).to(weight_n.scalar_type());
+    const at::Tensor steps_b = valid_n.view_as(targets.demand_bh).sum(1).to(cells.weight_n.scalar_type());
     sums.loss = sums.loss + kLevelWeight * (forecast.level_loss_b * targets.weight_b * steps_b).sum();
   }
 
   if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
   const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
   if (cut.numel() == 0) return sums;
-  const Cells hidden = cells.rows(cut);
-  const at::Tensor cut_weight = weight_n.index_select(0, cut);
-  const at::Tensor y_nk =
-      demands_above(hidden.arcsinh ? rounded_sinh(hidden.quantiles_nq) : hidden.quantiles_nq,
-                    config.model.quantiles, scaled(targets.bound_bh).index_select(0, cut));
-  sums.loss = sums.loss + (target_loss(hidden, y_nk, config.model) * cut_weight).sum();
-  sums.valid_targets += cut_weight.sum(at::kDouble).item<double>();
+  const Cells of_cut = cells.select(cut);
+  at::Tensor believed_nq = of_cut.arcsinh ? rounded_sinh(of_cut.quantiles_nq) : of_cut.quantiles_nq;
+  if (!forecast.count_levels.empty()) {
+    const at::Tensor counts_nq = forecast.demand_quantiles_bqh(0.0).transpose(1, 2).flatten(0, 1);
+    believed_nq = (counts_nq.index_select(0, cut) - of_cut.loc_n.unsqueeze(1)) / of_cut.scale_n.unsqueeze(1);
+  }
+  const at::Tensor bound_n = of_cut.scaled(targets.bound_bh.flatten().index_select(0, cut));
+  const at::Tensor y_nk = demands_above(believed_nq, config.model.quantiles, bound_n);
+  const at::Tensor demand_nk = y_nk * of_cut.scale_n.unsqueeze(1) + of_cut.loc_n.unsqueeze(1);
+  sums.loss = sums.loss + (target_loss(of_cut, demand_nk, y_nk, config.model) * of_cut.weight_n).sum();
+  sums.valid_targets += of_cut.weight_n.sum(at::kDouble).item<double>();
   return sums;
-}
-
-Forecast Forecast::linear() const {
-  Forecast result = *this;
-  if (arcsinh) result.quantiles_bqh = rounded_sinh(quantiles_bqh);
-  result.arcsinh = false;
-  return result;
-}
-
-at::Tensor Forecast::demand_quantiles_bqh(double floor) const {
-  const at::Tensor demand =
-      linear().quantiles_bqh.detach() * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
-  return std::get<0>(demand.clamp_min(floor).sort(1));
-}
-
-at::Tensor Forecast::demand_mean_bh(double floor) const {
-  if (!mean_bh.defined()) return {};
-  return (mean_bh.detach() * scale_b.unsqueeze(1) + loc_b.unsqueeze(1)).clamp_min(floor);
 }
 
 }  // namespace shelfcast::models

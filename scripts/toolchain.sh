@@ -19,8 +19,9 @@ arrow=pyarrow==26.0.1
 cuda_runtime=(nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96)
 # cuda-toolkit alone would take newer nvvm and crt than its ptxas accepts.
 cuda_compiler=("cuda-toolkit[nvcc,cccl]==13.0.2" nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88)
-# NCCL's header and library, to compile and link the GPU module against where LibTorch's own packages do not bring them.
-nccl=nvidia-nccl-cu13==2.28.9
+# NCCL's header and library, and headers that the runtime's include, to compile and link the GPU module against where LibTorch's
+# own packages do not bring them.
+module=(nvidia-nccl-cu13==2.28.9 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
 layout=2  # raise when this script arranges the folder differently
 
 has_gpu() { [[ -e /dev/nvidiactl ]] || [[ -d /proc/driver/nvidia/gpus ]]; }
@@ -45,7 +46,13 @@ cache=${SHELFCAST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shelfcast}
 target=$cache/toolchain-$digest
 
 # Whether there is nothing left to install.
-complete() { [[ -f $target/complete && -e $target/nvidia/nccl/include/nccl.h ]]; }
+complete() {
+  local header
+  for header in nccl/include/nccl.h cu13/include/crt/host_defines.h cu13/include/nv/target; do
+    [[ -e $target/nvidia/$header ]] || return 1
+  done
+  [[ -f $target/complete ]]
+}
 
 if [[ ${1:-} == --path ]] || complete; then
   echo "$target"
@@ -110,11 +117,11 @@ if [[ ! -f $target/complete ]]; then
 fi
 # Into sets that exist as well: a new folder would have everything compiled anew.
 if ! complete; then
-  say "installing $nccl into $target"
-  install nccl --no-deps "$nccl"
-  unversioned_links "$work/nccl/nvidia/nccl/lib"
+  say "installing ${module[*]} into $target"
+  install module --no-deps "${module[@]}"
+  unversioned_links "$work/module/nvidia/nccl/lib"
   mkdir -p "$target/nvidia"
-  mv "$work/nccl/nvidia/nccl" "$target/nvidia/nccl"
+  cp -rn "$work/module/nvidia/." "$target/nvidia/"
 fi
 say "done"
 echo "$target"

@@ -316,13 +316,13 @@ void Recipe::validate() const {
         "micro-batches cut a batch into equal forwards");
 }
 
-void require_exportable(const models::ModelConfig& model, const std::string& what) {
-  if (model.architecture() == models::Architecture::chronos_bolt) return;
-  throw input_error(
-      fmt::format("{} cannot be exported", what),
-      fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt towers alone",
-                  model.weights.empty() ? model.tower : models::name_of(model.architecture())),
-      "train with model.tower=bolt-nano or a larger one; backtest and forecast work without a bundle");
+void require_exportable(models::Architecture tower, const std::string& what) {
+  if (tower == models::Architecture::chronos_bolt) return;
+  throw input_error(fmt::format("{} cannot be exported", what),
+                    fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt towers alone",
+                                models::name_of(tower)),
+                    "train with model.tower=bolt-nano or a larger one; backtest and forecast work without a "
+                    "bundle");
 }
 
 Recipe parse_recipe(const std::string& yaml, const std::string& origin,

@@ -32,22 +32,26 @@ void visit(Visitor& v, data::DataConfig& c) {
   v("chunk_series", c.chunk_series);
 }
 
-// `heads: {quantiles: [...], mean: true}` is a view on two fields of the model block.
+// `heads: {quantiles: [...], mean: true, ...}` is a view on fields of the model block.
 struct HeadFields {
-  std::vector<double>& quantiles;
-  bool& mean;
+  models::ModelConfig& model;
 };
 template <typename Visitor>
 void visit(Visitor& v, HeadFields& c) {
-  v("quantiles", c.quantiles);
-  v("mean", c.mean);
+  v("quantiles", c.model.quantiles);
+  v("mean", c.model.mean_head);
+  v.choice("counts", c.model.counts, {"none", "negative_binomial", "zero_inflated"});
+  v.choice("written", c.model.written, {"quantiles", "counts"});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, models::LossConfig& c) {
   v("quantile", c.quantile);
   v("mean", c.mean);
-  v.choice("mean_loss", c.mean_loss, {"mse", "mae"});
+  v.choice("mean_loss", c.mean_loss, {"mse", "mae", "huber", "tweedie"});
+  v("huber_delta", c.huber_delta);
+  v("tweedie_power", c.tweedie_power);
+  v("counts", c.counts);
   v("scale_power", c.scale_power);
   v.choice("censored", c.censored, {"bound", "mask"});
 }
@@ -57,7 +61,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("tower", c.tower);
   v("patch", c.patch);
   v("weights", c.weights);
-  HeadFields heads{c.quantiles, c.mean_head};
+  HeadFields heads{c};
   v.block("heads", heads);
   v.block("loss", c.loss);
   v("dropout", c.dropout);

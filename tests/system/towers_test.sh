@@ -25,7 +25,7 @@ for run in "${runs[@]%/checkpoints}"; do
   cp "$run/backtest/result.json" one.json
   ranks 2 "$bin/shelfcast" backtest "$run" >/dev/null
   cmp one.json "$run/backtest/result.json" || fail "the backtest of $tower on two ranks differs"
-  refused "cannot be exported" "its tower is $tower" -- "$bin/shelfcast" export "$run" --out bundle
+  refused "cannot be exported" "its tower is ${tower%-nano}" -- "$bin/shelfcast" export "$run" --out bundle
   mv "$run" "runs/$tower"
 done
 "$bin/shelfcast" report runs/lstm runs/tcn runs/transformer runs/chronos-2-nano --out report

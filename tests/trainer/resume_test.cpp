@@ -10,13 +10,15 @@
 namespace shelfcast::trainer {
 namespace {
 
-class Resuming : public Training, public testing::WithParamInterface<const char*> {};
+using Changes = std::vector<std::string>;
+class Resuming : public Training, public testing::WithParamInterface<Changes> {};
 
 // 24 windows in micro-batches of 5 (accumulation), an epoch of which the stops are no multiples, early
 // stopping at work.
-std::vector<std::string> overrides(const char* changed) {
-  return {changed, "train.micro_batch=5", "train.early_stop=9", "train.validate_every=4",
-          "train.checkpoint_every=7"};
+std::vector<std::string> overrides(Changes changes) {
+  changes.insert(changes.end(), {"train.micro_batch=5", "train.early_stop=9", "train.validate_every=4",
+                                 "train.checkpoint_every=7"});
+  return changes;
 }
 
 TEST_P(Resuming, three_times_10_steps_are_30_to_the_bit) {
@@ -48,10 +50,14 @@ TEST_P(Resuming, on_two_ranks_to_the_bit_as_well) {
   EXPECT_EQ(weights("whole"), weights("parts"));
 }
 
-INSTANTIATE_TEST_SUITE_P(OptimizersAndTowers, Resuming,
-                         testing::Values("train.optimizer.name=adamw", "train.optimizer.name=sgd",
-                                         "model.tower=chronos-2-nano", "model.tower=lstm", "model.tower=tcn",
-                                         "model.tower=transformer"));
+INSTANTIATE_TEST_SUITE_P(
+    OptimizersAndModels, Resuming,
+    testing::Values(Changes{"train.optimizer.name=adamw"}, Changes{"train.optimizer.name=sgd"},
+                    Changes{"model.tower=chronos-2-nano", "model.heads.counts=zero_inflated",
+                            "model.loss.counts=1"},
+                    Changes{"model.tower=lstm"}, Changes{"model.tower=tcn"},
+                    Changes{"model.tower=transformer"},
+                    Changes{"model.heads.counts=negative_binomial", "model.loss.counts=1"}));
 
 TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
   const std::vector<std::string> sgd = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02"};

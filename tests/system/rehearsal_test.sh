@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Six monthly retrains on Rossmann as they would have gone in 2015: the third is killed in its training and called again, the
-# fourth's challenger is made worse on purpose. Then the last champion beside the first on the last month, by store type.
-#   bench/retrain_rehearsal.sh ROSSMANN_FOLDER [STORES [STEPS [REPLAY]]]    in an empty folder; programs from $SHELFCAST_BIN
-# STORES 0: all. Fails where it does not end as it must; the last lines are what store types lost.
-set -euo pipefail
-shelfcast=${SHELFCAST_BIN:?folder of the programs}/shelfcast
-data=$1 stores=${2:-60} steps=${3:-300} replay=${4:-0.3}
-export OMP_NUM_THREADS=1
+# fourth's challenger is made worse on purpose. In the end no store type may have lost 2 % against the first champion on the
+# last month. For other questions: STORES (0 = all), STEPS, WARM (overrides of warm challengers), RULE (of promotion).
+tree=$(cd "$(dirname "$0")/../.." && pwd)
+source "$tree/tests/system/lib.sh"
+shelfcast=$bin/shelfcast
+data=${SHELFCAST_SHARED:-$tree/../shared}/data/rossmann
+[[ -e $data/rossmann.parquet ]] || { echo "no Rossmann data here: skipped"; exit 77; }
+data=$(realpath "$data")
+stores=${STORES:-60} steps=${STEPS:-300}
+warm="train.steps: $steps, ${WARM:-train.optimizer.lr: 2.0e-4, data.recent: 365, data.replay: 0.3}"
+rule=${RULE:-significance: not_worse, most_loss: 0.02}
 
-fail() {
-  echo "FAILED: $*" >&2
-  exit 1
-}
 limit=()
 ((stores == 0)) || limit=(--series-limit "$stores")
 "$shelfcast" ingest --format rossmann --from "$data" "${limit[@]}" --until 2015-01-31 --out r.corpus >ingest.txt
@@ -31,11 +31,10 @@ new: {from: $data, format: rossmann, series_limit: $stores}
 start: $3
 set: {$1}
 warm_set: {$2}
-promote: {metric: mae, significance: not_worse, most_loss: 0.02}
+promote: {metric: mae, $rule}
 keep: 6
 Y
 }
-warm="train.steps: $steps, train.optimizer.lr: 5.0e-4, data.recent: 120, data.replay: $replay"
 retrain "" "$warm" champion >m.yaml
 retrain "train.steps: 3" "" scratch >worse.yaml
 
