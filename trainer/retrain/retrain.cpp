@@ -143,7 +143,7 @@ Recipe Retrainer::resolve(std::int64_t number, const std::string& champion) cons
     throw input_error(fmt::format("{} fixes data.train_until or data.validate_until", file_.recipe.string()),
                       "every retrain would train on the same days",
                       "leave them out: they follow from the corpus' last day and the backtest block");
-  require_exportable(recipe.model, file_.recipe.string() + "'s model");
+  require_exportable(recipe.model.architecture(), file_.recipe.string() + "'s model");
   return recipe;
 }
 
