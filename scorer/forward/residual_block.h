@@ -22,8 +22,9 @@ struct ResidualBlock {
 ResidualBlock read_residual_block(const Ops& ops, Weights& weights, const std::string& name,
                                   std::int64_t inputs, std::int64_t inside, std::int64_t outputs);
 
-// Tensor `name`.weight [outputs, inputs] and, if asked for, `name`.bias. Throws Error(data).
 enum class Bias { none, stored };
+
+// Tensor `name`.weight [outputs, inputs] and, if asked for, `name`.bias. Throws Error(data).
 DenseLayer read_dense(const Ops& ops, Weights& weights, const std::string& name, std::int64_t outputs,
                       std::int64_t inputs, Bias bias = Bias::none);
 
