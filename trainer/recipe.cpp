@@ -316,12 +316,12 @@ void Recipe::validate() const {
         "micro-batches cut a batch into equal forwards");
 }
 
-void require_exportable(const models::ModelConfig& model, const std::string& what) {
-  if (models::is_published(model.architecture())) return;
+void require_exportable(models::Architecture tower, const std::string& what) {
+  if (models::is_published(tower)) return;
   throw input_error(
       fmt::format("{} cannot be exported", what),
       fmt::format("its tower is {}, and shelfcast-score runs Chronos-Bolt and Chronos-2 towers alone",
-                  model.tower),
+                  models::name_of(tower)),
       "train with model.tower=bolt-nano or a larger one; backtest and forecast work without a bundle");
 }
 
