@@ -98,7 +98,7 @@ at::Tensor Heads::by_step(const Linear& layer, const at::Tensor& states, std::in
     const Linear own{layer.weight.values().narrow(0, first, count), layer.bias.narrow(0, first, count)};
     parts.push_back(own(states_bsd.select(1, first / each)));
   }
-  return at::cat(parts, 2);
+  return at::cat(parts, 1);
 }
 
 Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
