@@ -164,8 +164,9 @@ TEST_P(PublishedChronos2, the_tower_of_a_saved_model_is_a_published_directory_ag
   model.save(out.path());
   const auto ours = nlohmann::json::parse(read_file(out.path() / "tower/config.json")),
              theirs = nlohmann::json::parse(read_file(folder() / "config.json"));
-  for (const auto& [key, value] : ours.items())
+  for (const auto& [key, value] : ours.items()) {
     EXPECT_EQ(value, theirs.value(key, value)) << key;
+  }
   const DemandModel loaded = DemandModel::load(out.path());
   const ModelInputs inputs = odd_batch(config);
   EXPECT_TRUE(

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plain towers with the real programs: the recipes' sweep trains them, each stands in the table of one report, the scorer's bundle
-# refuses them. Beside them one of Chronos-2.
+# refuses them. Beside them one of Chronos-2, which it takes.
 recipes=$(cd "$(dirname "$0")/../../recipes" && pwd)
 source "$(dirname "$0")/lib.sh"
 
@@ -25,7 +25,11 @@ for run in "${runs[@]%/checkpoints}"; do
   cp "$run/backtest/result.json" one.json
   ranks 2 "$bin/shelfcast" backtest "$run" >/dev/null
   cmp one.json "$run/backtest/result.json" || fail "the backtest of $tower on two ranks differs"
-  refused "cannot be exported" "its tower is ${tower%-nano}" -- "$bin/shelfcast" export "$run" --out bundle
+  if [[ $tower == chronos-2-nano ]]; then
+    "$bin/shelfcast" export "$run" --out bundle >/dev/null || fail "$tower was not exported"
+  else
+    refused "cannot be exported" "its tower is $tower" -- "$bin/shelfcast" export "$run" --out bundle
+  fi
   mv "$run" "runs/$tower"
 done
 "$bin/shelfcast" report runs/lstm runs/tcn runs/transformer runs/chronos-2-nano --out report
