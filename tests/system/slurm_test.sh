@@ -137,7 +137,7 @@ model: {tower: bolt-nano, patch: 7, scale_floor: 0.5, dropout: 0.1}
 train: {steps: 1000000, batch: 8, micro_batch: 4, validate_every: 100, validate_windows: 16, checkpoint_every: 50, log_every: 50, early_stop: 0}
 backtest: {origins: 2, stride: 7, horizon: 7, batch: 16}
 Y
-job=$(STAGE=$scratch/local sbatch --parsable --nodes=1 --ntasks=2 --time=1 --signal=B:USR1@57 --output=train.txt "$tree/slurm/train.sbatch" c.yaml)
+job=$(STAGE=$scratch/local sbatch --parsable --nodes=1 --ntasks=2 --time=2 --signal=B:USR1@100 --output=train.txt "$tree/slurm/train.sbatch" c.yaml)
 came_back() { grep -q "start 2," train.txt 2>/dev/null && (($(grep -c '^train: ' train.txt) > 0)) && (($(newest runs/c) > left)); }
 left_for_its_limit() { grep -q "saved at step" train.txt 2>/dev/null; }
 until_true left_for_its_limit || fail "no signal before the time limit: $(cat train.txt)"
