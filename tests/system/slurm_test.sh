@@ -157,3 +157,16 @@ for file in tower/model.safetensors fusion.safetensors optimizer-00001-of-00002.
   cmp "runs/c/checkpoints/$end/$file" "runs/whole/checkpoints/$end/$file" || fail "$file differs"
 done
 echo "train.sbatch: left at step $left for its time limit, came back, was cancelled at step $cancelled; the weights at step $end are those of an undisturbed run"
+
+# --- a signal before the training begins costs no job, and mpirun brings up ranks on both nodes
+job=$(sbatch --parsable --nodes=1 --ntasks=2 --time=5 --output=early.txt "$tree/slurm/train.sbatch" c.yaml --set run.dir=runs/early)
+until_true grep -qs "^== job" early.txt || fail "it does not start: $(squeue)"
+scancel --batch --signal=USR1 "$job"
+until_true grep -qs "queued again" early.txt || fail "the job is gone: $(cat early.txt)"
+scancel "$job"
+until_true queue_is_empty || fail "$(squeue)"
+LAUNCHER="mpirun --oversubscribe --bind-to none" sbatch --parsable --nodes=2 --ntasks-per-node=1 --output=both.txt \
+  "$tree/slurm/train.sbatch" c.yaml --set run.dir=runs/both --set train.steps=20 >both.job
+until_true grep -qs "trained at step 20 of 20" both.txt || fail "$(cat both.txt)"
+grep -q "2 ranks on 2 nodes" both.txt || fail "$(cat both.txt)"
+echo "train.sbatch: queued again by an early signal; mpirun trained on both nodes"
