@@ -9,10 +9,10 @@ namespace shelfcast {
 
 namespace {
 
-constexpr double kMostCounts = 1e4;        // mean above which counts are taken in coarser units
-constexpr double kLeastDispersion = 1e-8;  // below it a negative binomial is a Poisson to rounding
-constexpr double kNothingBelow = 12.0;     // standard deviations under the mean that hold nothing
-constexpr double kMostAbove = 60.0;        // ... over it; a level that is not reached there stops there
+constexpr double kMostCounts = 1e4;          // mean above which counts are taken in coarser units
+constexpr double kPoissonDispersion = 1e-8;  // below it a negative binomial is a Poisson to rounding
+constexpr double kNothingBelow = 12.0;       // standard deviations under the mean that hold nothing
+constexpr double kMostAbove = 60.0;          // ... over it; a level that is not reached there stops there
 
 // log P(k) of a negative binomial of size r = 1 / dispersion.
 double log_probability(double k, double mean, double r) {
@@ -28,7 +28,7 @@ void CountDistribution::quantiles(std::span<const double> levels, std::span<doub
   // In units of u the variance is (mean + dispersion * mean^2) / u^2, no less than a Poisson's if u <= 1 +
   // dispersion * mean.
   const double unit = std::clamp(mean / kMostCounts, 1.0, 1.0 + dispersion * mean), m = mean / unit;
-  const double spread = std::max(kLeastDispersion, dispersion - (unit - 1.0) / mean), r = 1.0 / spread;
+  const double spread = std::max(kPoissonDispersion, dispersion - (unit - 1.0) / mean), r = 1.0 / spread;
   const double deviation = std::sqrt(m + spread * m * m);
   double k = std::floor(std::max(0.0, m - kNothingBelow * deviation));
   const double end = m + kMostAbove * deviation + 1.0, ratio = m / (r + m);

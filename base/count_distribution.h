@@ -1,6 +1,7 @@
 // Counts with more variance than a Poisson's, and with more zeros: what a seller of few pieces sells.
 #pragma once
 
+#include <cmath>
 #include <span>
 
 namespace shelfcast {
@@ -17,5 +18,13 @@ struct CountDistribution {
   // whole. All 0 unless the mean is a positive number.
   void quantiles(std::span<const double> levels, std::span<double> out) const;
 };
+
+// What a head of counts begins with and keeps to (docs/model.md, steps 11 and 12): a dispersion of 0.5 before
+// its softplus, one further zero in ten before its sigmoid, the least dispersion, and the mean, in units of
+// the window's scale, below which means bend instead of reaching zero.
+inline const float kFirstDispersion = std::log(std::expm1(0.5F));
+inline const float kFirstZeros = std::log(0.1F / 0.9F);
+inline constexpr double kLeastDispersion = 1e-6;
+inline constexpr double kBentMean = 0.1;
 
 }  // namespace shelfcast

@@ -40,9 +40,6 @@ struct Forecast {
   // In units of demand: quantiles sorted so that they never cross, and not below `floor` (0 for demand).
   at::Tensor demand_quantiles_bqh(double floor) const;
   at::Tensor demand_mean_bh(double floor) const;
-
- private:
-  at::Tensor count_quantiles_bqh() const;
 };
 
 class DemandModel {

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "base/count_distribution.h"
+
 namespace shelfcast::models {
 
 namespace {
@@ -9,11 +11,6 @@ namespace {
 double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
 
 constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
-
-// Counts begin with a dispersion of 0.5 and one zero in ten beside those of the distribution.
-const float kFirstDispersion = std::log(std::expm1(0.5F));
-const float kFirstZeros = std::log(0.1F / 0.9F);
-constexpr double kLeastDispersion = 1e-6;
 
 // Mean over `dim` of what was observed, 0 (the window's mean) where nothing was.
 at::Tensor observed_mean(const at::Tensor& scaled, const at::Tensor& mask, at::IntArrayRef dim) {

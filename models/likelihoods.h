@@ -3,13 +3,12 @@
 
 #include <torch/types.h>
 
+#include <vector>
+
 namespace shelfcast::models {
 
-// Where a mean in units of its window's scale is below this it bends towards 0 instead of crossing it.
-inline constexpr double kBentMean = 0.1;
-
-// `mean` where it is at least k = kBentMean; below, k^2 / (2k - mean), of the same value and slope at k:
-// positive everywhere, with a gradient everywhere.
+// `mean` where it is at least k = kBentMean (base/count_distribution.h); below, k^2 / (2k - mean), of the
+// same value and slope at k: positive everywhere, with a gradient everywhere.
 at::Tensor positive_mean(const at::Tensor& mean);
 
 // Half the unit deviance of a Tweedie distribution of this power in (1, 2) (Jorgensen, "The theory of
@@ -25,5 +24,10 @@ at::Tensor negative_binomial_loss(const at::Tensor& y, const at::Tensor& mean, c
 // "Zero-inflated Poisson regression", 1992). `zeros` is a logit.
 at::Tensor zero_inflated_loss(const at::Tensor& y, const at::Tensor& mean, const at::Tensor& dispersion,
                               const at::Tensor& zeros);
+
+// Quantiles of the same counts at ascending `levels`, [n, q], of n cells in host double precision; no
+// gradient. `zeros_n`: logits, undefined without further zeros.
+at::Tensor count_quantiles(const at::Tensor& mean_n, const at::Tensor& dispersion_n,
+                           const at::Tensor& zeros_n, const std::vector<double>& levels);
 
 }  // namespace shelfcast::models

@@ -129,8 +129,9 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const Cells of_cut = cells.select(cut);
   at::Tensor believed_nq = of_cut.arcsinh ? rounded_sinh(of_cut.quantiles_nq) : of_cut.quantiles_nq;
   if (!forecast.count_levels.empty()) {
-    const at::Tensor counts_nq = forecast.demand_quantiles_bqh(0.0).transpose(1, 2).flatten(0, 1);
-    believed_nq = (counts_nq.index_select(0, cut) - of_cut.loc_n.unsqueeze(1)) / of_cut.scale_n.unsqueeze(1);
+    const at::Tensor counts_nq = count_quantiles(of_cut.relative_mean_n * of_cut.scale_n, of_cut.dispersion_n,
+                                                 of_cut.zeros_n, forecast.count_levels);
+    believed_nq = (counts_nq - of_cut.loc_n.unsqueeze(1)) / of_cut.scale_n.unsqueeze(1);
   }
   const at::Tensor bound_n = of_cut.scaled(targets.bound_bh.flatten().index_select(0, cut));
   const at::Tensor y_nk = demands_above(believed_nq, config.model.quantiles, bound_n);

@@ -13,13 +13,10 @@ namespace {
 
 constexpr double kSameLevel = 1e-6;
 
-// Of the head of counts and of positive means (docs/model.md, steps 11 and 12).
-const float kFirstDispersion = std::log(std::expm1(0.5F)), kFirstZeros = std::log(0.1F / 0.9F);
-constexpr double kLeastDispersion = 1e-6;
 double softplus(double x) { return x > 30.0 ? x : std::log1p(std::exp(x)); }
 double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 float bent(float mean) {
-  constexpr float kBent = 0.1F;
+  constexpr auto kBent = static_cast<float>(kBentMean);
   return mean >= kBent ? mean : kBent / (2.0F - mean / kBent);
 }
 

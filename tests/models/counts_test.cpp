@@ -102,10 +102,7 @@ TEST_F(Counted, windows_without_or_with_constant_demand_have_finite_losses_and_g
     DemandModelConfig config = with_counts();
     config.model.scale_floor = floor;
     const DemandModel model(config, 7);
-    ModelInputs inputs = small_batch(config, 3);
-    inputs.context_bt[0].fill_(std::numeric_limits<float>::quiet_NaN());
-    inputs.context_bt[1].fill_(3.3F);
-    inputs.context_bt[2].fill_(0.0F);
+    const ModelInputs inputs = testing::flat_batch(config);
     const at::Tensor loss = loss_of(model, inputs);
     EXPECT_TRUE(std::isfinite(loss.item<double>()));
     EXPECT_TRUE(at::isfinite(model.forward(inputs, nullptr).demand_quantiles_bqh(0.0)).all().item<bool>());

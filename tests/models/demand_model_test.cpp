@@ -383,10 +383,7 @@ TEST_P(EveryTower, series_without_any_or_with_constant_demand_give_finite_foreca
     DemandModelConfig config = small_config(GetParam());
     config.model.scale_floor = floor;
     const DemandModel model(config, 7);
-    ModelInputs inputs = small_batch(config, 3);
-    inputs.context_bt[0].fill_(std::numeric_limits<float>::quiet_NaN());
-    inputs.context_bt[1].fill_(3.3F);
-    inputs.context_bt[2].fill_(0.0F);
+    const ModelInputs inputs = testing::flat_batch(config);
     const Forecast forecast = model.forward(inputs, nullptr);
     EXPECT_TRUE(at::isfinite(forecast.demand_quantiles_bqh(0.0)).all().item<bool>());
     EXPECT_EQ(forecast.loc_b[1].item<float>(), 3.3F);

@@ -94,4 +94,13 @@ inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().max().item<double>();
 }
 
+// Three windows: without any demand, with the same on every step, with none sold.
+inline ModelInputs flat_batch(const DemandModelConfig& config) {
+  ModelInputs inputs = small_batch(config, 3);
+  inputs.context_bt[0].fill_(std::numeric_limits<float>::quiet_NaN());
+  inputs.context_bt[1].fill_(3.3F);
+  inputs.context_bt[2].fill_(0.0F);
+  return inputs;
+}
+
 }  // namespace shelfcast::models::testing

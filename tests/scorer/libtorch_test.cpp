@@ -125,42 +125,49 @@ void expect_equal_forecasts(const ModelConfig& config, std::int64_t series) {
   }
 }
 
+std::int64_t one_of(RandomStream& random, std::initializer_list<std::int64_t> choices) {
+  return *(choices.begin() + random.below(choices.size()));
+}
+
+// What does not depend on the tower.
+void draw_inputs_and_heads(ModelConfig& c, RandomStream& random) {
+  c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
+  c.context = one_of(random, {1, 5, 28, 100}), c.horizon = one_of(random, {1, 7, 30});
+  c.past_numeric = one_of(random, {0, 2}), c.known_numeric = one_of(random, {0, 3});
+  if (one_of(random, {0, 1}) != 0) c.past_cardinalities = {};
+  if (one_of(random, {0, 1}) != 0) c.known_cardinalities = {};
+  if (one_of(random, {0, 1}) != 0) c.static_cardinalities = {};
+  if (one_of(random, {0, 1}) != 0) c.text_width = 0;
+  c.mean_head = one_of(random, {0, 1}) != 0;
+  c.scale_floor = one_of(random, {0, 1}) != 0 ? 0.5 : 0.0;
+  if (c.mean_head) {
+    c.count_parameters = one_of(random, {0, 0, 1, 2});
+    c.counts_written = c.count_parameters > 0 && one_of(random, {0, 1}) != 0;
+    c.positive_means = c.count_parameters > 0 || one_of(random, {0, 0, 1}) != 0;
+  }
+  c.level = one_of(random, {0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
+}
+
 TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
   // Shapes drawn at random, each choice about as often as not.
   for (std::uint64_t draw = 0; draw < 24; ++draw) {
     SCOPED_TRACE(draw);
     RandomStream random(mix(5, draw));
-    const auto one_of = [&](std::initializer_list<std::int64_t> choices) {
-      return *(choices.begin() + random.below(choices.size()));
-    };
     ModelConfig c = small_config();
-    c.tower.patch = one_of({1, 4, 8, 16});
-    c.tower.stride = one_of({c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2, c.tower.patch + 1});
+    c.tower.patch = one_of(random, {1, 4, 8, 16});
+    c.tower.stride =
+        one_of(random, {c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2, c.tower.patch + 1});
     constexpr std::array kActivations = {"relu", "relu", "gelu",    "gelu_new", "quick_gelu", "silu",
                                          "mish", "tanh", "sigmoid", "relu6",    "linear"};
     c.tower.activation = kActivations[static_cast<std::size_t>(random.below(kActivations.size()))];
-    c.tower.gated = one_of({0, 0, 1}) != 0;
-    c.tower.d_model = one_of({8, 24, 64}), c.tower.d_ff = one_of({16, 40, 128});
-    c.tower.num_heads = one_of({1, 2, 4}), c.tower.d_kv = one_of({3, 8, 16});
-    c.tower.num_layers = one_of({1, 2, 3}), c.tower.num_decoder_layers = one_of({1, 2, 3});
-    c.tower.use_reg_token = one_of({0, 1}) != 0;
-    c.tower.context_length = one_of({16, 64, 512});
+    c.tower.gated = one_of(random, {0, 0, 1}) != 0;
+    c.tower.d_model = one_of(random, {8, 24, 64}), c.tower.d_ff = one_of(random, {16, 40, 128});
+    c.tower.num_heads = one_of(random, {1, 2, 4}), c.tower.d_kv = one_of(random, {3, 8, 16});
+    c.tower.num_layers = one_of(random, {1, 2, 3}), c.tower.num_decoder_layers = one_of(random, {1, 2, 3});
+    c.tower.use_reg_token = one_of(random, {0, 1}) != 0;
+    c.tower.context_length = one_of(random, {16, 64, 512});
     c.tower.prediction_length = 30;
-    c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
-    c.context = one_of({1, 5, 28, 100}), c.horizon = one_of({1, 7, 30});
-    c.past_numeric = one_of({0, 2}), c.known_numeric = one_of({0, 3});
-    if (one_of({0, 1}) != 0) c.past_cardinalities = {};
-    if (one_of({0, 1}) != 0) c.known_cardinalities = {};
-    if (one_of({0, 1}) != 0) c.static_cardinalities = {};
-    if (one_of({0, 1}) != 0) c.text_width = 0;
-    c.mean_head = one_of({0, 1}) != 0;
-    c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
-    if (c.mean_head) {
-      c.count_parameters = one_of({0, 0, 1, 2});
-      c.counts_written = c.count_parameters > 0 && one_of({0, 1}) != 0;
-      c.positive_means = c.count_parameters > 0 || one_of({0, 0, 1}) != 0;
-    }
-    c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
+    draw_inputs_and_heads(c, random);
     expect_equal_forecasts(c, 9);
   }
 }
@@ -169,35 +176,18 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_with_chronos2_towers_of_many
   for (std::uint64_t draw = 0; draw < 16; ++draw) {
     SCOPED_TRACE(draw);
     RandomStream random(mix(6, draw));
-    const auto one_of = [&](std::initializer_list<std::int64_t> choices) {
-      return *(choices.begin() + random.below(choices.size()));
-    };
     ModelConfig c = small_chronos2_config();
-    c.tower.patch = one_of({1, 4, 8, 16});
-    c.tower.stride = one_of({c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2});
+    c.tower.patch = one_of(random, {1, 4, 8, 16});
+    c.tower.stride = one_of(random, {c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2});
     constexpr std::array kActivations = {"relu", "relu", "gelu", "gelu_new", "silu", "mish", "tanh"};
     c.tower.activation = kActivations[static_cast<std::size_t>(random.below(kActivations.size()))];
-    c.tower.d_model = one_of({8, 24, 64}), c.tower.d_ff = one_of({16, 40, 128});
-    c.tower.num_heads = one_of({1, 2, 4}), c.tower.d_kv = one_of({2, 8, 16});
-    c.tower.num_layers = one_of({1, 2, 3});
-    c.tower.use_reg_token = one_of({0, 1}) != 0, c.tower.use_arcsinh = one_of({0, 1}) != 0;
-    c.tower.context_length = one_of({16, 64, 512});
+    c.tower.d_model = one_of(random, {8, 24, 64}), c.tower.d_ff = one_of(random, {16, 40, 128});
+    c.tower.num_heads = one_of(random, {1, 2, 4}), c.tower.d_kv = one_of(random, {2, 8, 16});
+    c.tower.num_layers = one_of(random, {1, 2, 3});
+    c.tower.use_reg_token = one_of(random, {0, 1}) != 0, c.tower.use_arcsinh = one_of(random, {0, 1}) != 0;
+    c.tower.context_length = one_of(random, {16, 64, 512});
     c.tower.prediction_length = 32;
-    c.tower.quantiles = {0.05, 0.1, 0.3, 0.5, 0.9, 0.95};
-    c.context = one_of({1, 5, 28, 100}), c.horizon = one_of({1, 7, 30});
-    c.past_numeric = one_of({0, 2}), c.known_numeric = one_of({0, 3});
-    if (one_of({0, 1}) != 0) c.past_cardinalities = {};
-    if (one_of({0, 1}) != 0) c.known_cardinalities = {};
-    if (one_of({0, 1}) != 0) c.static_cardinalities = {};
-    if (one_of({0, 1}) != 0) c.text_width = 0;
-    c.mean_head = one_of({0, 1}) != 0;
-    c.scale_floor = one_of({0, 1}) != 0 ? 0.5 : 0.0;
-    if (c.mean_head) {
-      c.count_parameters = one_of({0, 0, 1, 2});
-      c.counts_written = c.count_parameters > 0 && one_of({0, 1}) != 0;
-      c.positive_means = c.count_parameters > 0 || one_of({0, 0, 1}) != 0;
-    }
-    c.level = one_of({0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
+    draw_inputs_and_heads(c, random);
     expect_equal_forecasts(c, 9);
   }
 }
