@@ -97,6 +97,23 @@ struct AugmentConfig {
   void validate() const;
 };
 
+// Adversarial training on the tokens that a series tower reads (adversarial.h). Lengths are those of a
+// window's change, over the length of its tokens.
+struct AdversarialConfig {
+  // fgm: one step of a gradient (Miyato, Dai and Goodfellow, 2017); pgd: several, kept within `epsilon`
+  // (Madry et al., 2018).
+  enum class Method { none, fgm, pgd } method = Method::none;
+  double epsilon = 0.05;
+  double weight = 1.0;      // of the loss with changed tokens beside the loss without
+  std::int64_t steps = 3;   // pgd
+  double step_size = 0.02;  // pgd
+
+  // Of a micro-batch.
+  std::int64_t forwards() const;
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
 struct TrainConfig {
   // The demand model on windows, or the text encoder alone on the corpus' texts.
   enum class Task { demand, masked_language } task = Task::demand;
@@ -105,6 +122,7 @@ struct TrainConfig {
   std::int64_t micro_batch = 64;  // windows per forward on one rank
   double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
   AugmentConfig augment;
+  AdversarialConfig adversarial;
   std::int64_t threads = 1;  // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
   double clip = 1.0;  // largest gradient norm; 0 = no clipping

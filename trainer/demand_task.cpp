@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "data/loader.h"
 #include "models/product.h"
+#include "trainer/adversarial.h"
 #include "trainer/augment.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model_inputs.h"
@@ -164,11 +165,14 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
-  const models::Forecast forecast = model_.forward(make_inputs(batch, plan_.features, texts_, &keys), &keys);
-  const models::LossSums sums =
-      models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
-  before_backward();
-  sums.loss.backward();
+  const models::LossSums sums = adversarial_backward(
+      recipe_.train.adversarial,
+      [&](models::TokenChange* change) {
+        const models::Forecast forecast =
+            model_.forward(make_inputs(batch, plan_.features, texts_, &keys), &keys, change);
+        return models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
+      },
+      before_backward);
   return {sums.loss.item<double>(), sums.valid_targets};
 }
 

@@ -262,6 +262,10 @@ void validate_text(const Recipe& recipe) {
     if (!recipe.run.start.empty())
       throw input_error("train.task is masked_language, but run.start names a run to begin with",
                         "that is for the demand model", "name the run as model.text");
+    if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
+      throw input_error("train.task is masked_language, but train.adversarial asks for changed tokens",
+                        "they are those of the demand model's series tower",
+                        "set train.adversarial.method: none");
   } else if (trained && !recipe.data.text) {
     throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
                       "set data.text: true, or tune.text: frozen");
