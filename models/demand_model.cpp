@@ -85,6 +85,12 @@ void check(const ModelInputs& inputs, const DemandModelConfig& config) {
   require_steps(inputs.known_bnu, config.known_numeric, steps + config.horizon, "known columns");
   require_steps(inputs.known_codes_bcu, count(config.known_cardinalities), steps + config.horizon,
                 "known categories");
+  const at::Tensor& numbers = inputs.static_numbers_bn;
+  if (config.static_numbers > 0 &&
+      (!numbers.defined() || numbers.dim() != 2 || numbers.size(0) != inputs.context_bt.size(0) ||
+       numbers.size(1) != 2 * config.static_numbers))
+    throw Error(ErrorKind::internal, "static numbers of a batch do not fit the model",
+                fmt::format("it needs {} for each window", 2 * config.static_numbers));
   if (config.text_width > 0 &&
       (!inputs.text_bw.defined() || inputs.text_bw.dim() != 2 ||
        inputs.text_bw.size(0) != inputs.context_bt.size(0) || inputs.text_bw.size(1) != config.text_width))

@@ -110,12 +110,15 @@ void EwcConfig::validate() const {
 void AugmentConfig::validate() const {
   if (!(share >= 0 && share <= 1))
     throw input_error("train.augment.share must be in [0, 1]", fmt::format("it is {}", share));
-  for (const auto& [value, field] : {std::pair(jitter, "jitter"), std::pair(scale, "scale")})
+  for (const auto& [value, field] :
+       {std::pair(jitter, "jitter"), std::pair(scale, "scale"), std::pair(mix, "mix")})
     if (!(value >= 0))
       throw input_error(fmt::format("train.augment.{} must not be negative", field),
                         fmt::format("it is {}", value));
   if (!(warp >= 0 && warp < 1))
     throw input_error("train.augment.warp must be at least 0 and below 1", fmt::format("it is {}", warp));
+  if (!(tokens >= 0 && tokens < 1))
+    throw input_error("train.augment.tokens must be at least 0 and below 1", fmt::format("it is {}", tokens));
 }
 
 std::int64_t AdversarialConfig::forwards() const {

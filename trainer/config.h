@@ -91,8 +91,11 @@ struct AugmentConfig {
   double jitter = 0;   // deviation of noise in the history, over the history's own
   double scale = 0;    // deviation of the logarithm of a factor of history and targets
   double warp = 0;     // share of the history that is stretched to twice or pressed to half of its length
+  double mix = 0;      // a of Beta(a, a), whose larger part is a window's own when another is mixed in
+  double tokens = 0;   // share of a product text's tokens that are hidden
 
-  bool active() const { return share > 0 && (jitter > 0 || scale > 0 || warp > 0); }
+  bool active() const { return share > 0 && (jitter > 0 || scale > 0 || warp > 0 || mix > 0); }
+  bool mixes() const { return share > 0 && mix > 0; }
   // Throws Error(input) naming the field.
   void validate() const;
 };

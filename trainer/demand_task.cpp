@@ -95,7 +95,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       plan_(plan),
       model_(make_model(start.checkpoint)),
       text_(make_text(start.checkpoint)),
-      texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
+      texts_(text_ ? live_series_texts(corpus, text_, recipe.model, recipe.train.augment)
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
       augment_(recipe.train.augment, seed(), plan_.features),
       new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
@@ -136,7 +136,8 @@ data::LoaderConfig DemandTask::loader_config(const TaskStart& start) const {
           .rank = start.communicator.rank(),
           .ranks = start.communicator.size(),
           .first_step = start.step,
-          .last_step = recipe_.train.steps};
+          .last_step = recipe_.train.steps,
+          .partner_key = recipe_.train.augment.mixes() ? std::optional(partner_key(seed())) : std::nullopt};
 }
 
 // What gradients reach last comes first.
@@ -159,7 +160,7 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
                                               const std::function<void()>& before_backward) {
   // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
-  augment_.change(batch, step);
+  augment_.change(batch, step, loader_.partners());
   new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);

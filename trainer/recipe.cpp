@@ -295,6 +295,13 @@ void Recipe::validate() const {
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  if (train.augment.mixes() && data.shots > 0)
+    throw input_error("train.augment.mix is set, but data.shots names the windows to train on",
+                      "what is mixed in would be windows beyond them", "leave one of the two out");
+  if (train.augment.tokens > 0 && tune.text == TuneConfig::Text::frozen)
+    throw input_error("train.augment.tokens is set, but tune.text is frozen",
+                      "a frozen encoder makes every text's vector once for all steps",
+                      "set tune.text: top or all, or train.augment.tokens: 0");
   if (train.ewc.strength > 0 && run.start.empty())
     throw input_error("train.ewc needs run.start",
                       "it holds the weights of the run that this one begins with",

@@ -151,6 +151,8 @@ void visit(Visitor& v, AugmentConfig& c) {
   v("jitter", c.jitter);
   v("scale", c.scale);
   v("warp", c.warp);
+  v("mix", c.mix);
+  v("tokens", c.tokens);
 }
 
 template <typename Visitor>

@@ -138,11 +138,12 @@ std::int64_t text_activations(const LiveTexts& texts, models::Precision precisio
 }
 
 std::int64_t bytes_of(const data::Batch& batch) {
-  return static_cast<std::int64_t>(
-      batch.window_b.size() * sizeof(data::Window) + batch.sample_b.size() * 8 +
-      4 * (batch.context_bt.size() + batch.past_bnt.size() + batch.past_codes_bct.size() +
-           batch.known_bnu.size() + batch.known_codes_bcu.size() + batch.statics_bs.size() +
-           batch.target_bh.size() + batch.bound_bh.size() + batch.weight_b.size()));
+  return static_cast<std::int64_t>(batch.window_b.size() * sizeof(data::Window) + batch.sample_b.size() * 8 +
+                                   4 * (batch.context_bt.size() + batch.past_bnt.size() +
+                                        batch.past_codes_bct.size() + batch.known_bnu.size() +
+                                        batch.known_codes_bcu.size() + batch.statics_bs.size() +
+                                        batch.static_numbers_bn.size() + batch.target_bh.size() +
+                                        batch.bound_bh.size() + batch.weight_b.size()));
 }
 
 // Two super-blocks and the batches filled ahead.
@@ -150,8 +151,8 @@ std::int64_t loader_bytes(const Recipe& recipe, const DataPlan& plan, std::int64
   const data::WindowSpace& space = plan.train_space;
   const std::int64_t series = std::min(space.series, space.superblock * space.chunk_series);
   const std::int64_t panel = series * steps_read * (1 + columns_of(plan.features)) * kFloat;
-  const std::int64_t batches =
-      (data::LoaderConfig{}.ahead + 1) * bytes_of(filled_batch(plan.features, recipe.train.micro_batch));
+  const std::int64_t batches = (data::LoaderConfig{}.ahead + 1) * (recipe.train.augment.mixes() ? 2 : 1) *
+                               bytes_of(filled_batch(plan.features, recipe.train.micro_batch));
   return 2 * panel + batches;
 }
 
@@ -277,7 +278,7 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
        {std::pair("context", inputs.context_bt), std::pair("past", inputs.past_bnt),
         std::pair("past codes", inputs.past_codes_bct), std::pair("known", inputs.known_bnu),
         std::pair("known codes", inputs.known_codes_bcu), std::pair("statics", inputs.statics_bs),
-        std::pair("text", inputs.text_bw)})
+        std::pair("static numbers", inputs.static_numbers_bn), std::pair("text", inputs.text_bw)})
     if (tensor.defined() && tensor.numel() > 0) needs.shapes.emplace_back(name, tensor.sizes().vec());
   needs.shapes.emplace_back(
       "quantiles",
