@@ -147,7 +147,7 @@ Combiner::Combiner(const BacktestConfig& config, const std::vector<std::unique_p
     const std::string name = i < models ? "model" : baselines[i - models];
     if (!combine.of.empty() && std::ranges::find(combine.of, name) == combine.of.end()) continue;
     members_.push_back(forecasters[i].get());
-    if (i < models) models_in += (models_in.empty() ? " with " : ", ") + forecasters[i]->name();
+    if (i < models) models_in += (models_in.empty() ? kWithModels : ", ") + forecasters[i]->name();
   }
   if (models == 0 && std::ranges::find(combine.of, "model") != combine.of.end())
     throw input_error("backtest.combine.of names 'model'", "this backtest judges baselines alone",

@@ -17,6 +17,8 @@ struct CombinationMethod {
   std::string about;  // what it does, for reports
 };
 const std::vector<CombinationMethod>& combination_methods();
+// Between the label of a combination and the models in it: "Stacking with runs/a".
+inline constexpr const char* kWithModels = " with ";
 
 // The weights of one combination for the windows from `origin` on, in one level of series.
 struct CombinationWeights {

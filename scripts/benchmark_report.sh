@@ -13,6 +13,7 @@ usage() {
 }
 [[ $# == 2 && -e $2 ]] || usage
 name=$1 data=$(realpath "$2")
+cores=$(nproc)
 export OMP_NUM_THREADS=1
 
 case $name in
@@ -30,7 +31,7 @@ train() { "$bin/shelfcast" train "$recipe" --resume auto --set "run.seed=$1" --s
 export -f train
 export bin recipe
 started=$SECONDS
-printf '%s\n' "${seeds[@]}" | xargs -P "$(nproc)" -I{} bash -c 'train {}'
+printf '%s\n' "${seeds[@]}" | xargs -P "$cores" -I{} bash -c 'train {}'
 trained=$((SECONDS - started))
 
 started=$SECONDS
@@ -62,7 +63,6 @@ figure "Is the difference more than chance?" significance
 figure "Are the quantiles honest?" calibration
 figure "Forecasts against the truth" forecast
 
-cores=$(nproc)
 {
   echo "<!-- Made by scripts/benchmark_report.sh $name; not written by hand. -->"
   sed '1s/.*/# Benchmark: '"$name"'/' report/report.md

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/combination.h"
+
 namespace shelfcast::eval {
 namespace {
 
@@ -94,11 +96,17 @@ MainTable main_table(const ReportData& data, const std::vector<std::string>& met
   return table;
 }
 
+bool combines_models(const std::string& forecaster) {
+  return std::ranges::any_of(combination_methods(), [&forecaster](const CombinationMethod& method) {
+    return forecaster.starts_with(method.label + kWithModels);
+  });
+}
+
 const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric) {
   const ForecasterResult* strongest = nullptr;
   for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
     const Score score = result.forecasters[i].overall.score(metric);
-    if (!score.value) continue;
+    if (!score.value || combines_models(result.forecasters[i].name)) continue;
     if (strongest == nullptr || *score.value < *strongest->overall.score(metric).value)
       strongest = &result.forecasters[i];
   }
@@ -109,7 +117,7 @@ const Comparison* compared_with_strongest(const BacktestResult& result, const st
                                           const std::string& metric) {
   const Comparison* strongest = nullptr;
   for (const Comparison& c : result.comparisons)
-    if (c.model == model && c.metric == metric && c.difference &&
+    if (c.model == model && c.metric == metric && c.difference && !combines_models(c.baseline) &&
         (strongest == nullptr || *c.difference > *strongest->difference))
       strongest = &c;
   return strongest;

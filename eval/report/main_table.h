@@ -33,6 +33,8 @@ MainTable main_table(const ReportData& data, const std::vector<std::string>& met
 const std::vector<std::string>& main_metrics();
 const std::vector<std::string>& window_metrics();
 
+// Whether this names a combination that a model is a member of: no baseline, for the model is in it.
+bool combines_models(const std::string& forecaster);
 // The baseline with the smallest overall error; nullptr when nothing was judged.
 const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric);
 // The comparison over all series of a model with the baseline strongest in that metric: the one that leaves

@@ -83,26 +83,58 @@ std::string markdown_table(const MainTable& table) {
   return head + '\n' + rule + '\n' + body;
 }
 
-std::string levels_table(const BacktestResult& result, const std::string& group) {
+// A row a level, a column a forecaster.
+std::string levels_table(const BacktestResult& result, const std::string& group,
+                         const std::vector<std::string>& levels, const std::string& metric) {
   std::string text = fmt::format("| {} | n |", group), rule = "|---|--:|";
   for (const ForecasterResult& forecaster : result.forecasters) {
     text += fmt::format(" {} |", escape_markdown(forecaster.name));
     rule += "--:|";
   }
   text += '\n' + rule + '\n';
-  constexpr std::size_t kLevels = 30;
-  for (const std::string& level : largest_levels(result, group, kLevels)) {
+  for (const std::string& level : levels) {
     const GroupScores* first = find_group(result.forecasters.front(), group, level);
     text += fmt::format("| {} | {} |", escape_markdown(level),
-                        format_count(static_cast<double>(first->score("mae").n)));
+                        format_count(static_cast<double>(first->score(metric).n)));
     for (const ForecasterResult& forecaster : result.forecasters) {
       const GroupScores* scores = find_group(forecaster, group, level);
-      const Score score = scores != nullptr ? scores->score("mae") : Score{};
-      text += score.value ? fmt::format(" {} |", format_number(*score.value)) : " n = 0 |";
+      const Score score = scores != nullptr ? scores->score(metric) : Score{};
+      text += score.value ? fmt::format(" {} |", format_score(metric, *score.value)) : " n = 0 |";
     }
     text += '\n';
   }
   return text;
+}
+
+// The levels of a group in their own order.
+std::vector<std::string> levels_of(const BacktestResult& result, const std::string& group) {
+  std::vector<std::string> levels;
+  for (const GroupScores& scores : result.forecasters.front().groups)
+    if (scores.group == group) levels.push_back(scores.level);
+  return levels;
+}
+
+// A row a forecaster, with these metrics over everything under these titles; nothing where nobody was judged
+// by them.
+std::string overall_table(const BacktestResult& result, const std::string& heading,
+                          const std::vector<std::pair<std::string, std::string>>& metrics) {
+  std::string head = "| forecaster | n |", rule = "|---|--:|", body;
+  for (const auto& [metric, title] : metrics) {
+    head += fmt::format(" {} |", title);
+    rule += "--:|";
+  }
+  bool any = false;
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    body += fmt::format("| {} | {} |", escape_markdown(forecaster.name),
+                        format_count(static_cast<double>(forecaster.overall.score(metrics.front().first).n)));
+    for (const auto& [metric, title] : metrics) {
+      const Score score = forecaster.overall.score(metric);
+      any = any || score.value.has_value();
+      body += score.value ? fmt::format(" {} |", format_score(metric, *score.value)) : " n = 0 |";
+    }
+    body += '\n';
+  }
+  return any ? fmt::format("\n## {}\n\n{}\n{}\n{}", heading, head, rule, body) : "";
 }
 
 }  // namespace
@@ -122,8 +154,18 @@ std::string report_markdown(const ReportData& data) {
   for (const PublishedTask& task : data.published)
     text += fmt::format("\nPublished rows of {}: {}.\n", task.name,
                         task.mismatch.empty() ? task.source : fmt::format("left out, {}", task.mismatch));
+  constexpr std::size_t kLevels = 30;
   for (const std::string& group : group_names(result))
-    text += fmt::format("\n## MAE by {}\n\n{}", group, levels_table(result, group));
+    text += fmt::format("\n## MAE by {}\n\n{}", group,
+                        levels_table(result, group, largest_levels(result, group, kLevels), "mae"));
+  if (const std::vector<std::string> sums = levels_of(result, "hierarchy"); !sums.empty())
+    text += fmt::format("\n## WRMSSE by level\n\n{}", levels_table(result, "hierarchy", sums, "wrmsse"));
+  text += overall_table(
+      result, "What orders would have cost",
+      {{"order_cost", "cost"}, {"fill_rate", "fill rate"}, {"stock_cover", "steps of demand in stock"}});
+  text +=
+      overall_table(result, "Low, normal and high demand",
+                    {{"accuracy", "accuracy"}, {"f1_macro", "F1, macro"}, {"f1_weighted", "F1, weighted"}});
   std::vector<std::string> origins;
   for (const std::int64_t origin : result.judgement.origins) origins.push_back(result.date_of(origin));
   text += fmt::format(

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "eval/report/main_table.h"
+#include "eval/report/plots.h"
 #include "eval/report/text.h"
 #include "eval/report/verdict.h"
 #include "tests/eval/report_fixture.h"
@@ -15,6 +16,7 @@
 namespace shelfcast::eval {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -98,6 +100,45 @@ TEST_F(Report, shows_weeks_demand_levels_and_combinations_where_they_were_asked_
   EXPECT_THAT(html, HasSubstr(fmt::format("<td>{:.2f} <span class=\"small\">(", sum / 3)));
   EXPECT_THAT(html, HasSubstr(fmt::format("to {:.2f})</span>", most)));
   EXPECT_THAT(html.substr(0, html.find("/*! Vega")), Not(HasSubstr("nan")));
+
+  // What the model is in is no baseline of it.
+  const auto stacking = std::ranges::find_if(data.result.forecasters, [](const ForecasterResult& forecaster) {
+    return forecaster.name.starts_with("Stacking");
+  });
+  ASSERT_NE(stacking, data.result.forecasters.end());
+  EXPECT_TRUE(combines_models(stacking->name));
+  EXPECT_FALSE(combines_models("Seasonal Naive"));
+  for (const char* metric : {"mae", "mse"}) {
+    EXPECT_FALSE(combines_models(strongest_baseline(data.result, metric)->name));
+    const Comparison* strongest =
+        compared_with_strongest(data.result, data.result.forecasters.front().name, metric);
+    EXPECT_FALSE(combines_models(strongest->baseline));
+  }
+  const Summary summary = summarise(data);
+  EXPECT_THAT(summary.headline, Not(HasSubstr("Stacking")));
+  const double alone = *overall.score("mae").value, together = *stacking->overall.score("mae").value;
+  EXPECT_THAT(summary.sentences, Contains(fmt::format("{} has an MAE {} {} than its own.", stacking->name,
+                                                      format_percent(std::abs(together / alone - 1)),
+                                                      together <= alone ? "lower" : "higher")));
+
+  // The same in Markdown, a row a forecaster; what was not asked for has no table there either.
+  const std::string markdown = report_markdown(data), bare = report_markdown(gather({"plain"}));
+  EXPECT_THAT(markdown, HasSubstr("## MAE by week/category\n"));
+  EXPECT_THAT(markdown, HasSubstr("## Low, normal and high demand\n"));
+  EXPECT_THAT(markdown, HasSubstr(fmt::format("| {} | {} | {} | {} |",
+                                              format_count(static_cast<double>(overall.score("accuracy").n)),
+                                              format_percent(*overall.score("accuracy").value),
+                                              format_number(*overall.score("f1_macro").value),
+                                              format_number(*overall.score("f1_weighted").value))));
+  EXPECT_THAT(bare, Not(HasSubstr("## Low")));
+  EXPECT_THAT(markdown,
+              HasSubstr(fmt::format("| {} | {} | {} |", format_number(*overall.score("order_cost").value),
+                                    format_percent(*overall.score("fill_rate").value),
+                                    format_number(*overall.score("stock_cover").value))));
+  const GroupScores* all = find_group(data.result.forecasters.front(), "hierarchy", "all");
+  EXPECT_THAT(markdown, HasSubstr(fmt::format("| all | {} | {} |",
+                                              format_count(static_cast<double>(all->score("wrmsse").n)),
+                                              format_number(*all->score("wrmsse").value))));
 
   config.classes = {0.1, 0.75};
   write_run(folder_.path(), "other", 3, config);

@@ -50,9 +50,10 @@ std::string verdicts(const eval::BacktestResult& result) {
   for (const eval::Comparison& c : result.comparisons)
     if (c.difference && c.low && c.high)
       text += fmt::format(
-          "{} than {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series)\n",
-          to_string(c.verdict), c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high,
-          c.series);
+          "{} {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series)\n",
+          c.verdict == eval::Verdict::unclear ? "no clear difference from"
+                                              : fmt::format("{} than", to_string(c.verdict)),
+          c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high, c.series);
   return text;
 }
 
