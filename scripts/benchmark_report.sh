@@ -30,9 +30,10 @@ cd "$root/runs/benchmarks/$name"
 train() { "$bin/shelfcast" train "$recipe" --resume auto --set "run.seed=$1" --set "run.dir=seed-$1" >"seed-$1.log" 2>&1; }
 export -f train
 export bin recipe
-started=$SECONDS
 printf '%s\n' "${seeds[@]}" | xargs -P "$cores" -I{} bash -c 'train {}'
-trained=$((SECONDS - started))
+# From the first line of the log to the last, all seeds together.
+trained=$(for seed in "${seeds[@]}"; do grep -o '"time":[0-9.]*' "seed-$seed/metrics.jsonl" | sed -n '1p;$p'; done |
+  awk -F: 'NR % 2 { from = $2; next } { sum += $2 - from } END { printf "%.0f", sum / 60 }')
 
 started=$SECONDS
 first=seed-${seeds[0]} others=("${seeds[@]:1}")
@@ -80,7 +81,7 @@ Relative differences with their 95 % intervals; share of demand at or below each
 
 ## Resources
 
-${#seeds[@]} training run(s) of [$(basename "$recipe")](../../recipes/$(basename "$recipe")), one thread each, $trained s on $cores cores; fitting and judging with all baselines $judged s.
+${#seeds[@]} trained from [$(basename "$recipe")](../../recipes/$(basename "$recipe")), one thread each, $trained minutes in all; fitting baselines and judging everybody $((judged / 60)) minutes on $cores cores.
 END
 } >"$out/$name.md"
 echo "$out/$name.md"
