@@ -13,8 +13,8 @@
 #include "models/series/chronos2_config.h"
 #include "models/series/chronos2_patches.h"
 #include "models/series/groups.h"
-#include "models/token_change.h"
 #include "models/series/window_attention.h"
+#include "models/token_change.h"
 
 namespace shelfcast::models {
 

@@ -223,6 +223,24 @@ TEST(DemandModel, a_text_changes_its_own_windows_forecast_and_zeros_are_no_text)
                         without.forward(inputs, nullptr).quantiles_bqh));
 }
 
+TEST_P(EveryTower, a_number_changes_its_own_windows_forecast_and_zeros_are_an_average_series) {
+  at::manual_seed(23);
+  const DemandModelConfig config = small_config(GetParam());
+  const DemandModel model(config, 7);
+  ModelInputs inputs = small_batch(config, 3);
+  inputs.static_numbers_bn.zero_();
+  const Forecast average = model.forward(inputs, nullptr);
+  DemandModelConfig plain = config;
+  plain.static_numbers = 0;
+  EXPECT_TRUE(at::equal(average.quantiles_bqh, DemandModel(plain, 7).forward(inputs, nullptr).quantiles_bqh));
+  inputs.static_numbers_bn[1][1] = 1.0;  // missing, which is another thing than average
+  const Forecast changed = model.forward(inputs, nullptr);
+  EXPECT_TRUE(at::equal(average.quantiles_bqh[0], changed.quantiles_bqh[0]));
+  EXPECT_GT(largest_difference(average.quantiles_bqh[1], changed.quantiles_bqh[1]), 1e-4);
+  inputs.static_numbers_bn = at::Tensor();
+  EXPECT_THROW(model.forward(inputs, nullptr), Error);
+}
+
 TEST(DemandModel, model_json_from_before_texts_loads_as_a_model_without) {
   DemandModelConfig config = small_config();
   config.text_width = 0;
@@ -261,9 +279,11 @@ TEST(Level, scales_windows_without_a_history_by_what_facts_and_words_let_expect)
   for (std::int64_t i = 0; i < 2; ++i)
     embedded.push_back(
         weights.at(fmt::format("fusion.static.{}.weight", i))[inputs.statics_bs[1][i].item<std::int64_t>()]);
-  const double expected = weights.at("fusion.level.bias").item<double>() +
-                          at::cat(embedded).dot(weights.at("fusion.level.static.weight")[0]).item<double>() +
-                          inputs.text_bw[1].dot(weights.at("fusion.level.text.weight")[0]).item<double>();
+  const double expected =
+      weights.at("fusion.level.bias").item<double>() +
+      at::cat(embedded).dot(weights.at("fusion.level.static.weight")[0]).item<double>() +
+      inputs.static_numbers_bn[1].dot(weights.at("fusion.level.number.weight")[0]).item<double>() +
+      inputs.text_bw[1].dot(weights.at("fusion.level.text.weight")[0]).item<double>();
   EXPECT_NEAR(forecast.scale_b[1].item<double>(), std::exp(expected), 1e-5 * std::exp(expected));
   EXPECT_EQ(forecast.loc_b[1].item<float>(), 0.0F);
   // Windows with a history are as without a level, and so are all while it is zero.
@@ -311,6 +331,8 @@ TEST(Level, needs_facts_or_words) {
   config.static_cardinalities = {};
   EXPECT_NO_THROW(config.validate());
   config.text_width = 0;
+  EXPECT_NO_THROW(config.validate());
+  config.static_numbers = 0;
   EXPECT_THROW(config.validate(), Error);
 }
 
