@@ -80,8 +80,9 @@ void forward_and_backward(const models::DemandModel& model, const data::FeatureS
   data::Batch batch = filled_batch(spec, windows);
   const models::DropoutKeys keys{1, 0, batch.sample_b};
   const models::PrecisionScope scope(precision);
-  models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys), make_targets(batch, spec),
-                    model.config())
+  models::Targets targets = make_targets(batch, spec);
+  targets.class_bh = at::zeros_like(targets.demand_bh, at::kLong);  // any: a head's loss is to be walked
+  models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys), targets, model.config())
       .loss.backward();
 }
 
