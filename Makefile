@@ -14,7 +14,7 @@ PROGRAMS := shelfcast shelfcast-score shelfcast_gpu
 CONFIGURE = scripts/configure.sh release $(if $(CI),-DSHELFCAST_WERROR=ON)
 export GPU JOBS
 
-.PHONY: help build demo test bench golden parity fuzz sanitize lint format install clean packages packages-check build-tests
+.PHONY: help build demo test bench benchmark-report golden parity fuzz sanitize lint format install clean packages packages-check build-tests
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /  make \1\t/' | expand -t 18
@@ -44,6 +44,9 @@ bench: packages-check ## the benchmarks of bench/README.md
 	@$(CONFIGURE) -DSHELFCAST_BENCH=ON
 	@cmake --build build -j $(JOBS)
 	@bench/run.sh
+
+benchmark-report: build ## NAME=rossmann|m5 DATA=file: docs/benchmarks anew, on real data
+	@scripts/benchmark_report.sh $(NAME) $(DATA)
 
 golden: ## tests/golden anew from the reference Python packages (installed into the cache)
 	@python=$$(scripts/reference.sh) && for model in bolt chronos2 bert lora; do \

@@ -8,7 +8,7 @@
 # best validation loss over the frozen model's: mean, smallest, largest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-shelfcast=$PWD/build/bin/shelfcast
+shelfcast=$PWD/build/bin/shelfcast encoder=$PWD/tests/golden/bert/uncased
 folder=${1:-build/tuning-proof} known=${2:-[]} wanted=${3:-.}
 rm -rf "$folder"
 mkdir -p "$folder"
@@ -30,6 +30,8 @@ model: {weights: base/checkpoints/300/tower}
 train: {batch: 64, steps: 120, validate_every: 40, checkpoint_every: 120, schedule: {warmup: 10}}
 END
 
+# A small encoder with weights drawn by the seed, trained with the rest.
+text="--set data.text=true --set model.text=$encoder --set model.text_start=drawn --set tune.text=all"
 ways=(
   "all          --set train.optimizer.lr=1e-3"
   "top          --set train.optimizer.lr=1e-3 --set tune.method=top"
@@ -45,6 +47,11 @@ ways=(
   "jitter       --set train.optimizer.lr=1e-3 --set train.augment.jitter=0.1"
   "scaling      --set train.optimizer.lr=1e-3 --set train.augment.scale=0.2"
   "warp         --set train.optimizer.lr=1e-3 --set train.augment.warp=0.2"
+  "mix          --set train.optimizer.lr=1e-3 --set train.augment.mix=0.4"
+  "fgm          --set train.optimizer.lr=1e-3 --set train.adversarial.method=fgm"
+  "pgd          --set train.optimizer.lr=1e-3 --set train.adversarial.method=pgd"
+  "text         --set train.optimizer.lr=1e-3 $text"
+  "text+tokens  --set train.optimizer.lr=1e-3 $text --set train.augment.tokens=0.2"
   "layer_decay  --set train.optimizer.lr=1e-3 --set tune.layer_decay=0.8"
 )
 printf '%-12s %8s %8s %8s %8s\n' way frozen mean least most

@@ -95,6 +95,7 @@ void Batch::resize(const FeatureSpec& spec, std::int64_t count) {
   known_bnu.resize(b * spec.known_numeric.size() * (t + h));
   known_codes_bcu.resize(b * spec.known_categorical.size() * (t + h));
   statics_bs.resize(b * spec.statics.size());
+  static_numbers_bn.resize(b * 2 * spec.static_numbers.size());
   target_bh.resize(b * h);
   bound_bh.resize(spec.censored.empty() ? 0 : b * h);
   weight_b.resize(b);
@@ -115,12 +116,20 @@ void Batch::pad(const FeatureSpec& spec, std::int64_t row) {
   fill_row(known_bnu, row, spec.known_numeric.size() * (t + h), 0.0F);
   fill_row(known_codes_bcu, row, spec.known_categorical.size() * (t + h), std::int32_t{0});
   fill_row(statics_bs, row, spec.statics.size(), std::int32_t{0});
+  fill_row(static_numbers_bn, row, 2 * spec.static_numbers.size(), 0.0F);
 }
 
 WindowAssembler::WindowAssembler(FeatureSpec spec, TimeAxis axis,
-                                 std::vector<std::vector<std::int32_t>> statics)
-    : spec_(std::move(spec)), axis_(axis), statics_(std::move(statics)), calendar_first_(-spec_.context) {
-  SHELFCAST_ASSERT(statics_.size() == spec_.statics.size() && spec_.context >= 1 && spec_.horizon >= 1);
+                                 std::vector<std::vector<std::int32_t>> statics,
+                                 std::vector<std::vector<float>> static_numbers)
+    : spec_(std::move(spec)),
+      axis_(axis),
+      statics_(std::move(statics)),
+      static_numbers_(std::move(static_numbers)),
+      calendar_first_(-spec_.context) {
+  SHELFCAST_ASSERT(statics_.size() == spec_.statics.size() &&
+                   static_numbers_.size() == spec_.static_numbers.size() && spec_.context >= 1 &&
+                   spec_.horizon >= 1);
   known_numeric_ = make_sources(spec_.known_numeric);
   known_categorical_ = make_sources(spec_.known_categorical);
   past_numeric_ = make_sources(spec_.past_numeric);
@@ -251,6 +260,13 @@ void WindowAssembler::assemble(const PanelBlock& block, Window window, std::int6
   codes(known_categorical_, u, batch.known_codes_bcu);
   for (std::size_t s = 0; s < statics_.size(); ++s)
     batch.statics_bs[index * statics_.size() + s] = statics_[s][static_cast<std::size_t>(window.series)];
+  for (std::size_t n = 0; n < static_numbers_.size(); ++n) {
+    const auto numbers_of_fact =
+        spec_.static_numbers[n].model_numbers(static_numbers_[n][static_cast<std::size_t>(window.series)]);
+    std::ranges::copy(numbers_of_fact,
+                      batch.static_numbers_bn.begin() +
+                          static_cast<std::ptrdiff_t>(2 * (index * static_numbers_.size() + n)));
+  }
 }
 
 WindowAssembler make_assembler(const FeatureSpec& spec, const Corpus& corpus) {
@@ -268,7 +284,15 @@ WindowAssembler make_assembler(const FeatureSpec& spec, const Corpus& corpus) {
     for (const std::int32_t code : corpus.static_codes(index))
       statics.back().push_back(table[static_cast<std::size_t>(std::int64_t{code} + 1)]);
   }
-  WindowAssembler assembler(spec, info.axis, std::move(statics));
+  std::vector<std::vector<float>> static_numbers;
+  for (const NumericStatic& fact : spec.static_numbers) {
+    const std::span<const float> values = corpus.static_values(info.static_index(fact.name));
+    if (std::ssize(values) != info.series)
+      throw input_error(fmt::format("static \"{}\" of {} is a category", fact.name, corpus.folder().string()),
+                        "the model was made for a number", "ingest it as the model's corpus was");
+    static_numbers.emplace_back(values.begin(), values.end());
+  }
+  WindowAssembler assembler(spec, info.axis, std::move(statics), std::move(static_numbers));
   const auto recode = [&](std::vector<WindowAssembler::Source>& sources,
                           const std::vector<FeatureColumn>& columns) {
     for (std::size_t i = 0; i < sources.size(); ++i) {

@@ -27,10 +27,11 @@ struct Batch {
   std::vector<float> known_bnu;              // scaled, missing = 0
   std::vector<std::int32_t> known_codes_bcu;
   std::vector<std::int32_t> statics_bs;
-  std::vector<float> target_bh;  // NaN = not observed (or beyond the corpus' end)
-  std::vector<float> bound_bh;   // sales where a stock-out cut them (the target is NaN), else NaN; empty
-                                 // without spec.censored
-  std::vector<float> weight_b;   // 1, or 0 for padding
+  std::vector<float> static_numbers_bn;  // two for each of spec.static_numbers
+  std::vector<float> target_bh;          // NaN = not observed (or beyond the corpus' end)
+  std::vector<float> bound_bh;  // sales where a stock-out cut them (the target is NaN), else NaN; empty
+                                // without spec.censored
+  std::vector<float> weight_b;  // 1, or 0 for padding
 
   // Sizes every array for `count` windows of `spec`; a padding row is NaN demand, zero covariates, weight 0.
   void resize(const FeatureSpec& spec, std::int64_t count);
@@ -43,8 +44,10 @@ struct Batch {
 class WindowAssembler {
  public:
   // `statics[s]`: one model code per series of the corpus for spec.statics[s] (row-major [s][series]).
-  // `axis` gives the calendar columns their dates.
-  WindowAssembler(FeatureSpec spec, TimeAxis axis, std::vector<std::vector<std::int32_t>> statics);
+  // `static_numbers[n]`: the number of each series for spec.static_numbers[n], NaN = missing. `axis` gives
+  // the calendar columns their dates.
+  WindowAssembler(FeatureSpec spec, TimeAxis axis, std::vector<std::vector<std::int32_t>> statics,
+                  std::vector<std::vector<float>> static_numbers);
 
   // For a corpus: which covariates read() must deliver, in the order assemble() expects them in
   // PanelBlock::columns.
@@ -88,6 +91,7 @@ class WindowAssembler {
   FeatureSpec spec_;
   TimeAxis axis_;
   std::vector<std::vector<std::int32_t>> statics_;
+  std::vector<std::vector<float>> static_numbers_;
   std::vector<std::string> columns_;
   std::vector<Source> past_numeric_, past_categorical_, known_numeric_, known_categorical_;
   int censored_ = -1;  // its index in PanelBlock::columns

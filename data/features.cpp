@@ -167,16 +167,20 @@ void check_censored(const std::string& name, const CorpusInfo& info) {
                       "it must be 1 where sales were cut, else 0", "name a numeric covariate");
 }
 
-std::vector<StaticColumn> static_columns(const std::vector<std::string>& names, const CorpusInfo& info) {
-  std::vector<StaticColumn> columns;
+// Facts are known from the beginning, so all series count, whenever they begin to sell.
+void add_statics(const std::vector<std::string>& names, const Corpus& corpus, FeatureSpec& spec) {
+  const CorpusInfo& info = corpus.info();
   for (const std::string& name : names) {
-    const StaticInfo& fact = info.statics[info.static_index(name)];
-    if (fact.kind == Kind::numeric)
-      throw input_error(fmt::format("data.static: \"{}\" is a number", name), "the model takes categories",
-                        "leave it out, or ingest it as a category");
-    columns.push_back({name, fact.vocabulary});
+    const std::size_t index = info.static_index(name);
+    if (info.statics[index].kind == Kind::categorical) {
+      spec.statics.push_back({name, info.statics[index].vocabulary});
+      continue;
+    }
+    const Moments moments =
+        moments_of(corpus.static_values(index), [](float x) { return static_cast<double>(x); });
+    if (moments.count == 0) log::warn("data.static: \"{}\" is missing for every series", name);
+    spec.static_numbers.push_back({name, static_cast<float>(moments.mean), usable_std(moments.std())});
   }
-  return columns;
 }
 
 const char* to_text(Scaler::Kind kind) {
@@ -233,10 +237,18 @@ std::vector<FeatureColumn> columns_from_json(const json& list, Kind kind) {
 
 }  // namespace
 
+std::array<float, 2> NumericStatic::model_numbers(float value) const {
+  if (std::isnan(value)) return {0.0F, 1.0F};
+  return {(value - mean) / std, 0.0F};
+}
+
 json to_json(const FeatureSpec& spec) {
   json statics = json::array();
   for (const StaticColumn& column : spec.statics)
     statics.push_back({{"name", column.name}, {"vocabulary", column.vocabulary}});
+  json numbers = json::array();
+  for (const NumericStatic& fact : spec.static_numbers)
+    numbers.push_back({{"name", fact.name}, {"mean", fact.mean}, {"std", fact.std}});
   return {{"context", spec.context},
           {"horizon", spec.horizon},
           {"frequency", to_string(spec.frequency)},
@@ -245,6 +257,7 @@ json to_json(const FeatureSpec& spec) {
           {"known_numeric", columns_to_json(spec.known_numeric)},
           {"known_categorical", columns_to_json(spec.known_categorical)},
           {"statics", statics},
+          {"static_numbers", numbers},
           {"censored", spec.censored},
           {"text", {{"width", spec.text.width}, {"encoder", spec.text.encoder}}}};
 }
@@ -262,6 +275,9 @@ FeatureSpec feature_spec_from_json(const json& value) {
     spec.known_categorical = columns_from_json(value.at("known_categorical"), Kind::categorical);
     for (const json& one : value.at("statics"))
       spec.statics.push_back({one.at("name"), one.at("vocabulary").get<std::vector<std::string>>()});
+    if (const auto numbers = value.find("static_numbers"); numbers != value.end())  // older files know none
+      for (const json& one : *numbers)
+        spec.static_numbers.push_back({one.at("name"), one.at("mean"), one.at("std")});
     spec.censored = value.at("censored");
     if (const auto text = value.find("text"); text != value.end())  // older files know no texts
       spec.text = {text->at("width"), text->at("encoder")};
@@ -291,7 +307,7 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
   spec.horizon = config.horizon;
   spec.frequency = info.axis.frequency;
   spec.censored = config.censored;
-  spec.statics = static_columns(config.statics, info);
+  add_statics(config.statics, corpus, spec);
   add_columns(corpus, known, train_end, spec.known_numeric, spec.known_categorical);
   add_columns(corpus, past, train_end, spec.past_numeric, spec.past_categorical);
   for (const std::string& name : config.calendar)

@@ -2,6 +2,7 @@
 // scalers.
 #pragma once
 
+#include <array>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -37,6 +38,15 @@ struct StaticColumn {
   std::vector<std::string> vocabulary;  // model code = vocabulary index + 1, 0 = unknown
 };
 
+// A fact of a series that is a number: the model reads two, (x - mean) / std, 0 where it is missing, and 1
+// where it is missing, else 0. Fitted on all series of the corpus.
+struct NumericStatic {
+  std::string name;
+  float mean = 0.0F, std = 1.0F;
+
+  std::array<float, 2> model_numbers(float value) const;
+};
+
 // Product texts as vectors.
 struct TextColumn {
   std::int64_t width = 0;  // 0 = the model reads no text
@@ -50,7 +60,8 @@ struct FeatureSpec {
   Frequency frequency = Frequency::daily;
   std::vector<FeatureColumn> past_numeric, past_categorical;
   std::vector<FeatureColumn> known_numeric, known_categorical;
-  std::vector<StaticColumn> statics;
+  std::vector<StaticColumn> statics;  // categories
+  std::vector<NumericStatic> static_numbers;
   std::string censored;
   TextColumn text;  // make_features() leaves it empty: encoders are not known here
 };
@@ -60,8 +71,8 @@ nlohmann::json to_json(const FeatureSpec& spec);
 FeatureSpec feature_spec_from_json(const nlohmann::json& json);
 
 // Resolves a recipe's names against a corpus and fits the scalers on steps < train_end.
-// Throws Error(input) naming the column and the nearest name when the corpus lacks it, when its role does not
-// fit (a `past` covariate listed as known would leak the future), or when a `static` is numeric.
+// Throws Error(input) naming the column and the nearest name when the corpus lacks it, or when its role does
+// not fit (a `past` covariate listed as known would leak the future).
 FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::int64_t train_end);
 
 // The columns data.known and data.past as they stand in the corpus, nothing fitted and whole vocabularies:

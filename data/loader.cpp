@@ -67,7 +67,10 @@ struct Loader::Impl {
 
   // Ring of batches. Those with numbers in [taken, filled) are ready; the one before `taken` is with the
   // caller.
-  std::vector<Batch> ring;
+  struct Filled {
+    Batch windows, partners;
+  };
+  std::vector<Filled> ring;
   std::mutex mutex;
   std::condition_variable changed;
   std::int64_t filled = 0, taken = 0;  // guarded by mutex
@@ -83,7 +86,9 @@ struct Loader::Impl {
   void read_all();
   bool wait_for_room(std::int64_t number);
   void fill(std::int64_t number);
-  void fill_row(std::int64_t step, std::int64_t offset, std::int64_t row, Batch& batch);
+  void fill_row(std::int64_t step, std::int64_t offset, std::int64_t row, Filled& filled);
+  void fill_partner(const PlacedWindow& placed, std::int64_t step, std::int64_t sample, std::int64_t row,
+                    Batch& partners);
   void enter(std::int64_t epoch, std::int64_t position);
 };
 
@@ -104,7 +109,10 @@ Loader::Impl::Impl(const std::filesystem::path& path, const FeatureSpec& spec, c
   micro_batches = ceil_div(slice_of_rank(config.global_batch, config.ranks, 0).end, config.micro_batch);
   steps_per_epoch = Loader::steps_per_epoch(sampler, config.global_batch);
   ring.resize(static_cast<std::size_t>(config.ahead) + 1);
-  for (Batch& batch : ring) batch.resize(spec, config.micro_batch);
+  for (Filled& one : ring) {
+    one.windows.resize(spec, config.micro_batch);
+    if (config.partner_key) one.partners.resize(spec, config.micro_batch);
+  }
   reader = std::thread([this, identity = log::identity()] {
     const log::ThreadIdentity same(identity);
     read_all();
@@ -147,23 +155,36 @@ bool Loader::Impl::wait_for_room(std::int64_t number) {
 void Loader::Impl::fill(std::int64_t number) {
   const std::int64_t step = config.first_step + number / micro_batches;
   const std::int64_t first = slice.begin + number % micro_batches * config.micro_batch;
-  Batch& batch = ring[static_cast<std::size_t>(number) % ring.size()];
-  for (std::int64_t row = 0; row < config.micro_batch; ++row) fill_row(step, first + row, row, batch);
+  Filled& one = ring[static_cast<std::size_t>(number) % ring.size()];
+  for (std::int64_t row = 0; row < config.micro_batch; ++row) fill_row(step, first + row, row, one);
 }
 
-void Loader::Impl::fill_row(std::int64_t step, std::int64_t offset, std::int64_t row, Batch& batch) {
+void Loader::Impl::fill_row(std::int64_t step, std::int64_t offset, std::int64_t row, Filled& one) {
   const std::int64_t epoch = step / steps_per_epoch;
   const std::int64_t position = step % steps_per_epoch * config.global_batch + offset;
-  if (offset >= slice.end || position >= sampler.windows_per_epoch()) return batch.pad(assembler.spec(), row);
+  if (offset >= slice.end || position >= sampler.windows_per_epoch()) {
+    one.windows.pad(assembler.spec(), row);
+    if (config.partner_key) one.partners.pad(assembler.spec(), row);
+    return;
+  }
   if (!chunks.holds(epoch, position)) enter(epoch, position);
   const PlacedWindow placed = chunks.order().at(position);
-  assembler.assemble(chunks.chunk(placed.slot), placed.window, step * config.global_batch + offset, row,
-                     batch);
+  const std::int64_t sample = step * config.global_batch + offset;
+  assembler.assemble(chunks.chunk(placed.slot), placed.window, sample, row, one.windows);
+  if (config.partner_key) fill_partner(placed, step, sample, row, one.partners);
   // The next super-block comes in evenly while this one is used, a little early so that its last chunk is
   // never late.
   const SuperBlock& block = chunks.order().block();
   chunks.prefetch(1.25 * static_cast<double>(position - block.first_position + 1) /
                   static_cast<double>(block.windows));
+}
+
+void Loader::Impl::fill_partner(const PlacedWindow& placed, std::int64_t step, std::int64_t sample,
+                                std::int64_t row, Batch& partners) {
+  const std::uint64_t key =
+      mix(mix(*config.partner_key, static_cast<std::uint64_t>(step)), static_cast<std::uint64_t>(sample));
+  const PlacedWindow partner = chunks.order().partner(placed, key);
+  assembler.assemble(chunks.chunk(partner.slot), partner.window, sample, row, partners);
 }
 
 void Loader::Impl::enter(std::int64_t epoch, std::int64_t position) {
@@ -204,7 +225,12 @@ const Batch& Loader::next() {
     impl.waited += std::chrono::duration<double>(Clock::now() - began).count();
   }
   if (impl.filled <= number) std::rethrow_exception(impl.failure);
-  return impl.ring[static_cast<std::size_t>(number) % impl.ring.size()];
+  return impl.ring[static_cast<std::size_t>(number) % impl.ring.size()].windows;
+}
+
+const Batch& Loader::partners() const {
+  SHELFCAST_ASSERT(impl_->taken > 0);
+  return impl_->ring[static_cast<std::size_t>(impl_->taken - 1) % impl_->ring.size()].partners;
 }
 
 double Loader::waited_seconds() const { return impl_->waited; }

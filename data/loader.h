@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "data/batch.h"
 #include "data/sampler.h"
@@ -16,6 +17,9 @@ struct LoaderConfig {
   std::int64_t first_step = 0;    // the optimizer step to start at (resume)
   std::int64_t last_step = 0;     // one after the last
   int ahead = 4;                  // micro-batches filled ahead
+  // Draws a partner for each window, by (key, step, sample): another series of its super-block at the same
+  // origin. None = no partners.
+  std::optional<std::uint64_t> partner_key = {};
 };
 
 // The micro-batches of this rank's slice of each global batch, in order. Global batch of step s is positions
@@ -36,6 +40,8 @@ class Loader {
   // The next micro-batch; valid until the next call. Rethrows what the reader thread met. Blocks; the time
   // blocked is added to waited_seconds().
   const Batch& next();
+  // Row by row the partners of what next() returned, as long as that is valid; without a partner_key no rows.
+  const Batch& partners() const;
   double waited_seconds() const;
 
  private:

@@ -49,8 +49,13 @@ std::int64_t SuperBlockOrder::origin_of(std::int64_t series, std::int64_t number
 // Windows of a super-block are numbered series by series in slot order, and origin by origin inside a series.
 PlacedWindow SuperBlockOrder::place(std::uint64_t index) const {
   const auto origins = static_cast<std::uint64_t>(space_.origins());
-  auto series = static_cast<std::int64_t>(index / origins);
-  const auto number = static_cast<std::int64_t>(index % origins);
+  PlacedWindow placed = place_series(static_cast<std::int64_t>(index / origins));
+  placed.window.origin = origin_of(placed.window.series, static_cast<std::int64_t>(index % origins));
+  return placed;
+}
+
+// Series are numbered in slot order.
+PlacedWindow SuperBlockOrder::place_series(std::int64_t series) const {
   std::int64_t slot = series / space_.chunk_series;
   if (slot >= short_slot_) {
     // Behind the short chunk everything moved up by what it lacks.
@@ -61,8 +66,19 @@ PlacedWindow SuperBlockOrder::place(std::uint64_t index) const {
   }
   const std::int64_t in_chunk = series - slot * space_.chunk_series;
   const std::int64_t chunk = block_.chunks[static_cast<std::size_t>(slot)];
-  const std::int64_t own = chunk * space_.chunk_series + in_chunk;
-  return {static_cast<std::size_t>(slot), in_chunk, {own, origin_of(own, number)}};
+  return {static_cast<std::size_t>(slot), in_chunk, {chunk * space_.chunk_series + in_chunk, 0}};
+}
+
+PlacedWindow SuperBlockOrder::partner(const PlacedWindow& window, std::uint64_t key) const {
+  const std::int64_t all = block_.windows / space_.origins(), slot = static_cast<std::int64_t>(window.slot);
+  if (all < 2) return window;
+  const std::int64_t lacking = space_.chunk_series - series_in_last_chunk(space_),
+                     own = slot * space_.chunk_series + window.in_chunk - (slot > short_slot_ ? lacking : 0);
+  auto other = static_cast<std::int64_t>(RandomStream(key).below(static_cast<std::uint64_t>(all - 1)));
+  if (other >= own) ++other;
+  PlacedWindow placed = place_series(other);
+  placed.window.origin = window.window.origin;
+  return placed;
 }
 
 Sampler::Sampler(std::uint64_t seed, WindowSpace space) : seed_(seed), space_(space) {

@@ -56,12 +56,16 @@ class SuperBlockOrder {
   PlacedWindow at(std::int64_t position) const {
     return place(permutation_(static_cast<std::uint64_t>(position - block_.first_position)));
   }
+  // Another series of the super-block at the same origin, drawn by `key`; the window itself where there is no
+  // other.
+  PlacedWindow partner(const PlacedWindow& window, std::uint64_t key) const;
   bool contains(std::int64_t position) const {
     return position >= block_.first_position && position < block_.first_position + block_.windows;
   }
 
  private:
   PlacedWindow place(std::uint64_t index) const;
+  PlacedWindow place_series(std::int64_t number) const;
   std::int64_t origin_of(std::int64_t series, std::int64_t number) const;
 
   WindowSpace space_;

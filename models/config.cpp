@@ -236,7 +236,8 @@ void DemandModelConfig::validate() const {
     for (const std::int64_t cardinality : *cardinalities)
       require_positive(cardinality, "a column's cardinality");
   }
-  if (model.level && static_cardinalities.empty() && text_width == 0)
+  if (static_numbers < 0) throw input_error(fmt::format("static_numbers is {}", static_numbers));
+  if (model.level && static_cardinalities.empty() && static_numbers == 0 && text_width == 0)
     throw input_error("model.level is true, but there is nothing to tell a level by",
                       "the model reads neither statics nor text", "set data.static or data.text");
   if (text_width < 0)

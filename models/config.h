@@ -126,7 +126,8 @@ struct DemandModelConfig {
   std::vector<std::int64_t> past_cardinalities,
       known_cardinalities;  // categorical columns: codes 0..cardinality-1
   std::vector<std::int64_t> static_cardinalities;
-  std::int64_t text_width = 0;  // of a product text's vector; 0 = the model reads no text
+  std::int64_t static_numbers = 0;  // facts that are numbers: two inputs each
+  std::int64_t text_width = 0;      // of a product text's vector; 0 = the model reads no text
 
   std::int64_t patch_columns() const;      // X: columns beside demand in a patch
   std::int64_t recent_seasons() const;     // whole seasons of the context that recent means are taken over

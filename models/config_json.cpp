@@ -106,6 +106,7 @@ void visit_columns(Visitor v, Config& c) {
   v("past_cardinalities", c.past_cardinalities);
   v("known_cardinalities", c.known_cardinalities);
   v("static_cardinalities", c.static_cardinalities);
+  v("static_numbers", c.static_numbers, std::int64_t{0});
   v("text_width", c.text_width, std::int64_t{0});
 }
 

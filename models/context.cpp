@@ -58,7 +58,11 @@ Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& m
         make.normal("fusion.static.shift.weight", {2 * d, width}, zero ? 0.0 : 0.1 * inverse_root(width));
     static_shift_.bias = make.constant("fusion.static.shift.bias", {2 * d}, 0.0F);
   }
-  // Without a bias, so that no text (zeros) adds nothing.
+  // Without biases, so that average facts and no text (zeros) add nothing.
+  const std::int64_t numbers = 2 * config.static_numbers;
+  if (numbers > 0)
+    number_shift_.weight =
+        make.normal("fusion.number.shift.weight", {2 * d, numbers}, zero ? 0.0 : 0.1 * inverse_root(numbers));
   if (config.text_width > 0)
     text_shift_.weight = make.normal("fusion.text.shift.weight", {2 * d, config.text_width},
                                      zero ? 0.0 : 0.1 * inverse_root(config.text_width));
@@ -68,6 +72,7 @@ Context::Context(const DemandModelConfig& config, Start start, ParameterMaker& m
     const std::int64_t width = config.model.static_width * static_cast<std::int64_t>(static_tables_.size());
     static_level_ = make.normal("fusion.level.static.weight", {1, width}, 0.0);
   }
+  if (numbers > 0) number_level_ = make.normal("fusion.level.number.weight", {1, numbers}, 0.0);
   if (config.text_width > 0)
     text_level_ = make.normal("fusion.level.text.weight", {1, config.text_width}, 0.0);
   level_bias_ = make.constant("fusion.level.bias", {1}, 0.0F);
@@ -103,10 +108,13 @@ at::Tensor Context::embedded_statics(const ModelInputs& inputs) const {
 
 at::Tensor Context::shift(const ModelInputs& inputs) const {
   at::Tensor shift_b2d;
-  if (!static_tables_.empty()) shift_b2d = static_shift_(embedded_statics(inputs));
-  if (!text_shift_.weight.defined()) return shift_b2d;
-  const at::Tensor of_text_b2d = text_shift_(inputs.text_bw);
-  return shift_b2d.defined() ? shift_b2d + of_text_b2d : of_text_b2d;
+  const auto add = [&shift_b2d](const at::Tensor& part_b2d) {
+    shift_b2d = shift_b2d.defined() ? shift_b2d + part_b2d : part_b2d;
+  };
+  if (!static_tables_.empty()) add(static_shift_(embedded_statics(inputs)));
+  if (number_shift_.weight.defined()) add(number_shift_(inputs.static_numbers_bn));
+  if (text_shift_.weight.defined()) add(text_shift_(inputs.text_bw));
+  return shift_b2d;
 }
 
 at::Tensor Context::level(const ModelInputs& inputs) const {
@@ -115,6 +123,8 @@ at::Tensor Context::level(const ModelInputs& inputs) const {
   // The embeddings are the shift's: what a level wants of them must not move those.
   if (static_level_.defined())
     level_b = level_b + at::mm(embedded_statics(inputs).detach(), static_level_.t()).squeeze(1);
+  if (number_level_.defined())
+    level_b = level_b + at::mm(inputs.static_numbers_bn, number_level_.t()).squeeze(1);
   if (text_level_.defined()) level_b = level_b + at::mm(inputs.text_bw, text_level_.t()).squeeze(1);
   return level_b;
 }

@@ -40,8 +40,8 @@ class Context {
   DemandModelConfig config_;
   std::vector<at::Tensor> past_tables_, known_tables_, static_tables_;
   at::Tensor patch_hidden_, patch_residual_;
-  Linear static_shift_, text_shift_;
-  at::Tensor static_level_, text_level_, level_bias_;
+  Linear static_shift_, number_shift_, text_shift_;
+  at::Tensor static_level_, number_level_, text_level_, level_bias_;
   // [b, widths of all statics]; undefined without any.
   at::Tensor embedded_statics(const ModelInputs& inputs) const;
 };

@@ -85,6 +85,12 @@ void check(const ModelInputs& inputs, const DemandModelConfig& config) {
   require_steps(inputs.known_bnu, config.known_numeric, steps + config.horizon, "known columns");
   require_steps(inputs.known_codes_bcu, count(config.known_cardinalities), steps + config.horizon,
                 "known categories");
+  const at::Tensor& numbers = inputs.static_numbers_bn;
+  if (config.static_numbers > 0 &&
+      (!numbers.defined() || numbers.dim() != 2 || numbers.size(0) != inputs.context_bt.size(0) ||
+       numbers.size(1) != 2 * config.static_numbers))
+    throw Error(ErrorKind::internal, "static numbers of a batch do not fit the model",
+                fmt::format("it needs {} for each window", 2 * config.static_numbers));
   if (config.text_width > 0 &&
       (!inputs.text_bw.defined() || inputs.text_bw.dim() != 2 ||
        inputs.text_bw.size(0) != inputs.context_bt.size(0) || inputs.text_bw.size(1) != config.text_width))
@@ -146,7 +152,7 @@ const std::vector<Parameter>& DemandModel::parameters() const { return impl_->pa
 
 at::Device DemandModel::device() const { return impl_->parameters.front().tensor.device(); }
 
-Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys) const {
+Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys, TokenChange* change) const {
   const DemandModelConfig& config = impl_->config;
   check(batch, config);
   const Context& context = *impl_->context;
@@ -161,8 +167,9 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys)
   const at::Tensor known_bxu = context.known_columns(inputs);
   const at::Tensor shift_b2d = context.shift(inputs);
   const std::int64_t windows = inputs.context_bt.size(0), width = config.tower.d_model;
-  at::Tensor states =
-      impl_->tower->states(context.tower_inputs(inputs, demand, known_bxu, shift_b2d), dropout);
+  TowerInputs tower_inputs = context.tower_inputs(inputs, demand, known_bxu, shift_b2d);
+  tower_inputs.change = change;
+  at::Tensor states = impl_->tower->states(tower_inputs, dropout);
   if (shift_b2d.defined())
     states = (states.view({windows, -1, width}) + shift_b2d.narrow(1, width, width).unsqueeze(1))
                  .view({-1, width});

@@ -12,6 +12,7 @@
 #include "models/blocks.h"  // Parameter
 #include "models/config.h"
 #include "models/inputs.h"
+#include "models/token_change.h"
 
 namespace shelfcast::models {
 
@@ -64,7 +65,9 @@ class DemandModel {
   const std::vector<Parameter>& parameters() const;
   // Where the parameters are, and forwards take place: the CPU until move_to (blocks.h) takes them elsewhere.
   at::Device device() const;
-  Forecast forward(const ModelInputs& inputs, const DropoutKeys* dropout) const;
+  // `change`: of the series tower's tokens; null = none.
+  Forecast forward(const ModelInputs& inputs, const DropoutKeys* dropout,
+                   TokenChange* change = nullptr) const;
 
   // Folder with tower/{config.json, model.safetensors} in published form, fusion.safetensors, model.json,
   // README; with an adapter, adapter/ in the place of tower/.

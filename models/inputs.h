@@ -21,6 +21,8 @@ struct ModelInputs {
   at::Tensor known_codes_bcu;  // int32
   at::Tensor statics_bs;       // int32
   at::Tensor text_bw;          // float32, the product text as a vector; a row of zeros = no text
+  // float32, of each numeric fact its number, scaled, missing = 0, and 1 where it is missing; [b, 2 facts].
+  at::Tensor static_numbers_bn{};
 
   ModelInputs to(const at::Device& device) const;
 };

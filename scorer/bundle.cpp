@@ -180,6 +180,8 @@ void Bundle::read_inputs() {
       columns<std::int32_t>(*arrays_, "known_codes", std::ssize(config.known_cardinalities), n, span);
   if (!config.static_cardinalities.empty())
     inputs_.statics = rows<std::int32_t>(*arrays_, "statics", n, std::ssize(config.static_cardinalities));
+  if (config.static_numbers > 0)
+    inputs_.static_numbers = rows<float>(*arrays_, "static_numbers", n, 2 * config.static_numbers);
   if (config.text_width > 0) {
     const StoredTensor& texts = arrays_->at("text");
     inputs_.texts = texts.shape.empty() ? 0 : texts.shape[0];

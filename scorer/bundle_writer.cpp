@@ -31,6 +31,7 @@ void check_contents(const BundleContents& c, const ModelConfig& m) {
   require(std::ssize(c.past_codes_bct) == n * std::ssize(m.past_cardinalities) * m.context, "past codes");
   require(std::ssize(c.known_codes_bcu) == n * std::ssize(m.known_cardinalities) * span, "known codes");
   require(std::ssize(c.statics_bs) == n * std::ssize(m.static_cardinalities), "statics");
+  require(std::ssize(c.static_numbers_bn) == n * 2 * m.static_numbers, "static numbers");
   require(std::ssize(c.text_row_b) == (m.text_width > 0 ? n : 0), "texts of series");
   require(m.text_width > 0 ? std::ssize(c.text_kw) % m.text_width == 0 : c.text_kw.empty(), "texts");
   require(c.text.empty() == (m.text_width == 0), "text model");
@@ -99,6 +100,8 @@ void write_arrays(const fs::path& path, const BundleContents& c, const ModelConf
     tensors.insert(tensors.end(), part->begin(), part->end());
   if (!m.static_cardinalities.empty())
     tensors.push_back(to_store("statics", {n, std::ssize(m.static_cardinalities)}, c.statics_bs));
+  if (m.static_numbers > 0)
+    tensors.push_back(to_store("static_numbers", {n, 2 * m.static_numbers}, c.static_numbers_bn));
   if (m.text_width > 0) {
     tensors.push_back(to_store("text", {std::ssize(c.text_kw) / m.text_width, m.text_width}, c.text_kw));
     tensors.push_back(to_store("text_row", {n, 1}, c.text_row_b));

@@ -23,8 +23,9 @@ struct BundleContents {
   SeriesNames names;
   std::span<const float> context_bt, past_bnt, known_bnu;
   std::span<const std::int32_t> past_codes_bct, known_codes_bcu, statics_bs;
-  std::span<const float> text_kw;            // empty when the model reads no text
-  std::span<const std::int32_t> text_row_b;  // the series' text, -1 = none
+  std::span<const float> static_numbers_bn = {};  // two for each fact that is a number
+  std::span<const float> text_kw;                 // empty when the model reads no text
+  std::span<const std::int32_t> text_row_b;       // the series' text, -1 = none
   CopulaParameters copula;
   GoldenCases golden;
   std::vector<std::string> golden_texts;  // some texts, and their rows of text_kw

@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -24,9 +26,16 @@ struct Fact {
   std::unordered_map<std::string, std::int32_t> codes;
 };
 
+// A static that is a number; the model reads (x - mean) / std and whether it is missing.
+struct NumericFact {
+  std::string name;
+  float mean = 0.0F, std = 1.0F;
+};
+
 // What features.json tells of the model's columns.
 struct Columns {
   std::vector<Fact> facts;
+  std::vector<NumericFact> numbers;
   std::vector<std::string> known_per, known_codes_per;  // "series", "all" or a level such as "store"
 };
 
@@ -40,6 +49,9 @@ Columns read_columns(const Bundle& bundle) {
       for (const Json& name : one.at("vocabulary"))
         fact.codes.emplace(name.get<std::string>(), static_cast<std::int32_t>(fact.codes.size()) + 1);
     }
+    if (json.contains("static_numbers"))  // older files lack it
+      for (const Json& one : json.at("static_numbers"))
+        columns.numbers.push_back({one.at("name"), one.at("mean"), one.at("std")});
     for (const Json& one : json.at("known_numeric")) columns.known_per.push_back(one.at("per"));
     for (const Json& one : json.at("known_categorical")) columns.known_codes_per.push_back(one.at("per"));
   } catch (const Json::exception& error) {
@@ -47,6 +59,7 @@ Columns read_columns(const Bundle& bundle) {
   }
   const ModelConfig& config = bundle.model().config();
   if (columns.facts.size() != config.static_cardinalities.size() ||
+      std::ssize(columns.numbers) != config.static_numbers ||
       std::ssize(columns.known_per) != config.known_numeric ||
       columns.known_codes_per.size() != config.known_cardinalities.size())
     throw data_error(path.string() + " describes another model than model/model.json", {},
@@ -110,6 +123,7 @@ class NewItemsReader {
   void find_columns() {
     std::vector<std::string> known = {"series", "store", "item", "text", "like"};
     for (const Fact& fact : columns_.facts) known.push_back(fact.name);
+    for (const NumericFact& fact : columns_.numbers) known.push_back(fact.name);
     for (std::size_t i = 0; i < table_.header.size(); ++i) {
       const std::string& name = table_.header[i];
       if (std::ranges::find(known, name) == known.end())
@@ -152,6 +166,18 @@ class NewItemsReader {
       const auto found = fact.codes.find(cell(row, fact.name));
       unknown = unknown || found == fact.codes.end();
       items_.statics_.push_back(found == fact.codes.end() ? 0 : found->second);
+    }
+    for (const NumericFact& fact : columns_.numbers) {
+      const std::string& text = cell(row, fact.name);
+      float value = 0.0F;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (!text.empty() &&
+          (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)))
+        fail(row, fmt::format("\"{}\" is no number", text), fmt::format("{} is one", fact.name),
+             "write a number, or leave the cell empty");
+      unknown = unknown || text.empty();
+      items_.static_numbers_.push_back(text.empty() ? 0.0F : (value - fact.mean) / fact.std);
+      items_.static_numbers_.push_back(text.empty() ? 1.0F : 0.0F);
     }
     items_.unknown_facts_ += unknown ? 1 : 0;
   }
@@ -217,6 +243,7 @@ class NewItemsReader {
     inputs.known = rows(items_.known_, steps);
     inputs.known_codes = rows(items_.known_codes_, steps);
     inputs.statics = {items_.statics_.data(), std::ssize(columns_.facts)};
+    inputs.static_numbers = {items_.static_numbers_.data(), 2 * config_.static_numbers};
     inputs.texts = config_.text_width > 0 ? std::ssize(items_.text_) / config_.text_width : 0;
     inputs.text = {items_.text_.data(), config_.text_width};
     inputs.text_row = {items_.text_row_.data(), 1};

@@ -37,7 +37,7 @@ class NewItems {
   SeriesNames names_;
   std::int64_t unknown_facts_ = 0, without_text_ = 0;
   // What inputs_ points into; one array a column.
-  std::vector<float> context_, text_;
+  std::vector<float> context_, static_numbers_, text_;
   std::vector<std::int32_t> statics_, text_row_;
   std::vector<std::vector<float>> past_, known_;
   std::vector<std::vector<std::int32_t>> past_codes_, known_codes_;

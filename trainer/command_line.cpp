@@ -146,6 +146,8 @@ void add_backtest(CLI::App& app, Command& chosen) {
   backtest->add_option("--corpus", command->corpus, "Corpus to judge a published model on");
   backtest->add_option("--out", command->out,
                        "Where the backtest goes (default: the run's folder; zero-shot/MODEL)");
+  backtest->add_option("--ensemble", command->ensemble,
+                       "Runs to average the run's forecasts with, of other seeds, say; needs --out");
   add_covariate_options(backtest, command, "the corpus");
   backtest->add_option("--threads", command->threads, "For published models: threads of each rank")
       ->check(CLI::PositiveNumber)

@@ -61,6 +61,7 @@ struct BacktestCommand {
   std::string model;
   std::string corpus;                    // of published models
   std::string out;                       // empty = the run's folder, or zero-shot/MODEL
+  std::vector<std::string> ensemble;     // runs whose forecasts are averaged with the model's
   std::vector<std::string> known, past;  // of published models
   std::int64_t threads = 1;
   std::vector<std::string> overrides;

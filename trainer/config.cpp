@@ -110,12 +110,36 @@ void EwcConfig::validate() const {
 void AugmentConfig::validate() const {
   if (!(share >= 0 && share <= 1))
     throw input_error("train.augment.share must be in [0, 1]", fmt::format("it is {}", share));
-  for (const auto& [value, field] : {std::pair(jitter, "jitter"), std::pair(scale, "scale")})
+  for (const auto& [value, field] :
+       {std::pair(jitter, "jitter"), std::pair(scale, "scale"), std::pair(mix, "mix")})
     if (!(value >= 0))
       throw input_error(fmt::format("train.augment.{} must not be negative", field),
                         fmt::format("it is {}", value));
   if (!(warp >= 0 && warp < 1))
     throw input_error("train.augment.warp must be at least 0 and below 1", fmt::format("it is {}", warp));
+  if (!(tokens >= 0 && tokens < 1))
+    throw input_error("train.augment.tokens must be at least 0 and below 1", fmt::format("it is {}", tokens));
+}
+
+std::int64_t AdversarialConfig::forwards() const {
+  switch (method) {
+    case Method::none:
+      return 1;
+    case Method::fgm:
+      return 2;
+    case Method::pgd:
+      break;
+  }
+  return 1 + steps;
+}
+
+void AdversarialConfig::validate() const {
+  for (const auto& [value, field] :
+       {std::pair(epsilon, "epsilon"), std::pair(weight, "weight"), std::pair(step_size, "step_size")})
+    if (!(value > 0))
+      throw input_error(fmt::format("train.adversarial.{} must be positive", field),
+                        fmt::format("it is {}", value), "train.adversarial.method: none leaves it out");
+  require_at_least(steps, 1, "train.adversarial.steps");
 }
 
 void TrainConfig::validate() const {
@@ -139,6 +163,7 @@ void TrainConfig::validate() const {
     throw input_error("train.ema must be in [0, 1)", fmt::format("it is {}", ema),
                       "0.999 is usual, 0 is off");
   augment.validate();
+  adversarial.validate();
   optimizer.validate();
   schedule.validate();
   guard.validate();

@@ -91,8 +91,28 @@ struct AugmentConfig {
   double jitter = 0;   // deviation of noise in the history, over the history's own
   double scale = 0;    // deviation of the logarithm of a factor of history and targets
   double warp = 0;     // share of the history that is stretched to twice or pressed to half of its length
+  double mix = 0;      // a of Beta(a, a), whose larger part is a window's own when another is mixed in
+  double tokens = 0;   // share of a product text's tokens that are hidden
 
-  bool active() const { return share > 0 && (jitter > 0 || scale > 0 || warp > 0); }
+  bool active() const { return share > 0 && (jitter > 0 || scale > 0 || warp > 0 || mix > 0); }
+  bool mixes() const { return share > 0 && mix > 0; }
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
+// Adversarial training on the tokens that a series tower reads (adversarial.h). Lengths are those of a
+// window's change, over the length of its tokens.
+struct AdversarialConfig {
+  // fgm: one step of a gradient (Miyato, Dai and Goodfellow, 2017); pgd: several, kept within `epsilon`
+  // (Madry et al., 2018).
+  enum class Method { none, fgm, pgd } method = Method::none;
+  double epsilon = 0.05;
+  double weight = 1.0;      // of the loss with changed tokens beside the loss without
+  std::int64_t steps = 3;   // pgd
+  double step_size = 0.02;  // pgd
+
+  // Of a micro-batch.
+  std::int64_t forwards() const;
   // Throws Error(input) naming the field.
   void validate() const;
 };
@@ -105,6 +125,7 @@ struct TrainConfig {
   std::int64_t micro_batch = 64;  // windows per forward on one rank
   double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
   AugmentConfig augment;
+  AdversarialConfig adversarial;
   std::int64_t threads = 1;  // inside an operation, per rank; part of what bits depend on
   std::string precision = "fp32";
   double clip = 1.0;  // largest gradient norm; 0 = no clipping

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "data/loader.h"
 #include "models/product.h"
+#include "trainer/adversarial.h"
 #include "trainer/augment.h"
 #include "trainer/checkpoint.h"
 #include "trainer/model_inputs.h"
@@ -94,7 +95,7 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       plan_(plan),
       model_(make_model(start.checkpoint)),
       text_(make_text(start.checkpoint)),
-      texts_(text_ ? live_series_texts(corpus, text_, recipe.model)
+      texts_(text_ ? live_series_texts(corpus, text_, recipe.model, recipe.train.augment)
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
       augment_(recipe.train.augment, seed(), plan_.features),
       new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
@@ -135,7 +136,8 @@ data::LoaderConfig DemandTask::loader_config(const TaskStart& start) const {
           .rank = start.communicator.rank(),
           .ranks = start.communicator.size(),
           .first_step = start.step,
-          .last_step = recipe_.train.steps};
+          .last_step = recipe_.train.steps,
+          .partner_key = recipe_.train.augment.mixes() ? std::optional(partner_key(seed())) : std::nullopt};
 }
 
 // What gradients reach last comes first.
@@ -160,16 +162,20 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
   auto& batch = const_cast<data::Batch&>(loader_.next());
   // Views of the batch, but for classes: a window at another scale has those of its series' own.
   const models::Targets targets = make_targets(batch, plan_.features, plan_.classes);
-  augment_.change(batch, step);
+  augment_.change(batch, step, loader_.partners());
   new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
-  const models::Forecast forecast = model_.forward(make_inputs(batch, plan_.features, texts_, &keys), &keys);
-  const models::LossSums sums = models::loss_sums(forecast, targets, model_.config());
-  before_backward();
-  sums.loss.backward();
+  const models::LossSums sums = adversarial_backward(
+      recipe_.train.adversarial,
+      [&](models::TokenChange* change) {
+        const models::Forecast forecast =
+            model_.forward(make_inputs(batch, plan_.features, texts_, &keys), &keys, change);
+        return models::loss_sums(forecast, targets, model_.config());
+      },
+      before_backward);
   return {sums.loss.item<double>(), sums.valid_targets};
 }
 

@@ -21,7 +21,7 @@ constexpr std::int64_t kGoldenCases = 8, kGoldenTexts = 4;
 
 // The arrays of all series' last windows, batch after batch.
 struct LastContexts {
-  std::vector<float> context_bt, past_bnt, known_bnu;
+  std::vector<float> context_bt, past_bnt, known_bnu, static_numbers_bn;
   std::vector<std::int32_t> past_codes_bct, known_codes_bcu, statics_bs;
 };
 
@@ -53,6 +53,7 @@ LastContexts read_last_contexts(const TrainedRun& run, const data::CorpusInfo& i
     append(all.past_codes_bct, batch.past_codes_bct, rows, of);
     append(all.known_codes_bcu, batch.known_codes_bcu, rows, of);
     append(all.statics_bs, batch.statics_bs, rows, of);
+    append(all.static_numbers_bn, batch.static_numbers_bn, rows, of);
   }
   return all;
 }
@@ -140,6 +141,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
   contents.past_codes_bct = last.past_codes_bct;
   contents.known_codes_bcu = last.known_codes_bcu;
   contents.statics_bs = last.statics_bs;
+  contents.static_numbers_bn = last.static_numbers_bn;
   const at::Tensor vectors = texts.vectors();
   if (vectors.defined())
     contents.text_kw = {vectors.const_data_ptr<float>(), static_cast<std::size_t>(vectors.numel())};

@@ -60,7 +60,7 @@ std::vector<float> in_model_terms(const data::SalesTable::Column& column,
 }
 
 void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, ForecastRequest& request) {
-  const data::WindowAssembler assembler(spec, table.axis, request.statics);
+  const data::WindowAssembler assembler(spec, table.axis, request.statics, request.static_numbers);
   const std::size_t cells = static_cast<std::size_t>(request.block.series * request.block.steps);
   for (const std::string& name : assembler.columns()) {
     const data::FeatureColumn* feature = find_feature(spec, name);
@@ -111,6 +111,29 @@ std::vector<std::string> static_texts(const data::SalesTable& table, const std::
   return texts;
 }
 
+// The same for a static that is a number, NaN = not known: the first one in the table, or the corpus' own.
+std::vector<float> static_values(const data::SalesTable& table, const std::string& name,
+                                 const data::Corpus* corpus) {
+  std::vector<float> values(table.series.size(), kMissing);
+  if (const data::SalesTable::Column* column = find_column(table, name)) {
+    if (column->kind != data::Kind::numeric)
+      throw input_error(fmt::format("column \"{}\" holds words", name), "the model reads a number there",
+                        "write numbers, or leave cells empty");
+    const auto steps = static_cast<std::size_t>(table.steps);
+    for (std::size_t series = 0; series < values.size(); ++series)
+      for (std::size_t step = 0; step < steps && std::isnan(values[series]); ++step)
+        values[series] = column->values[series * steps + step];
+    return values;
+  }
+  if (corpus == nullptr) return values;
+  const std::span<const float> stored = corpus->static_values(corpus->info().static_index(name));
+  const auto rows = index_of(corpus->series_names());
+  for (std::size_t series = 0; series < values.size(); ++series)
+    if (const auto row = rows.find(table.series[series]); row != rows.end())
+      values[series] = stored[static_cast<std::size_t>(row->second)];
+  return values;
+}
+
 void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus,
                  ForecastRequest& request) {
   std::vector<bool> unknown(table.series.size(), false);
@@ -123,6 +146,12 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
       target.push_back(found == codes.end() ? 0 : found->second + 1);
       if (found == codes.end()) unknown[series] = true;
     }
+  }
+  for (const data::NumericStatic& fact : spec.static_numbers) {
+    const std::vector<float>& values =
+        request.static_numbers.emplace_back(static_values(table, fact.name, corpus));
+    for (std::size_t series = 0; series < values.size(); ++series)
+      if (std::isnan(values[series])) unknown[series] = true;
   }
   request.unknown_series = std::count(unknown.begin(), unknown.end(), true);
 }
@@ -185,7 +214,7 @@ SeriesTexts table_texts(const data::SalesTable& table, const TrainedRun& run, co
 
 std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request,
                          const data::FeatureSpec& spec, std::int64_t horizon, eval::Forecaster& forecaster) {
-  const data::WindowAssembler assembler(spec, table.axis, request.statics);
+  const data::WindowAssembler assembler(spec, table.axis, request.statics, request.static_numbers);
   std::string csv;
   data::Batch batch;
   eval::ForecastValues values;

@@ -15,6 +15,7 @@ namespace shelfcast::trainer {
 struct ForecastRequest {
   data::PanelBlock block;
   std::vector<std::vector<std::int32_t>> statics;  // [static][series], model codes
+  std::vector<std::vector<float>> static_numbers;  // [static][series], NaN = missing
   std::vector<std::string> missing_columns;  // of the model, absent from the table: treated as missing values
   std::int64_t unknown_series = 0;  // series with a static the model has not seen: its bucket "unknown"
 };

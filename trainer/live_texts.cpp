@@ -13,8 +13,11 @@
 namespace shelfcast::trainer {
 
 LiveTexts::LiveTexts(std::shared_ptr<const TrainedText> encoder, const models::ModelConfig& model,
-                     std::vector<std::string> texts)
-    : encoder_(std::move(encoder)), options_(embed_options(model)), texts_(std::move(texts)) {
+                     std::vector<std::string> texts, const AugmentConfig& augment)
+    : encoder_(std::move(encoder)),
+      augment_(augment),
+      options_(embed_options(model)),
+      texts_(std::move(texts)) {
   options_.validate(encoder_->bert().config());
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     try {
@@ -26,6 +29,14 @@ LiveTexts::LiveTexts(std::shared_ptr<const TrainedText> encoder, const models::M
   }
 }
 
+// A text with the tokens that this step hides.
+data::Encoding LiveTexts::shown(std::size_t text, const models::MaskKeys& keys) const {
+  const std::uint64_t key = mix(mix(keys.seed, static_cast<std::uint64_t>(keys.step)), keys.text_digest);
+  if (augment_.tokens == 0 || RandomStream(mix(key, key_of("augment tokens"))).uniform() >= augment_.share)
+    return encodings_[text];
+  return models::hide_tokens(encodings_[text], encoder_->tokenizer(), keys, augment_.tokens);
+}
+
 at::Tensor LiveTexts::encode(std::span<const std::int64_t> rows, const models::DropoutKeys* keys) const {
   if (rows.empty()) return at::zeros({0, width()});
   std::vector<data::Encoding> texts;
@@ -33,8 +44,9 @@ at::Tensor LiveTexts::encode(std::span<const std::int64_t> rows, const models::D
   if (keys != nullptr) of_texts = {keys->seed, keys->step, {}};
   for (const std::int64_t row : rows) {
     const auto i = static_cast<std::size_t>(row);
-    texts.push_back(encodings_.at(i));
-    of_texts.sample_b.push_back(static_cast<std::int64_t>(key_of(texts_[i])));
+    const std::uint64_t digest = key_of(texts_.at(i));
+    texts.push_back(keys == nullptr ? encodings_[i] : shown(i, {keys->seed, keys->step, digest}));
+    of_texts.sample_b.push_back(static_cast<std::int64_t>(digest));
   }
   const models::Bert& bert = encoder_->bert();
   const models::PackedTexts packed = models::pack_texts(texts, bert.config());

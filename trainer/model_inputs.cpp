@@ -28,6 +28,7 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
   inputs.known_bnu = view(batch.known_bnu, {b, count(spec.known_numeric), u}, at::kFloat);
   inputs.known_codes_bcu = view(batch.known_codes_bcu, {b, count(spec.known_categorical), u}, at::kInt);
   inputs.statics_bs = view(batch.statics_bs, {b, count(spec.statics)}, at::kInt);
+  inputs.static_numbers_bn = view(batch.static_numbers_bn, {b, 2 * count(spec.static_numbers)}, at::kFloat);
   inputs.text_bw = texts.of(batch.window_b, keys);
   return inputs;
 }
@@ -57,6 +58,7 @@ models::DemandModelConfig make_model_config(const models::ModelConfig& model, co
   config.past_cardinalities = cardinalities(spec.past_categorical);
   config.known_cardinalities = cardinalities(spec.known_categorical);
   config.static_cardinalities = cardinalities(spec.statics);
+  config.static_numbers = count(spec.static_numbers);
   config.text_width = spec.text.width;
   return config;
 }

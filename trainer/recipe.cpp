@@ -276,6 +276,10 @@ void validate_text(const Recipe& recipe) {
     if (!recipe.run.start.empty())
       throw input_error("train.task is masked_language, but run.start names a run to begin with",
                         "that is for the demand model", "name the run as model.text");
+    if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
+      throw input_error("train.task is masked_language, but train.adversarial asks for changed tokens",
+                        "they are those of the demand model's series tower",
+                        "set train.adversarial.method: none");
   } else if (trained && !recipe.data.text) {
     throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
                       "set data.text: true, or tune.text: frozen");
@@ -305,11 +309,22 @@ void Recipe::validate() const {
                                   fmt::join(backtest.classes, ", "), fmt::join(model.classes, ", ")),
                       "its classes would be judged by other thresholds",
                       "give backtest.classes the shares of model.heads.classes");
+  if (!model.classes.empty() && train.augment.mix > 0)
+    throw input_error("train.augment.mix is on, and model.heads.classes, too",
+                      "demand of two series together is neither low nor high by the past of one",
+                      "set train.augment.mix: 0, or model.heads.classes: []");
   if (data.text && model.text.empty())
     throw input_error("data.text is true, but model.text names no encoder",
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  if (train.augment.mixes() && data.shots > 0)
+    throw input_error("train.augment.mix is set, but data.shots names the windows to train on",
+                      "what is mixed in would be windows beyond them", "leave one of the two out");
+  if (train.augment.tokens > 0 && tune.text == TuneConfig::Text::frozen)
+    throw input_error("train.augment.tokens is set, but tune.text is frozen",
+                      "a frozen encoder makes every text's vector once for all steps",
+                      "set tune.text: top or all, or train.augment.tokens: 0");
   if (train.ewc.strength > 0 && run.start.empty())
     throw input_error("train.ewc needs run.start",
                       "it holds the weights of the run that this one begins with",

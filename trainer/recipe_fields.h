@@ -157,6 +157,17 @@ void visit(Visitor& v, AugmentConfig& c) {
   v("jitter", c.jitter);
   v("scale", c.scale);
   v("warp", c.warp);
+  v("mix", c.mix);
+  v("tokens", c.tokens);
+}
+
+template <typename Visitor>
+void visit(Visitor& v, AdversarialConfig& c) {
+  v.choice("method", c.method, {"none", "fgm", "pgd"});
+  v("epsilon", c.epsilon);
+  v("weight", c.weight);
+  v("steps", c.steps);
+  v("step_size", c.step_size);
 }
 
 template <typename Visitor>
@@ -167,6 +178,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("micro_batch", c.micro_batch);
   v("new_items", c.new_items);
   v.block("augment", c.augment);
+  v.block("adversarial", c.adversarial);
   v("threads", c.threads);
   v("precision", c.precision);
   v("clip", c.clip);

@@ -15,6 +15,7 @@
 #include "models/demand_model.h"
 #include "models/product.h"
 #include "parallel/sharding.h"
+#include "trainer/adversarial.h"
 #include "trainer/allocation_count.h"
 #include "trainer/live_texts.h"
 #include "trainer/masked_language_task.h"
@@ -76,19 +77,24 @@ std::int64_t text_bytes(const data::FeatureSpec& spec, const data::Corpus& corpu
 }
 
 void forward_and_backward(const models::DemandModel& model, const data::FeatureSpec& spec,
-                          models::Precision precision, std::int64_t windows) {
+                          const TrainConfig& train, std::int64_t windows) {
   data::Batch batch = filled_batch(spec, windows);
   const models::DropoutKeys keys{1, 0, batch.sample_b};
-  const models::PrecisionScope scope(precision);
   models::Targets targets = make_targets(batch, spec);
   targets.class_bh = at::zeros_like(targets.demand_bh, at::kLong);  // any: a head's loss is to be walked
-  models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys), targets, model.config())
-      .loss.backward();
+  const models::PrecisionScope scope(models::precision_from(train.precision));
+  adversarial_backward(
+      train.adversarial,
+      [&](models::TokenChange* change) {
+        return models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys, change),
+                                 targets, model.config());
+      },
+      [] {});
 }
 
 std::int64_t activations_of(const models::DemandModel& model, const data::FeatureSpec& spec,
-                            models::Precision precision, std::int64_t windows) {
-  return peak_tensor_bytes([&] { forward_and_backward(model, spec, precision, windows); });
+                            const TrainConfig& train, std::int64_t windows) {
+  return peak_tensor_bytes([&] { forward_and_backward(model, spec, train, windows); });
 }
 
 // What `count` of something take, by a line through what two and six of it take.
@@ -134,11 +140,12 @@ std::int64_t text_activations(const LiveTexts& texts, models::Precision precisio
 }
 
 std::int64_t bytes_of(const data::Batch& batch) {
-  return static_cast<std::int64_t>(
-      batch.window_b.size() * sizeof(data::Window) + batch.sample_b.size() * 8 +
-      4 * (batch.context_bt.size() + batch.past_bnt.size() + batch.past_codes_bct.size() +
-           batch.known_bnu.size() + batch.known_codes_bcu.size() + batch.statics_bs.size() +
-           batch.target_bh.size() + batch.bound_bh.size() + batch.weight_b.size()));
+  return static_cast<std::int64_t>(batch.window_b.size() * sizeof(data::Window) + batch.sample_b.size() * 8 +
+                                   4 * (batch.context_bt.size() + batch.past_bnt.size() +
+                                        batch.past_codes_bct.size() + batch.known_bnu.size() +
+                                        batch.known_codes_bcu.size() + batch.statics_bs.size() +
+                                        batch.static_numbers_bn.size() + batch.target_bh.size() +
+                                        batch.bound_bh.size() + batch.weight_b.size()));
 }
 
 // Two super-blocks and the batches filled ahead.
@@ -146,8 +153,8 @@ std::int64_t loader_bytes(const Recipe& recipe, const DataPlan& plan, std::int64
   const data::WindowSpace& space = plan.train_space;
   const std::int64_t series = std::min(space.series, space.superblock * space.chunk_series);
   const std::int64_t panel = series * steps_read * (1 + columns_of(plan.features)) * kFloat;
-  const std::int64_t batches =
-      (data::LoaderConfig{}.ahead + 1) * bytes_of(filled_batch(plan.features, recipe.train.micro_batch));
+  const std::int64_t batches = (data::LoaderConfig{}.ahead + 1) * (recipe.train.augment.mixes() ? 2 : 1) *
+                               bytes_of(filled_batch(plan.features, recipe.train.micro_batch));
   return 2 * panel + batches;
 }
 
@@ -273,7 +280,7 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
        {std::pair("context", inputs.context_bt), std::pair("past", inputs.past_bnt),
         std::pair("past codes", inputs.past_codes_bct), std::pair("known", inputs.known_bnu),
         std::pair("known codes", inputs.known_codes_bcu), std::pair("statics", inputs.statics_bs),
-        std::pair("text", inputs.text_bw)})
+        std::pair("static numbers", inputs.static_numbers_bn), std::pair("text", inputs.text_bw)})
     if (tensor.defined() && tensor.numel() > 0) needs.shapes.emplace_back(name, tensor.sizes().vec());
   needs.shapes.emplace_back(
       "quantiles",
@@ -283,16 +290,18 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
   const models::Precision precision = models::precision_from(recipe.train.precision);
   make_gradients(model.parameters());
   std::int64_t activations = extrapolated(
-      windows, [&](std::int64_t few) { return activations_of(model, plan.features, precision, few); });
+      windows, [&](std::int64_t few) { return activations_of(model, plan.features, recipe.train, few); });
   if (text.texts) {
     make_gradients(text.encoder->parameters());
     activations += text_activations(*text.texts, precision, windows);
-    needs.micro_batch_seconds += seconds_of(std::min(windows, text.texts->texts()), [&](std::int64_t few) {
-      encode_longest(*text.texts, precision, few);
-    });
+    // Anew for every change of the tokens.
+    needs.micro_batch_seconds += static_cast<double>(recipe.train.adversarial.forwards()) *
+                                 seconds_of(std::min(windows, text.texts->texts()), [&](std::int64_t few) {
+                                   encode_longest(*text.texts, precision, few);
+                                 });
   }
   needs.micro_batch_seconds += seconds_of(
-      windows, [&](std::int64_t few) { forward_and_backward(model, plan.features, precision, few); });
+      windows, [&](std::int64_t few) { forward_and_backward(model, plan.features, recipe.train, few); });
   needs.memory = training_memory(recipe, needs, activations);
   needs.memory.emplace_back("text vectors", text_bytes(plan.features, corpus));
   needs.memory.emplace_back("loader", loader_bytes(recipe, plan, steps_read));

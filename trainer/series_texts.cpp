@@ -226,9 +226,9 @@ SeriesTexts encode_series_texts(const std::vector<std::string>& text_of_series, 
 }
 
 SeriesTexts live_series_texts(const data::Corpus& corpus, std::shared_ptr<const TrainedText> encoder,
-                              const models::ModelConfig& model) {
+                              const models::ModelConfig& model, const AugmentConfig& augment) {
   ProductTexts all(text_of_series(corpus));
-  return {std::make_shared<const LiveTexts>(std::move(encoder), model, std::move(all.texts)),
+  return {std::make_shared<const LiveTexts>(std::move(encoder), model, std::move(all.texts), augment),
           std::move(all.row_of_series)};
 }
 

@@ -86,6 +86,6 @@ SeriesTexts encode_series_texts(const std::vector<std::string>& text_of_series, 
 // The vectors of a corpus' series as an encoder that is being trained makes them. Throws what LiveTexts
 // throws.
 SeriesTexts live_series_texts(const data::Corpus& corpus, std::shared_ptr<const TrainedText> encoder,
-                              const models::ModelConfig& model);
+                              const models::ModelConfig& model, const AugmentConfig& augment = {});
 
 }  // namespace shelfcast::trainer

@@ -68,6 +68,7 @@ void require_same_names(const std::filesystem::path& folder, const char* what, c
 void require_same_columns(const std::filesystem::path& folder, const data::FeatureSpec& there,
                           const data::FeatureSpec& here) {
   require_same_names(folder, "statics", there.statics, here.statics);
+  require_same_names(folder, "statics that are numbers", there.static_numbers, here.static_numbers);
   require_same_names(folder, "past covariates", there.past_numeric, here.past_numeric);
   require_same_names(folder, "past categories", there.past_categorical, here.past_categorical);
   require_same_names(folder, "known covariates", there.known_numeric, here.known_numeric);

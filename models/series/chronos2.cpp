@@ -125,7 +125,7 @@ at::Tensor Chronos2::embed(const at::Tensor& patches, const TokenAdditions& more
   }
   if (more.shift_bd.defined())
     x = (x.view({pass.rows, pass.tokens, d}) + more.shift_bd.unsqueeze(1)).view_as(x);
-  return models::dropout(x, pass.dropout.site("encoder.input"));
+  return models::dropout(changed_tokens(x, pass.rows, more.change), pass.dropout.site("encoder.input"));
 }
 
 // In the last block only the future's tokens are needed from here on.

@@ -13,6 +13,7 @@
 #include "models/series/chronos2_config.h"
 #include "models/series/chronos2_patches.h"
 #include "models/series/groups.h"
+#include "models/token_change.h"
 #include "models/series/window_attention.h"
 
 namespace shelfcast::models {
@@ -31,9 +32,10 @@ struct Chronos2Forecast {
 
 // What is added while tokens are made; undefined = nothing.
 struct TokenAdditions {
-  at::Tensor hidden;    // [b * (n + f), F], in the patch embedding, before its activation
-  at::Tensor residual;  // [b * (n + f), d], to its result
-  at::Tensor shift_bd;  // to every token
+  at::Tensor hidden;              // [b * (n + f), F], in the patch embedding, before its activation
+  at::Tensor residual;            // [b * (n + f), d], to its result
+  at::Tensor shift_bd;            // to every token
+  TokenChange* change = nullptr;  // of all tokens; null = none
 };
 
 class Chronos2 {

@@ -23,7 +23,7 @@ at::Tensor Chronos2Tower::states(const TowerInputs& inputs, const Dropout& dropo
   const Chronos2Patches read = chronos2_patches(inputs.demand, {}, ahead, config);
   return tower_.states(read, GroupPlan::of(windows, {}), dropout,
                        {and_nothing_ahead(inputs.more_hidden, windows, ahead),
-                        and_nothing_ahead(inputs.more_residual, windows, ahead), inputs.shift_bd});
+                        and_nothing_ahead(inputs.more_residual, windows, ahead), inputs.shift_bd, inputs.change});
 }
 
 at::Tensor Chronos2Tower::quantiles(const at::Tensor& states, std::int64_t windows,

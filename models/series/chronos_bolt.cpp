@@ -100,7 +100,8 @@ at::Tensor ChronosBolt::encode(const at::Tensor& patches, const TowerInputs& inp
           .view({windows, -1, d});
   if (config_.use_reg_token) x_bld = at::cat({x_bld, shared_[1].expand({windows, 1, d})}, 1);
   if (inputs.shift_bd.defined()) x_bld = x_bld + inputs.shift_bd.unsqueeze(1);
-  at::Tensor x = models::dropout(x_bld.view({windows * tokens, d}), dropout.site("encoder.input"));
+  at::Tensor x = models::dropout(changed_tokens(x_bld.view({windows * tokens, d}), windows, inputs.change),
+                                 dropout.site("encoder.input"));
 
   const at::Tensor buckets =
       encoder_buckets(tokens, config_.relative_attention_num_buckets, config_.relative_attention_max_distance)

@@ -19,7 +19,7 @@ at::Tensor PlainTower::states(const TowerInputs& inputs, const Dropout& dropout)
       input_(read.patches, dropout.site("input_patch_embedding"), inputs.more_hidden, inputs.more_residual);
   if (inputs.shift_bd.defined())
     x = (x.view({windows, tokens, config_.d_model}) + inputs.shift_bd.unsqueeze(1)).view_as(x);
-  x = models::dropout(x, dropout.site("encoder.input"));
+  x = models::dropout(changed_tokens(x, windows, inputs.change), dropout.site("encoder.input"));
   return models::dropout(network_->last_state(x, read.attended_bn, dropout), dropout.site("encoder.output"));
 }
 

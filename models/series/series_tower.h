@@ -10,6 +10,7 @@
 #include "models/blocks.h"
 #include "models/config.h"
 #include "models/normalise.h"
+#include "models/token_change.h"
 
 namespace shelfcast::models {
 
@@ -21,9 +22,10 @@ struct TowerInputs {
   Normalised demand;
   std::int64_t horizon = 1;  // steps to forecast, at least
   // What context adds; undefined = nothing.
-  at::Tensor more_hidden;    // [b*n, f], before the patch embedding's activation
-  at::Tensor more_residual;  // [b*n, d]
-  at::Tensor shift_bd;       // added to every token
+  at::Tensor more_hidden;         // [b*n, f], before the patch embedding's activation
+  at::Tensor more_residual;       // [b*n, d]
+  at::Tensor shift_bd;            // added to every token
+  TokenChange* change = nullptr;  // of the tokens that the blocks read; null = none
 };
 
 class SeriesTower {

@@ -5,6 +5,20 @@
 #include "models/product.h"
 
 namespace shelfcast::models {
+namespace {
+
+bool is_special(std::int32_t id, const data::Tokenizer& tokenizer) {
+  return id == tokenizer.cls() || id == tokenizer.separator() || id == tokenizer.pad() ||
+         id == tokenizer.mask() || id == tokenizer.unknown();
+}
+
+std::uint64_t draw_key(const MaskKeys& keys, std::string_view what) {
+  return mix(mix(mix(keys.seed, static_cast<std::uint64_t>(keys.step)), keys.text_digest), key_of(what));
+}
+
+double chance(std::uint32_t word) { return (static_cast<double>(word) + 0.5) * 0x1p-32; }
+
+}  // namespace
 
 MaskedLanguageHead::MaskedLanguageHead(const BertConfig& config, ParameterMaker& maker,
                                        const std::string& prefix, at::Tensor words)
@@ -36,16 +50,12 @@ MaskedLanguageLoss masked_language_loss(const MaskedLanguageHead& head, const at
 
 MaskedText mask_tokens(const data::Encoding& text, const data::Tokenizer& tokenizer, const MaskKeys& keys,
                        double rate) {
-  const std::uint64_t key =
-      mix(mix(mix(keys.seed, static_cast<std::uint64_t>(keys.step)), keys.text_digest), key_of("text.mask"));
+  const std::uint64_t key = draw_key(keys, "text.mask");
   const auto vocabulary = static_cast<std::uint64_t>(tokenizer.vocabulary().size());
-  const auto chance = [](std::uint32_t word) { return (static_cast<double>(word) + 0.5) * 0x1p-32; };
   MaskedText masked{text, std::vector<std::int32_t>(text.ids.size(), kNoLabel)};
   for (std::size_t i = 0; i < text.ids.size(); ++i) {
     const std::int32_t id = text.ids[i];
-    if (id == tokenizer.cls() || id == tokenizer.separator() || id == tokenizer.pad() ||
-        id == tokenizer.mask() || id == tokenizer.unknown())
-      continue;
+    if (is_special(id, tokenizer)) continue;
     const auto words = philox(key, {static_cast<std::uint32_t>(i), 0, 0, 0});
     if (chance(words[0]) >= rate) continue;
     masked.labels[i] = id;
@@ -57,6 +67,17 @@ MaskedText mask_tokens(const data::Encoding& text, const data::Tokenizer& tokeni
     }
   }
   return masked;
+}
+
+data::Encoding hide_tokens(const data::Encoding& text, const data::Tokenizer& tokenizer, const MaskKeys& keys,
+                           double rate) {
+  const std::uint64_t key = draw_key(keys, "text.hide");
+  data::Encoding hidden = text;
+  for (std::size_t i = 0; i < text.ids.size(); ++i)
+    if (!is_special(text.ids[i], tokenizer) &&
+        chance(philox(key, {static_cast<std::uint32_t>(i), 0, 0, 0})[0]) < rate)
+      hidden.ids[i] = tokenizer.mask();
+  return hidden;
 }
 
 }  // namespace shelfcast::models

@@ -53,4 +53,8 @@ struct MaskedText {
 MaskedText mask_tokens(const data::Encoding& text, const data::Tokenizer& tokenizer, const MaskKeys& keys,
                        double rate = 0.15);
 
+// Each token but special ones becomes [MASK] with probability `rate`. A pure function of its arguments.
+data::Encoding hide_tokens(const data::Encoding& text, const data::Tokenizer& tokenizer, const MaskKeys& keys,
+                           double rate);
+
 }  // namespace shelfcast::models

@@ -146,14 +146,19 @@ void DemandModel::read_patch_embedding(Weights& tower, Weights& fusion) {
 void DemandModel::read_shifts(Weights& fusion) {
   statics_ = read_embeddings(fusion, "fusion.static", config_.static_cardinalities, config_.static_width);
   const std::int64_t inputs = config_.static_width * std::ssize(statics_),
-                     outputs = 2 * config_.tower.d_model, width = config_.text_width;
+                     outputs = 2 * config_.tower.d_model, numbers = 2 * config_.static_numbers,
+                     width = config_.text_width;
   if (!statics_.empty())
     static_shift_ = pack(ops_, fusion.take("fusion.static.shift.weight", {outputs, inputs}), outputs, inputs,
                          fusion.take("fusion.static.shift.bias", {outputs}));
+  if (numbers > 0)
+    number_shift_ =
+        pack(ops_, fusion.take("fusion.number.shift.weight", {outputs, numbers}), outputs, numbers);
   if (width > 0)
     text_shift_ = pack(ops_, fusion.take("fusion.text.shift.weight", {outputs, width}), outputs, width);
   if (!config_.level) return;
   if (!statics_.empty()) static_level_ = fusion.take("fusion.level.static.weight", {1, inputs});
+  if (numbers > 0) number_level_ = fusion.take("fusion.level.number.weight", {1, numbers});
   if (width > 0) text_level_ = fusion.take("fusion.level.text.weight", {1, width});
   level_bias_ = fusion.take("fusion.level.bias", {1})[0];
 }
@@ -243,6 +248,8 @@ float DemandModel::unseen_scale(const ModelInputs& inputs, std::int64_t series) 
     for (std::size_t i = 0; i < part; ++i)
       level += static_cast<double>(statics_[s][code * part + i]) * static_level_[s * part + i];
   }
+  for (std::size_t i = 0; i < number_level_.size(); ++i)
+    level += static_cast<double>(inputs.static_numbers.row(series)[i]) * number_level_[i];
   const std::int32_t row = config_.text_width > 0 ? inputs.text_row.row(series)[0] : -1;
   for (std::size_t i = 0; row >= 0 && i < text_level_.size(); ++i)
     level += static_cast<double>(inputs.text.row(row)[i]) * text_level_[i];
@@ -301,7 +308,7 @@ void DemandModel::embed(const ModelInputs& inputs, std::span<const std::int64_t>
 void DemandModel::make_shift(const ModelInputs& inputs, std::span<const std::int64_t> series,
                              ForwardScratch& scratch) const {
   const std::int64_t outputs = 2 * config_.tower.d_model, part = config_.static_width,
-                     text = config_.text_width;
+                     numbers = 2 * config_.static_numbers, text = config_.text_width;
   const std::int64_t count = std::ssize(series), inputs_width = part * std::ssize(statics_);
   float* shift = reserve(scratch.shift, count * outputs);
   if (!statics_.empty()) {
@@ -312,6 +319,14 @@ void DemandModel::make_shift(const ModelInputs& inputs, std::span<const std::int
                     embedded + b * inputs_width + static_cast<std::int64_t>(s) * part);
     ops_.dense(static_shift_, embedded, inputs_width, count, shift, outputs, Write::store);
   }
+  Write write = statics_.empty() ? Write::store : Write::add;
+  if (numbers > 0) {
+    float* facts = reserve(scratch.hidden, count * numbers);
+    for (std::int64_t b = 0; b < count; ++b)
+      std::copy_n(inputs.static_numbers.row(series[b]), numbers, facts + b * numbers);
+    ops_.dense(number_shift_, facts, numbers, count, shift, outputs, write);
+    write = Write::add;
+  }
   if (text == 0) return;
   float* vectors = reserve(scratch.hidden, count * text);
   for (std::int64_t b = 0; b < count; ++b) {
@@ -321,7 +336,7 @@ void DemandModel::make_shift(const ModelInputs& inputs, std::span<const std::int
     else
       std::copy_n(inputs.text.row(row), text, vectors + b * text);
   }
-  ops_.dense(text_shift_, vectors, text, count, shift, outputs, statics_.empty() ? Write::store : Write::add);
+  ops_.dense(text_shift_, vectors, text, count, shift, outputs, write);
 }
 
 void DemandModel::shift_tokens(const ModelInputs& inputs, std::span<const std::int64_t> series,

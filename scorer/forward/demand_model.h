@@ -29,9 +29,10 @@ struct ModelInputs {
   std::vector<Rows<float>> past, known;                     // per column: [T], [U]
   std::vector<Rows<std::int32_t>> past_codes, known_codes;  // per column: [T], [U]
   Rows<std::int32_t> statics;                               // [statics]
-  std::int64_t texts = 0;                                   // distinct product texts
-  Rows<float> text;                                         // [text_width] of each text
-  Rows<std::int32_t> text_row;                              // [1]: the series' text, -1 = none
+  Rows<float> static_numbers;   // [2 * facts]: of each its scaled number, and 1 where that is missing
+  std::int64_t texts = 0;       // distinct product texts
+  Rows<float> text;             // [text_width] of each text
+  Rows<std::int32_t> text_row;  // [1]: the series' text, -1 = none
 };
 
 // Where forecasts go, in units of demand; rows of the series asked for, in order.
@@ -72,7 +73,7 @@ class DemandModel {
   void fill_columns(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float* row) const;
   void embed(const ModelInputs& inputs, std::span<const std::int64_t> series, ForwardScratch& scratch) const;
   // Whether there is anything that all of a series' tokens are shifted by.
-  bool shifts() const { return !statics_.empty() || config_.text_width > 0; }
+  bool shifts() const { return !statics_.empty() || config_.static_numbers > 0 || config_.text_width > 0; }
   float unseen_scale(const ModelInputs& inputs, std::int64_t series) const;
   void make_shift(const ModelInputs& inputs, std::span<const std::int64_t> series,
                   ForwardScratch& scratch) const;
@@ -97,8 +98,8 @@ class DemandModel {
   std::unique_ptr<SeriesTower> tower_;  // made in the constructor, once the files are open
   ResidualBlock patch_;                 // of demand and the columns beside it
   std::vector<std::vector<float>> past_codes_, known_codes_, statics_;
-  DenseLayer static_shift_, text_shift_;
-  std::vector<float> static_level_, text_level_;  // with config.level, as the next
+  DenseLayer static_shift_, number_shift_, text_shift_;
+  std::vector<float> static_level_, number_level_, text_level_;  // with config.level, as the next
   float level_bias_ = 0.0F;
   ResidualBlock output_;                               // of a state
   std::vector<DenseLayer> mean_, dispersion_, zeros_;  // of each state

@@ -177,6 +177,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.past_cardinalities = fields.cardinalities("past_cardinalities");
   config.known_cardinalities = fields.cardinalities("known_cardinalities");
   config.static_cardinalities = fields.cardinalities("static_cardinalities");
+  config.static_numbers =
+      json.contains("static_numbers") ? fields.count("static_numbers", 0) : 0;          // as the next
   config.text_width = json.contains("text_width") ? fields.count("text_width", 0) : 0;  // older files lack it
   if (config.text_width > 0) {
     config.text_pooling = model.get<std::string>("text_pooling");

@@ -26,9 +26,10 @@ struct ModelConfig {
   std::int64_t context = 0, horizon = 0;
   std::int64_t past_numeric = 0, known_numeric = 0;
   std::vector<std::int64_t> past_cardinalities, known_cardinalities, static_cardinalities;
-  std::int64_t text_width = 0;   // of a product text's vector; 0 = the model reads none
-  std::string text_pooling;      // mean, cls or pooler
-  std::int64_t text_length = 0;  // most tokens of a text
+  std::int64_t static_numbers = 0;  // facts that are numbers: two inputs each
+  std::int64_t text_width = 0;      // of a product text's vector; 0 = the model reads none
+  std::string text_pooling;         // mean, cls or pooler
+  std::int64_t text_length = 0;     // most tokens of a text
 
   // Steps of context the tower reads, and their patches.
   std::int64_t steps_read() const;

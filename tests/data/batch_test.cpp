@@ -138,6 +138,17 @@ TEST_F(BatchTest, a_series_without_the_level_of_a_covariate_misses_it) {
   EXPECT_EQ(batch.statics_bs[2], 0);
 }
 
+TEST_F(BatchTest, a_fact_that_is_a_number_comes_scaled_with_a_flag_for_missing) {
+  DataConfig numbers = config();
+  numbers.statics = {"size", "store"};
+  const Batch batch = assemble(numbers, {6, 20});  // sizes 0, 0.5, ... 4.5; row 1 of two, row 0 is padding
+  EXPECT_NEAR(batch.static_numbers_bn[2], (3.0 - 2.25) / std::sqrt(99.0 / 48.0), 1e-6);
+  EXPECT_EQ(batch.static_numbers_bn[3], 0.0F);
+  EXPECT_EQ(batch.static_numbers_bn[0], 0.0F);
+  EXPECT_EQ(batch.static_numbers_bn[1], 0.0F);
+  EXPECT_EQ(batch.statics_bs[1], 3);  // S2
+}
+
 TEST_F(BatchTest, words_of_another_corpus_find_their_codes_by_name) {
   const Corpus corpus(path());
   FeatureSpec spec = make_features(config(), corpus, 40);

@@ -106,6 +106,29 @@ TEST_F(FeaturesTest, vocabularies_hold_only_what_was_seen_before_the_cut_off) {
   EXPECT_EQ(make_features(config(), corpus, 11).known_categorical[0].vocabulary.size(), 3u);
 }
 
+TEST_F(FeaturesTest, facts_that_are_numbers_stand_apart_and_are_standardised_over_the_series) {
+  DataConfig numbers = config();
+  numbers.statics = {"store", "size", "state"};
+  const FeatureSpec spec = make_features(numbers, Corpus(make()), 40);
+  ASSERT_EQ(spec.statics.size(), 2u);
+  EXPECT_EQ(spec.statics[1].name, "state");
+  ASSERT_EQ(spec.static_numbers.size(), 1u);
+  const NumericStatic& size = spec.static_numbers[0];
+  // 0, 0.5, ... 4.5: mean 2.25, variance (10^2 - 1) / 12 / 4.
+  EXPECT_EQ(size.name, "size");
+  EXPECT_FLOAT_EQ(size.mean, 2.25F);
+  EXPECT_FLOAT_EQ(size.std, std::sqrt(99.0F / 48.0F));
+  EXPECT_FLOAT_EQ(size.model_numbers(2.25F + size.std)[0], 1.0F);
+  EXPECT_EQ(size.model_numbers(2.25F + size.std)[1], 0.0F);
+  EXPECT_EQ(size.model_numbers(std::numeric_limits<float>::quiet_NaN()), (std::array<float, 2>{0.0F, 1.0F}));
+  const FeatureSpec again = feature_spec_from_json(nlohmann::json::parse(to_json(spec).dump()));
+  EXPECT_EQ(again.static_numbers[0].name, "size");
+  EXPECT_EQ(again.static_numbers[0].std, size.std);
+  nlohmann::json old = to_json(spec);
+  old.erase("static_numbers");
+  EXPECT_TRUE(feature_spec_from_json(old).static_numbers.empty());
+}
+
 TEST_F(FeaturesTest, refuses_leaks_and_names_that_are_not_there) {
   const Corpus corpus(make());
   const auto refuses = [&](const std::vector<std::string>& words, auto change) {
@@ -116,7 +139,6 @@ TEST_F(FeaturesTest, refuses_leaks_and_names_that_are_not_there) {
   refuses({"data.known", "stock", "leak", "data.past"}, [](DataConfig& c) { c.known = {"stock"}; });
   refuses({"data.known", "pric", "did you mean \"price\""}, [](DataConfig& c) { c.known = {"pric"}; });
   refuses({"data.past", "stok", "stock"}, [](DataConfig& c) { c.past = {"stok"}; });
-  refuses({"data.static", "size", "number"}, [](DataConfig& c) { c.statics = {"size"}; });
   refuses({"data.censored", "event", "categorical"}, [](DataConfig& c) { c.censored = "event"; });
   expect_error(ErrorKind::input, {"nothing to train on"}, [&] { make_features(config(), corpus, 0); });
 }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include <cmath>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/memory.h"
@@ -113,6 +115,43 @@ TEST_F(LoaderTest, any_number_of_ranks_sees_the_same_windows_with_equally_many_m
     std::sort(together.begin(), together.end());
     EXPECT_EQ(together, alone) << ranks;
   }
+}
+
+TEST_F(LoaderTest, partners_are_the_same_for_any_cut_of_the_work_and_stand_at_the_origin_of_their_windows) {
+  const Sampler sampler(5, {10, 8, 40, 4, 2});
+  const auto partners = [&](std::int64_t micro, int ranks) {
+    std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> of_sample;
+    for (int rank = 0; rank < ranks; ++rank) {
+      LoaderConfig wanted = config(50, micro, 14, rank, ranks);
+      wanted.partner_key = 77;
+      Loader loader(path_, spec_, sampler, wanted);
+      for (std::int64_t i = 0; i < 14 * loader.micro_batches(); ++i) {
+        const Batch& batch = loader.next();
+        const Batch& others = loader.partners();
+        for (std::size_t row = 0; row < batch.window_b.size(); ++row) {
+          const Window own = batch.window_b[row], other = others.window_b[row];
+          EXPECT_EQ(others.sample_b[row], batch.sample_b[row]);
+          EXPECT_EQ(own.origin, other.origin);
+          if (own.series < 0) {
+            EXPECT_EQ(other.series, -1);
+            continue;
+          }
+          EXPECT_NE(own.series, other.series);
+          EXPECT_EQ(others.target_bh[row * 3], demand_at(other.series, other.origin));
+          EXPECT_EQ(others.context_bt[row * 8 + 7], demand_at(other.series, other.origin - 1));
+          of_sample[batch.sample_b[row]] = {own.series, other.series};
+        }
+      }
+    }
+    return of_sample;
+  };
+  const auto alone = partners(50, 1);
+  EXPECT_EQ(alone.size(), 2U * 330U);
+  EXPECT_EQ(partners(7, 3), alone);
+  // A series meets many others.
+  std::set<std::pair<std::int64_t, std::int64_t>> pairs;
+  for (const auto& [sample, pair] : alone) pairs.insert(pair);
+  EXPECT_GT(pairs.size(), 60U);
 }
 
 TEST_F(LoaderTest, resumes_at_a_step_as_if_it_had_never_stopped) {

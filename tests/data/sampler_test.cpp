@@ -43,6 +43,32 @@ TEST(Sampler, draws_every_window_once_an_epoch_whatever_the_shape) {
     }
 }
 
+TEST(Sampler, a_partner_is_any_other_series_of_the_super_block_at_the_same_origin) {
+  for (const WindowSpace& space : shapes())
+    for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+      const Sampler sampler(4, space);
+      for (std::int64_t index = 0; index < sampler.superblocks(); ++index) {
+        const SuperBlockOrder order = sampler.order(epoch, index);
+        std::set<std::int64_t> inside;
+        for (const std::int64_t chunk : order.block().chunks)
+          for (std::int64_t s = chunk * space.chunk_series;
+               s < std::min((chunk + 1) * space.chunk_series, space.series); ++s)
+            inside.insert(s);
+        const PlacedWindow window = order.at(order.block().first_position);
+        std::set<std::int64_t> drawn;
+        for (std::uint64_t key = 0; key < 40 * inside.size(); ++key) {
+          const PlacedWindow partner = order.partner(window, key);
+          ASSERT_EQ(partner.window.origin, window.window.origin);
+          ASSERT_EQ(partner.window.series,
+                    order.block().chunks[partner.slot] * space.chunk_series + partner.in_chunk);
+          drawn.insert(partner.window.series);
+        }
+        if (inside.size() > 1) inside.erase(window.window.series);
+        ASSERT_EQ(drawn, inside);
+      }
+    }
+}
+
 TEST(Sampler, replays_as_many_old_windows_of_every_series_as_asked_and_others_each_epoch) {
   for (WindowSpace space : shapes()) {
     space.first_origin += 30;

@@ -177,7 +177,7 @@ TEST_F(Classes, learn_a_rule) {
   DemandModelConfig config = with_classes();
   config.past_numeric = 0, config.known_numeric = 1;
   config.past_cardinalities = config.known_cardinalities = config.static_cardinalities = {};
-  config.text_width = 0;
+  config.static_numbers = config.text_width = 0;
   config.model.known_hidden = 64;
   config.model.dropout = config.tower.dropout_rate = 0.0;
   config.model.loss.quantile = config.model.loss.mean = 0.0;

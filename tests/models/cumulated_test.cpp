@@ -178,7 +178,7 @@ TEST_F(Cumulated, learn_that_steps_depend_on_each_other) {
   DemandModelConfig config = with_sums();
   config.past_numeric = config.known_numeric = 0;
   config.past_cardinalities = config.known_cardinalities = config.static_cardinalities = {};
-  config.text_width = 0;
+  config.static_numbers = config.text_width = 0;
   config.model.dropout = config.tower.dropout_rate = 0.0;
   const DemandModel model(config, 7);
   const auto inputs = [&] {

@@ -49,6 +49,7 @@ inline DemandModelConfig small_config(Architecture architecture = Architecture::
   config.past_cardinalities = {3};
   config.known_cardinalities = {4, 2};
   config.static_cardinalities = {5, 7};
+  config.static_numbers = 2;
   config.text_width = 9;
   return config;
 }
@@ -76,6 +77,7 @@ inline ModelInputs small_batch(const DemandModelConfig& config, std::int64_t win
   if (!past.empty()) inputs.past_codes_bct = at::cat(past, 1);
   if (!known.empty()) inputs.known_codes_bcu = at::cat(known, 1);
   if (!statics.empty()) inputs.statics_bs = at::cat(statics, 1);
+  if (config.static_numbers > 0) inputs.static_numbers_bn = at::randn({windows, 2 * config.static_numbers});
   if (config.text_width > 0) inputs.text_bw = at::randn({windows, config.text_width});
   return inputs;
 }
@@ -83,8 +85,9 @@ inline ModelInputs small_batch(const DemandModelConfig& config, std::int64_t win
 // Row `row` of every tensor.
 inline ModelInputs rows_of(const ModelInputs& inputs, std::int64_t first, std::int64_t count) {
   ModelInputs result = inputs;
-  for (at::Tensor* tensor : {&result.context_bt, &result.past_bnt, &result.past_codes_bct, &result.known_bnu,
-                             &result.known_codes_bcu, &result.statics_bs, &result.text_bw}) {
+  for (at::Tensor* tensor :
+       {&result.context_bt, &result.past_bnt, &result.past_codes_bct, &result.known_bnu,
+        &result.known_codes_bcu, &result.statics_bs, &result.text_bw, &result.static_numbers_bn}) {
     if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
   }
   return result;

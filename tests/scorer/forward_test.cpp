@@ -36,8 +36,15 @@ const std::vector<Case> kCases = {
     {"no_columns", no_columns},
     {"no_statics", [](ModelConfig& c) { c.static_cardinalities = {}; }},
     {"no_text", [](ModelConfig& c) { c.text_width = 0; }},
-    {"no_statics_nor_text", [](ModelConfig& c) { c.static_cardinalities = {}, c.text_width = 0; }},
-    {"demand_alone", [](ModelConfig& c) { no_columns(c), c.static_cardinalities = {}, c.text_width = 0; }},
+    {"no_static_numbers", [](ModelConfig& c) { c.static_numbers = 0; }},
+    {"static_numbers_alone",
+     [](ModelConfig& c) {
+       c.static_numbers = 2, c.level = true, c.static_cardinalities = {}, c.text_width = 0;
+     }},
+    {"no_statics_nor_text",
+     [](ModelConfig& c) { c.static_cardinalities = {}, c.static_numbers = c.text_width = 0; }},
+    {"demand_alone",
+     [](ModelConfig& c) { no_columns(c), c.static_cardinalities = {}, c.static_numbers = c.text_width = 0; }},
     {"no_reg", [](ModelConfig& c) { c.tower.use_reg_token = false; }},
     {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
     {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},

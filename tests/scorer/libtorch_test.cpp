@@ -49,6 +49,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;
   m.past_cardinalities = c.past_cardinalities, m.known_cardinalities = c.known_cardinalities;
   m.static_cardinalities = c.static_cardinalities;
+  m.static_numbers = c.static_numbers;
   m.text_width = c.text_width;
   return m;
 }
@@ -87,7 +88,8 @@ models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64
           view(in.known, {n, c.known_numeric, span}),
           view(in.known_codes, {n, std::ssize(c.known_cardinalities), span}),
           view(in.statics, {n, std::ssize(c.static_cardinalities)}),
-          texts_of(in, c, n)};
+          texts_of(in, c, n),
+          view(in.static_numbers, {n, 2 * c.static_numbers})};
 }
 
 // The largest difference in units of the tolerance of golden cases.
@@ -149,7 +151,9 @@ void draw_inputs_and_heads(ModelConfig& c, RandomStream& random) {
     c.counts_written = c.count_parameters > 0 && one_of(random, {0, 1}) != 0;
     c.positive_means = c.count_parameters > 0 || one_of(random, {0, 0, 1}) != 0;
   }
-  c.level = one_of(random, {0, 1}) != 0 && (!c.static_cardinalities.empty() || c.text_width > 0);
+  c.static_numbers = one_of(random, {0, 0, 3});
+  c.level = one_of(random, {0, 1}) != 0 &&
+            (!c.static_cardinalities.empty() || c.static_numbers > 0 || c.text_width > 0);
 }
 
 TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {

@@ -68,6 +68,7 @@ struct ByHand {
     inputs.known = {{known[0].data(), 0}, {known[1].data(), 0}};
     inputs.known_codes = {{known_codes[0].data(), 0}, {known_codes[1].data(), 0}};
     inputs.statics = {statics.data(), 0};
+    inputs.static_numbers = {static_numbers.data(), 0};
     inputs.texts = text.empty() ? 0 : 1;
     inputs.text = {text.data(), 0};
     inputs.text_row = {&text_row, 0};
@@ -78,21 +79,23 @@ struct ByHand {
   std::vector<std::vector<float>> known;
   std::vector<std::vector<std::int32_t>> known_codes;
   std::vector<std::int32_t> statics;
+  std::vector<float> static_numbers = {0, 1, 0, 1};  // both missing
   std::vector<float> text;
   std::int32_t text_row = -1;
 };
 
 TEST_F(NewItemsTest, are_forecast_from_facts_text_and_what_others_know_ahead) {
   const std::string like = made_.contents().names.series[4];
-  const NewItems items =
-      read("store,item,text,like,brand,department\n" + std::string("店B,lamp,") + kTexts[1] + "," + like +
-           ",b1,d3\n店B,plain,,,b9,\n市,\"nou, vel\"," + "\"" + kTexts[0] + "\",,,d0\n");
+  const NewItems items = read(
+      "store,item,text,like,brand,department,distance,size\n" + std::string("店B,lamp,") + kTexts[1] + "," +
+      like + ",b1,d3,-1,18\n店B,plain,,,b9,,,\n市,\"nou, vel\"," + "\"" + kTexts[0] + "\",,,d0,,7.5\n");
   EXPECT_EQ(items.names().series, (std::vector<std::string>{"店B/lamp", "店B/plain", "市/nou, vel"}));
   EXPECT_EQ(items.unknown_facts(), 2);
   EXPECT_EQ(items.without_text(), 1);
   ByHand lamp(config()), plain(config()), novel(config());
   const std::vector<float> vectors = encoded(kTexts);
   lamp.statics = {4, 2};
+  lamp.static_numbers = {2, 0, -0.5F, 0};
   lamp.text.assign(vectors.begin() + 32, vectors.end());
   lamp.text_row = 0;
   for (const int column : {0, 1})
@@ -101,6 +104,7 @@ TEST_F(NewItemsTest, are_forecast_from_facts_text_and_what_others_know_ahead) {
   plain.take(made_.inputs(), 1, 1, false);  // the weather of the first series of its store
   plain.take(made_.inputs(), 0, 1, true);   // events are everybody's
   novel.statics = {1, 0};
+  novel.static_numbers = {-0.625F, 0, 0, 1};
   novel.text.assign(vectors.begin(), vectors.begin() + 32);
   novel.text_row = 0;
   novel.take(made_.inputs(), 0, 1, true);
@@ -139,6 +143,7 @@ TEST_F(NewItemsTest, wrong_tables_are_refused_with_file_and_line) {
   EXPECT_THAT(refusal("series\n" + known + "\n"), HasSubstr("is in the bundle"));
   EXPECT_THAT(refusal("series,like\nneu,店A/item 00\n"), HasSubstr("did you mean \"店A/item 0\"?"));
   EXPECT_THAT(refusal("series,series\nneu,neu\n"), HasSubstr("there twice"));
+  EXPECT_THAT(refusal("series,size\nneu,large\n"), HasSubstr("new.csv:2: \"large\" is no number"));
 }
 
 TEST(NewItemsTextModel, must_compute_what_it_did_where_it_was_exported) {

@@ -28,6 +28,7 @@ RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change) :
   contents_.text = shelfcast::testing::golden_dir() / "bert/uncased";
   contents_.features = R"({"statics": [
       {"name": "department", "vocabulary": ["d0", "d1", "d2", "d3", "d4"]}, {"name": "brand", "vocabulary": ["b0", "b1"]}],
+    "static_numbers": [{"name": "size", "mean": 10.0, "std": 4.0}, {"name": "distance", "mean": 0.0, "std": 2.0}],
     "known_numeric": [{"name": "price", "per": "series"}, {"name": "weather", "per": "store"}],
     "known_categorical": [{"name": "promo", "per": "series"}, {"name": "event", "per": "all"}]})";
   for (std::int64_t b = 0; b < kSeries; ++b) {
@@ -43,6 +44,7 @@ RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change) :
   contents_.past_codes_bct = inputs_.past_codes;
   contents_.known_codes_bcu = inputs_.known_codes;
   contents_.statics_bs = inputs_.statics;
+  contents_.static_numbers_bn = inputs_.static_numbers;
   contents_.text_kw = inputs_.text;
   contents_.text_row_b = inputs_.text_row;
   contents_.copula.correlation = Correlation::identity(static_cast<int>(config.horizon));

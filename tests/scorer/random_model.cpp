@@ -83,9 +83,11 @@ std::map<std::string, Shape> fusion_shapes(const ModelConfig& c) {
     shapes["fusion.static.shift.weight"] = {2 * width, c.static_width * statics};
     shapes["fusion.static.shift.bias"] = {2 * width};
   }
+  if (c.static_numbers > 0) shapes["fusion.number.shift.weight"] = {2 * width, 2 * c.static_numbers};
   if (c.text_width > 0) shapes["fusion.text.shift.weight"] = {2 * width, c.text_width};
   if (c.level) {
     if (statics > 0) shapes["fusion.level.static.weight"] = {1, c.static_width * statics};
+    if (c.static_numbers > 0) shapes["fusion.level.number.weight"] = {1, 2 * c.static_numbers};
     if (c.text_width > 0) shapes["fusion.level.text.weight"] = {1, c.text_width};
     shapes["fusion.level.bias"] = {1};
   }
@@ -178,6 +180,7 @@ nlohmann::json model_json(const ModelConfig& c) {
           {"past_cardinalities", c.past_cardinalities},
           {"known_cardinalities", c.known_cardinalities},
           {"static_cardinalities", c.static_cardinalities},
+          {"static_numbers", c.static_numbers},
           {"text_width", c.text_width}};
 }
 
@@ -198,6 +201,7 @@ ModelConfig small_config() {
   c.past_cardinalities = {3};
   c.known_cardinalities = {4, 5};
   c.static_cardinalities = {6, 3};
+  c.static_numbers = 2;
   c.text_width = 32;  // of tests/golden/bert/uncased
   c.text_pooling = "mean";
   c.text_length = 24;
@@ -290,6 +294,12 @@ RandomInputs::RandomInputs(const ModelConfig& c, std::int64_t series, std::uint6
   for (std::int64_t i = 0; i < std::ssize(c.known_cardinalities); ++i)
     view.known_codes.push_back({known_codes.data() + i * span, std::ssize(c.known_cardinalities) * span});
   view.statics = {statics.data(), std::ssize(c.static_cardinalities)};
+  for (std::int64_t i = 0; i < series * c.static_numbers; ++i) {
+    const bool missing = random.uniform() < 0.3;
+    static_numbers.push_back(missing ? 0.0F : static_cast<float>(random.normal()));
+    static_numbers.push_back(missing ? 1.0F : 0.0F);
+  }
+  view.static_numbers = {static_numbers.data(), 2 * c.static_numbers};
   if (c.text_width == 0) return;
   constexpr std::int64_t kTexts = 4;
   text.resize(static_cast<std::size_t>(kTexts * c.text_width));

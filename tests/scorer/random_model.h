@@ -32,7 +32,7 @@ ModelConfig small_chronos2_config();
 // Inputs with demand like sales; series 0 is all missing, series 1 constant, series 2 begins late, series 3
 // has a gap of two patches, the others have single holes. Four texts; every third series has none.
 struct RandomInputs {
-  std::vector<float> context, past, known, text;
+  std::vector<float> context, past, known, static_numbers, text;
   std::vector<std::int32_t> past_codes, known_codes, statics, text_row;
   ModelInputs view;
 

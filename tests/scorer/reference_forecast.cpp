@@ -82,6 +82,8 @@ class Reference {
     double level = w("fusion.level.bias")[0];
     const Vec statics = static_embeddings();
     for (std::size_t i = 0; i < statics.size(); ++i) level += statics[i] * w("fusion.level.static.weight")[i];
+    for (std::int64_t i = 0; i < 2 * c_.static_numbers; ++i)
+      level += in_.static_numbers.row(b_)[i] * w("fusion.level.number.weight")[static_cast<std::size_t>(i)];
     const std::int32_t row = c_.text_width > 0 ? in_.text_row.row(b_)[0] : -1;
     for (std::int64_t i = 0; i < c_.text_width && row >= 0; ++i)
       level += in_.text.row(row)[i] * w("fusion.level.text.weight")[static_cast<std::size_t>(i)];
@@ -141,6 +143,11 @@ class Reference {
       attended_.push_back(true);
     }
     if (!c_.static_cardinalities.empty()) shift_ = linear("fusion.static.shift", static_embeddings());
+    if (c_.static_numbers > 0) {
+      const float* facts = in_.static_numbers.row(b_);
+      const Vec of_numbers = linear("fusion.number.shift", Vec(facts, facts + 2 * c_.static_numbers));
+      shift_ = shift_.empty() ? of_numbers : plus(shift_, of_numbers);
+    }
     if (c_.text_width > 0 && in_.text_row.row(b_)[0] >= 0) {
       const float* text = in_.text.row(in_.text_row.row(b_)[0]);
       const Vec of_text = linear("fusion.text.shift", Vec(text, text + c_.text_width));

@@ -91,6 +91,7 @@ refused "matches no tensor" "nearest is \"SelfAttention.q\"" -- \
   "$bin/shelfcast" train lora.yaml --set "tune.targets=[SelfAtention.q]" --set run.dir=runs/wrong
 [[ ! -e runs/wrong ]] || fail "a refused recipe left a run folder"
 
+refused "--ensemble averages runs" -- "$bin/shelfcast" backtest "$golden/wide_heads" --corpus s.corpus --ensemble runs/lora --out e
 refused "knows no corpus" "--corpus" -- "$bin/shelfcast" backtest "$golden/wide_heads"
 refused "not a run folder" -- "$bin/shelfcast" forecast s.corpus --sales sales.csv --out h.csv
 refused "ascend" -- forecast --quantiles 0.5,0.1 --out h.csv

@@ -29,6 +29,29 @@ for n in 1 2 3 5; do
 done
 grep -q data-plot runs/r/report/report.html || fail "the report has no plots"
 
+# Averaged with a run of another seed; with itself it stays what it was.
+"$bin/shelfcast" train r.yaml --set run.seed=18 --set run.dir=runs/other
+"$bin/shelfcast" backtest runs/other >/dev/null
+"$bin/shelfcast" backtest runs/r --ensemble runs/r --out self/r >/dev/null
+cmp metrics-1.csv self/r/backtest/metrics.csv || fail "a run averaged with itself is another"
+"$bin/shelfcast" backtest runs/r --ensemble runs/other --out runs/both >/dev/null
+cp runs/both/backtest/metrics.csv both.csv
+ranks 3 "$bin/shelfcast" backtest runs/r --ensemble runs/other --out runs/both >/dev/null
+cmp both.csv runs/both/backtest/metrics.csv || fail "an ensemble depends on the number of ranks"
+overall() { awk -F, -v run="$1" -v metric="$2" '$1 == run && $2 == "overall" && $4 == metric { print $5 }' "runs/$1/backtest/metrics.csv"; }
+# Jensen: squared and pinball losses of a mean are at most the mean of the losses.
+for metric in mse pinball; do
+  awk -v a="$(overall r $metric)" -v b="$(overall other $metric)" -v both="$(overall both $metric)" \
+    'BEGIN { exit !(both > 0 && both <= (a + b) / 2 && a != b) }' || fail "$metric of the ensemble is not below its members' mean"
+done
+"$bin/shelfcast" report runs/both runs/r runs/other --out report >/dev/null
+refused "--out" -- "$bin/shelfcast" backtest runs/r --ensemble runs/other
+"$bin/shelfcast" train r.yaml --set run.dir=runs/odd --set train.steps=2 --set 'model.heads.quantiles=[0.1, 0.5, 0.9]'
+refused "cannot be averaged" "model.heads.quantiles" -- "$bin/shelfcast" backtest runs/r --ensemble runs/odd --out runs/o
+"$bin/shelfcast" train r.yaml --set run.dir=runs/blind --set train.steps=2 --set 'data.known=[price]'
+refused "cannot be averaged" "what they see" -- "$bin/shelfcast" backtest runs/r --ensemble runs/blind --out runs/o
+[[ ! -e runs/o ]] || fail "a refused backtest left a folder"
+
 {
   echo "series,date,value"
   for day in 01 02 03 04 05 06 07 08 09 10 11 12 13 14; do echo "小店/Äpfel,2023-01-$day,$((10#$day % 7))"; done

@@ -191,6 +191,11 @@ TEST_F(Training, of_classes_learns_resumes_validates_and_forecasts_them) {
   EXPECT_GT(right / all, *std::ranges::max_element(truths) / all + 0.1);
 }
 
+TEST_F(Training, of_classes_refuses_series_that_are_mixed) {
+  EXPECT_THAT(message_of([&] { recipe("r", with_head({"train.augment.mix=0.4"})); }),
+              HasSubstr("train.augment.mix is on, and model.heads.classes, too"));
+}
+
 TEST_F(Training, of_classes_refuses_to_judge_them_by_other_shares) {
   EXPECT_THAT(message_of([&] { recipe("r", with_head({"backtest.classes=[0.25, 0.75]"})); }),
               HasSubstr("backtest.classes is [0.25, 0.75], but the model's head tells apart [0.2, 0.7]"));

@@ -21,6 +21,8 @@ struct SmallCorpusOptions {
   // With any, a level "item" whose values are "item-0", ...: item i has text i ("" = none) and series i, i +
   // texts, ...
   std::vector<std::string> texts = {};
+  // A static "size" that is a number: 3 * series + 1, missing for series 4.
+  bool sizes = false;
 };
 
 inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOptions options = {}) {
@@ -48,6 +50,7 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
     info.statics.push_back({"item", data::Kind::categorical, names});
     info.item_level = "item";
   }
+  if (options.sizes) info.statics.push_back({"size", data::Kind::numeric, {}});
   data::SeriesTable table;
   table.codes.resize(info.statics.size());
   table.values.resize(info.statics.size());
@@ -56,6 +59,9 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
     table.codes[0].push_back(static_cast<std::int32_t>(i % 2));
     table.codes[1].push_back(static_cast<std::int32_t>(i % 3 == 0));
     if (items > 0) table.codes[2].push_back(static_cast<std::int32_t>(i % items));
+    if (options.sizes)
+      table.values.back().push_back(i == 4 ? std::numeric_limits<float>::quiet_NaN()
+                                           : static_cast<float>(3 * i + 1));
   }
   data::CorpusWriter writer(folder, info, table);
   std::vector<float> event(static_cast<std::size_t>(options.steps), -1.0F), demand, promo, visits;

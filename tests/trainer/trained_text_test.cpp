@@ -104,6 +104,75 @@ TEST_F(TrainedTexts, drop_by_seed_step_and_text_wherever_they_stand) {
   EXPECT_FALSE(at::allclose(alone, texts.encode(one, nullptr), 1e-2, 1e-2));
 }
 
+TEST_F(TrainedTexts, with_hidden_tokens_are_those_of_mask_tokens_in_their_places) {
+  const auto encoder = open();
+  const std::vector<std::string> three = {kTexts[0], kTexts[1], kTexts[3]};
+  const LiveTexts plain(encoder, {}, three),
+      all_hidden(encoder, {}, three, {.share = 1, .tokens = 1 - 1e-12});
+  const models::DropoutKeys keys{7, 3, {}};
+  const std::vector<std::int64_t> first = {1};
+  data::Encoding masks = encoder->tokenizer().encode(kTexts[1], 128);
+  for (std::size_t i = 1; i + 1 < masks.ids.size(); ++i)
+    if (masks.ids[i] != encoder->tokenizer().unknown()) masks.ids[i] = encoder->tokenizer().mask();
+  const models::PackedTexts packed = models::pack_texts(std::vector{masks}, encoder->bert().config());
+  const at::Tensor pooled =
+      encoder->bert().pool(encoder->bert().forward(packed), packed, models::Pooling::mean);
+  EXPECT_TRUE(at::allclose(all_hidden.encode(first, &keys), pooled / pooled.square().mean(1, true).sqrt(),
+                           1e-4, 1e-5));
+  EXPECT_TRUE(at::equal(all_hidden.encode(first, nullptr), plain.encode(first, nullptr)));
+  EXPECT_TRUE(at::equal(all_hidden.encode_now(first), plain.encode_now(first)));
+}
+
+TEST_F(TrainedTexts, hide_tokens_of_their_share_by_seed_step_and_text_wherever_they_stand) {
+  const auto encoder = open();
+  const std::vector<std::string> three = {kTexts[0], kTexts[1], kTexts[3]};
+  const LiveTexts plain(encoder, {}, three), hidden(encoder, {}, three, {.share = 0.4, .tokens = 0.9});
+  const std::vector<std::int64_t> all = {0, 1, 2}, one = {2};
+  std::int64_t changed = 0;
+  for (std::int64_t step = 0; step < 100; ++step) {
+    const models::DropoutKeys keys{7, step, {}};
+    const at::Tensor vectors = hidden.encode(all, &keys);
+    EXPECT_TRUE(at::allclose(vectors[2], hidden.encode(one, &keys)[0], 1e-5, 1e-6));
+    const at::Tensor apart = (vectors - plain.encode(all, nullptr)).abs().amax(1);
+    changed += (apart > 1e-3).sum().item<std::int64_t>();
+  }
+  EXPECT_NEAR(static_cast<double>(changed), 120.0, 30.0);
+  // A share of the tokens, not all or none.
+  const data::Encoding text = encoder->tokenizer().encode(kTexts[3] + " " + kTexts[3], 128);
+  double masked = 0, tokens = 0;
+  for (std::int64_t step = 0; step < 200; ++step) {
+    const data::Encoding shown = models::hide_tokens(text, encoder->tokenizer(), {7, step, 1}, 0.3);
+    EXPECT_EQ(shown.ids.front(), encoder->tokenizer().cls());
+    EXPECT_EQ(shown.ids.back(), encoder->tokenizer().separator());
+    for (std::size_t i = 0; i < text.ids.size(); ++i) {
+      if (shown.ids[i] == text.ids[i]) continue;
+      EXPECT_EQ(shown.ids[i], encoder->tokenizer().mask());
+      ++masked;
+    }
+    for (const std::int32_t id : text.ids)
+      tokens += id != encoder->tokenizer().cls() && id != encoder->tokenizer().separator() &&
+                        id != encoder->tokenizer().unknown()
+                    ? 1
+                    : 0;
+  }
+  EXPECT_NEAR(masked / tokens, 0.3, 0.03);
+}
+
+TEST_F(TrainedTexts, with_hidden_tokens_resume_to_the_bit_and_train_alike_on_ranks) {
+  const std::vector<std::string> hiding = {"train.augment.tokens=0.3", "train.steps=8",
+                                           "train.validate_every=8", "train.checkpoint_every=4"};
+  train_alone(trained_recipe("whole", hiding));
+  for (const std::int64_t stop : {4, 8})
+    train_alone(trained_recipe("parts", hiding), {.resume = Resume::automatic, .stop_after = stop});
+  EXPECT_EQ(weights("whole"), weights("parts"));
+  std::vector<std::string> cut = hiding;
+  cut.emplace_back("train.micro_batch=4");
+  train_on(3, trained_recipe("ranks", cut));
+  EXPECT_LT(relative_distance(weights("ranks"), weights("whole")), 2e-4);
+  train_alone(trained_recipe("plain", {"train.steps=8", "train.validate_every=8"}));
+  EXPECT_GT(relative_distance(weights("plain"), weights("whole")), 1e-3);
+}
+
 TEST_F(TrainedTexts, resumed_and_uninterrupted_training_end_in_the_same_bits) {
   for (const int ranks : {1, 2}) {
     const std::string whole = fmt::format("whole-{}", ranks), parts = fmt::format("parts-{}", ranks);

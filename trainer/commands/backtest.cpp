@@ -14,6 +14,7 @@
 #include "models/blocks.h"
 #include "trainer/commands/commands.h"
 #include "trainer/device.h"
+#include "trainer/ensemble_forecaster.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/run_folder.h"
@@ -82,27 +83,56 @@ void add_environment(const nlohmann::json& environment, eval::RunMetadata& metad
     metadata.environment.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
-eval::RunMetadata metadata_of(const TrainedRun& run, const data::Corpus& corpus,
+// "a, b and c".
+std::string listed(const std::vector<std::string>& names) {
+  if (names.size() < 2) return fmt::format("{}", fmt::join(names, ""));
+  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
+}
+
+template <typename Say>
+std::string of_each(const std::vector<TrainedRun>& runs, Say say) {
+  std::vector<std::string> said;
+  for (const TrainedRun& run : runs) said.push_back(say(run));
+  return listed(said);
+}
+
+std::string date_or_nothing(const std::optional<Date>& date) { return date ? format_date(*date) : ""; }
+
+// Of the last of the runs: the first date that none has seen.
+std::optional<Date> validated_until(const std::vector<TrainedRun>& runs) {
+  std::optional<Date> last;
+  for (const TrainedRun& run : runs) last = std::max(last, run.recipe.data.validate_until);
+  return last;
+}
+
+eval::RunMetadata metadata_of(const std::vector<TrainedRun>& runs, const data::Corpus& corpus,
                               const BacktestCommand& options, const parallel::World& world) {
   eval::RunMetadata metadata;
-  const nlohmann::json environment = read_json(run.folder.environment());
+  const nlohmann::json environment = read_json(runs.front().folder.environment());
   add_environment(environment, metadata);
   std::vector<std::string> words{"backtest", options.model};
+  if (!options.ensemble.empty()) {
+    words.emplace_back("--ensemble");
+    words.insert(words.end(), options.ensemble.begin(), options.ensemble.end());
+  }
   if (!options.out.empty()) words.insert(words.end(), {"--out", options.out});
-  metadata.commands = {
-      command_line(environment.value("ranks", std::int64_t{1}),
-                   {"train", run.folder.recipe().string(), "--set", "run.dir=" + run.name() + "-again"}),
-      command_line(world.ranks->size(), with_overrides(std::move(words), options)),
-      command_line(1, {"report", options.out.empty() ? options.model : options.out})};
-  metadata.title = run.name();
-  metadata.facts = {{"model", fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step)}};
+  for (const TrainedRun& run : runs)
+    metadata.commands.push_back(
+        command_line(environment.value("ranks", std::int64_t{1}),
+                     {"train", run.folder.recipe().string(), "--set", "run.dir=" + run.name() + "-again"}));
+  metadata.commands.push_back(command_line(world.ranks->size(), with_overrides(std::move(words), options)));
+  metadata.commands.push_back(command_line(1, {"report", options.out.empty() ? options.model : options.out}));
+  metadata.title = name_of(options.ensemble.empty() ? options.model : options.out);
+  metadata.facts = {{"model", of_each(runs, [](const TrainedRun& run) {
+                       return fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step);
+                     })}};
   add_corpus(corpus, metadata);
+  const Recipe& recipe = runs.front().recipe;
   metadata.facts.insert(
       metadata.facts.end(),
-      {{"trained until", run.recipe.data.train_until ? format_date(*run.recipe.data.train_until) : ""},
-       {"validated until",
-        run.recipe.data.validate_until ? format_date(*run.recipe.data.validate_until) : ""},
-       {"seed", std::to_string(run.recipe.run.seed)},
+      {{"trained until", date_or_nothing(recipe.data.train_until)},
+       {"validated until", date_or_nothing(validated_until(runs))},
+       {"seed", of_each(runs, [](const TrainedRun& run) { return std::to_string(run.recipe.run.seed); })},
        {"build", build_id()}});
   return metadata;
 }
@@ -136,25 +166,56 @@ void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communi
   });
 }
 
+// The run and those averaged with it, which must forecast the same thing from the same corpus.
+std::vector<TrainedRun> open_runs(const BacktestCommand& options) {
+  std::vector<TrainedRun> runs;
+  runs.push_back(open_run(options.model));
+  if (!options.ensemble.empty() && options.out.empty())
+    throw input_error("--ensemble needs --out", "the backtest is not that of one run",
+                      "name a folder for it: --out runs/ensemble");
+  for (const std::string& folder : options.ensemble) {
+    runs.push_back(open_run(folder));
+    const TrainedRun &first = runs.front(), &other = runs.back();
+    const auto differs = [&](const std::string& in) {
+      return input_error(fmt::format("{} and {} cannot be averaged", options.model, folder), in + " differs",
+                         "average runs of one recipe and other seeds");
+    };
+    if (data::Corpus(first.recipe.data.corpus).digest() != data::Corpus(other.recipe.data.corpus).digest())
+      throw differs("the corpus");
+    const auto difference = nlohmann::json::diff(to_json(first.features), to_json(other.features));
+    if (!difference.empty())
+      throw differs("what they see of it (" + difference[0].at("path").get<std::string>() + ")");
+    if (first.recipe.data.horizon != other.recipe.data.horizon) throw differs("data.horizon");
+    if (first.model->config().model.quantiles != other.model->config().model.quantiles)
+      throw differs("model.heads.quantiles");
+  }
+  return runs;
+}
+
 void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   if (!options.corpus.empty() || !options.known.empty() || !options.past.empty())
     throw input_error("--corpus, --known and --past are for published models",
                       fmt::format("{} is a run: it knows its corpus and its columns", options.model));
-  const TrainedRun trained = open_run(options.model);
+  const std::vector<TrainedRun> runs = open_runs(options);
+  const TrainedRun& first = runs.front();
   // Overrides shape the backtest and where it runs; what the model was trained on stays what it was.
-  const Recipe judging = read_recipe(trained.folder.recipe(), options.overrides);
+  const Recipe judging = read_recipe(first.folder.recipe(), options.overrides);
   const parallel::World world = parallel::make_world(launch, judging.parallel.world());
   prepare(device_of(world.gpu));
-  models::move_to(device_of(world.gpu), trained.model->parameters());
-  const data::Corpus corpus(trained.recipe.data.corpus);
-  ModelForecaster forecaster(
-      trained.name(), *trained.model, trained.features,
-      read_series_texts(corpus, trained.features.text, trained.recipe.model, *world.ranks));
-  // The stored recipe is dated, so the plan need not be made (and its scalers fitted) again.
-  judge({judging.backtest, corpus, trained.features, forecaster,
-         corpus.info().axis.step_at_or_before(*trained.recipe.data.validate_until),
-         options.out.empty() ? trained.folder.path() : std::filesystem::path(options.out),
-         metadata_of(trained, corpus, options, world)},
+  const data::Corpus corpus(first.recipe.data.corpus);
+  std::vector<std::unique_ptr<eval::Forecaster>> members;
+  for (const TrainedRun& run : runs) {
+    models::move_to(device_of(world.gpu), run.model->parameters());
+    members.push_back(std::make_unique<ModelForecaster>(
+        run.name(), *run.model, run.features,
+        read_series_texts(corpus, run.features.text, run.recipe.model, *world.ranks)));
+  }
+  const eval::RunMetadata metadata = metadata_of(runs, corpus, options, world);
+  EnsembleForecaster ensemble(metadata.title, std::move(members));
+  // The stored recipes are dated, so the plan need not be made (and its scalers fitted) again.
+  judge({judging.backtest, corpus, first.features, ensemble,
+         corpus.info().axis.step_at_or_before(*validated_until(runs)),
+         options.out.empty() ? first.folder.path() : std::filesystem::path(options.out), metadata},
         judging.parallel, *world.ranks);
 }
 
@@ -201,7 +262,10 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
 }  // namespace
 
 void run(const BacktestCommand& options, parallel::Launch& launch) {
-  is_published_model(options.model) ? backtest_published(options, launch) : backtest_run(options, launch);
+  if (!is_published_model(options.model)) return backtest_run(options, launch);
+  if (!options.ensemble.empty())
+    throw input_error("--ensemble averages runs", options.model + " is a published model");
+  backtest_published(options, launch);
 }
 
 }  // namespace shelfcast::trainer

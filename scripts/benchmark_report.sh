@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# docs/benchmarks anew: ingest, training, backtest beside all baselines, report, figures. Needs chromium for the figures.
+#   scripts/benchmark_report.sh rossmann rossmann.parquet
+#   scripts/benchmark_report.sh m5 sales.parquet              (calendar and sell_prices beside it)
+# Everything it makes on the way lies in runs/benchmarks/NAME; runs that are whole are not trained again.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin=${SHELFCAST_BIN:-$root/build/bin}
+out=${OUT:-$root/docs/benchmarks}
+usage() {
+  sed -n 's/^#   //p' "$0" >&2
+  exit 2
+}
+[[ $# == 2 && -e $2 ]] || usage
+name=$1 data=$(realpath "$2")
+export OMP_NUM_THREADS=1
+
+case $name in
+rossmann) recipe=$root/recipes/rossmann-1d.yaml seeds=(17 18 19 20 21) ;;
+m5) recipe=$root/recipes/m5-benchmark.yaml seeds=(17) ;;
+*) usage ;;
+esac
+
+mkdir -p "$root/runs/benchmarks/$name" "$out"
+cd "$root/runs/benchmarks/$name"
+[[ -d $name.corpus ]] || "$bin/shelfcast" ingest --format "$name" --from "$data" --out "$name.corpus"
+
+# One rank a seed, as many at a time as there are cores.
+train() { "$bin/shelfcast" train "$recipe" --resume auto --set "run.seed=$1" --set "run.dir=seed-$1" >"seed-$1.log" 2>&1; }
+export -f train
+export bin recipe
+started=$SECONDS
+printf '%s\n' "${seeds[@]}" | xargs -P "$(nproc)" -I{} bash -c 'train {}'
+trained=$((SECONDS - started))
+
+started=$SECONDS
+first=seed-${seeds[0]} others=("${seeds[@]:1}")
+others=("${others[@]/#/seed-}")
+if ((${#seeds[@]} > 1)); then
+  "$bin/shelfcast" backtest "$first" --ensemble "${others[@]}" --out ensemble >ensemble.log
+  "$bin/shelfcast" backtest "$first" --set 'backtest.baselines=[]' --set 'backtest.combine={methods: []}' >single.log
+  "$bin/shelfcast" report ensemble "$first" --out report >report.log
+else
+  "$bin/shelfcast" backtest "$first" >backtest.log
+  "$bin/shelfcast" report "$first" --out report >report.log
+fi
+judged=$((SECONDS - started))
+
+# Figures: drawings of the report that carry their own labels, with its colours for light and dark.
+chromium --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$PWD/chromium" --virtual-time-budget=20000 \
+  --dump-dom "file://$PWD/report/report.html" >page.html 2>chromium.log
+rm -rf chromium
+figure() { # figure HEADING FILE: the first drawing under it
+  HEADING=$1 perl -0777 -ne '
+    my ($colours) = /<style>.*?(:root \{.*?\n\}\n\@media.*?\n\})/s;
+    /<h2[^>]*>\Q$ENV{HEADING}\E.*?(<svg.*?<\/svg>)/s or die "no figure under $ENV{HEADING}\n";
+    my $svg = $1;
+    $svg =~ s/(<svg[^>]*>)/$1<style>$colours svg { background: var(--card); }<\/style>/;
+    print "$svg\n";' page.html >"$out/$name-$2.svg"
+}
+figure "Is the difference more than chance?" significance
+figure "Are the quantiles honest?" calibration
+figure "Forecasts against the truth" forecast
+
+cores=$(nproc)
+{
+  echo "<!-- Made by scripts/benchmark_report.sh $name; not written by hand. -->"
+  sed '1s/.*/# Benchmark: '"$name"'/' report/report.md
+  cat <<END
+
+## Figures
+
+Relative differences with their 95 % intervals; share of demand at or below each quantile; one series from the last origin.
+
+![Is the difference more than chance?]($name-significance.svg)
+
+![Are the quantiles honest?]($name-calibration.svg)
+
+![A forecast against the truth]($name-forecast.svg)
+
+## Resources
+
+${#seeds[@]} training run(s) of [$(basename "$recipe")](../../recipes/$(basename "$recipe")), one thread each, $trained s on $cores cores; fitting and judging with all baselines $judged s.
+END
+} >"$out/$name.md"
+echo "$out/$name.md"
