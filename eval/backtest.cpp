@@ -56,6 +56,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   for (const KeyedSums& sums : part.dates) whole.dates.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.classes) whole.classes.emplace_back(sums.keys(), sums.width());
+  for (const KeyedSums& sums : part.sums) whole.sums.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
   whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
@@ -217,6 +218,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   extras.regimes = make_regimes(config, info);
   extras.classes = config.classes;
   extras.fitted_until = result.judgement.cut_off();
+  extras.sums = std::ranges::any_of(forecasters, [](const Forecaster* f) { return f->says_sums(); });
   extras.views = make_views(config, info, origins);
   const std::vector<HierarchyLevel> levels = make_hierarchy(config.hierarchy, corpus);
   extras.window_errors = !levels.empty();

@@ -51,6 +51,8 @@ class Remembered final : public Forecaster {
  public:
   explicit Remembered(Forecaster& of) : of_(of) {}
   const std::string& name() const override { return of_.name(); }
+  bool says_sums() const override { return of_.says_sums(); }
+  bool says_classes() const override { return of_.says_classes(); }
   void refit(std::int64_t origin) override;
   void forecast(const data::Batch& batch, ForecastValues& values) override { values = values_of(batch); }
   // Valid until the next call.

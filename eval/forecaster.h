@@ -16,12 +16,20 @@ struct ForecastValues {
   std::vector<float> quantiles_bqh;
   std::vector<float> mean_bh;    // the mean head, or a baseline's point forecast
   std::vector<float> median_bh;  // what MAE, WAPE and MASE judge; a baseline's point forecast again
+  // Quantiles of demand added up over the first h steps, at `levels`; empty where nothing is said of sums.
+  std::vector<float> cumulated_bqh{};
+  // How likely demand is low, normal and high (demand_level.h); empty where the median says which it is.
+  std::vector<float> classes_bch{};
 };
 
 class Forecaster {
  public:
   virtual ~Forecaster() = default;
   virtual const std::string& name() const = 0;
+  // Whether forecasts have quantiles of sums (ForecastValues::cumulated_bqh).
+  virtual bool says_sums() const { return false; }
+  // Whether forecasts say how likely each class of demand is (ForecastValues::classes_bch).
+  virtual bool says_classes() const { return false; }
   // Called before windows from step `origin` on are forecast: at the first origin, and at every
   // backtest.refit_every-th after it. Who learns from data learns anew, from what came before that step and
   // nothing else. Collective: every rank calls it.

@@ -19,87 +19,19 @@ std::vector<std::size_t> covariates_of(const std::vector<Regime>& regimes) {
   return covariates;
 }
 
-void add(TargetCounts& counts, const TargetCounts& part) {
-  counts.judged += part.judged;
-  counts.missing += part.missing;
-  counts.zeros += part.zeros;
-  counts.history.cells += part.history.cells;
-  counts.history.missing += part.history.missing;
-  counts.history.zeros += part.history.zeros;
+ErrorLayout sums_layout(const ForecastValues& values) {
+  return ErrorLayout(values.cumulated_bqh.empty() ? std::vector<double>() : values.levels);
+}
+
+// On straight lines between levels, the outermost quantile beyond them.
+double median_of(const std::vector<double>& levels, std::span<const double> quantiles) {
+  const auto above = static_cast<std::size_t>(std::ranges::lower_bound(levels, 0.5) - levels.begin());
+  if (above == 0 || above == levels.size()) return above == 0 ? quantiles.front() : quantiles.back();
+  const double share = (0.5 - levels[above - 1]) / (levels[above] - levels[above - 1]);
+  return quantiles[above - 1] + share * (quantiles[above] - quantiles[above - 1]);
 }
 
 }  // namespace
-
-void BatchErrors::merge(const BatchErrors& part) {
-  SHELFCAST_ASSERT(part.tables.size() == tables.size());
-  add(counts, part.counts);
-  for (std::size_t i = 0; i < tables.size(); ++i) {
-    tables[i].merge(part.tables[i]);
-    dates[i].merge(part.dates[i]);
-    regimes[i].merge(part.regimes[i]);
-    classes[i].merge(part.classes[i]);
-    orders[i].merge(part.orders[i]);
-  }
-  for (std::size_t i = 0; i < views.size(); ++i) views[i].merge(part.views[i]);
-  members.merge(part.members);
-  SHELFCAST_ASSERT(part.first_series - first_series + std::ssize(part.profiles) <= std::ssize(profiles));
-  std::ranges::copy(part.profiles, profiles.begin() + (part.first_series - first_series));
-}
-
-void BatchErrors::pack(std::vector<double>& out) const {
-  const Coverage& history = counts.history;
-  out.insert(out.end(),
-             {counts.judged, counts.missing, counts.zeros, history.cells, history.missing, history.zeros,
-              static_cast<double>(tables.size()), static_cast<double>(views.size())});
-  for (const ErrorTable& view : views) view.pack(out);
-  for (std::size_t i = 0; i < tables.size(); ++i) {
-    tables[i].pack(out);
-    dates[i].pack(out);
-    regimes[i].pack(out);
-    classes[i].pack(out);
-    orders[i].pack(out);
-    out.push_back(static_cast<double>(window_errors[i].size()));
-    out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
-  }
-  members.pack(out);
-  out.insert(out.end(), {static_cast<double>(first_series), static_cast<double>(profiles.size())});
-  for (const SeriesProfile& p : profiles)
-    out.insert(out.end(), {p.steps, p.demands, p.size, p.squares, p.age});
-}
-
-BatchErrors BatchErrors::unpack(std::span<const double>& in) {
-  constexpr std::size_t kHead = 8;
-  SHELFCAST_ASSERT(in.size() >= kHead);
-  BatchErrors errors;
-  errors.counts = {in[0], in[1], in[2], {in[3], in[4], in[5]}};
-  const auto tables = static_cast<std::size_t>(in[6]), views = static_cast<std::size_t>(in[7]);
-  in = in.subspan(kHead);
-  for (std::size_t i = 0; i < views; ++i) errors.views.push_back(ErrorTable::unpack(in));
-  for (std::size_t i = 0; i < tables; ++i) {
-    errors.tables.push_back(ErrorTable::unpack(in));
-    errors.dates.push_back(KeyedSums::unpack(in));
-    errors.regimes.push_back(KeyedSums::unpack(in));
-    errors.classes.push_back(KeyedSums::unpack(in));
-    errors.orders.push_back(KeyedSums::unpack(in));
-    SHELFCAST_ASSERT(!in.empty());
-    const auto count = static_cast<std::size_t>(in[0]);
-    SHELFCAST_ASSERT(in.size() > count);
-    errors.window_errors.emplace_back(in.begin() + 1, in.begin() + 1 + static_cast<std::ptrdiff_t>(count));
-    in = in.subspan(1 + count);
-  }
-  errors.members = KeyedSums::unpack(in);
-  constexpr std::size_t kProfile = 5;
-  SHELFCAST_ASSERT(in.size() >= 2);
-  errors.first_series = static_cast<std::int64_t>(in[0]);
-  errors.profiles.resize(static_cast<std::size_t>(in[1]));
-  in = in.subspan(2);
-  SHELFCAST_ASSERT(in.size() >= kProfile * errors.profiles.size());
-  for (SeriesProfile& profile : errors.profiles) {
-    profile = {in[0], in[1], in[2], in[3], in[4]};
-    in = in.subspan(kProfile);
-  }
-  return errors;
-}
 
 Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
              std::vector<data::Window> windows, std::vector<std::int64_t> origins,
@@ -208,10 +140,15 @@ void Judge::add_profiles(BatchErrors& errors) const {
 }
 
 void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
+  values_.cumulated_bqh.clear();
+  values_.classes_bch.clear();
   forecaster.forecast(batch_, values_);
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
   SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
                    values_.quantiles_bqh.size() == steps * values_.levels.size());
+  SHELFCAST_ASSERT(values_.cumulated_bqh.size() ==
+                   (forecaster.says_sums() ? values_.quantiles_bqh.size() : 0));
+  SHELFCAST_ASSERT(values_.classes_bch.size() == (forecaster.says_classes() ? steps * kDemandLevels : 0));
   if (&forecaster == forecasters_.front()) first_levels_ = values_.levels;
   const ErrorLayout layout(values_.levels);
   errors.tables.emplace_back(layout, shape_);
@@ -221,9 +158,11 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
                                     std::numeric_limits<double>::quiet_NaN());
   errors.classes.emplace_back(extras_.classes.empty() ? 0 : extras_.date_levels,
                               kDemandLevels * kDemandLevels);
+  errors.sums.emplace_back(extras_.sums ? horizon_ : 0, sums_layout(values_).width());
   errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
   for (std::size_t row = 0; row < rows_; ++row) {
     judge_window(forecaster, row, errors);
+    if (extras_.sums) judge_sums(forecaster, row, errors);
     if (order_cells_.levels > 0) simulate(row, errors);
   }
   for (const View& view : extras_.views) judge_view(view, errors);
@@ -243,6 +182,29 @@ std::span<const float> Judge::mean_of(std::size_t row) const {
 
 std::span<const float> Judge::targets_of(std::size_t row) const {
   return std::span(batch_.target_bh).subspan(row * model_horizon_, horizon_);
+}
+
+// Of whole sums alone: up to the first step that was not observed.
+void Judge::judge_sums(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) const {
+  const ErrorLayout layout = sums_layout(values_);
+  const std::size_t levels = layout.levels().size();
+  std::vector<double> quantiles(levels), added(layout.width());
+  Judged judged;
+  judged.quantiles = quantiles;
+  for (std::size_t step = 0; step < horizon_ && !std::isnan(target(row, step)); ++step) {
+    judged.target += target(row, step);
+    judged.mean += mean_of(row)[step];
+    double sum = judged.mean;
+    for (std::size_t q = 0; q < levels; ++q) {
+      quantiles[q] = values_.cumulated_bqh[(row * levels + q) * model_horizon_ + step];
+      sum += quantiles[q];
+    }
+    check_finite(forecaster, row, step, sum);
+    judged.median = levels > 0 ? median_of(values_.levels, quantiles) : judged.mean;
+    std::ranges::fill(added, 0.0);
+    layout.add(judged, added);
+    errors.sums.back().add(step, added);
+  }
 }
 
 void Judge::simulate(std::size_t row, BatchErrors& errors) const {
@@ -278,6 +240,7 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErr
       quantiles[q] = values_.quantiles_bqh[(row * levels + q) * model_horizon_ + step];
       sum += quantiles[q];
     }
+    if (!values_.classes_bch.empty()) sum += values_.classes_bch[row * kDemandLevels * model_horizon_ + step];
     check_finite(forecaster, row, step, sum);
     add_extras(row, step, judged,
                errors.tables.back().add(series, origin, static_cast<std::int64_t>(step), judged), errors);
@@ -294,17 +257,31 @@ void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, 
   errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);
   for (const std::vector<std::size_t>& regime : regime_of_)
     errors.regimes.back().add(regime[row * horizon_ + step], sums);
-  if (!thresholds_.empty()) classify(row, judged, errors);
+  if (!thresholds_.empty()) classify(row, step, judged, errors);
   if (extras_.window_errors) errors.window_errors.back()[row * horizon_ + step] = error;
 }
 
-// One more in the confusion matrix of its category; the median says what is forecast.
-void Judge::classify(std::size_t row, const Judged& judged, BatchErrors& errors) const {
+// The likeliest class, or the median's where the forecaster tells none.
+std::size_t Judge::class_forecast(std::size_t row, std::size_t step, double median,
+                                  const LevelThresholds& thresholds) const {
+  if (values_.classes_bch.empty()) return thresholds.level_of(median);
+  std::size_t best = 0;
+  const auto likely = [&](std::size_t c) {
+    return values_.classes_bch[(row * kDemandLevels + c) * model_horizon_ + step];
+  };
+  for (std::size_t c = 1; c < kDemandLevels; ++c)
+    if (likely(c) > likely(best)) best = c;
+  return best;
+}
+
+// One more in the confusion matrix of its category.
+void Judge::classify(std::size_t row, std::size_t step, const Judged& judged, BatchErrors& errors) const {
   const std::int64_t series = batch_.window_b[row].series;
   const LevelThresholds& thresholds = thresholds_[static_cast<std::size_t>(series - shape_.first_series)];
   if (!thresholds.known()) return;
   std::array<double, kDemandLevels * kDemandLevels> one{};
-  one[thresholds.level_of(judged.target) * kDemandLevels + thresholds.level_of(judged.median)] = 1.0;
+  one[thresholds.level_of(judged.target) * kDemandLevels +
+      class_forecast(row, step, judged.median, thresholds)] = 1.0;
   errors.classes.back().add(extras_.date_level_of[static_cast<std::size_t>(series)], one);
 }
 

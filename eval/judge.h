@@ -38,6 +38,7 @@ struct JudgeExtras {
   // empty: steps are not classified.
   std::vector<double> classes;
   std::int64_t fitted_until = 0;
+  bool sums = false;                   // demand added up over the first steps, by how many
   bool window_errors = false;          // the errors of every window, for sums of series
   const Combiner* combiner = nullptr;  // whose members are judged, too; nullptr: nothing is combined
 };
@@ -63,6 +64,7 @@ struct BatchErrors {
   std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
   std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
   std::vector<KeyedSums> classes;  // one a forecaster, by date level: confusion matrices; no keys without
+  std::vector<KeyedSums> sums;     // one a forecaster, by number of steps added up; no keys without
   std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
   KeyedSums members;               // by MemberCells; no keys without combinations
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
@@ -100,9 +102,12 @@ class Judge {
   void judge_forecaster(Forecaster& forecaster, BatchErrors& errors);
   void judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors);
   void judge_view(const View& view, BatchErrors& errors) const;
+  void judge_sums(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) const;
   void simulate(std::size_t row, BatchErrors& errors) const;
   void fit_thresholds();
-  void classify(std::size_t row, const Judged& judged, BatchErrors& errors) const;
+  std::size_t class_forecast(std::size_t row, std::size_t step, double median,
+                             const LevelThresholds& thresholds) const;
+  void classify(std::size_t row, std::size_t step, const Judged& judged, BatchErrors& errors) const;
   void add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                   BatchErrors& errors) const;
   float target(std::size_t row, std::size_t step) const;

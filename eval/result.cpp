@@ -30,6 +30,7 @@ Json forecaster_json(const ForecasterResult& forecaster) {
   for (const GroupScores& group : forecaster.groups) by[group.group][group.level] = scores_json(group.scores);
   return {{"name", forecaster.name},
           {"quantile_levels", forecaster.levels},
+          {"classes_from", forecaster.says_classes ? "head" : "median"},
           {"overall", scores_json(forecaster.overall.scores)},
           {"by", by}};
 }

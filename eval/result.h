@@ -45,6 +45,7 @@ struct ForecasterResult {
   std::vector<GroupScores> groups;  // "hierarchy" first where there is one; then grouping after grouping, in
                                     // the order asked for; "horizon" levels are "1", "2", ...
   std::vector<SeriesErrors> series;
+  bool says_classes = false;  // by a head of its own; else its median is sorted
 };
 
 // One series' forecasts from the last origin, for plots.

@@ -113,6 +113,13 @@ void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vec
   if (categories.size() > 1) result.groups.insert(result.groups.begin(), levels.begin(), levels.end() - 1);
 }
 
+// Of demand added up over the first step, the first two, ...
+void add_sums(const KeyedSums& sums, const std::vector<double>& levels, ForecasterResult& result) {
+  const ErrorLayout layout(levels);
+  for (std::size_t step = 0; step < sums.keys(); ++step)
+    result.groups.push_back({"cumulated", fmt::format("{}", step + 1), view_scores(layout, sums[step])});
+}
+
 // Confusion matrices by category, and added up for all series.
 void add_classes(const KeyedSums& sums, const std::vector<std::string>& categories,
                  ForecasterResult& result) {
@@ -165,8 +172,11 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
   for (std::size_t i = 0; i < forecasters.size(); ++i) {
     ForecasterResult& forecaster = result.forecasters.emplace_back(
         summary_of(forecasters[i]->name(), errors.tables[i], first_levels, errors.regimes[i], groups));
+    forecaster.says_classes = forecasters[i]->says_classes();
     for (std::size_t v = 0; v < groups.views.size(); ++v)
       add_view(groups.views[v], errors.views[i * groups.views.size() + v], groups, forecaster);
+    add_sums(errors.sums[i], forecasters[i]->says_sums() ? forecaster.levels : std::vector<double>(),
+             forecaster);
     std::vector<DateWrmsse> wrmsse_dates;
     if (!hierarchies.empty()) wrmsse_dates = add_hierarchy(hierarchies[i], cells, origins, forecaster);
     if (!result.config.classes.empty()) add_classes(errors.classes[i], result.categories, forecaster);

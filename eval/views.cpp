@@ -77,7 +77,9 @@ void add_periods(const View& view, std::int64_t series, std::int64_t origin, std
 
 std::vector<Score> view_scores(const ErrorLayout& layout, std::span<const double> sums) {
   std::vector<Score> scores = layout.scores(sums);
-  std::erase_if(scores, [](const Score& score) { return score.metric == "mase" || score.metric == "rmsse"; });
+  std::erase_if(scores, [](const Score& score) {
+    return score.metric == "mase" || score.metric == "rmsse" || score.metric == "sql";
+  });
   return scores;
 }
 

@@ -41,7 +41,7 @@ std::vector<View> make_views(const BacktestConfig& config, const data::CorpusInf
 void add_periods(const View& view, std::int64_t series, std::int64_t origin, std::span<const float> mean,
                  std::span<const float> target, ErrorTable& table);
 
-// Of all scores those that a view has: no scale of sums is known, so neither MASE nor RMSSE.
+// Of all scores those that a view has: no scale of sums is known, so neither MASE, RMSSE nor SQL.
 std::vector<Score> view_scores(const ErrorLayout& layout, std::span<const double> sums);
 
 }  // namespace shelfcast::eval

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/json_file.h"
 #include "models/activation.h"
+#include "models/heads_config.h"
 #include "models/series/chronos2_config.h"
 
 namespace shelfcast::models {
@@ -161,38 +162,11 @@ std::int64_t ModelConfig::count_parameters() const {
   return 0;
 }
 
+std::int64_t ModelConfig::class_count() const { return classes.empty() ? 0 : kDemandClasses; }
+
 bool ModelConfig::positive_means() const {
   return mean_head && (counts != Counts::none || loss.mean_loss == LossConfig::MeanLoss::tweedie);
 }
-
-namespace {
-
-// Heads against the weights of their losses.
-void validate_heads(const ModelConfig& model) {
-  const LossConfig& loss = model.loss;
-  for (const double weight : {loss.quantile, loss.mean, loss.counts})
-    if (!(weight >= 0.0)) throw input_error("a weight of model.loss is negative");
-  if (!(loss.huber_delta > 0.0)) throw input_error("model.loss.huber_delta is not positive");
-  if (!(loss.tweedie_power > 1.0 && loss.tweedie_power < 2.0))
-    throw input_error(fmt::format("model.loss.tweedie_power is {}", loss.tweedie_power),
-                      "a Tweedie distribution with zeros and sizes has one between 1 and 2", "1.5 is usual");
-  const bool counts = model.counts != ModelConfig::Counts::none;
-  if (counts && !model.mean_head)
-    throw input_error("model.heads.counts is a distribution about the mean", "model.heads.mean is false",
-                      "set it to true");
-  if (counts && loss.counts == 0.0)
-    throw input_error("model.heads.counts is not trained", "model.loss.counts is 0", "set it to 1");
-  if (!counts && loss.counts > 0.0)
-    throw input_error("model.loss.counts weighs a head that is off", "model.heads.counts is none",
-                      "set it to negative_binomial or zero_inflated, or model.loss.counts to 0");
-  if (!counts && model.written == ModelConfig::WrittenQuantiles::counts)
-    throw input_error("model.heads.written is counts", "model.heads.counts is none",
-                      "set it to negative_binomial or zero_inflated");
-  if (loss.quantile == 0.0 && loss.counts == 0.0 && (loss.mean == 0.0 || !model.mean_head))
-    throw input_error("model.loss leaves nothing to train", "the weights of all heads there are are 0");
-}
-
-}  // namespace
 
 void ModelConfig::validate() const {
   if (patch < 0)

@@ -52,6 +52,9 @@ constexpr std::int64_t kTcnTaps = 3;  // steps that a convolution of a TCN sees
 // Blocks that it takes for the last token to see this many.
 std::int64_t tcn_layers(std::int64_t tokens);
 
+constexpr std::int64_t kDemandClasses = 3;
+constexpr std::int64_t kNoClass = -1;  // of a step whose demand has none
+
 // How the losses of the heads are added up. A weight of 0 leaves a head's loss out.
 struct LossConfig {
   double quantile = 1.0;  // pinball, mean over quantiles
@@ -60,6 +63,12 @@ struct LossConfig {
   double huber_delta = 1.0;    // in the normalised scale: larger errors count by their size, not its square
   double tweedie_power = 1.5;  // of the variance, between 1 (Poisson) and 2 (gamma)
   double counts = 0.0;         // negative log likelihood, in nats, of the head of counts
+  double cumulated = 0.0;      // pinball of demand added up over the first steps
+  double classes = 0.0;        // cross-entropy, in nats, of the head of classes
+  // Of the classes, in the cross-entropy: three, none = all alike, or the inverse of how often each is met.
+  std::vector<double> class_weights{};
+  bool balance_classes = false;
+  double label_smoothing = 0.0;  // share of a class's target that is spread over all of them
   // A window weighs its scale to this power: 0 = all series alike, 1 = nearer to errors in units of demand,
   // where large sellers count more.
   double scale_power = 0.0;
@@ -76,6 +85,11 @@ struct ModelConfig {
   bool mean_head = true;
   // A distribution of counts about the mean head's mean, or none.
   enum class Counts { none, negative_binomial, zero_inflated } counts = Counts::none;
+  // Quantiles of demand added up over the first step, the first two, ... all steps of the horizon.
+  bool cumulated = false;
+  // Two shares of a series' past, ascending: demand up to the first one's quantile is low, above the second
+  // one's high, between them normal. A head says how likely each is; empty = none.
+  std::vector<double> classes;
   // What written quantiles are: the head of quantiles', or those of the counts.
   enum class WrittenQuantiles { quantiles, counts } written = WrittenQuantiles::quantiles;
   LossConfig loss;
@@ -96,6 +110,8 @@ struct ModelConfig {
   Architecture architecture() const;
   // Numbers of the head of counts for each step: dispersion, and the share of further zeros.
   std::int64_t count_parameters() const;
+  // Classes that the head of classes tells apart, 0 without it.
+  std::int64_t class_count() const;
   // Whether means are kept above 0 (models/likelihoods.h): their loss is one of positive demand.
   bool positive_means() const;
   void validate() const;

@@ -90,6 +90,8 @@ void visit_model(Visitor v, Config& c) {
   v("season", c.season);
   v("scale_floor", c.scale_floor);
   v("level", c.level, false);
+  v("cumulated", c.cumulated, false);
+  v("classes", c.classes, std::vector<double>());
   v("text", c.text, std::string());
   v("text_pooling", c.text_pooling, std::string("mean"));
   v("text_length", c.text_length, std::int64_t{128});
@@ -155,6 +157,10 @@ json loss_to_json(const LossConfig& loss) {
   j["huber_delta"] = loss.huber_delta;
   j["tweedie_power"] = loss.tweedie_power;
   j["counts"] = loss.counts;
+  j["cumulated"] = loss.cumulated;
+  j["class"] = loss.classes;
+  j["class_weights"] = loss.balance_classes ? json("balanced") : json(loss.class_weights);
+  j["label_smoothing"] = loss.label_smoothing;
   j["scale_power"] = loss.scale_power;
   j["censored"] = loss.censored == Censored::bound ? "bound" : "mask";
   return j;
@@ -168,6 +174,12 @@ LossConfig loss_from_json(const json& j) {
   loss.huber_delta = j.value("huber_delta", loss.huber_delta);
   loss.tweedie_power = j.value("tweedie_power", loss.tweedie_power);
   loss.counts = j.value("counts", loss.counts);
+  loss.cumulated = j.value("cumulated", loss.cumulated);
+  loss.classes = j.value("class", loss.classes);
+  const json weights = j.value("class_weights", json::array());
+  loss.balance_classes = weights == "balanced";
+  if (!loss.balance_classes) weights.get_to(loss.class_weights);
+  loss.label_smoothing = j.value("label_smoothing", loss.label_smoothing);
   j.at("scale_power").get_to(loss.scale_power);
   loss.censored = j.value("censored", std::string("mask")) == "mask" ? Censored::mask : Censored::bound;
   return loss;

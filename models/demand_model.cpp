@@ -181,6 +181,8 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   forecast.positive_means = config.model.positive_means();
   forecast.dispersion_bh = result.dispersion_bh;
   forecast.zeros_bh = result.zeros_bh;
+  forecast.cumulated_bqh = result.cumulated_bqh;
+  forecast.class_logits_bch = result.class_logits_bch;
   if (config.model.written == ModelConfig::WrittenQuantiles::counts)
     forecast.count_levels = config.model.quantiles;
   forecast.arcsinh = config.tower.use_arcsinh;

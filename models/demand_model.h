@@ -35,12 +35,20 @@ struct Forecast {
   at::Tensor dispersion_bh{}, zeros_bh{};
   // Levels of the written quantiles if they are those of the counts; else empty.
   std::vector<double> count_levels{};
+  // Quantiles of demand added up over the first h steps, as (sum - h loc) / (sqrt(h) scale); undefined
+  // without such a head.
+  at::Tensor cumulated_bqh{};
+  // How likely each step's demand is low, normal and high, [b, classes, h]; undefined without such a head.
+  at::Tensor class_logits_bch{};
 
   // Means in units of the window's scale, from 0: mean / scale, and positive with positive_means.
   at::Tensor relative_mean_bh() const;
   // In units of demand: quantiles sorted so that they never cross, and not below `floor` (0 for demand).
   at::Tensor demand_quantiles_bqh(double floor) const;
   at::Tensor demand_mean_bh(double floor) const;
+  // Of sums over the first h steps, in units of demand: ascending over q and, where `floor` is not negative,
+  // never falling over h.
+  at::Tensor demand_cumulated_bqh(double floor) const;
 };
 
 class DemandModel {
@@ -101,12 +109,16 @@ struct Targets {
   at::Tensor demand_bh;  // NaN = not observed
   at::Tensor weight_b;   // 0 for padding rows
   at::Tensor bound_bh;   // sales that a stock-out cut (demand was above them), else NaN; may be undefined
+  // For a head of classes: each step's class as a 64-bit integer, -1 where there is none; and the weights of
+  // the classes, undefined = all alike.
+  at::Tensor class_bh{}, class_weight_c{};
 };
 
 // Per valid target: quantile weight * mean over q of 2 * pinball, in the scale that the forecast has, + mean
 // weight * (squared, absolute, Huber's or Tweedie's loss) in the window's scale + counts weight * negative
-// log likelihood (models/likelihoods.h). A cut step is valid, too, unless loss.censored is mask: its loss is
-// the mean over demands that the forecast itself holds possible above the bound (models/censored.h).
+// log likelihood (models/likelihoods.h) + class weight * cross-entropy where the step has a class. A cut step
+// is valid, too, unless loss.censored is mask: its loss is the mean over demands that the forecast itself
+// holds possible above the bound (models/censored.h).
 LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);
 
 }  // namespace shelfcast::models

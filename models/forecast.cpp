@@ -29,6 +29,15 @@ at::Tensor Forecast::demand_quantiles_bqh(double floor) const {
   return std::get<0>(demand.clamp_min(floor).sort(1));
 }
 
+at::Tensor Forecast::demand_cumulated_bqh(double floor) const {
+  const at::Tensor steps_h = at::arange(cumulated_bqh.size(2), cumulated_bqh.options()) + 1.0;
+  const at::Tensor sums_bqh =
+      cumulated_bqh.detach() * steps_h.sqrt() * scale_b.view({-1, 1, 1}) + steps_h * loc_b.view({-1, 1, 1});
+  const at::Tensor sorted_bqh = std::get<0>(sums_bqh.clamp_min(floor).sort(1));
+  // More steps of demand that is not negative are not less; levels stay in order.
+  return floor >= 0.0 ? std::get<0>(sorted_bqh.cummax(2)) : sorted_bqh;
+}
+
 at::Tensor Forecast::demand_mean_bh(double floor) const {
   if (!mean_bh.defined()) return {};
   const at::Tensor demand = positive_means ? relative_mean_bh().detach() * scale_b.unsqueeze(1)

@@ -34,6 +34,16 @@ at::Tensor recent_means(const Normalised& demand, std::int64_t season, std::int6
                    1);
 }
 
+// At first a class is as likely as it is in a series' past.
+std::vector<double> first_class_logits(const std::vector<double>& shares) {
+  return {std::log(shares[0]), std::log(shares[1] - shares[0]), std::log(1.0 - shares[1])};
+}
+
+// sqrt(1), sqrt(2), ... of as many steps as `like` has in its last dimension.
+at::Tensor root_steps(const at::Tensor& like) {
+  return (at::arange(like.size(-1), like.options()) + 1.0).sqrt();
+}
+
 // What states say of their steps: [b, s, x] -> [b, h, x], or [b, 1, x] where one speaks of all.
 at::Tensor of_steps(const at::Tensor& states_bsx, std::int64_t each, std::int64_t steps) {
   if (states_bsx.size(1) == 1) return states_bsx;
@@ -48,7 +58,9 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   const std::int64_t d = config.tower.d_model, hidden = config.model.known_hidden,
                      inputs = config.known_head_inputs();
   const std::int64_t results = static_cast<std::int64_t>(tower_rows_.size()) +
-                               (config.model.mean_head ? 1 : 0) + config.model.count_parameters();
+                               (config.model.mean_head ? 1 : 0) + config.model.count_parameters() +
+                               (config.model.cumulated ? std::ssize(config.model.quantiles) : 0) +
+                               config.model.class_count();
   const double last = start == Start::at_pretrained ? 0.0 : kForecastScale;
   known_state_ = make.normal("heads.known.state.weight", {hidden, d}, inverse_root(d));
   known_input_ = make.normal("heads.known.input.weight", {hidden, inputs}, inverse_root(inputs));
@@ -56,13 +68,15 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   known_output_.weight =
       make.normal("heads.known.output.weight", {results, hidden}, last * inverse_root(hidden));
   known_output_.bias = make.constant("heads.known.output.bias", {results}, 0.0F);
-  const auto by_step = [&](const std::string& name) {
-    return Linear{make.normal(name + ".weight", {config.horizon, d}, last * inverse_root(d)),
-                  make.constant(name + ".bias", {config.horizon}, 0.0F)};
+  const auto by_step = [&](const std::string& name, std::int64_t of_step = 1) {
+    return Linear{make.normal(name + ".weight", {of_step * config.horizon, d}, last * inverse_root(d)),
+                  make.constant(name + ".bias", {of_step * config.horizon}, 0.0F)};
   };
   if (config.model.mean_head) mean_ = by_step("heads.mean");
   if (config.model.count_parameters() > 0) dispersion_ = by_step("heads.dispersion");
   if (config.model.count_parameters() > 1) zeros_ = by_step("heads.zeros");
+  if (config.model.cumulated) cumulated_ = by_step("heads.cumulated", std::ssize(tower_rows_));
+  if (config.model.class_count() > 0) classes_ = by_step("heads.class", config.model.class_count());
 }
 
 at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
@@ -85,17 +99,36 @@ at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::T
   return known_output_(hidden.flatten(0, 1)).view({windows, steps, -1}).transpose(1, 2);
 }
 
-at::Tensor Heads::by_step(const Linear& layer, const at::Tensor& states, std::int64_t windows,
-                          std::int64_t each) const {
-  if (states.size(0) == windows) return layer(states);
+at::Tensor Heads::by_step(const Linear& layer, std::int64_t results, const at::Tensor& states,
+                          std::int64_t windows, std::int64_t each) const {
+  const std::int64_t horizon = config_.horizon, width = states.size(1);
+  if (states.size(0) == windows) return layer(states).view({windows, results, horizon});
   const at::Tensor states_bsd = states.view({windows, -1, states.size(1)});
   std::vector<at::Tensor> parts;
-  for (std::int64_t first = 0; first < config_.horizon; first += each) {
-    const std::int64_t count = std::min(each, config_.horizon - first);
-    const Linear own{layer.weight.values().narrow(0, first, count), layer.bias.narrow(0, first, count)};
-    parts.push_back(own(states_bsd.select(1, first / each)));
+  for (std::int64_t first = 0; first < horizon; first += each) {
+    const std::int64_t count = std::min(each, horizon - first);
+    const auto rows = [&](const at::Tensor& all, at::IntArrayRef shape) {
+      return all.view(shape).narrow(1, first, count).flatten(0, 1);
+    };
+    const Linear own{rows(layer.weight.values(), {results, horizon, width}),
+                     rows(layer.bias, {results, horizon})};
+    parts.push_back(own(states_bsd.select(1, first / each)).view({windows, results, count}));
   }
-  return at::cat(parts, 1);
+  return at::cat(parts, 2);
+}
+
+at::Tensor Heads::independent_sums(const Result& result) const {
+  const at::Tensor step_bqh = result.quantiles_bqh.detach();
+  const at::Tensor plain_bqh = config_.tower.use_arcsinh ? rounded_sinh(step_bqh) : step_bqh;
+  const std::int64_t median = config_.median_index();
+  const at::Tensor median_bh = plain_bqh.select(1, median);
+  const at::Tensor mean_bh = config_.model.mean_head ? result.mean_bh.detach() : median_bh;
+  // Variances of independent steps add up, and so, nearly, do squared distances to the median.
+  const at::Tensor distance_bqh = (plain_bqh - median_bh.unsqueeze(1)).square().cumsum(2).sqrt();
+  std::vector<double> side(config_.model.quantiles.size(), 1.0);
+  std::fill_n(side.begin(), median, -1.0);
+  const at::Tensor side_q1 = at::tensor(side, step_bqh.options()).unsqueeze(1);
+  return (mean_bh.cumsum(1).unsqueeze(1) + side_q1 * distance_bqh) / root_steps(step_bqh);
 }
 
 Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
@@ -107,19 +140,34 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   }
   const std::int64_t windows = tower_bqh.size(0), each = tower_bqh.size(2) * windows / states.size(0);
   const at::Tensor added = known(states, each, known_bxh, demand);
+  const auto step_of = [&](const Linear& layer) {
+    return by_step(layer, 1, states, windows, each).select(1, 0);
+  };
   Result result;
   result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
   if (config_.model.mean_head) {
     const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
-    result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) +
-                     by_step(mean_, states, windows, each) + added.select(1, levels);
+    result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) + step_of(mean_) +
+                     added.select(1, levels);
   }
   if (config_.model.count_parameters() > 0) {
-    const at::Tensor raw_bh = by_step(dispersion_, states, windows, each) + added.select(1, levels + 1);
+    const at::Tensor raw_bh = step_of(dispersion_) + added.select(1, levels + 1);
     result.dispersion_bh = at::softplus(raw_bh + kFirstDispersion) + kLeastDispersion;
   }
   if (config_.model.count_parameters() > 1)
-    result.zeros_bh = by_step(zeros_, states, windows, each) + added.select(1, levels + 2) + kFirstZeros;
+    result.zeros_bh = step_of(zeros_) + added.select(1, levels + 2) + kFirstZeros;
+  // Those come last.
+  const std::int64_t classes = config_.model.class_count();
+  if (config_.model.cumulated) {
+    const at::Tensor added_bqh = added.narrow(1, added.size(1) - classes - levels, levels);
+    result.cumulated_bqh = independent_sums(result) + by_step(cumulated_, levels, states, windows, each) +
+                           added_bqh.cumsum(2) / root_steps(added_bqh);
+  }
+  if (classes > 0)
+    result.class_logits_bch =
+        by_step(classes_, classes, states, windows, each) +
+        added.narrow(1, added.size(1) - classes, classes) +
+        at::tensor(first_class_logits(config_.model.classes), added.options()).view({1, -1, 1});
   return result;
 }
 

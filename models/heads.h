@@ -19,6 +19,8 @@ class Heads {
     at::Tensor mean_bh;  // undefined without a mean head; not yet bent (likelihoods.h)
     // Of the counts, undefined without them: > 0; a logit, undefined unless zero-inflated.
     at::Tensor dispersion_bh, zeros_bh;
+    at::Tensor cumulated_bqh;     // undefined without a head of sums (demand_model.h)
+    at::Tensor class_logits_bch;  // undefined without a head of classes
   };
   // In the scale of the tower's quantiles, and the mean in that of the instance norm. `states` and
   // `tower_bqh` as of the tower (series_tower.h); `known_bxh` the known covariates over the horizon,
@@ -27,17 +29,19 @@ class Heads {
                     const Normalised& demand) const;
 
  private:
-  // [b, levels (and mean, and counts), h]: what the known covariates add. `each`: steps of a state.
+  // [b, r, h]: what the known covariates add to all results. `each`: steps of a state.
   at::Tensor known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
                    const Normalised& demand) const;
-  // [b, h]: what the states say through a layer of a row for each step.
-  at::Tensor by_step(const Linear& layer, const at::Tensor& states, std::int64_t windows,
-                     std::int64_t each) const;
+  // [b, r, h]: what the states say through a layer of `results` rows for each step.
+  at::Tensor by_step(const Linear& layer, std::int64_t results, const at::Tensor& states,
+                     std::int64_t windows, std::int64_t each) const;
+  // What demand adds up to if its steps were independent.
+  at::Tensor independent_sums(const Result& result) const;
 
   DemandModelConfig config_;
   std::vector<std::int64_t> tower_rows_;
   at::Tensor known_state_, known_input_, step_bias_;
-  Linear known_output_, mean_, dispersion_, zeros_;
+  Linear known_output_, mean_, dispersion_, zeros_, cumulated_, classes_;
 };
 
 }  // namespace shelfcast::models

@@ -1,3 +1,6 @@
+#include <ATen/core/Reduction.h>
+
+#include "base/error.h"
 #include "models/censored.h"
 #include "models/demand_model.h"
 #include "models/likelihoods.h"
@@ -94,6 +97,33 @@ at::Tensor target_loss(const Cells& cells, const at::Tensor& demand_nk, const at
   return total_nk.mean(1);
 }
 
+// Summed over the windows and the sums of their first steps, all of which must be observed.
+at::Tensor cumulated_loss(const Forecast& forecast, const at::Tensor& demand_bh,
+                          const at::Tensor& importance_b, const std::vector<double>& levels) {
+  const at::Tensor loc_b1 = forecast.loc_b.unsqueeze(1), scale_b1 = forecast.scale_b.unsqueeze(1);
+  const at::Tensor missing_bh = demand_bh.isnan();
+  const at::Tensor scaled_bh = ((demand_bh - loc_b1) / scale_b1).masked_fill(missing_bh, 0.0);
+  const at::Tensor steps_h = at::arange(demand_bh.size(1), scaled_bh.options()) + 1.0;
+  const at::Tensor y_n1 = (scaled_bh.cumsum(1) / steps_h.sqrt()).flatten().unsqueeze(1);
+  const at::Tensor whole_bh = (missing_bh.cumsum(1) == 0).to(scaled_bh.scalar_type());
+  const at::Tensor forecast_nq =
+      forecast.cumulated_bqh.transpose(1, 2).reshape({-1, forecast.cumulated_bqh.size(1)});
+  const at::Tensor loss_bh = pinball(forecast_nq, y_n1, levels).view_as(whole_bh);
+  return (loss_bh * whole_bh * importance_b.unsqueeze(1)).sum();
+}
+
+// Summed over the cells, as torch.nn.functional.cross_entropy(reduction="sum") defines it, each cell times
+// its weight.
+at::Tensor class_loss(const Forecast& forecast, const at::Tensor& class_bh, const at::Tensor& class_weight_c,
+                      const at::Tensor& weight_n, double label_smoothing) {
+  const at::Tensor logits_nc = forecast.class_logits_bch.transpose(1, 2).reshape({-1, kDemandClasses});
+  const at::Tensor weights_c =
+      class_weight_c.defined() ? class_weight_c.to(logits_nc.options()) : at::Tensor();
+  const at::Tensor loss_n = at::cross_entropy_loss(logits_nc, class_bh.flatten(), weights_c,
+                                                   at::Reduction::None, kNoClass, label_smoothing);
+  return (loss_n * weight_n).sum();
+}
+
 }  // namespace
 
 // The level meets no other parameter, so this weight only sets how fast it learns.
@@ -104,11 +134,11 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const auto here = [&](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
   };
-  const Targets targets{here(given.demand_bh), here(given.weight_b), here(given.bound_bh)};
-  const Cells cells = cells_of(
-      forecast,
-      loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power),
-      loss);
+  const Targets targets{here(given.demand_bh), here(given.weight_b), here(given.bound_bh),
+                        here(given.class_bh), here(given.class_weight_c)};
+  const at::Tensor importance_b =
+      loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
+  const Cells cells = cells_of(forecast, importance_b, loss);
   const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
   const at::Tensor valid_weight_n = valid_n.to(cells.weight_n.scalar_type()) * cells.weight_n;
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
@@ -118,6 +148,14 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const at::Tensor y_n1 = at::where(valid_n, cells.scaled(demand_n), none).unsqueeze(1);
   LossSums sums{(target_loss(cells, known_n1, y_n1, config.model) * valid_weight_n).sum(),
                 valid_weight_n.sum(at::kDouble).item<double>()};
+  if (loss.cumulated > 0.0)
+    sums.loss = sums.loss + loss.cumulated * cumulated_loss(forecast, targets.demand_bh, importance_b,
+                                                            config.model.quantiles);
+  if (loss.classes > 0.0) {
+    SHELFCAST_ASSERT(targets.class_bh.defined());
+    sums.loss = sums.loss + loss.classes * class_loss(forecast, targets.class_bh, targets.class_weight_c,
+                                                      cells.weight_n, loss.label_smoothing);
+  }
   if (forecast.level_loss_b.defined()) {
     const at::Tensor steps_b = valid_n.view_as(targets.demand_bh).sum(1).to(cells.weight_n.scalar_type());
     sums.loss = sums.loss + kLevelWeight * (forecast.level_loss_b * targets.weight_b * steps_b).sum();

@@ -31,11 +31,11 @@ bool worse(const SampleLoss& a, const SampleLoss& b) {
 }
 
 std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::DemandModel& model,
-                                  const std::filesystem::path& corpus, const data::FeatureSpec& features,
+                                  const std::filesystem::path& corpus, const DataPlan& plan,
                                   const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
                                   std::int64_t step) {
   const at::NoGradGuard no_grad;
-  data::EvaluationReader reader(corpus, features, samples.windows, 1);
+  data::EvaluationReader reader(corpus, plan.features, samples.windows, 1);
   data::Batch batch;
   std::vector<SampleLoss> losses;
   for (std::size_t i = 0; i < samples.windows.size(); ++i) {
@@ -44,8 +44,8 @@ std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::Dema
     new_items.show(batch);
     const models::DropoutKeys keys{seed, step, batch.sample_b};
     const models::LossSums sums =
-        models::loss_sums(model.forward(make_inputs(batch, features, texts, &keys), &keys),
-                          make_targets(batch, features), model.config());
+        models::loss_sums(model.forward(make_inputs(batch, plan.features, texts, &keys), &keys),
+                          make_targets(batch, plan.features, plan.classes), model.config());
     losses.push_back({samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets)});
   }
   return losses;
@@ -117,14 +117,14 @@ json to_json(const BadStep& bad) {
 }
 
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
-                            const std::filesystem::path& corpus_path, const data::FeatureSpec& features,
+                            const std::filesystem::path& corpus_path, const DataPlan& plan,
                             const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
                             MetricsLog* log, parallel::Communicator& communicator) {
   const data::Corpus corpus(corpus_path);
-  const json all = gather(
-      describe_worst(losses_of(samples, model, corpus_path, features, texts, new_items, seed, bad.step - 1),
-                     corpus),
-      communicator);
+  const json all =
+      gather(describe_worst(
+                 losses_of(samples, model, corpus_path, plan, texts, new_items, seed, bad.step - 1), corpus),
+             communicator);
   if (log != nullptr) {
     json line = to_json(bad);
     line["samples"] = all;

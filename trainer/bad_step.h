@@ -11,6 +11,7 @@
 #include "parallel/communicator.h"
 #include "trainer/metrics_log.h"
 #include "trainer/new_items.h"
+#include "trainer/plan.h"
 #include "trainer/series_texts.h"
 #include "trainer/step_guard.h"
 
@@ -42,7 +43,7 @@ nlohmann::json to_json(const BadStep& bad);
 // date, loss per valid target) whose loss is not finite or, where all are, is largest. Returns the worst in
 // words, the same on every rank. Collective.
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
-                            const std::filesystem::path& corpus, const data::FeatureSpec& features,
+                            const std::filesystem::path& corpus, const DataPlan& plan,
                             const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
                             MetricsLog* log, parallel::Communicator& communicator);
 

@@ -64,8 +64,8 @@ class DemandTask : public Task {
   }
   std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                               parallel::Communicator& communicator) const override {
-    return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_.features, texts_,
-                                    new_items_, seed(), log, communicator);
+    return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_, texts_, new_items_,
+                                    seed(), log, communicator);
   }
 
  private:
@@ -160,6 +160,8 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
                                               const std::function<void()>& before_backward) {
   // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
+  // Views of the batch, but for classes: a window at another scale has those of its series' own.
+  const models::Targets targets = make_targets(batch, plan_.features, plan_.classes);
   augment_.change(batch, step, loader_.partners());
   new_items_.show(batch);
   if (micro_batch == 0) samples_.clear();
@@ -171,7 +173,7 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
       [&](models::TokenChange* change) {
         const models::Forecast forecast =
             model_.forward(make_inputs(batch, plan_.features, texts_, &keys), &keys, change);
-        return models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
+        return models::loss_sums(forecast, targets, model_.config());
       },
       before_backward);
   return {sums.loss.item<double>(), sums.valid_targets};
@@ -186,7 +188,7 @@ WeightedLoss DemandTask::anchor_gradient(std::int64_t sample) {
   const models::Forecast forecast =
       model_.forward(make_inputs(batch, plan_.features, texts_, nullptr), nullptr);
   const models::LossSums sums =
-      models::loss_sums(forecast, make_targets(batch, plan_.features), model_.config());
+      models::loss_sums(forecast, make_targets(batch, plan_.features, plan_.classes), model_.config());
   sums.loss.backward();
   return {sums.loss.item<double>(), sums.valid_targets};
 }

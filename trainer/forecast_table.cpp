@@ -9,6 +9,7 @@
 
 #include "base/csv.h"
 #include "data/batch.h"
+#include "eval/demand_level.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -158,6 +159,7 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
 void append_rows(const data::SalesTable& table, const data::Batch& batch, std::int64_t model_horizon,
                  std::int64_t horizon, const eval::ForecastValues& values, std::string& csv) {
   const auto levels = static_cast<std::int64_t>(values.levels.size());
+  const std::int64_t classes = std::ssize(values.classes_bch) / std::ssize(values.mean_bh);
   for (std::int64_t row = 0; row < batch.windows; ++row) {
     const std::int64_t series = batch.window_b[static_cast<std::size_t>(row)].series;
     const std::string name = csv_cell(table.series[static_cast<std::size_t>(series)]);
@@ -168,6 +170,14 @@ void append_rows(const data::SalesTable& table, const data::Batch& batch, std::i
         csv += fmt::format(
             ",{:.6g}",
             values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * model_horizon + step)]);
+      for (std::int64_t q = 0; !values.cumulated_bqh.empty() && q < levels; ++q)
+        csv += fmt::format(
+            ",{:.6g}",
+            values.cumulated_bqh[static_cast<std::size_t>((row * levels + q) * model_horizon + step)]);
+      for (std::int64_t c = 0; c < classes; ++c)
+        csv += fmt::format(
+            ",{:.6g}",
+            values.classes_bch[static_cast<std::size_t>((row * classes + c) * model_horizon + step)]);
       csv += '\n';
     }
   }
@@ -216,6 +226,10 @@ std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& r
     if (csv.empty()) {
       csv = "series,date,mean";
       for (const double level : values.levels) csv += fmt::format(",q{}", level);
+      if (forecaster.says_sums())
+        for (const double level : values.levels) csv += fmt::format(",sum_q{}", level);
+      if (forecaster.says_classes())
+        for (const std::string& level : eval::demand_levels()) csv += fmt::format(",{}", level);
       csv += '\n';
     }
     append_rows(table, batch, spec.horizon, horizon, values, csv);

@@ -30,7 +30,8 @@ ForecastRequest make_request(const data::SalesTable& table, const data::FeatureS
 SeriesTexts table_texts(const data::SalesTable& table, const TrainedRun& run, const data::Corpus* corpus);
 
 // CSV text "series,date,mean,q0.1,...": `horizon` rows a series, the first on the step after the table's last
-// value.
+// value. Of a model that says so also "sum_q0.1,...", quantiles of the demand from the first row to this one,
+// and "low,normal,high", how likely each is.
 std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& request,
                          const data::FeatureSpec& spec, std::int64_t horizon, eval::Forecaster& forecaster);
 

@@ -28,6 +28,10 @@ void ModelForecaster::forecast(const data::Batch& batch, eval::ForecastValues& v
   values.levels = levels_;
   copy_out(models::interpolate_levels(quantiles, trained, levels_), values.quantiles_bqh);
   copy_out(median, values.median_bh);
+  if (says_sums())
+    copy_out(models::interpolate_levels(forecast.demand_cumulated_bqh(0.0), trained, levels_),
+             values.cumulated_bqh);
+  if (says_classes()) copy_out(forecast.class_logits_bch.softmax(1), values.classes_bch);
   copy_out(forecast.mean_bh.defined() ? forecast.demand_mean_bh(0.0) : median, values.mean_bh);
 }
 

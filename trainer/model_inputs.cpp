@@ -33,12 +33,17 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
   return inputs;
 }
 
-models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec) {
+models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec,
+                             const DemandClasses& classes) {
   models::Targets targets;
   targets.demand_bh = view(batch.target_bh, {batch.windows, spec.horizon}, at::kFloat);
   targets.weight_b = view(batch.weight_b, {batch.windows}, at::kFloat);
   if (!batch.bound_bh.empty())
     targets.bound_bh = view(batch.bound_bh, {batch.windows, spec.horizon}, at::kFloat);
+  if (classes.any()) {
+    targets.class_bh = at::tensor(classes.of(batch), at::kLong).view({batch.windows, spec.horizon});
+    targets.class_weight_c = at::tensor(classes.weights(), at::kFloat);
+  }
   return targets;
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/batch.h"
 #include "models/demand_model.h"
+#include "trainer/demand_classes.h"
 #include "trainer/series_texts.h"
 
 namespace shelfcast::trainer {
@@ -13,7 +14,9 @@ namespace shelfcast::trainer {
 // forward, for texts whose encoder is being trained.
 models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spec, const SeriesTexts& texts,
                                 const models::DropoutKeys* keys = nullptr);
-models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec);
+// The classes of the demand that the batch has now, whatever becomes of it later.
+models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec,
+                             const DemandClasses& classes = {});
 
 // All of `tensor`'s numbers, in their order.
 void copy_out(const at::Tensor& tensor, std::vector<float>& values);

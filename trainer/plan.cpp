@@ -88,6 +88,12 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   plan.train_space = train_space(recipe, info, plan.train_end);
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
+  if (!recipe.model.classes.empty()) {
+    const data::WindowSpace& space = plan.train_space;
+    plan.classes =
+        DemandClasses(corpus.folder(), recipe.data.censored, recipe.model,
+                      space.replayed > 0 ? space.oldest_origin : space.first_origin, plan.train_end);
+  }
   if (recipe.data.text) plan.features.text = text_column(recipe.model, corpus);
   plan.validation =
       choose_windows(mix(static_cast<std::uint64_t>(recipe.run.seed), key_of("validation")), info.series,

@@ -6,6 +6,7 @@
 #include "data/corpus.h"
 #include "data/features.h"
 #include "data/sampler.h"
+#include "trainer/demand_classes.h"
 #include "trainer/recipe.h"
 
 namespace shelfcast::trainer {
@@ -16,11 +17,13 @@ struct DataPlan {
   data::FeatureSpec features;  // scalers fitted on [0, train_end), text column from the recipe's encoder
   std::int64_t train_end = 0, validate_end = 0;
   data::WindowSpace train_space;
+  DemandClasses classes;                 // fitted on [0, train_end); of nothing without a head of classes
   std::vector<data::Window> validation;  // sorted by (series, origin); at most train.validate_windows
 };
 
 // Resolves the dates and columns of the recipe; without them the first backtest origin ends validation and
-// one horizon before it ends training. Throws Error(input) when no training window fits, naming the lengths.
+// one horizon before it ends training. Throws Error(input) when no training window fits, naming the lengths,
+// and what DemandClasses throws.
 DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus);
 
 // At most `count` windows, drawn by `key` and sorted, of all series with origins `first`, `first` + horizon,

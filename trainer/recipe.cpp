@@ -104,6 +104,17 @@ class BlockReader {
       fail(key, node, fmt::format("a whole number other than {}, or {}", word_value, word));
   }
 
+  // A list of numbers, or `word`, which `is_word` then says.
+  void numbers_or(const char* key, std::vector<double>& values, const char* word, bool& is_word) {
+    const YAML::Node node = take(key);
+    if (!node.IsDefined()) return;
+    is_word = node.IsScalar() && node.Scalar() == word;
+    if (is_word)
+      values.clear();
+    else if (!convert(node, values))
+      fail(key, node, fmt::format("{}, or {}", describe(values), word));
+  }
+
   template <typename Enum>
   void choice(const char* key, Enum& value, const std::vector<std::string>& names) {
     const YAML::Node node = take(key);
@@ -185,6 +196,9 @@ class BlockWriter {
   void number_or(const char* key, std::int64_t value, const char* word, std::int64_t word_value) {
     text_ +=
         fmt::format("{:{}}{}: {}\n", "", depth_, key, value == word_value ? word : fmt::format("{}", value));
+  }
+  void numbers_or(const char* key, const std::vector<double>& values, const char* word, bool is_word) {
+    text_ += fmt::format("{:{}}{}: {}\n", "", depth_, key, is_word ? word : format(values));
   }
   template <typename Enum>
   void choice(const char* key, const Enum& value, const std::vector<std::string>& names) {
@@ -290,6 +304,15 @@ void Recipe::validate() const {
     throw input_error(
         fmt::format("backtest.horizon {} is longer than data.horizon {}", backtest.horizon, data.horizon),
         "the model forecasts data.horizon steps", "lower the one or raise the other");
+  if (!model.classes.empty() && !backtest.classes.empty() && model.classes != backtest.classes)
+    throw input_error(fmt::format("backtest.classes is [{}], but the model's head tells apart [{}]",
+                                  fmt::join(backtest.classes, ", "), fmt::join(model.classes, ", ")),
+                      "its classes would be judged by other thresholds",
+                      "give backtest.classes the shares of model.heads.classes");
+  if (!model.classes.empty() && train.augment.mix > 0)
+    throw input_error("train.augment.mix is on, and model.heads.classes, too",
+                      "demand of two series together is neither low nor high by the past of one",
+                      "set train.augment.mix: 0, or model.heads.classes: []");
   if (data.text && model.text.empty())
     throw input_error("data.text is true, but model.text names no encoder",
                       "texts become vectors by a published BERT-family model",

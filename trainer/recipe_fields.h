@@ -43,6 +43,8 @@ void visit(Visitor& v, HeadFields& c) {
   v("mean", c.model.mean_head);
   v.choice("counts", c.model.counts, {"none", "negative_binomial", "zero_inflated"});
   v.choice("written", c.model.written, {"quantiles", "counts"});
+  v("cumulated", c.model.cumulated);
+  v("classes", c.model.classes);
 }
 
 template <typename Visitor>
@@ -53,6 +55,10 @@ void visit(Visitor& v, models::LossConfig& c) {
   v("huber_delta", c.huber_delta);
   v("tweedie_power", c.tweedie_power);
   v("counts", c.counts);
+  v("cumulated", c.cumulated);
+  v("class", c.classes);
+  v.numbers_or("class_weights", c.class_weights, "balanced", c.balance_classes);
+  v("label_smoothing", c.label_smoothing);
   v("scale_power", c.scale_power);
   v.choice("censored", c.censored, {"bound", "mask"});
 }

@@ -80,12 +80,14 @@ void forward_and_backward(const models::DemandModel& model, const data::FeatureS
                           const TrainConfig& train, std::int64_t windows) {
   data::Batch batch = filled_batch(spec, windows);
   const models::DropoutKeys keys{1, 0, batch.sample_b};
+  models::Targets targets = make_targets(batch, spec);
+  targets.class_bh = at::zeros_like(targets.demand_bh, at::kLong);  // any: a head's loss is to be walked
   const models::PrecisionScope scope(models::precision_from(train.precision));
   adversarial_backward(
       train.adversarial,
       [&](models::TokenChange* change) {
         return models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys, change),
-                                 make_targets(batch, spec), model.config());
+                                 targets, model.config());
       },
       [] {});
 }

@@ -11,6 +11,7 @@ namespace shelfcast::trainer {
 Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan, SeriesTexts texts,
                        std::int64_t batch)
     : spec_(plan.features),
+      classes_(plan.classes),
       texts_(std::move(texts)),
       windows_(static_cast<std::int64_t>(plan.validation.size())) {
   if (windows_ > 0)
@@ -35,7 +36,7 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
       const models::Forecast forecast = model.forward(make_inputs(batch_, spec_, texts), nullptr);
       // In one scale whatever the tower trains in, so that losses of runs can be compared.
       const models::LossSums batch_sums =
-          models::loss_sums(forecast.linear(), make_targets(batch_, spec_), model.config());
+          models::loss_sums(forecast.linear(), make_targets(batch_, spec_, classes_), model.config());
       sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
       sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
     }

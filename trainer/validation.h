@@ -31,6 +31,7 @@ class Validation {
 
  private:
   data::FeatureSpec spec_;
+  DemandClasses classes_;
   SeriesTexts texts_;
   std::int64_t windows_;
   std::unique_ptr<data::EvaluationReader> reader_;

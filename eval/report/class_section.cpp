@@ -1,5 +1,5 @@
 // Low, normal and high demand: who tells them apart.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "eval/demand_level.h"
 #include "eval/report/sections.h"
@@ -29,6 +29,16 @@ std::string confusion_table(const ForecasterResult& forecaster) {
   return html + "</tbody></table></div>\n";
 }
 
+// What the classes of forecasts come from.
+std::string forecast_by(const BacktestResult& result) {
+  std::vector<std::string> heads;
+  for (const ForecasterResult& forecaster : result.forecasters)
+    if (forecaster.says_classes) heads.push_back(escape_html(forecaster.name));
+  if (heads.empty()) return "median forecast";
+  return fmt::format("median forecast ({}: the likeliest class of the model's own head)",
+                     fmt::join(heads, ", "));
+}
+
 }  // namespace
 
 std::string class_section(const ReportData& data) {
@@ -37,13 +47,12 @@ std::string class_section(const ReportData& data) {
   if (shares.empty()) return {};
   std::string html = fmt::format(
       "<section id=\"classes\"><h2>Low, normal and high demand</h2>\n<p class=\"lead\">Each step's demand "
-      "and each "
-      "median forecast against the series' own past, up to {}: low up to its {:g} quantile, high above its "
+      "and each {} against the series' own past, up to {}: low up to its {:g} quantile, high above its "
       "{:g} "
       "quantile. F1 is the harmonic mean of precision and recall.</p>\n<div "
       "class=\"scroll\"><table><thead><tr>"
       "<th>forecaster</th><th>accuracy</th><th>F1, macro</th><th>F1, weighted</th>",
-      result.date_of(result.judgement.cut_off() - 1), shares[0], shares[1]);
+      forecast_by(result), result.date_of(result.judgement.cut_off() - 1), shares[0], shares[1]);
   for (const std::string& level : demand_levels())
     html += fmt::format("<th>precision, {0}</th><th>recall, {0}</th>", level);
   html += "<th>n</th></tr></thead><tbody>\n";

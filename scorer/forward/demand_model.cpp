@@ -1,8 +1,10 @@
 #include "scorer/forward/demand_model.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "base/count_distribution.h"
 #include "base/error.h"
@@ -182,8 +184,20 @@ void DemandModel::read_heads(Weights& tower, Weights& fusion) {
   known_state_ = pack(ops_, fusion.take("heads.known.state.weight", {hidden, width}), hidden, width);
   known_input_ = pack(ops_, fusion.take("heads.known.input.weight", {hidden, inputs}), hidden, inputs);
   known_step_bias_ = fusion.take("heads.known.step_bias", {horizon, hidden});
-  known_output_ = pack(ops_, fusion.take("heads.known.output.weight", {results, hidden}), results, hidden,
-                       fusion.take("heads.known.output.bias", {results}));
+  // Sums and classes come last; their rows and layers are not computed with.
+  const std::array<std::pair<const char*, std::int64_t>, 2> unused = {
+      {{"cumulated", config_.cumulated ? std::ssize(levels) : 0}, {"class", config_.classes}}};
+  const std::int64_t all_results = results + unused[0].second + unused[1].second;
+  std::vector<float> output = fusion.take("heads.known.output.weight", {all_results, hidden}),
+                     output_bias = fusion.take("heads.known.output.bias", {all_results});
+  output.resize(static_cast<std::size_t>(results * hidden));
+  output_bias.resize(static_cast<std::size_t>(results));
+  known_output_ = pack(ops_, output, results, hidden, output_bias);
+  for (const auto& [head, of_step] : unused) {
+    if (of_step == 0) continue;
+    fusion.take(fmt::format("heads.{}.weight", head), {of_step * horizon, width});
+    fusion.take(fmt::format("heads.{}.bias", head), {of_step * horizon});
+  }
   if (config_.mean_head) mean_ = read_by_step(fusion, "heads.mean");
   if (config_.count_parameters > 0) dispersion_ = read_by_step(fusion, "heads.dispersion");
   if (config_.count_parameters > 1) zeros_ = read_by_step(fusion, "heads.zeros");

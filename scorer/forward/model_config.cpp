@@ -160,6 +160,10 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.quantiles = model.levels("quantiles");
   config.mean_head = model.get<bool>("mean_head");
   read_counts(model, config);
+  config.cumulated = model.get_or("cumulated", false);
+  const auto shares = model.get_or("classes", std::vector<double>());  // older files lack it
+  if (!shares.empty() && shares.size() != 2) model.fail("model.classes", "is not two shares");
+  config.classes = shares.empty() ? 0 : 3;
   config.static_width = model.count("static_width", 1);
   config.code_width = model.count("code_width", 1);
   config.known_hidden = model.count("known_hidden", 1);

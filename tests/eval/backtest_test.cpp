@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "eval/baselines/methods.h"
+#include "eval/demand_level.h"
 #include "eval/profile.h"
 #include "parallel/launch.h"
 #include "tests/eval/small_panel.h"
@@ -235,6 +236,141 @@ TEST_F(Backtest, tells_low_normal_and_high_demand_apart_by_what_came_before_the_
     config.classes = bad;
     EXPECT_THROW(config.validate(), Error);
   }
+}
+
+// Says in its own way which class each step is, beside a median that says low of every step.
+class Classifier : public Forecaster {
+ public:
+  const std::string& name() const override { return name_; }
+  bool says_classes() const override { return true; }
+  static std::size_t class_of(std::int64_t series, std::int64_t step) {
+    return static_cast<std::size_t>(series * 5 + step * 7) % 3;
+  }
+  void forecast(const data::Batch& batch, ForecastValues& values) override {
+    const auto windows = static_cast<std::size_t>(batch.windows), steps = batch.target_bh.size() / windows;
+    values = {};
+    values.mean_bh.assign(windows * steps, -1.0F);
+    values.median_bh = values.mean_bh;
+    values.classes_bch.assign(windows * 3 * steps, 0.3F);
+    for (std::size_t row = 0; row < windows; ++row)
+      for (std::size_t h = 0; h < steps; ++h) {
+        const data::Window& w = batch.window_b[row];
+        if (w.series < 0) continue;
+        const std::size_t c = class_of(w.series, w.origin + static_cast<std::int64_t>(h));
+        values.classes_bch[(row * 3 + c) * steps + h] = 0.4F;
+      }
+  }
+
+ private:
+  std::string name_ = "classifier";
+};
+
+TEST_F(Backtest, judges_the_likeliest_class_of_who_says_classes_and_the_median_of_all_others) {
+  BacktestConfig config = small_backtest();
+  config.classes = {0.3, 0.8};
+  config.baselines = {"naive"};
+  std::map<std::string, std::int64_t> forecast_as;
+  for_each_step(panel_, config, [&](std::int64_t s, std::int64_t origin, std::int64_t h, double) {
+    bool seen = false;
+    for (std::int64_t t = 0; t < 40; ++t) seen = seen || !std::isnan(panel_.at(s, t));
+    if (seen) ++forecast_as[demand_levels()[Classifier::class_of(s, origin + h)]];
+  });
+  ASSERT_EQ(forecast_as.size(), 3U);
+  Classifier model;
+  const BacktestResult result = run(config, &model);
+  for (const auto& [level, n] : forecast_as)
+    EXPECT_EQ(named(result, "classifier").overall.score("precision@" + level).n, n) << level;
+  config.combine = {{"mean"}, {"naive", "model"}, CombineBy::overall};  // keeps forecasts between uses
+  const BacktestResult combined = run(config, &model);
+  for (const char* name : {"classifier", "Naive"}) {
+    EXPECT_EQ(named(combined, name).overall.score("f1_macro").value,
+              named(result, name).overall.score("f1_macro").value)
+        << name;
+    EXPECT_EQ(named(combined, name).says_classes, name != std::string("Naive"));
+  }
+  config.combine = {};
+  EXPECT_EQ(named(result, "Naive").overall.score("f1_macro").value,
+            named(run(config), "Naive").overall.score("f1_macro").value);
+  EXPECT_THAT(result_json(result).dump(), HasSubstr(R"("classes_from":"head")"));
+}
+
+// Its quantiles of sums are made up; those of steps are not those.
+class Summer : public Forecaster {
+ public:
+  const std::string& name() const override { return name_; }
+  bool says_sums() const override { return true; }
+  static double quantile(double level, std::int64_t series, std::size_t step) {
+    return (1.0 + static_cast<double>(series)) * static_cast<double>(step + 1) * (0.5 + level);
+  }
+  void forecast(const data::Batch& batch, ForecastValues& values) override {
+    const auto windows = static_cast<std::size_t>(batch.windows), steps = batch.target_bh.size() / windows;
+    values = {};
+    values.levels = {0.2, 0.8};
+    values.mean_bh.assign(windows * steps, 1.5F);
+    values.median_bh.assign(windows * steps, 1.0F);
+    values.quantiles_bqh.assign(2 * windows * steps, 0.0F);
+    for (std::size_t row = 0; row < windows; ++row)
+      for (const double level : values.levels)
+        for (std::size_t h = 0; h < steps; ++h)
+          values.cumulated_bqh.push_back(static_cast<float>(quantile(level, batch.window_b[row].series, h)));
+  }
+
+ private:
+  std::string name_ = "summer";
+};
+
+TEST_F(Backtest, judges_sums_of_the_first_steps_as_plain_loops_do) {
+  BacktestConfig config = small_backtest();
+  config.baselines = {"naive"};
+  struct Sums {
+    double n = 0, high = 0, below = 0, squared = 0, absolute = 0, naive = 0;
+  };
+  std::vector<Sums> expected(6);
+  for (std::int64_t i = 0; i < config.origins; ++i)
+    for (std::int64_t s = 0; s < panel_.series; ++s) {
+      const std::int64_t origin =
+          panel_.demand_end - config.horizon - (config.origins - 1 - i) * config.stride;
+      double sum = 0;
+      for (std::size_t h = 0; h < 6; ++h) {
+        sum += panel_.at(s, origin + static_cast<std::int64_t>(h));
+        if (std::isnan(sum)) break;
+        const double steps = static_cast<double>(h + 1);
+        const double low = Summer::quantile(0.2, s, h), high = Summer::quantile(0.8, s, h);
+        Sums& of = expected[h];
+        of.n += 1;
+        of.high += sum > high ? 0.8 * (sum - high) : 0.2 * (high - sum);
+        of.below += sum <= high ? 1 : 0;
+        of.squared += std::pow(1.5 * steps - sum, 2);
+        of.absolute += std::abs(0.5 * (low + high) - sum);
+        of.naive += std::abs(naive(panel_, s, origin) * steps - sum);
+      }
+    }
+  Summer model;
+  const BacktestResult result = run(config, &model);
+  std::size_t judged = 0;
+  for (const char* name : {"summer", "Naive"})
+    for (const GroupScores& group : named(result, name).groups) {
+      if (group.group != "cumulated") continue;
+      SCOPED_TRACE(std::string(name) + " " + group.level);
+      const Sums& of = expected[judged++ % 6];
+      EXPECT_EQ(group.score("mae").n, static_cast<std::int64_t>(of.n));
+      EXPECT_FALSE(group.score("mase").value || group.score("rmsse").value || group.score("sql").value);
+      if (name == std::string("Naive")) {
+        EXPECT_NEAR(*group.score("mae").value, of.naive / of.n, 1e-5);
+        continue;
+      }
+      EXPECT_NEAR(*group.score("pinball@0.8").value, of.high / of.n, 1e-5);
+      EXPECT_NEAR(*group.score("below@0.8").value, of.below / of.n, 1e-12);
+      EXPECT_NEAR(*group.score("mse").value, of.squared / of.n, 1e-5);
+      EXPECT_NEAR(*group.score("mae").value, of.absolute / of.n, 1e-5);
+    }
+  EXPECT_EQ(judged, 12U);
+  parallel::run_ranks_as_threads(3, [&](parallel::Communicator& communicator) {
+    Summer own;
+    const BacktestResult shared = run_backtest(config, corpus(), spec(28, 8), {&own}, 40, communicator);
+    EXPECT_EQ(result_json(shared).dump(), result_json(result).dump());
+  });
+  for (const GroupScores& group : named(run(config), "Naive").groups) EXPECT_NE(group.group, "cumulated");
 }
 
 TEST_F(Backtest, shows_forecasters_nothing_of_the_future) {

@@ -92,6 +92,10 @@ TEST_F(Report, shows_weeks_demand_levels_and_combinations_where_they_were_asked_
   EXPECT_THAT(html, HasSubstr(fmt::format(
                         "<td>{} ({})</td>", format_count(*cell.value),
                         format_percent(*cell.value / static_cast<double>(overall.score("recall@high").n)))));
+  EXPECT_THAT(html, HasSubstr("and each median forecast against"));
+  ReportData headed = data;
+  headed.result.forecasters.front().says_classes = true;
+  EXPECT_THAT(report_html(headed), HasSubstr("the likeliest class of the model's own head"));
   // Of two members the first origin's weights are a half each; the mean over all origins is shown.
   double sum = 0, most = 0;
   for (const CombinationWeights& weights : data.result.combinations.weights)

@@ -133,7 +133,7 @@ TEST_F(Counted, learn_how_demand_spreads) {
   DemandModelConfig config = with_counts();
   config.past_numeric = config.known_numeric = 0;
   config.past_cardinalities = config.known_cardinalities = config.static_cardinalities = {};
-  config.text_width = 0;
+  config.static_numbers = config.text_width = 0;
   config.model.dropout = config.tower.dropout_rate = 0.0;
   config.model.loss.quantile = config.model.loss.mean = 0.0;
   const double mean = 8.0, dispersion = 0.3, zeros = 0.25;

@@ -37,6 +37,8 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
                    : c.count_parameters == 1 ? Model::Counts::negative_binomial
                                              : Model::Counts::zero_inflated;
   m.model.loss.counts = c.count_parameters > 0 ? 1.0 : 0.0;
+  if (c.cumulated) m.model.cumulated = true, m.model.loss.cumulated = 1.0;
+  if (c.classes > 0) m.model.classes = {0.25, 0.75}, m.model.loss.classes = 1.0;
   if (c.counts_written) m.model.written = Model::WrittenQuantiles::counts;
   if (c.positive_means) m.model.loss.mean_loss = models::LossConfig::MeanLoss::tweedie;
   m.model.level = c.level;
@@ -144,6 +146,8 @@ void draw_inputs_and_heads(ModelConfig& c, RandomStream& random) {
   c.scale_floor = one_of(random, {0, 1}) != 0 ? 0.5 : 0.0;
   if (c.mean_head) {
     c.count_parameters = one_of(random, {0, 0, 1, 2});
+    c.classes = one_of(random, {0, 3});
+    c.cumulated = one_of(random, {0, 1}) != 0;
     c.counts_written = c.count_parameters > 0 && one_of(random, {0, 1}) != 0;
     c.positive_means = c.count_parameters > 0 || one_of(random, {0, 0, 1}) != 0;
   }

@@ -94,16 +94,19 @@ std::map<std::string, Shape> fusion_shapes(const ModelConfig& c) {
   shapes["heads.known.state.weight"] = {c.known_hidden, width};
   shapes["heads.known.input.weight"] = {c.known_hidden, c.known_inputs()};
   shapes["heads.known.step_bias"] = {c.horizon, c.known_hidden};
-  const std::int64_t results = levels + c.mean_head + c.count_parameters;
+  const std::int64_t results =
+      levels + c.mean_head + c.count_parameters + (c.cumulated ? levels : 0) + c.classes;
   shapes["heads.known.output.weight"] = {results, c.known_hidden};
   shapes["heads.known.output.bias"] = {results};
-  const auto by_step = [&](const std::string& name) {
-    shapes[name + ".weight"] = {c.horizon, width};
-    shapes[name + ".bias"] = {c.horizon};
+  const auto by_step = [&](const std::string& name, std::int64_t of_step = 1) {
+    shapes[name + ".weight"] = {of_step * c.horizon, width};
+    shapes[name + ".bias"] = {of_step * c.horizon};
   };
   if (c.mean_head) by_step("heads.mean");
   if (c.count_parameters > 0) by_step("heads.dispersion");
   if (c.count_parameters > 1) by_step("heads.zeros");
+  if (c.cumulated) by_step("heads.cumulated", levels);
+  if (c.classes > 0) by_step("heads.class", c.classes);
   return shapes;
 }
 
@@ -163,6 +166,8 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"season", c.season},
             {"scale_floor", c.scale_floor},
             {"level", c.level},
+            {"cumulated", c.cumulated},
+            {"classes", c.classes > 0 ? std::vector{0.25, 0.75} : std::vector<double>()},
             {"counts", kCounts[static_cast<std::size_t>(c.count_parameters)]},
             {"written", c.counts_written ? "counts" : "quantiles"},
             {"loss", {{"mean_loss", c.positive_means ? "tweedie" : "mse"}}},

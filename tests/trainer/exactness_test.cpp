@@ -84,7 +84,7 @@ Reference train_plainly(const Recipe& recipe, Normalisation normalisation) {
       const models::DropoutKeys keys{seed, step, batch.sample_b};
       const models::LossSums sums =
           models::loss_sums(model.forward(make_inputs(batch, plan.features, {}), &keys),
-                            make_targets(batch, plan.features), model.config());
+                            make_targets(batch, plan.features, plan.classes), model.config());
       if (sums.valid_targets == 0) ++reference.empty_micro_batches;
       const double divisor =
           normalisation == Normalisation::each_micro_batch
@@ -123,13 +123,15 @@ constexpr double kLossTolerance = 4e-6;
 
 using Changes = std::vector<std::string>;
 class ExactnessOfModels : public Exactness, public ::testing::WithParamInterface<Changes> {};
-INSTANTIATE_TEST_SUITE_P(Models, ExactnessOfModels,
-                         ::testing::Values(Changes{}, Changes{"model.tower=chronos-2-nano"},
-                                           Changes{"model.tower=lstm"}, Changes{"model.tower=tcn"},
-                                           Changes{"model.tower=transformer"},
-                                           Changes{"model.heads.counts=zero_inflated", "model.loss.counts=1",
-                                                   "model.loss.mean_loss=tweedie",
-                                                   "train.optimizer.lr=0.005"}));
+INSTANTIATE_TEST_SUITE_P(
+    Models, ExactnessOfModels,
+    ::testing::Values(Changes{}, Changes{"model.tower=chronos-2-nano"}, Changes{"model.tower=lstm"},
+                      Changes{"model.tower=tcn"}, Changes{"model.tower=transformer"},
+                      Changes{"model.heads.counts=zero_inflated", "model.loss.counts=1",
+                              "model.loss.mean_loss=tweedie", "train.optimizer.lr=0.005"},
+                      Changes{"model.heads.classes=[0.25, 0.75]", "model.loss.class=1",
+                              "model.loss.class_weights=balanced", "model.loss.label_smoothing=0.1"},
+                      Changes{"model.heads.cumulated=true", "model.loss.cumulated=1"}));
 
 TEST_P(ExactnessOfModels, ranks_accumulation_and_micro_batches_give_the_training_of_the_whole_batch) {
   const Reference reference =

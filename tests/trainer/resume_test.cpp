@@ -55,7 +55,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Changes{"train.optimizer.name=adamw"}, Changes{"train.optimizer.name=sgd"},
                     Changes{"model.tower=chronos-2-nano"}, Changes{"model.tower=lstm"},
                     Changes{"model.tower=tcn"}, Changes{"model.tower=transformer"},
-                    Changes{"model.heads.counts=negative_binomial", "model.loss.counts=1"}));
+                    Changes{"model.heads.counts=negative_binomial", "model.loss.counts=1"},
+                    Changes{"model.heads.classes=[0.25, 0.75]", "model.loss.class=1",
+                            "model.loss.class_weights=balanced", "train.augment.scale=0.3"},
+                    Changes{"model.heads.cumulated=true", "model.loss.cumulated=1"}));
 
 TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
   const std::vector<std::string> sgd = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02"};
