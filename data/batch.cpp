@@ -35,12 +35,9 @@ const float* column_row(const PanelBlock& block, int index, std::int64_t series)
   return block.row(static_cast<std::size_t>(index), series).data();
 }
 
-// out = scaled value, 0 where missing; without branches, so that it compiles to vectors.
+// out = scaled value, NaN where missing.
 void scale(const float* from, std::int64_t count, float mean, float inverse_std, float* to) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float value = (from[i] - mean) * inverse_std;
-    to[i] = value == value ? value : 0.0F;
-  }
+  for (std::int64_t i = 0; i < count; ++i) to[i] = (from[i] - mean) * inverse_std;
 }
 
 float log_or_missing(float value) { return value > 0.0F ? std::log(value) : kMissing; }
@@ -111,9 +108,9 @@ void Batch::pad(const FeatureSpec& spec, std::int64_t row) {
   fill_row(context_bt, row, t, kMissing);
   fill_row(target_bh, row, h, kMissing);
   if (!bound_bh.empty()) fill_row(bound_bh, row, h, kMissing);
-  fill_row(past_bnt, row, spec.past_numeric.size() * t, 0.0F);
+  fill_row(past_bnt, row, spec.past_numeric.size() * t, kMissing);
   fill_row(past_codes_bct, row, spec.past_categorical.size() * t, std::int32_t{0});
-  fill_row(known_bnu, row, spec.known_numeric.size() * (t + h), 0.0F);
+  fill_row(known_bnu, row, spec.known_numeric.size() * (t + h), kMissing);
   fill_row(known_codes_bcu, row, spec.known_categorical.size() * (t + h), std::int32_t{0});
   fill_row(statics_bs, row, spec.statics.size(), std::int32_t{0});
   fill_row(static_numbers_bn, row, 2 * spec.static_numbers.size(), 0.0F);
@@ -205,10 +202,10 @@ void WindowAssembler::fill_numbers(const Source& source, const PanelBlock& block
     return;
   }
   const bool standard = source.scaler.kind == Scaler::Kind::standard;
-  std::fill_n(to, part.begin, 0.0F);
+  std::fill_n(to, part.begin, kMissing);
   scale(part.from, part.end - part.begin, standard ? source.scaler.mean : 0.0F,
         standard ? source.inverse_std : 1.0F, to + part.begin);
-  std::fill_n(to + part.end, count - part.end, 0.0F);
+  std::fill_n(to + part.end, count - part.end, kMissing);
 }
 
 void WindowAssembler::fill_codes(const Source& source, const PanelBlock& block, std::int64_t series,

@@ -22,9 +22,9 @@ struct Batch {
   std::vector<Window> window_b;              // series = -1 for a padding row (weight 0)
   std::vector<std::int64_t> sample_b;        // global sample number: keys dropout and augmentation
   std::vector<float> context_bt;             // demand, NaN = not observed
-  std::vector<float> past_bnt;               // scaled, missing = 0
+  std::vector<float> past_bnt;               // scaled, NaN = missing
   std::vector<std::int32_t> past_codes_bct;  // 0 = unknown or missing
-  std::vector<float> known_bnu;              // scaled, missing = 0
+  std::vector<float> known_bnu;              // scaled, NaN = missing
   std::vector<std::int32_t> known_codes_bcu;
   std::vector<std::int32_t> statics_bs;
   std::vector<float> static_numbers_bn;  // two for each of spec.static_numbers
@@ -33,7 +33,7 @@ struct Batch {
                                 // without spec.censored
   std::vector<float> weight_b;  // 1, or 0 for padding
 
-  // Sizes every array for `count` windows of `spec`; a padding row is NaN demand, zero covariates, weight 0.
+  // Sizes every array for `count` windows of `spec`; a padding row is missing in all columns and weighs 0.
   void resize(const FeatureSpec& spec, std::int64_t count);
   // Makes row `row` a padding row again, for batches that are used over and over.
   void pad(const FeatureSpec& spec, std::int64_t row);

@@ -18,7 +18,7 @@ namespace shelfcast::data {
 //            prices)
 // none:      x (already scaled: sine and cosine of the calendar)
 // raw:       x, for models that scale every window themselves
-// A missing value becomes 0 after scaling; raw ones stay NaN.
+// A missing value stays NaN.
 struct Scaler {
   enum class Kind { standard, log_ratio, none, raw } kind = Kind::none;
   float mean = 0.0F, std = 1.0F;

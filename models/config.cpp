@@ -187,7 +187,12 @@ void ModelConfig::validate() const {
 
 std::int64_t DemandModelConfig::patch_columns() const {
   const auto codes = past_cardinalities.size() + known_cardinalities.size();
-  return past_numeric + known_numeric + model.code_width * static_cast<std::int64_t>(codes);
+  return (model.groups ? 0 : past_numeric + known_numeric) +
+         model.code_width * static_cast<std::int64_t>(codes);
+}
+
+std::int64_t DemandModelConfig::group_members() const {
+  return 1 + (model.groups ? past_numeric + known_numeric : 0);
 }
 
 std::int64_t DemandModelConfig::recent_seasons() const {
@@ -240,6 +245,14 @@ void DemandModelConfig::validate() const {
   if (model.level && static_cardinalities.empty() && static_numbers == 0 && text_width == 0)
     throw input_error("model.level is true, but there is nothing to tell a level by",
                       "the model reads neither statics nor text", "set data.static or data.text");
+  if (model.groups && tower.architecture != Architecture::chronos2)
+    throw input_error(
+        "model.groups is true, but the tower has no groups",
+        fmt::format("it is {}; only Chronos-2 attends to other series", name_of(tower.architecture)),
+        "leave model.groups out, or choose a Chronos-2 tower");
+  if (model.groups && group_members() == 1)
+    throw input_error("model.groups is true, but a window's demand would be alone in its group",
+                      "the model reads no numeric covariate", "name one in data.known or data.past");
   if (text_width < 0)
     throw input_error(fmt::format("text_width is {}", text_width), "a width is positive, or 0 for no text");
   (void)tower_rows();

@@ -98,6 +98,9 @@ struct ModelConfig {
   std::int64_t code_width = 4;     // width of one categorical covariate's embedding
   std::int64_t known_hidden = 64;  // hidden width of the known-covariate head
   std::int64_t season = 0;         // steps of a season whose recent means the known head sees; 0 = none
+  // Numeric covariates enter a Chronos-2 tower as series of the window's group, as it was pretrained, rather
+  // than as columns of the patch embedding.
+  bool groups = false;
   bool level = false;  // learn a series' usual level from its statics and text: the scale without a history
   double scale_floor = 0.0;  // smallest divisor of the instance norm in units of demand; 0 = as published
   std::string text;          // published directory of the text encoder; empty = none
@@ -130,6 +133,7 @@ struct DemandModelConfig {
   std::int64_t text_width = 0;      // of a product text's vector; 0 = the model reads no text
 
   std::int64_t patch_columns() const;      // X: columns beside demand in a patch
+  std::int64_t group_members() const;      // series that a tower reads of a window: demand and covariates
   std::int64_t recent_seasons() const;     // whole seasons of the context that recent means are taken over
   std::int64_t known_head_inputs() const;  // Z: inputs of one step of the known-covariate head
   std::int64_t median_index() const;       // of model.quantiles: the level nearest to 0.5

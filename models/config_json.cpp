@@ -90,6 +90,7 @@ void visit_model(Visitor v, Config& c) {
   v("season", c.season);
   v("scale_floor", c.scale_floor);
   v("level", c.level, false);
+  v("groups", c.groups, false);
   v("cumulated", c.cumulated, false);
   v("classes", c.classes, std::vector<double>());
   v("text", c.text, std::string());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 namespace shelfcast::models {
 
@@ -21,11 +22,14 @@ std::vector<at::Tensor> tables(const std::string& name, const std::vector<std::i
   return result;
 }
 
-// Appends numeric columns [b, n, t] and each categorical column's embedding [b, w, t] to `columns`.
+// Zeros, the mean of a scaled column, where it is missing.
+at::Tensor present(const at::Tensor& x) { return at::where(x.isnan(), at::zeros({}, x.options()), x); }
+
+// Appends numeric columns [b, n, t], 0 where missing, and each categorical column's embedding [b, w, t].
 void append_columns(const at::Tensor& numeric_bnt, std::int64_t numeric, const at::Tensor& codes_bct,
                     const std::vector<at::Tensor>& code_tables, std::vector<at::Tensor>& numeric_out,
                     std::vector<at::Tensor>& code_out) {
-  if (numeric > 0) numeric_out.push_back(numeric_bnt);
+  if (numeric > 0) numeric_out.push_back(present(numeric_bnt));
   for (std::size_t i = 0; i < code_tables.size(); ++i) {
     const at::Tensor codes_bt = codes_bct.select(1, static_cast<std::int64_t>(i)).to(at::kLong);
     code_out.push_back(at::embedding(code_tables[i], codes_bt).transpose(1, 2));
@@ -129,6 +133,24 @@ at::Tensor Context::level(const ModelInputs& inputs) const {
   return level_b;
 }
 
+// Past covariates, of whose future nothing is known, then known ones.
+void Context::add_series_beside(const ModelInputs& inputs, TowerInputs& result) const {
+  const at::Tensor& context = inputs.context_bt;
+  const std::int64_t steps = context.size(1);
+  std::vector<at::Tensor> past, future;
+  if (config_.past_numeric > 0) {
+    past.push_back(inputs.past_bnt);
+    future.push_back(at::full({context.size(0), config_.past_numeric, config_.horizon},
+                              std::numeric_limits<double>::quiet_NaN(), context.options()));
+  }
+  if (config_.known_numeric > 0) {
+    past.push_back(inputs.known_bnu.narrow(2, 0, steps));
+    future.push_back(inputs.known_bnu.narrow(2, steps, config_.horizon));
+  }
+  result.beside_bct = at::cat(past, 1);
+  result.beside_future_bch = at::cat(future, 1);
+}
+
 TowerInputs Context::tower_inputs(const ModelInputs& inputs, const Normalised& demand,
                                   const at::Tensor& known_bxu, const at::Tensor& shift_b2d) const {
   const std::int64_t patch = config_.tower.input_patch_size, stride = config_.tower.input_patch_stride,
@@ -136,14 +158,15 @@ TowerInputs Context::tower_inputs(const ModelInputs& inputs, const Normalised& d
   TowerInputs result;
   result.demand = demand;
   result.horizon = config_.horizon;
+  if (config_.group_members() > 1) add_series_beside(inputs, result);
   if (patch_hidden_.defined()) {
     std::vector<at::Tensor> numeric, codes;
-    append_columns(inputs.past_bnt, config_.past_numeric, inputs.past_codes_bct, past_tables_, numeric,
-                   codes);
+    append_columns(inputs.past_bnt, config_.model.groups ? 0 : config_.past_numeric, inputs.past_codes_bct,
+                   past_tables_, numeric, codes);
     if (known_bxu.defined()) {
       const at::Tensor known_bxt = known_bxu.narrow(2, 0, steps);
       const std::int64_t coded = known_bxt.size(1) - config_.known_numeric;
-      numeric.push_back(known_bxt.narrow(1, 0, config_.known_numeric));
+      if (!config_.model.groups) numeric.push_back(known_bxt.narrow(1, 0, config_.known_numeric));
       codes.push_back(known_bxt.narrow(1, config_.known_numeric, coded));
     }
     numeric.insert(numeric.end(), codes.begin(), codes.end());

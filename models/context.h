@@ -44,6 +44,7 @@ class Context {
   at::Tensor static_level_, number_level_, text_level_, level_bias_;
   // [b, widths of all statics]; undefined without any.
   at::Tensor embedded_statics(const ModelInputs& inputs) const;
+  void add_series_beside(const ModelInputs& inputs, TowerInputs& result) const;
 };
 
 }  // namespace shelfcast::models

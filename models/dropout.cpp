@@ -187,6 +187,18 @@ SiteDropout Dropout::site(std::string_view name) const {
   return site;
 }
 
+Dropout Dropout::of_members(std::int64_t members) const {
+  Dropout result;
+  result.threshold_ = threshold_;
+  result.keys_b_.reserve(keys_b_.size() * static_cast<std::size_t>(members));
+  for (const std::uint64_t key : keys_b_) {
+    result.keys_b_.push_back(key);
+    for (std::int64_t member = 1; member < members; ++member)
+      result.keys_b_.push_back(mix(key, static_cast<std::uint64_t>(member)));
+  }
+  return result;
+}
+
 at::Tensor dropout(const at::Tensor& x, const SiteDropout& site) {
   return site.active() ? DropoutFunction::apply(x, site) : x;
 }

@@ -38,6 +38,9 @@ class Dropout {
   Dropout(const DropoutKeys* keys, double rate);
 
   SiteDropout site(std::string_view name) const;
+  // Of a forward that reads `members` rows for each window, one after another: the first draws as the window
+  // would alone.
+  Dropout of_members(std::int64_t members) const;
 
  private:
   std::vector<std::uint64_t> keys_b_;

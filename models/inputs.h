@@ -15,9 +15,9 @@ namespace shelfcast::models {
 // tensors without columns may be undefined.
 struct ModelInputs {
   at::Tensor context_bt;       // float32, NaN = not observed
-  at::Tensor past_bnt;         // float32, scaled, missing = 0
+  at::Tensor past_bnt;         // float32, scaled, NaN = missing
   at::Tensor past_codes_bct;   // int32
-  at::Tensor known_bnu;        // float32
+  at::Tensor known_bnu;        // as past_bnt
   at::Tensor known_codes_bcu;  // int32
   at::Tensor statics_bs;       // int32
   at::Tensor text_bw;          // float32, the product text as a vector; a row of zeros = no text

@@ -18,6 +18,8 @@
 namespace shelfcast::scorer {
 namespace {
 
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+
 using Json = nlohmann::json;
 
 // A static of the model; code 0 = unknown, i + 1 = vocabulary[i].
@@ -93,12 +95,11 @@ class NewItemsReader {
     if (table_.rows.empty())
       throw input_error(path_.string() + " has no rows", {}, "write one row a new series");
     const std::int64_t steps = config_.context + config_.horizon;
-    items_.context_.assign(table_.rows.size() * static_cast<std::size_t>(config_.context),
-                           std::numeric_limits<float>::quiet_NaN());
-    items_.past_.assign(static_cast<std::size_t>(config_.past_numeric), zeros<float>(config_.context));
-    items_.past_codes_.assign(config_.past_cardinalities.size(), zeros<std::int32_t>(config_.context));
-    items_.known_.assign(columns_.known_per.size(), zeros<float>(steps));
-    items_.known_codes_.assign(columns_.known_codes_per.size(), zeros<std::int32_t>(steps));
+    items_.context_ = unset(config_.context, kMissing);
+    items_.past_.assign(static_cast<std::size_t>(config_.past_numeric), unset(config_.context, kMissing));
+    items_.past_codes_.assign(config_.past_cardinalities.size(), unset(config_.context, 0));
+    items_.known_.assign(columns_.known_per.size(), unset(steps, kMissing));
+    items_.known_codes_.assign(columns_.known_codes_per.size(), unset(steps, 0));
     for (std::size_t i = 0; i < table_.rows.size(); ++i) {
       read_names(table_.rows[i]);
       read_facts(table_.rows[i]);
@@ -110,9 +111,10 @@ class NewItemsReader {
   }
 
  private:
+  // `steps` values a row, of a table in which nothing is known yet.
   template <typename T>
-  std::vector<T> zeros(std::int64_t steps) const {
-    return std::vector<T>(table_.rows.size() * static_cast<std::size_t>(steps), T{});
+  std::vector<T> unset(std::int64_t steps, T value) const {
+    return std::vector<T>(table_.rows.size() * static_cast<std::size_t>(steps), value);
   }
 
   [[noreturn]] void fail(const CsvRow& row, const std::string& problem, const std::string& why,

@@ -10,12 +10,14 @@ namespace {
 
 constexpr std::uint64_t kMostSteps = 27;  // of history that a new item is shown with
 
-// Clears the first `steps` of each of `columns` rows of `length` values that belong to `row`.
+constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+
+// Makes the first `steps` of each of `columns` rows of `length` values that belong to `row` missing.
 template <typename T>
 void clear_columns(std::vector<T>& values, std::int64_t row, std::int64_t columns, std::int64_t length,
-                   std::int64_t steps) {
+                   std::int64_t steps, T missing) {
   for (std::int64_t c = 0; c < columns; ++c)
-    std::fill_n(values.begin() + (row * columns + c) * length, steps, T{0});
+    std::fill_n(values.begin() + (row * columns + c) * length, steps, missing);
 }
 
 }  // namespace
@@ -44,9 +46,9 @@ void NewItems::show(data::Batch& batch) const {
 
 void NewItems::hide(data::Batch& batch, std::int64_t row, std::int64_t kept_steps) const {
   const std::int64_t hidden = std::max<std::int64_t>(0, context_ - kept_steps);
-  std::fill_n(batch.context_bt.begin() + row * context_, hidden, std::numeric_limits<float>::quiet_NaN());
-  clear_columns(batch.past_bnt, row, past_numeric_, context_, hidden);
-  clear_columns(batch.past_codes_bct, row, past_categorical_, context_, hidden);
+  std::fill_n(batch.context_bt.begin() + row * context_, hidden, kMissing);
+  clear_columns(batch.past_bnt, row, past_numeric_, context_, hidden, kMissing);
+  clear_columns(batch.past_codes_bct, row, past_categorical_, context_, hidden, std::int32_t{0});
   if (item_) batch.statics_bs[static_cast<std::size_t>(row * statics_ + *item_)] = 0;
 }
 

@@ -77,6 +77,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("known_hidden", c.known_hidden);
   v("season", c.season);
   v("scale_floor", c.scale_floor);
+  v("groups", c.groups);
   v("level", c.level);
   v("text", c.text);
   v("text_pooling", c.text_pooling);

@@ -1,4 +1,4 @@
-// Chronos-2 as the tower of a demand model: every window's demand a group of its own.
+// Chronos-2 as the tower of a demand model: every window's demand, and the series beside it, are a group.
 #pragma once
 
 #include <string>

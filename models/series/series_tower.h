@@ -15,7 +15,7 @@
 namespace shelfcast::models {
 
 // Legend: b windows, n patches of the context, s states, d width of a token, f hidden width, q quantiles, h
-// steps.
+// steps, t steps of the context, c covariates.
 
 // What a tower reads.
 struct TowerInputs {
@@ -26,6 +26,9 @@ struct TowerInputs {
   at::Tensor more_residual;       // [b*n, d]
   at::Tensor shift_bd;            // added to every token
   TokenChange* change = nullptr;  // of the tokens that the blocks read; null = none
+  // Series that a tower with groups reads beside each window's demand, NaN = missing or unknown; undefined =
+  // none.
+  at::Tensor beside_bct, beside_future_bch;
 };
 
 class SeriesTower {

@@ -77,21 +77,26 @@ std::vector<float> read_reg(const TowerConfig& config, Weights& weights) {
   return {shared.begin() + config.d_model, shared.end()};
 }
 
-Chronos2Tower::Chronos2Tower(const TowerConfig& config, std::int64_t horizon, const Ops& ops,
-                             Weights& weights)
-    : config_(config),
-      patches_((horizon + config.patch - 1) / config.patch),
-      reg_(read_reg(config, weights)),
-      encoder_(config, Chronos2Encoder::Groups::of_one, ops, weights) {}
+Chronos2Tower::Chronos2Tower(const ModelConfig& config, const Ops& ops, Weights& weights)
+    : config_(config.tower),
+      patches_((config.horizon + config_.patch - 1) / config_.patch),
+      members_(config.group_members()),
+      reg_(read_reg(config_, weights)),
+      encoder_(config_, members_ > 1 ? Chronos2Encoder::Groups::of_any_size : Chronos2Encoder::Groups::of_one,
+               ops, weights) {}
 
-void Chronos2Tower::append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
-                           Floats& rows) const {
-  append_chronos2_tokens(config_, {context, {}, norm, patches_}, stride, tokens, rows);
+void Chronos2Tower::append(std::span<const float> context, std::span<const float> future, Norm norm,
+                           std::int64_t stride, TokenBatch& tokens, Floats& rows) const {
+  append_chronos2_tokens(config_, {context, future, norm, patches_}, stride, tokens, rows);
 }
 
 void Chronos2Tower::states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const {
-  const std::vector<std::int64_t> alone(tokens.series.size(), 1);
-  encoder_.encode(tokens, alone, patches_, scratch, states);
+  const std::int64_t groups = std::ssize(tokens.series) / members_;
+  encoder_.encode(tokens, std::vector<std::int64_t>(static_cast<std::size_t>(groups), members_), patches_,
+                  scratch, states);
+  const std::int64_t numbers = patches_ * config_.d_model;
+  for (std::int64_t group = 1; members_ > 1 && group < groups; ++group)
+    std::copy_n(states.begin() + group * members_ * numbers, numbers, states.begin() + group * numbers);
 }
 
 }  // namespace shelfcast::scorer

@@ -1,4 +1,5 @@
-// Chronos-2's tokens, and Chronos-2 as the tower of a demand model: every series a group of its own.
+// Chronos-2's tokens, and Chronos-2 as the tower of a demand model: demand and what is read beside it are a
+// group.
 #pragma once
 
 #include <cstdint>
@@ -28,20 +29,20 @@ std::vector<float> read_reg(const TowerConfig& config, Weights& weights);
 
 class Chronos2Tower : public SeriesTower {
  public:
-  // States for as many patches as reach `horizon`. Throws Error(data).
-  Chronos2Tower(const TowerConfig& config, std::int64_t horizon, const Ops& ops, Weights& weights);
+  // States for as many patches as reach the horizon. Throws Error(data).
+  Chronos2Tower(const ModelConfig& config, const Ops& ops, Weights& weights);
 
   std::int64_t inputs() const override { return 3 * config_.patch; }
   std::int64_t states_of_series() const override { return patches_; }
   std::int64_t steps_of_state() const override { return config_.patch; }
-  void append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
-              Floats& rows) const override;
+  void append(std::span<const float> context, std::span<const float> future, Norm norm, std::int64_t stride,
+              TokenBatch& tokens, Floats& rows) const override;
   const std::vector<float>& reg_token() const override { return reg_; }
   void states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const override;
 
  private:
   TowerConfig config_;
-  std::int64_t patches_;
+  std::int64_t patches_, members_;
   std::vector<float> reg_;
   Chronos2Encoder encoder_;
 };

@@ -112,8 +112,8 @@ void ChronosBolt::start_decoder(const std::vector<float>& first_token) {
   start_queries_.assign(scratch.query.begin(), scratch.query.begin() + config_.num_heads * config_.d_model);
 }
 
-void ChronosBolt::append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
-                         Floats& rows) const {
+void ChronosBolt::append(std::span<const float> context, std::span<const float> /*future*/, Norm norm,
+                         std::int64_t stride, TokenBatch& tokens, Floats& rows) const {
   const std::int64_t patch = config_.patch, steps = std::ssize(context), padding = config_.padding(steps);
   const std::int64_t patches = config_.patches(steps);
   TokenBatch::Span span{tokens.rows(), 0, false};

@@ -18,8 +18,8 @@ class ChronosBolt : public SeriesTower {
   std::int64_t inputs() const override { return 2 * config_.patch; }
   std::int64_t states_of_series() const override { return 1; }
   std::int64_t steps_of_state() const override { return config_.prediction_length; }
-  void append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
-              Floats& rows) const override;
+  void append(std::span<const float> context, std::span<const float> future, Norm norm, std::int64_t stride,
+              TokenBatch& tokens, Floats& rows) const override;
   const std::vector<float>& reg_token() const override { return reg_; }
   // The decoder's state, final norm included.
   void states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const override;

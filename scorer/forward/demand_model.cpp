@@ -91,6 +91,9 @@ std::int64_t median_index(const std::vector<double>& levels) {
   return static_cast<std::int64_t>(best);
 }
 
+// 0, the mean of a scaled column, where it is missing.
+float present(float x) { return std::isnan(x) ? 0.0F : x; }
+
 std::vector<std::vector<float>> read_embeddings(Weights& weights, const std::string& name,
                                                 const std::vector<std::int64_t>& cardinalities,
                                                 std::int64_t width) {
@@ -219,7 +222,8 @@ std::vector<DenseLayer> DemandModel::read_by_step(Weights& fusion, const std::st
 void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64_t> series,
                            ForwardScratch& scratch, const ForecastRows& out) const {
   const std::int64_t horizon = config_.horizon, per_series = std::ssize(config_.quantiles) * horizon;
-  const std::int64_t most_tokens = config_.patches() + (states_ > 1 ? states_ : 0);
+  const std::int64_t most_tokens =
+      config_.group_members() * (config_.patches() + (states_ > 1 ? states_ : 0));
   for (std::int64_t done = 0; done < std::ssize(series);) {
     TokenBatch& tokens = scratch.tokens;
     tokens.clear();
@@ -256,7 +260,7 @@ float DemandModel::unseen_scale(const ModelInputs& inputs, std::int64_t series) 
   return static_cast<float>(std::exp(level));
 }
 
-// Appends one series: its norm, its tokens, and an input row for each of them.
+// Appends one series, and what is read beside it: its norm, its tokens, and an input row for each of them.
 void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
                                ForwardScratch& scratch) const {
   const std::span<const float> context(inputs.context.row(series) + skipped_,
@@ -264,24 +268,32 @@ void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
   const Norm norm = instance_norm(context, config_.scale_floor, unseen_scale(inputs, series));
   scratch.norms.push_back(norm);
   TokenBatch& tokens = scratch.tokens;
-  tower_->append(context, norm, patch_width_, tokens, scratch.patch);
+  tower_->append(context, {}, norm, patch_width_, tokens, scratch.patch);
   for (std::int64_t r = tokens.series.back().first_row; r < tokens.rows(); ++r)
     if (tokens.position[r] < config_.patches())
       fill_columns(inputs, series, tokens.position[r],
                    scratch.patch.data() + r * patch_width_ + tower_->inputs());
+  if (!config_.groups) return;
+  const auto append_beside = [&](const Rows<float>& column, std::int64_t ahead) {
+    const float* origin = column.row(series) + config_.context;
+    const std::span<const float> past(origin - context_, static_cast<std::size_t>(context_)),
+        future(origin, static_cast<std::size_t>(ahead));
+    tower_->append(past, future, instance_norm(past, 0.0, 1.0F), patch_width_, tokens, scratch.patch);
+  };
+  for (const Rows<float>& column : inputs.past) append_beside(column, 0);
+  for (const Rows<float>& column : inputs.known) append_beside(column, config_.horizon);
 }
 
-// Every column beside demand over one patch of the context; zeros before its first step.
+// Every column beside demand over one patch of the context; zeros before its first step and where missing.
 void DemandModel::fill_columns(const ModelInputs& inputs, std::int64_t series, std::int64_t patch,
                                float* column) const {
   const std::int64_t steps = config_.tower.patch, width = config_.code_width;
   const std::int64_t start = patch * config_.tower.stride - config_.tower.padding(context_);
   const std::int64_t from = std::max<std::int64_t>(0, -start);  // first step of the patch that exists
-  for (const auto* group : {&inputs.past, &inputs.known})
-    for (const Rows<float>& values : *group) {
-      std::copy(values.row(series) + skipped_ + start + from, values.row(series) + skipped_ + start + steps,
-                column + from);
-      column += steps;
+  for (const auto* columns : {&inputs.past, &inputs.known})
+    for (std::size_t c = 0; !config_.groups && c < columns->size(); ++c, column += steps) {
+      const float* values = (*columns)[c].row(series) + skipped_ + start;
+      for (std::int64_t p = from; p < steps; ++p) column[p] = present(values[p]);
     }
   const auto embed_codes = [&](const std::vector<Rows<std::int32_t>>& codes, const auto& tables) {
     for (std::size_t c = 0; c < codes.size(); ++c, column += width * steps) {
@@ -344,7 +356,7 @@ void DemandModel::shift_tokens(const ModelInputs& inputs, std::span<const std::i
   make_shift(inputs, series, scratch);
   const std::int64_t width = config_.tower.d_model;
   for (std::int64_t b = 0; b < std::ssize(series); ++b) {
-    const TokenBatch::Span& span = scratch.tokens.series[b];
+    const TokenBatch::Span& span = scratch.tokens.series[b * config_.group_members()];
     const float* shift = scratch.shift.data() + b * 2 * width;
     for (std::int64_t r = span.first_row; r < span.first_row + span.tokens; ++r)
       for (std::int64_t d = 0; d < width; ++d) scratch.tokens.x[r * width + d] += shift[d];
@@ -390,7 +402,7 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
                             config_.recent_seasons(), scratch.norms[b]);
     for (std::int64_t h = 0; h < horizon; ++h) {
       const std::int64_t step = config_.context + h;
-      for (const Rows<float>& column : inputs.known) *z++ = column.row(series[b])[step];
+      for (const Rows<float>& column : inputs.known) *z++ = present(column.row(series[b])[step]);
       for (std::size_t c = 0; c < inputs.known_codes.size(); ++c) {
         const std::int32_t code = inputs.known_codes[c].row(series[b])[step];
         z = std::copy_n(known_codes_[c].begin() + code * config_.code_width, config_.code_width, z);

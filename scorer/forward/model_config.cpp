@@ -133,9 +133,11 @@ void read_counts(const Fields& model, ModelConfig& config) {
 std::int64_t ModelConfig::steps_read() const { return std::min(context, tower.context_length); }
 
 std::int64_t ModelConfig::patch_columns() const {
-  return past_numeric + known_numeric +
+  return (groups ? 0 : past_numeric + known_numeric) +
          code_width * static_cast<std::int64_t>(past_cardinalities.size() + known_cardinalities.size());
 }
+
+std::int64_t ModelConfig::group_members() const { return 1 + (groups ? past_numeric + known_numeric : 0); }
 
 std::int64_t ModelConfig::recent_seasons() const {
   constexpr std::int64_t kMost = 4;
@@ -169,7 +171,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.known_hidden = model.count("known_hidden", 1);
   config.season = model.count("season", 0);
   config.scale_floor = model.get<double>("scale_floor");
-  config.level = json.at("model").contains("level") && model.get<bool>("level");  // older files lack it
+  config.level = model.get_or("level", false);    // older files lack it
+  config.groups = model.get_or("groups", false);  // and this
   config.context = fields.count("context", 1);
   config.horizon = fields.count("horizon", 1);
   config.past_numeric = fields.count("past_numeric", 0);
@@ -184,6 +187,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
     config.text_pooling = model.get<std::string>("text_pooling");
     config.text_length = model.count("text_length", 2);
   }
+  if (config.groups && config.tower.architecture != Architecture::chronos2)
+    model.fail("model.groups", "is true, but the tower has no groups");
   if (config.horizon > config.tower.prediction_length)
     throw data_error("the horizon in " + path.string() + " is longer than the tower's", {},
                      "export the bundle again");

@@ -23,6 +23,7 @@ struct ModelConfig {
   std::int64_t season = 0;
   double scale_floor = 0.0;
   bool level = false;
+  bool groups = false;  // numeric covariates are series of their own in the group of demand
   std::int64_t context = 0, horizon = 0;
   std::int64_t past_numeric = 0, known_numeric = 0;
   std::vector<std::int64_t> past_cardinalities, known_cardinalities, static_cardinalities;
@@ -36,6 +37,7 @@ struct ModelConfig {
   std::int64_t patches() const { return tower.patches(steps_read()); }
   // Columns beside demand in the patch embedding, and inputs of the known-covariate head.
   std::int64_t patch_columns() const;
+  std::int64_t group_members() const;  // series that the tower reads for one forecast
   std::int64_t known_inputs() const;
   std::int64_t recent_seasons() const;  // whole seasons the known head's recent means are taken over
 };

@@ -7,7 +7,7 @@ namespace shelfcast::scorer {
 
 std::unique_ptr<SeriesTower> make_tower(const ModelConfig& config, const Ops& ops, Weights& weights) {
   if (config.tower.architecture == Architecture::chronos2)
-    return std::make_unique<Chronos2Tower>(config.tower, config.horizon, ops, weights);
+    return std::make_unique<Chronos2Tower>(config, ops, weights);
   return std::make_unique<ChronosBolt>(config, ops, weights);
 }
 

@@ -34,12 +34,14 @@ class SeriesTower {
   // Steps ahead that a state speaks of: rows of the output block are [quantiles, steps_of_state()].
   virtual std::int64_t steps_of_state() const = 0;
   // Appends a series' tokens and an input row for each, `stride` floats (at least inputs()), zeros beyond
-  // demand's. `context`: NaN = not observed. Positions below the number of patches are those of the context.
-  virtual void append(std::span<const float> context, Norm norm, std::int64_t stride, TokenBatch& tokens,
-                      Floats& rows) const = 0;
+  // demand's. `context`: NaN = not observed; `future`: what is known of the steps ahead (NaN = unknown),
+  // which only towers with groups read. Positions below the number of patches are those of the context.
+  virtual void append(std::span<const float> context, std::span<const float> future, Norm norm,
+                      std::int64_t stride, TokenBatch& tokens, Floats& rows) const = 0;
   // The embedding of REG, [d_model].
   virtual const std::vector<float>& reg_token() const = 0;
-  // Final states [series, states_of_series(), d_model] of embedded tokens; tokens.x is overwritten.
+  // Final states [forecasts, states_of_series(), d_model] of embedded tokens, of the first series of each
+  // group; tokens.x is overwritten.
   virtual void states(TokenBatch& tokens, TowerScratch& scratch, Floats& states) const = 0;
 };
 

@@ -94,9 +94,9 @@ TEST_F(BatchTest, a_short_context_is_padded_on_the_left_and_a_late_target_on_the
   for (std::size_t i = 0; i < 5; ++i) EXPECT_TRUE(std::isnan(early.context_bt[8 + i])) << i;
   for (std::size_t i = 5; i < 8; ++i)
     EXPECT_EQ(early.context_bt[8 + i], demand_at(2, static_cast<std::int64_t>(i) - 5));
-  EXPECT_EQ(early.past_bnt[8], 0.0F);
-  EXPECT_EQ(early.known_bnu[4 * 11], 0.0F);     // no price before the corpus
-  EXPECT_NE(early.known_codes_bcu[3 * 11], 0);  // but a calendar
+  EXPECT_TRUE(std::isnan(early.past_bnt[8]));
+  EXPECT_TRUE(std::isnan(early.known_bnu[4 * 11]));  // no price before the corpus
+  EXPECT_NE(early.known_codes_bcu[3 * 11], 0);       // but a calendar
   const Batch late = assemble(config(), {2, 59});
   EXPECT_EQ(late.target_bh[3], demand_at(2, 59));
   EXPECT_TRUE(std::isnan(late.target_bh[4]) && std::isnan(late.target_bh[5]));
@@ -134,7 +134,7 @@ TEST_F(BatchTest, censored_steps_are_not_observed_in_context_and_target) {
 
 TEST_F(BatchTest, a_series_without_the_level_of_a_covariate_misses_it) {
   const Batch batch = assemble(config(), {3, 20});  // series 3 has no state
-  for (std::size_t i = 0; i < 11; ++i) EXPECT_EQ(batch.known_bnu[(4 + 1) * 11 + i], 0.0F);
+  for (std::size_t i = 0; i < 11; ++i) EXPECT_TRUE(std::isnan(batch.known_bnu[(4 + 1) * 11 + i]));
   EXPECT_EQ(batch.statics_bs[2], 0);
 }
 

@@ -94,6 +94,54 @@ TEST_P(PublishedChronos2, with_everything_on_forecasts_at_step_0_equal_the_model
   }
 }
 
+TEST_P(PublishedChronos2,
+       with_groups_forecasts_at_step_0_equal_the_models_own_beside_its_covariates_to_the_bit) {
+  const at::NoGradGuard no_grad;
+  const Chronos2Model own = load_chronos2(folder());
+  const std::int64_t reach = read_chronos2_config(folder()).prediction_length();
+  for (const auto& [past, known] : {std::pair(1, 2), std::pair(0, 2), std::pair(1, 0)}) {
+    for (const std::int64_t context : {45, 200}) {
+      SCOPED_TRACE(fmt::format("{} past, {} known, context {}", past, known, context));
+      DemandModelConfig config = everything_on(folder(), context, reach - 3);
+      config.model.groups = true;
+      config.past_numeric = past;
+      config.known_numeric = known;
+      const DemandModel model(config, 9);
+      ModelInputs inputs = odd_batch(config);
+      for (const at::Tensor& column : {inputs.past_bnt, inputs.known_bnu})
+        column.masked_fill_(at::rand(column.sizes()) < 0.2, NAN);
+
+      // Rows of each window, one after another: demand, past, known.
+      std::vector<at::Tensor> rows, future;
+      const at::Tensor nothing = at::full({config.horizon}, NAN);
+      for (std::int64_t b = 0; b < 6; ++b) {
+        rows.push_back(inputs.context_bt[b]);
+        future.push_back(nothing);
+        for (std::int64_t c = 0; c < past; ++c) {
+          rows.push_back(inputs.past_bnt[b][c]);
+          future.push_back(nothing);
+        }
+        for (std::int64_t c = 0; c < known; ++c) {
+          rows.push_back(inputs.known_bnu[b][c].narrow(0, 0, context));
+          future.push_back(inputs.known_bnu[b][c].narrow(0, context, config.horizon));
+        }
+      }
+      const std::int64_t members = 1 + past + known;
+      const Chronos2Forecast theirs = own.tower.forward(
+          {at::stack(rows), at::arange(6).repeat_interleave(members), at::stack(future),
+           (config.horizon + own.tower.config().patch_size - 1) / own.tower.config().patch_size},
+          nullptr);
+      const at::Tensor of_demand =
+          theirs.demand_quantiles_bqh().slice(0, 0, 6 * members, members).narrow(2, 0, config.horizon);
+      const at::Tensor ours = demand(model.forward(inputs, nullptr));
+      EXPECT_TRUE(at::equal(ours, of_demand)) << "off by " << largest_difference(ours, of_demand);
+      inputs.known_bnu = inputs.known_bnu * -1.5;
+      const at::Tensor otherwise = demand(model.forward(inputs, nullptr));
+      EXPECT_EQ(at::equal(ours, otherwise), known == 0);  // instance norms forgive the size, not the sign
+    }
+  }
+}
+
 TEST_P(PublishedChronos2, its_loss_and_every_gradient_are_the_published_ones) {
   const std::int64_t reach = read_chronos2_config(folder()).prediction_length();
   const DemandModelConfig config = nothing_on(folder(), 40, reach);
@@ -126,10 +174,22 @@ TEST_P(PublishedChronos2, its_loss_and_every_gradient_are_the_published_ones) {
   EXPECT_EQ(compared, theirs.size());
 }
 
-TEST_P(PublishedChronos2, every_new_path_gets_a_gradient_within_two_steps) {
-  const std::int64_t reach = read_chronos2_config(folder()).prediction_length();
-  DemandModelConfig config = everything_on(folder(), 45, reach);
+class PathsOfChronos2 : public ::testing::TestWithParam<std::tuple<const char*, bool>> {};
+INSTANTIATE_TEST_SUITE_P(Folders, PathsOfChronos2,
+                         ::testing::Combine(::testing::Values("published", "overlapping", "one_block"),
+                                            ::testing::Bool()),
+                         [](const auto& chosen) {
+                           return fmt::format("{}{}", std::get<0>(chosen.param),
+                                              std::get<1>(chosen.param) ? "_with_groups" : "");
+                         });
+
+TEST_P(PathsOfChronos2, every_new_path_gets_a_gradient_within_two_steps) {
+  const auto& [name_of_folder, groups] = GetParam();
+  const fs::path folder = golden("chronos2") / name_of_folder;
+  const std::int64_t reach = read_chronos2_config(folder).prediction_length();
+  DemandModelConfig config = everything_on(folder, 45, reach);
   config.model.level = true;
+  config.model.groups = groups;
   const DemandModel model(config, 9);
   at::manual_seed(32);
   ModelInputs inputs = small_batch(config, 8);
@@ -146,8 +206,9 @@ TEST_P(PublishedChronos2, every_new_path_gets_a_gradient_within_two_steps) {
     }
   }
   for (const auto& [name, size] : reached) {
-    const bool idle = name.find("layer.1.self_attention.q") != std::string::npos ||
-                      name.find("layer.1.self_attention.k") != std::string::npos ||
+    // Probabilities of a series alone are 1, whatever these are.
+    const bool idle = (!groups && (name.find("layer.1.self_attention.q") != std::string::npos ||
+                                   name.find("layer.1.self_attention.k") != std::string::npos)) ||
                       (name == "tower.shared.weight" && !config.tower.use_reg_token);
     EXPECT_EQ(size > 0.0, !idle) << name;
   }
@@ -212,6 +273,44 @@ TEST(Chronos2Tower, the_other_windows_of_a_batch_have_no_influence) {
   const at::Tensor change = (model.forward(inputs, nullptr).quantiles_bqh - before).abs().amax({1, 2});
   for (const std::int64_t row : {0, 1, 3}) EXPECT_EQ(change[row].item<float>(), 0.0F);
   EXPECT_GT(change[2].item<float>(), 1e-4F);
+}
+
+TEST(Chronos2Tower, what_is_dropped_in_a_group_does_not_depend_on_the_batch) {
+  at::manual_seed(35);
+  DemandModelConfig config = small_config(Architecture::chronos2);
+  config.model.groups = true;
+  config.model.dropout = 0.3;
+  const DemandModel model(config, 7);
+  const ModelInputs inputs = small_batch(config, 5);
+  const DropoutKeys all{3, 8, {10, 11, 12, 13, 14}}, part{3, 8, {12, 13}}, later{3, 9, {12, 13}};
+  const at::Tensor together = model.forward(inputs, &all).quantiles_bqh.narrow(0, 2, 2);
+  EXPECT_LT(largest_difference(model.forward(rows_of(inputs, 2, 2), &part).quantiles_bqh, together), 1e-5);
+  EXPECT_GT(largest_difference(model.forward(rows_of(inputs, 2, 2), &later).quantiles_bqh, together), 1e-2);
+}
+
+TEST(Chronos2Tower, covariates_change_the_forecasts_of_their_own_window_alone) {
+  at::manual_seed(36);
+  DemandModelConfig config = small_config(Architecture::chronos2);
+  config.model.groups = true;
+  const DemandModel model(config, 7);
+  ModelInputs inputs = small_batch(config, 4);
+  const at::Tensor before = model.forward(inputs, nullptr).quantiles_bqh;
+  inputs.past_bnt = inputs.past_bnt.clone();
+  inputs.past_bnt[1].mul_(at::arange(config.context, at::kFloat));
+  const at::Tensor change = (model.forward(inputs, nullptr).quantiles_bqh - before).abs().amax({1, 2});
+  for (const std::int64_t row : {0, 2, 3}) EXPECT_EQ(change[row].item<float>(), 0.0F);
+  EXPECT_GT(change[1].item<float>(), 1e-4F);
+}
+
+TEST(Chronos2Tower, groups_need_a_tower_that_has_them_and_a_covariate) {
+  DemandModelConfig bolt = small_config();
+  bolt.model.groups = true;
+  EXPECT_NE(message_of([&] { bolt.validate(); }).find("it is chronos-bolt; only Chronos-2"),
+            std::string::npos);
+  DemandModelConfig alone = small_config(Architecture::chronos2);
+  alone.model.groups = true;
+  alone.past_numeric = alone.known_numeric = 0;
+  EXPECT_NE(message_of([&] { alone.validate(); }).find("data.known or data.past"), std::string::npos);
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   if (c.counts_written) m.model.written = Model::WrittenQuantiles::counts;
   if (c.positive_means) m.model.loss.mean_loss = models::LossConfig::MeanLoss::tweedie;
   m.model.level = c.level;
+  m.model.groups = c.groups;
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
   m.model.known_hidden = c.known_hidden;
   m.model.season = c.season;
@@ -196,6 +197,7 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_with_chronos2_towers_of_many
     c.tower.context_length = one_of(random, {16, 64, 512});
     c.tower.prediction_length = 32;
     draw_inputs_and_heads(c, random);
+    c.groups = c.past_numeric + c.known_numeric > 0 && one_of(random, {0, 1}) != 0;
     expect_equal_forecasts(c, 9);
   }
 }

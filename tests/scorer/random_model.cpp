@@ -166,6 +166,7 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"season", c.season},
             {"scale_floor", c.scale_floor},
             {"level", c.level},
+            {"groups", c.groups},
             {"cumulated", c.cumulated},
             {"classes", c.classes > 0 ? std::vector{0.25, 0.75} : std::vector<double>()},
             {"counts", kCounts[static_cast<std::size_t>(c.count_parameters)]},
@@ -266,7 +267,8 @@ RandomInputs::RandomInputs(const ModelConfig& c, std::int64_t series, std::uint6
     }
   const auto numbers = [&](std::int64_t columns, std::int64_t length) {
     std::vector<float> values(static_cast<std::size_t>(series * columns * length));
-    for (float& value : values) value = static_cast<float>(random.normal());
+    for (float& value : values)
+      value = random.uniform() < 0.05 ? kMissing : static_cast<float>(random.normal());
     return values;
   };
   const auto codes = [&](const Shape& cardinalities, std::int64_t length) {

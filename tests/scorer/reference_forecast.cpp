@@ -90,12 +90,17 @@ class Reference {
     return std::exp(level);
   }
 
+  static double known_or_0(double x) { return std::isnan(x) ? 0.0 : x; }
+
   // All columns beside demand over the context, as in step 4.
   Mat columns() const {
     Mat all;
     for (const auto* group : {&in_.past, &in_.known})
-      for (const auto& column : *group)
-        all.emplace_back(column.row(b_) + cut_, column.row(b_) + cut_ + length_);
+      for (const auto& column : *group) {
+        Vec values;
+        for (std::int64_t s = 0; s < length_; ++s) values.push_back(known_or_0(column.row(b_)[cut_ + s]));
+        all.push_back(values);
+      }
     const auto embed = [&](const auto& group, const std::string& name) {
       for (std::size_t g = 0; g < group.size(); ++g)
         for (std::int64_t i = 0; i < c_.code_width; ++i) {
@@ -383,7 +388,7 @@ class Reference {
 
   Vec known(const Vec& d, std::int64_t h) const {
     Vec z;
-    for (const auto& column : in_.known) z.push_back(column.row(b_)[c_.context + h]);
+    for (const auto& column : in_.known) z.push_back(known_or_0(column.row(b_)[c_.context + h]));
     for (std::size_t g = 0; g < in_.known_codes.size(); ++g)
       for (std::int64_t i = 0; i < c_.code_width; ++i)
         z.push_back(w("fusion.known_code." + std::to_string(g) +

@@ -125,7 +125,8 @@ using Changes = std::vector<std::string>;
 class ExactnessOfModels : public Exactness, public ::testing::WithParamInterface<Changes> {};
 INSTANTIATE_TEST_SUITE_P(
     Models, ExactnessOfModels,
-    ::testing::Values(Changes{}, Changes{"model.tower=chronos-2-nano"}, Changes{"model.tower=lstm"},
+    ::testing::Values(Changes{}, Changes{"model.tower=chronos-2-nano"},
+                      Changes{"model.tower=chronos-2-nano", "model.groups=true"}, Changes{"model.tower=lstm"},
                       Changes{"model.tower=tcn"}, Changes{"model.tower=transformer"},
                       Changes{"model.heads.counts=zero_inflated", "model.loss.counts=1",
                               "model.loss.mean_loss=tweedie", "train.optimizer.lr=0.005"},

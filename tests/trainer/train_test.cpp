@@ -156,7 +156,8 @@ TEST_F(Training, buckets_whose_size_is_found_out_change_no_bit_and_the_size_is_k
 
 TEST_F(Training, a_bundle_of_a_chronos2_tower_is_scored_as_the_run_forecasts) {
   // 7 steps ahead are two patches of 4, the second one not whole.
-  train_alone(recipe("run", {"train.steps=5", "model.tower=chronos-2-nano", "model.patch=4"}));
+  train_alone(
+      recipe("run", {"train.steps=5", "model.tower=chronos-2-nano", "model.patch=4", "model.groups=true"}));
   const TrainedRun run = open_run(folder_ / "run");
   export_bundle(run, folder_ / "bundle");
   const scorer::Bundle bundle(folder_ / "bundle");  // its golden cases are checked
