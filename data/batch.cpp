@@ -35,6 +35,14 @@ const float* column_row(const PanelBlock& block, int index, std::int64_t series)
   return block.row(static_cast<std::size_t>(index), series).data();
 }
 
+// Steps [first, first + count) of `row`, NaN where the block has none.
+void copy_steps(const PanelBlock& block, const float* row, std::int64_t first, std::int64_t count,
+                float* to) {
+  const Overlap part = overlap(block, row, first, count);
+  std::fill_n(to, count, kMissing);
+  std::copy_n(part.from, part.end - part.begin, to + part.begin);
+}
+
 // out = scaled value, NaN where missing.
 void scale(const float* from, std::int64_t count, float mean, float inverse_std, float* to) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = (from[i] - mean) * inverse_std;
@@ -95,6 +103,7 @@ void Batch::resize(const FeatureSpec& spec, std::int64_t count) {
   static_numbers_bn.resize(b * 2 * spec.static_numbers.size());
   target_bh.resize(b * h);
   bound_bh.resize(spec.censored.empty() ? 0 : b * h);
+  inventory_bu.resize(spec.inventory.empty() ? 0 : b * (t + h));
   weight_b.resize(b);
   for (std::int64_t row = 0; row < count; ++row) pad(spec, row);
 }
@@ -108,6 +117,7 @@ void Batch::pad(const FeatureSpec& spec, std::int64_t row) {
   fill_row(context_bt, row, t, kMissing);
   fill_row(target_bh, row, h, kMissing);
   if (!bound_bh.empty()) fill_row(bound_bh, row, h, kMissing);
+  if (!inventory_bu.empty()) fill_row(inventory_bu, row, t + h, kMissing);
   fill_row(past_bnt, row, spec.past_numeric.size() * t, kMissing);
   fill_row(past_codes_bct, row, spec.past_categorical.size() * t, std::int32_t{0});
   fill_row(known_bnu, row, spec.known_numeric.size() * (t + h), kMissing);
@@ -132,6 +142,7 @@ WindowAssembler::WindowAssembler(FeatureSpec spec, TimeAxis axis,
   past_numeric_ = make_sources(spec_.past_numeric);
   past_categorical_ = make_sources(spec_.past_categorical);
   if (!spec_.censored.empty()) censored_ = column_index(spec_.censored);
+  if (!spec_.inventory.empty()) inventory_ = column_index(spec_.inventory);
 }
 
 std::vector<WindowAssembler::Source> WindowAssembler::make_sources(
@@ -171,11 +182,7 @@ float WindowAssembler::calendar_at(const Source& source, std::int64_t step) cons
 
 void WindowAssembler::fill_demand(const PanelBlock& block, std::int64_t series, std::int64_t first,
                                   std::int64_t count, float* to, float* bound) const {
-  const float* row = block.demand.data() + (series - block.first_series) * block.steps;
-  const Overlap part = overlap(block, row, first, count);
-  std::fill_n(to, part.begin, kMissing);
-  std::copy_n(part.from, part.end - part.begin, to + part.begin);
-  std::fill_n(to + part.end, count - part.end, kMissing);
+  copy_steps(block, block.demand.data() + (series - block.first_series) * block.steps, first, count, to);
   if (censored_ < 0) return;
   const Overlap cut = overlap(block, column_row(block, censored_, series), first, count);
   if (bound != nullptr) std::fill_n(bound, count, kMissing);
@@ -193,19 +200,11 @@ void WindowAssembler::fill_numbers(const Source& source, const PanelBlock& block
     for (std::int64_t i = 0; i < count; ++i) to[i] = calendar_at(source, first + i);
     return;
   }
-  const Overlap part = overlap(block, column_row(block, source.block_column, series), first, count);
-  if (source.scaler.kind == Scaler::Kind::log_ratio || source.scaler.kind == Scaler::Kind::raw) {
-    std::fill_n(to, count, kMissing);
-    std::copy_n(part.from, part.end - part.begin, to + part.begin);
-    if (source.scaler.kind == Scaler::Kind::log_ratio)
-      scale_log_ratio(to, count, context, source.scaler.mean, source.inverse_std);
-    return;
-  }
-  const bool standard = source.scaler.kind == Scaler::Kind::standard;
-  std::fill_n(to, part.begin, kMissing);
-  scale(part.from, part.end - part.begin, standard ? source.scaler.mean : 0.0F,
-        standard ? source.inverse_std : 1.0F, to + part.begin);
-  std::fill_n(to + part.end, count - part.end, kMissing);
+  copy_steps(block, column_row(block, source.block_column, series), first, count, to);
+  if (source.scaler.kind == Scaler::Kind::log_ratio)
+    scale_log_ratio(to, count, context, source.scaler.mean, source.inverse_std);
+  if (source.scaler.kind == Scaler::Kind::standard)
+    scale(to, count, source.scaler.mean, source.inverse_std, to);
 }
 
 void WindowAssembler::fill_codes(const Source& source, const PanelBlock& block, std::int64_t series,
@@ -251,6 +250,9 @@ void WindowAssembler::assemble(const PanelBlock& block, Window window, std::int6
       place += count;
     }
   };
+  if (inventory_ >= 0)
+    copy_steps(block, column_row(block, inventory_, window.series), first, u,
+               batch.inventory_bu.data() + row * u);
   numbers(past_numeric_, t, batch.past_bnt);
   codes(past_categorical_, t, batch.past_codes_bct);
   numbers(known_numeric_, u, batch.known_bnu);

@@ -29,9 +29,11 @@ struct Batch {
   std::vector<std::int32_t> statics_bs;
   std::vector<float> static_numbers_bn;  // two for each of spec.static_numbers
   std::vector<float> target_bh;          // NaN = not observed (or beyond the corpus' end)
-  std::vector<float> bound_bh;  // sales where a stock-out cut them (the target is NaN), else NaN; empty
-                                // without spec.censored
-  std::vector<float> weight_b;  // 1, or 0 for padding
+  std::vector<float> bound_bh;      // sales where a stock-out cut them (the target is NaN), else NaN; empty
+                                    // without spec.censored
+  std::vector<float> inventory_bu;  // stock on hand in units, NaN = not observed; empty without
+                                    // spec.inventory
+  std::vector<float> weight_b;      // 1, or 0 for padding
 
   // Sizes every array for `count` windows of `spec`; a padding row is missing in all columns and weighs 0.
   void resize(const FeatureSpec& spec, std::int64_t count);
@@ -55,8 +57,8 @@ class WindowAssembler {
   const FeatureSpec& spec() const { return spec_; }
 
   // Fills row `row` of `batch` with `window`. Steps outside the block or the corpus are missing. Steps at or
-  // after the origin are never read for the context or for past columns. A context shorter than spec.context
-  // is padded with NaN on the left.
+  // after the origin are never read for the context or for past columns, only for targets. A context shorter
+  // than spec.context is padded with NaN on the left.
   void assemble(const PanelBlock& block, Window window, std::int64_t sample, std::int64_t row,
                 Batch& batch) const;
 
@@ -94,7 +96,7 @@ class WindowAssembler {
   std::vector<std::vector<float>> static_numbers_;
   std::vector<std::string> columns_;
   std::vector<Source> past_numeric_, past_categorical_, known_numeric_, known_categorical_;
-  int censored_ = -1;  // its index in PanelBlock::columns
+  int censored_ = -1, inventory_ = -1;  // their indices in PanelBlock::columns
   std::int64_t calendar_first_ = 0;
 };
 

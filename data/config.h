@@ -20,7 +20,9 @@ struct DataConfig {
   std::vector<std::string> statics;   // key `static`: facts per series
   std::string censored;  // past covariate that is 1 where sales were cut by a stock-out: those steps are
                          // not observed demand (masked in context and target); empty = none
-  bool text = false;     // product texts
+  // Past covariate that is the stock on hand at each step's end, to be forecast beside demand; empty = none.
+  std::string inventory;
+  bool text = false;                   // product texts
   std::optional<Date> train_until;     // first date not trained on; default: what is left after validation
   std::optional<Date> validate_until;  // first date not validated on; default: see trainer
   std::int64_t recent =

@@ -167,6 +167,17 @@ void check_censored(const std::string& name, const CorpusInfo& info) {
                       "it must be 1 where sales were cut, else 0", "name a numeric covariate");
 }
 
+void check_inventory(const std::string& name, const CorpusInfo& info) {
+  if (name.empty()) return;
+  const std::size_t index = resolve({name}, info, "inventory").front();
+  if (info.covariates[index].kind != Kind::numeric)
+    throw input_error(fmt::format("data.inventory: \"{}\" is categorical", name),
+                      "it must be the units on hand at a step's end", "name a numeric covariate");
+  if (info.covariates[index].role == Role::known)
+    throw input_error(fmt::format("data.inventory: \"{}\" is known ahead", name),
+                      "there is nothing to forecast of it", "list it under data.known alone");
+}
+
 // Facts are known from the beginning, so all series count, whenever they begin to sell.
 void add_statics(const std::vector<std::string>& names, const Corpus& corpus, FeatureSpec& spec) {
   const CorpusInfo& info = corpus.info();
@@ -259,6 +270,7 @@ json to_json(const FeatureSpec& spec) {
           {"statics", statics},
           {"static_numbers", numbers},
           {"censored", spec.censored},
+          {"inventory", spec.inventory},
           {"text", {{"width", spec.text.width}, {"encoder", spec.text.encoder}}}};
 }
 
@@ -279,6 +291,7 @@ FeatureSpec feature_spec_from_json(const json& value) {
       for (const json& one : *numbers)
         spec.static_numbers.push_back({one.at("name"), one.at("mean"), one.at("std")});
     spec.censored = value.at("censored");
+    spec.inventory = value.value("inventory", "");                  // older files lack it
     if (const auto text = value.find("text"); text != value.end())  // older files know no texts
       spec.text = {text->at("width"), text->at("encoder")};
     return spec;
@@ -302,11 +315,13 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
   const std::vector<std::size_t> past = resolve(config.past, info, "past");
   check_known(known, info);
   check_censored(config.censored, info);
+  check_inventory(config.inventory, info);
   FeatureSpec spec;
   spec.context = config.context;
   spec.horizon = config.horizon;
   spec.frequency = info.axis.frequency;
   spec.censored = config.censored;
+  spec.inventory = config.inventory;
   add_statics(config.statics, corpus, spec);
   add_columns(corpus, known, train_end, spec.known_numeric, spec.known_categorical);
   add_columns(corpus, past, train_end, spec.past_numeric, spec.past_categorical);

@@ -63,7 +63,8 @@ struct FeatureSpec {
   std::vector<StaticColumn> statics;  // categories
   std::vector<NumericStatic> static_numbers;
   std::string censored;
-  TextColumn text;  // make_features() leaves it empty: encoders are not known here
+  std::string inventory;  // covariate that batches have as it is, over context and horizon; empty = none
+  TextColumn text;        // make_features() leaves it empty: encoders are not known here
 };
 
 // Round trip through JSON (features.json in a run folder and in a bundle). from_json throws Error(data).

@@ -57,6 +57,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   for (const KeyedSums& sums : part.regimes) whole.regimes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.classes) whole.classes.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.sums) whole.sums.emplace_back(sums.keys(), sums.width());
+  for (const KeyedSums& sums : part.inventory) whole.inventory.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
   whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));

@@ -27,6 +27,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     regimes[i].merge(part.regimes[i]);
     classes[i].merge(part.classes[i]);
     sums[i].merge(part.sums[i]);
+    inventory[i].merge(part.inventory[i]);
     orders[i].merge(part.orders[i]);
   }
   for (std::size_t i = 0; i < views.size(); ++i) views[i].merge(part.views[i]);
@@ -47,6 +48,7 @@ void BatchErrors::pack(std::vector<double>& out) const {
     regimes[i].pack(out);
     classes[i].pack(out);
     sums[i].pack(out);
+    inventory[i].pack(out);
     orders[i].pack(out);
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
@@ -71,6 +73,7 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
     errors.regimes.push_back(KeyedSums::unpack(in));
     errors.classes.push_back(KeyedSums::unpack(in));
     errors.sums.push_back(KeyedSums::unpack(in));
+    errors.inventory.push_back(KeyedSums::unpack(in));
     errors.orders.push_back(KeyedSums::unpack(in));
     SHELFCAST_ASSERT(!in.empty());
     const auto count = static_cast<std::size_t>(in[0]);

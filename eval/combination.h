@@ -53,6 +53,7 @@ class Remembered final : public Forecaster {
   const std::string& name() const override { return of_.name(); }
   bool says_sums() const override { return of_.says_sums(); }
   bool says_classes() const override { return of_.says_classes(); }
+  bool says_inventory() const override { return of_.says_inventory(); }
   void refit(std::int64_t origin) override;
   void forecast(const data::Batch& batch, ForecastValues& values) override { values = values_of(batch); }
   // Valid until the next call.

@@ -20,6 +20,8 @@ struct ForecastValues {
   std::vector<float> cumulated_bqh{};
   // How likely demand is low, normal and high (demand_level.h); empty where the median says which it is.
   std::vector<float> classes_bch{};
+  // Stock on hand at each step's end; empty where nothing is said of it.
+  std::vector<float> inventory_bh{};
 };
 
 class Forecaster {
@@ -30,6 +32,8 @@ class Forecaster {
   virtual bool says_sums() const { return false; }
   // Whether forecasts say how likely each class of demand is (ForecastValues::classes_bch).
   virtual bool says_classes() const { return false; }
+  // Whether forecasts have stock on hand (ForecastValues::inventory_bh).
+  virtual bool says_inventory() const { return false; }
   // Called before windows from step `origin` on are forecast: at the first origin, and at every
   // backtest.refit_every-th after it. Who learns from data learns anew, from what came before that step and
   // nothing else. Collective: every rank calls it.

@@ -36,7 +36,8 @@ double median_of(const std::vector<double>& levels, std::span<const double> quan
 Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
              std::vector<data::Window> windows, std::vector<std::int64_t> origins,
              std::vector<Forecaster*> forecasters, JudgeExtras extras)
-    : model_horizon_(static_cast<std::size_t>(spec.horizon)),
+    : context_(static_cast<std::size_t>(spec.context)),
+      model_horizon_(static_cast<std::size_t>(spec.horizon)),
       horizon_(static_cast<std::size_t>(config.horizon)),
       origins_(std::move(origins)),
       forecasters_(std::move(forecasters)),
@@ -142,6 +143,7 @@ void Judge::add_profiles(BatchErrors& errors) const {
 void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   values_.cumulated_bqh.clear();
   values_.classes_bch.clear();
+  values_.inventory_bh.clear();
   forecaster.forecast(batch_, values_);
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
   SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
@@ -149,6 +151,7 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   SHELFCAST_ASSERT(values_.cumulated_bqh.size() ==
                    (forecaster.says_sums() ? values_.quantiles_bqh.size() : 0));
   SHELFCAST_ASSERT(values_.classes_bch.size() == (forecaster.says_classes() ? steps * kDemandLevels : 0));
+  SHELFCAST_ASSERT(values_.inventory_bh.size() == (forecaster.says_inventory() ? steps : 0));
   if (&forecaster == forecasters_.front()) first_levels_ = values_.levels;
   const ErrorLayout layout(values_.levels);
   errors.tables.emplace_back(layout, shape_);
@@ -159,10 +162,13 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   errors.classes.emplace_back(extras_.classes.empty() ? 0 : extras_.date_levels,
                               kDemandLevels * kDemandLevels);
   errors.sums.emplace_back(extras_.sums ? horizon_ : 0, sums_layout(values_).width());
+  errors.inventory.emplace_back(values_.inventory_bh.empty() ? 0 : extras_.date_levels,
+                                ErrorLayout().width());
   errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
   for (std::size_t row = 0; row < rows_; ++row) {
     judge_window(forecaster, row, errors);
     if (extras_.sums) judge_sums(forecaster, row, errors);
+    if (!values_.inventory_bh.empty()) judge_inventory(forecaster, row, errors);
     if (order_cells_.levels > 0) simulate(row, errors);
   }
   for (const View& view : extras_.views) judge_view(view, errors);
@@ -204,6 +210,24 @@ void Judge::judge_sums(const Forecaster& forecaster, std::size_t row, BatchError
     std::ranges::fill(added, 0.0);
     layout.add(judged, added);
     errors.sums.back().add(step, added);
+  }
+}
+
+void Judge::judge_inventory(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) const {
+  const ErrorLayout layout;
+  const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(batch_.window_b[row].series)];
+  std::vector<double> added(layout.width());
+  for (std::size_t step = 0; step < horizon_; ++step) {
+    const float held = batch_.inventory_bu[row * (context_ + model_horizon_) + context_ + step];
+    if (std::isnan(held)) continue;
+    const double forecast = values_.inventory_bh[row * model_horizon_ + step];
+    check_finite(forecaster, row, step, forecast);
+    Judged judged;
+    judged.target = held;
+    judged.mean = judged.median = forecast;
+    std::ranges::fill(added, 0.0);
+    layout.add(judged, added);
+    errors.inventory.back().add(level, added);
   }
 }
 

@@ -61,12 +61,13 @@ struct BatchErrors {
   // One a forecaster and view, its horizon steps being the view's periods: of all views of the first
   // forecaster, then of the next.
   std::vector<ErrorTable> views;
-  std::vector<KeyedSums> dates;    // one a forecaster, by DateCells
-  std::vector<KeyedSums> regimes;  // one a forecaster, by the levels of all regimes in order
-  std::vector<KeyedSums> classes;  // one a forecaster, by date level: confusion matrices; no keys without
-  std::vector<KeyedSums> sums;     // one a forecaster, by number of steps added up; no keys without
-  std::vector<KeyedSums> orders;   // one a forecaster, by OrderCells; no keys without simulated orders
-  KeyedSums members;               // by MemberCells; no keys without combinations
+  std::vector<KeyedSums> dates;      // one a forecaster, by DateCells
+  std::vector<KeyedSums> regimes;    // one a forecaster, by the levels of all regimes in order
+  std::vector<KeyedSums> classes;    // one a forecaster, by date level: confusion matrices; no keys without
+  std::vector<KeyedSums> sums;       // one a forecaster, by number of steps added up; no keys without
+  std::vector<KeyedSums> inventory;  // one a forecaster, by date level; no keys without forecasts of it
+  std::vector<KeyedSums> orders;     // one a forecaster, by OrderCells; no keys without simulated orders
+  KeyedSums members;                 // by MemberCells; no keys without combinations
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
   // Only in the parts, and only when asked for.
   std::vector<std::vector<double>> window_errors;
@@ -103,6 +104,7 @@ class Judge {
   void judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors);
   void judge_view(const View& view, BatchErrors& errors) const;
   void judge_sums(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) const;
+  void judge_inventory(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) const;
   void simulate(std::size_t row, BatchErrors& errors) const;
   void fit_thresholds();
   std::size_t class_forecast(std::size_t row, std::size_t step, double median,
@@ -116,7 +118,7 @@ class Judge {
   std::span<const float> targets_of(std::size_t row) const;
   void check_finite(const Forecaster& forecaster, std::size_t row, std::size_t step, double value) const;
 
-  std::size_t model_horizon_, horizon_;
+  std::size_t context_, model_horizon_, horizon_;
   TimeAxis axis_;
   std::vector<std::string> series_names_;
   std::vector<std::int64_t> origins_;

@@ -120,6 +120,20 @@ void add_sums(const KeyedSums& sums, const std::vector<double>& levels, Forecast
     result.groups.push_back({"cumulated", fmt::format("{}", step + 1), view_scores(layout, sums[step])});
 }
 
+// Of stock on hand, by category and all series together.
+void add_inventory(const KeyedSums& sums, const std::vector<std::string>& categories,
+                   ForecasterResult& result) {
+  if (sums.keys() == 0) return;
+  const ErrorLayout layout;
+  std::vector<double> all(sums.width());
+  for (std::size_t level = 0; level < categories.size(); ++level) {
+    if (categories.size() > 1)
+      result.groups.push_back({"inventory", categories[level], view_scores(layout, sums[level])});
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] += sums[level][i];
+  }
+  result.groups.push_back({"inventory", "all", view_scores(layout, all)});
+}
+
 // Confusion matrices by category, and added up for all series.
 void add_classes(const KeyedSums& sums, const std::vector<std::string>& categories,
                  ForecasterResult& result) {
@@ -177,6 +191,7 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
       add_view(groups.views[v], errors.views[i * groups.views.size() + v], groups, forecaster);
     add_sums(errors.sums[i], forecasters[i]->says_sums() ? forecaster.levels : std::vector<double>(),
              forecaster);
+    add_inventory(errors.inventory[i], result.categories, forecaster);
     std::vector<DateWrmsse> wrmsse_dates;
     if (!hierarchies.empty()) wrmsse_dates = add_hierarchy(hierarchies[i], cells, origins, forecaster);
     if (!result.config.classes.empty()) add_classes(errors.classes[i], result.categories, forecaster);

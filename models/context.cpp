@@ -88,6 +88,7 @@ ModelInputs Context::cut(const ModelInputs& inputs) const {
   result.context_bt = last_steps(inputs.context_bt, steps);
   result.past_bnt = last_steps(inputs.past_bnt, steps);
   result.past_codes_bct = last_steps(inputs.past_codes_bct, steps);
+  result.inventory_bt = last_steps(inputs.inventory_bt, steps);
   result.known_bnu = last_steps(inputs.known_bnu, steps + config_.horizon);
   result.known_codes_bcu = last_steps(inputs.known_codes_bcu, steps + config_.horizon);
   return result;

@@ -85,6 +85,10 @@ void check(const ModelInputs& inputs, const DemandModelConfig& config) {
   require_steps(inputs.known_bnu, config.known_numeric, steps + config.horizon, "known columns");
   require_steps(inputs.known_codes_bcu, count(config.known_cardinalities), steps + config.horizon,
                 "known categories");
+  const at::Tensor& held = inputs.inventory_bt;
+  if (config.model.inventory && (!held.defined() || held.sizes() != inputs.context_bt.sizes()))
+    throw Error(ErrorKind::internal, "stock on hand of a batch does not fit the model",
+                "it needs as many steps as there are of demand");
   const at::Tensor& numbers = inputs.static_numbers_bn;
   if (config.static_numbers > 0 &&
       (!numbers.defined() || numbers.dim() != 2 || numbers.size(0) != inputs.context_bt.size(0) ||
@@ -183,6 +187,10 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   forecast.zeros_bh = result.zeros_bh;
   forecast.cumulated_bqh = result.cumulated_bqh;
   forecast.class_logits_bch = result.class_logits_bch;
+  if (config.model.inventory) {
+    forecast.inventory = inventory_norm(inputs.inventory_bt, demand.scale_b);
+    forecast.inventory_bh = forecast.inventory.last_b.unsqueeze(1) + result.inventory_bh;
+  }
   if (config.model.written == ModelConfig::WrittenQuantiles::counts)
     forecast.count_levels = config.model.quantiles;
   forecast.arcsinh = config.tower.use_arcsinh;

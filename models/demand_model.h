@@ -12,6 +12,7 @@
 #include "models/blocks.h"  // Parameter
 #include "models/config.h"
 #include "models/inputs.h"
+#include "models/inventory.h"
 #include "models/token_change.h"
 
 namespace shelfcast::models {
@@ -40,6 +41,9 @@ struct Forecast {
   at::Tensor cumulated_bqh{};
   // How likely each step's demand is low, normal and high, [b, classes, h]; undefined without such a head.
   at::Tensor class_logits_bch{};
+  // Stock on hand at each step's end, and its scale; undefined without such a head.
+  at::Tensor inventory_bh{};
+  InventoryNorm inventory{};
 
   // Means in units of the window's scale, from 0: mean / scale, and positive with positive_means.
   at::Tensor relative_mean_bh() const;
@@ -49,6 +53,8 @@ struct Forecast {
   // Of sums over the first h steps, in units of demand: ascending over q and, where `floor` is not negative,
   // never falling over h.
   at::Tensor demand_cumulated_bqh(double floor) const;
+  // Of stock on hand in units, not below 0.
+  at::Tensor units_held_bh() const;
 };
 
 class DemandModel {
@@ -112,11 +118,13 @@ struct Targets {
   // For a head of classes: each step's class as a 64-bit integer, -1 where there is none; and the weights of
   // the classes, undefined = all alike.
   at::Tensor class_bh{}, class_weight_c{};
+  at::Tensor inventory_bh{};  // for a head of stock on hand: units of it, NaN = not observed
 };
 
 // Per valid target: quantile weight * mean over q of 2 * pinball, in the scale that the forecast has, + mean
 // weight * (squared, absolute, Huber's or Tweedie's loss) in the window's scale + counts weight * negative
-// log likelihood (models/likelihoods.h) + class weight * cross-entropy where the step has a class. A cut step
+// log likelihood (models/likelihoods.h) + class weight * cross-entropy where the step has a class; and,
+// wherever stock on hand was observed, inventory weight * its point loss (models/inventory.h). A cut step
 // is valid, too, unless loss.censored is mask: its loss is the mean over demands that the forecast itself
 // holds possible above the bound (models/censored.h).
 LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);

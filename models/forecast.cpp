@@ -38,6 +38,11 @@ at::Tensor Forecast::demand_cumulated_bqh(double floor) const {
   return floor >= 0.0 ? std::get<0>(sorted_bqh.cummax(2)) : sorted_bqh;
 }
 
+at::Tensor Forecast::units_held_bh() const {
+  return (inventory_bh.detach() * inventory.scale_b.unsqueeze(1) + inventory.loc_b.unsqueeze(1))
+      .clamp_min(0.0);
+}
+
 at::Tensor Forecast::demand_mean_bh(double floor) const {
   if (!mean_bh.defined()) return {};
   const at::Tensor demand = positive_means ? relative_mean_bh().detach() * scale_b.unsqueeze(1)

@@ -60,7 +60,7 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   const std::int64_t results = static_cast<std::int64_t>(tower_rows_.size()) +
                                (config.model.mean_head ? 1 : 0) + config.model.count_parameters() +
                                (config.model.cumulated ? std::ssize(config.model.quantiles) : 0) +
-                               config.model.class_count();
+                               config.model.class_count() + (config.model.inventory ? 1 : 0);
   const double last = start == Start::at_pretrained ? 0.0 : kForecastScale;
   known_state_ = make.normal("heads.known.state.weight", {hidden, d}, inverse_root(d));
   known_input_ = make.normal("heads.known.input.weight", {hidden, inputs}, inverse_root(inputs));
@@ -77,6 +77,7 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   if (config.model.count_parameters() > 1) zeros_ = by_step("heads.zeros");
   if (config.model.cumulated) cumulated_ = by_step("heads.cumulated", std::ssize(tower_rows_));
   if (config.model.class_count() > 0) classes_ = by_step("heads.class", config.model.class_count());
+  if (config.model.inventory) inventory_ = by_step("heads.inventory");
 }
 
 at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
@@ -156,18 +157,19 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   }
   if (config_.model.count_parameters() > 1)
     result.zeros_bh = step_of(zeros_) + added.select(1, levels + 2) + kFirstZeros;
-  // Those come last.
-  const std::int64_t classes = config_.model.class_count();
+  // Those come last: sums, classes, stock on hand.
+  const std::int64_t classes = config_.model.class_count(), held = config_.model.inventory ? 1 : 0;
   if (config_.model.cumulated) {
-    const at::Tensor added_bqh = added.narrow(1, added.size(1) - classes - levels, levels);
+    const at::Tensor added_bqh = added.narrow(1, added.size(1) - held - classes - levels, levels);
     result.cumulated_bqh = independent_sums(result) + by_step(cumulated_, levels, states, windows, each) +
                            added_bqh.cumsum(2) / root_steps(added_bqh);
   }
   if (classes > 0)
     result.class_logits_bch =
         by_step(classes_, classes, states, windows, each) +
-        added.narrow(1, added.size(1) - classes, classes) +
+        added.narrow(1, added.size(1) - held - classes, classes) +
         at::tensor(first_class_logits(config_.model.classes), added.options()).view({1, -1, 1});
+  if (held > 0) result.inventory_bh = step_of(inventory_) + added.select(1, added.size(1) - 1);
   return result;
 }
 

@@ -21,6 +21,8 @@ class Heads {
     at::Tensor dispersion_bh, zeros_bh;
     at::Tensor cumulated_bqh;     // undefined without a head of sums (demand_model.h)
     at::Tensor class_logits_bch;  // undefined without a head of classes
+    // In the scale of inventory.h, beside what was on hand last; undefined without a head of stock on hand.
+    at::Tensor inventory_bh;
   };
   // In the scale of the tower's quantiles, and the mean in that of the instance norm. `states` and
   // `tower_bqh` as of the tower (series_tower.h); `known_bxh` the known covariates over the horizon,
@@ -41,7 +43,7 @@ class Heads {
   DemandModelConfig config_;
   std::vector<std::int64_t> tower_rows_;
   at::Tensor known_state_, known_input_, step_bias_;
-  Linear known_output_, mean_, dispersion_, zeros_, cumulated_, classes_;
+  Linear known_output_, mean_, dispersion_, zeros_, cumulated_, classes_, inventory_;
 };
 
 }  // namespace shelfcast::models

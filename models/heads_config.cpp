@@ -60,7 +60,8 @@ void validate_classes(const std::vector<double>& classes, const LossConfig& loss
 
 void validate_heads(const ModelConfig& model) {
   const LossConfig& loss = model.loss;
-  for (const double weight : {loss.quantile, loss.mean, loss.counts, loss.cumulated, loss.classes})
+  for (const double weight :
+       {loss.quantile, loss.mean, loss.counts, loss.cumulated, loss.classes, loss.inventory})
     if (!(weight >= 0.0)) throw input_error("a weight of model.loss is negative");
   if (!(loss.huber_delta > 0.0)) throw input_error("model.loss.huber_delta is not positive");
   if (!(loss.tweedie_power > 1.0 && loss.tweedie_power < 2.0))
@@ -73,9 +74,15 @@ void validate_heads(const ModelConfig& model) {
   if (!model.cumulated && loss.cumulated > 0.0)
     throw input_error("model.loss.cumulated weighs a head that is off", "model.heads.cumulated is false",
                       "set it to true, or the weight to 0");
+  if (model.inventory && loss.inventory == 0.0)
+    throw input_error("model.heads.inventory is not trained", "model.loss.inventory is 0",
+                      "set it to 0.5, say");
+  if (!model.inventory && loss.inventory > 0.0)
+    throw input_error("model.loss.inventory weighs a head that is off", "model.heads.inventory is false",
+                      "set it to true, or the weight to 0");
   validate_classes(model.classes, loss);
   if (loss.quantile == 0.0 && loss.counts == 0.0 && loss.cumulated == 0.0 && loss.classes == 0.0 &&
-      (loss.mean == 0.0 || !model.mean_head))
+      loss.inventory == 0.0 && (loss.mean == 0.0 || !model.mean_head))
     throw input_error("model.loss leaves nothing to train", "the weights of all heads there are are 0");
 }
 

@@ -23,6 +23,7 @@ struct ModelInputs {
   at::Tensor text_bw;          // float32, the product text as a vector; a row of zeros = no text
   // float32, of each numeric fact its number, scaled, missing = 0, and 1 where it is missing; [b, 2 facts].
   at::Tensor static_numbers_bn{};
+  at::Tensor inventory_bt{};  // float32, stock on hand in units, NaN = not observed; for its head alone
 
   ModelInputs to(const at::Device& device) const;
 };

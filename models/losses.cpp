@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "models/censored.h"
 #include "models/demand_model.h"
+#include "models/inventory.h"
 #include "models/likelihoods.h"
 #include "models/normalise.h"
 
@@ -57,17 +58,7 @@ at::Tensor mean_loss(const Cells& cells, const at::Tensor& demand_nk, const at::
     return tweedie_loss(relative_nk, cells.relative_mean_n.unsqueeze(1).expand_as(relative_nk),
                         loss.tweedie_power);
   }
-  const at::Tensor error_nk = y_nk - cells.mean_n.unsqueeze(1);
-  switch (loss.mean_loss) {
-    case LossConfig::MeanLoss::mae:
-      return error_nk.abs();
-    case LossConfig::MeanLoss::huber: {
-      const at::Tensor size_nk = error_nk.abs(), inner_nk = size_nk.clamp_max(loss.huber_delta);
-      return 0.5 * inner_nk.square() + loss.huber_delta * (size_nk - inner_nk);
-    }
-    default:
-      return error_nk.square();
-  }
+  return point_loss(y_nk - cells.mean_n.unsqueeze(1), loss);
 }
 
 // [n, k]. In double: the gamma functions of small dispersions differ in their last digits.
@@ -134,8 +125,8 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const auto here = [&](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
   };
-  const Targets targets{here(given.demand_bh), here(given.weight_b), here(given.bound_bh),
-                        here(given.class_bh), here(given.class_weight_c)};
+  const Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
+                        here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh)};
   const at::Tensor importance_b =
       loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
   const Cells cells = cells_of(forecast, importance_b, loss);
@@ -151,6 +142,11 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   if (loss.cumulated > 0.0)
     sums.loss = sums.loss + loss.cumulated * cumulated_loss(forecast, targets.demand_bh, importance_b,
                                                             config.model.quantiles);
+  if (loss.inventory > 0.0) {
+    SHELFCAST_ASSERT(targets.inventory_bh.defined());
+    sums.loss = sums.loss + loss.inventory * inventory_loss(forecast.inventory_bh, forecast.inventory,
+                                                            targets.inventory_bh, importance_b, loss);
+  }
   if (loss.classes > 0.0) {
     SHELFCAST_ASSERT(targets.class_bh.defined());
     sums.loss = sums.loss + loss.classes * class_loss(forecast, targets.class_bh, targets.class_weight_c,

@@ -76,6 +76,7 @@ void Augment::change(data::Batch& batch, std::int64_t step, const data::Batch& p
       multiply(context, factor);
       multiply(row_of(batch.target_bh, row, horizon_), factor);
       if (!batch.bound_bh.empty()) multiply(row_of(batch.bound_bh, row, horizon_), factor);
+      if (!batch.inventory_bu.empty()) multiply(row_of(batch.inventory_bu, row, context_ + horizon_), factor);
     }
   }
 }
@@ -97,6 +98,9 @@ void Augment::mix_in(data::Batch& batch, const data::Batch& partners, std::int64
               bounded ? row_of(batch.bound_bh, row, horizon_) : std::span<float>(),
               row_of(partners.target_bh, row, horizon_),
               bounded ? row_of(partners.bound_bh, row, horizon_) : std::span<const float>(), share, part);
+  if (!batch.inventory_bu.empty())
+    mix_values(row_of(batch.inventory_bu, row, context_ + horizon_),
+               row_of(partners.inventory_bu, row, context_ + horizon_), share, part);
   const std::int64_t past = past_ * context_, known = known_ * (context_ + horizon_);
   mix_values(row_of(batch.past_bnt, row, past), row_of(partners.past_bnt, row, past), share, 1 - share);
   mix_values(row_of(batch.known_bnu, row, known), row_of(partners.known_bnu, row, known), share, 1 - share);

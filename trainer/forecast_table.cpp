@@ -36,7 +36,8 @@ std::string cell_text(const data::SalesTable::Column& column, float value) {
                                                 : fmt::format("{}", value);
 }
 
-// The feature of the model that a covariate feeds; nullptr when the name is the mask of censored demand.
+// The feature of the model that a covariate feeds; nullptr when the name is the mask of censored demand, or
+// of stock on hand that is no covariate.
 const data::FeatureColumn* find_feature(const data::FeatureSpec& spec, const std::string& name) {
   for (const auto* columns :
        {&spec.past_numeric, &spec.past_categorical, &spec.known_numeric, &spec.known_categorical})
@@ -178,6 +179,9 @@ void append_rows(const data::SalesTable& table, const data::Batch& batch, std::i
         csv += fmt::format(
             ",{:.6g}",
             values.classes_bch[static_cast<std::size_t>((row * classes + c) * model_horizon + step)]);
+      if (!values.inventory_bh.empty())
+        csv +=
+            fmt::format(",{:.6g}", values.inventory_bh[static_cast<std::size_t>(row * model_horizon + step)]);
       csv += '\n';
     }
   }
@@ -230,6 +234,7 @@ std::string forecast_csv(const data::SalesTable& table, const ForecastRequest& r
         for (const double level : values.levels) csv += fmt::format(",sum_q{}", level);
       if (forecaster.says_classes())
         for (const std::string& level : eval::demand_levels()) csv += fmt::format(",{}", level);
+      if (forecaster.says_inventory()) csv += fmt::format(",{}", spec.inventory);
       csv += '\n';
     }
     append_rows(table, batch, spec.horizon, horizon, values, csv);

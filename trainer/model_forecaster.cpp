@@ -32,6 +32,7 @@ void ModelForecaster::forecast(const data::Batch& batch, eval::ForecastValues& v
     copy_out(models::interpolate_levels(forecast.demand_cumulated_bqh(0.0), trained, levels_),
              values.cumulated_bqh);
   if (says_classes()) copy_out(forecast.class_logits_bch.softmax(1), values.classes_bch);
+  if (says_inventory()) copy_out(forecast.units_held_bh(), values.inventory_bh);
   copy_out(forecast.mean_bh.defined() ? forecast.demand_mean_bh(0.0) : median, values.mean_bh);
 }
 

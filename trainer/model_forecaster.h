@@ -20,6 +20,7 @@ class ModelForecaster : public eval::Forecaster {
   const std::string& name() const override { return name_; }
   bool says_sums() const override { return model_.config().model.cumulated; }
   bool says_classes() const override { return model_.config().model.class_count() > 0; }
+  bool says_inventory() const override { return model_.config().model.inventory; }
   void forecast(const data::Batch& batch, eval::ForecastValues& values) override;
 
  private:

@@ -30,6 +30,8 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
   inputs.statics_bs = view(batch.statics_bs, {b, count(spec.statics)}, at::kInt);
   inputs.static_numbers_bn = view(batch.static_numbers_bn, {b, 2 * count(spec.static_numbers)}, at::kFloat);
   inputs.text_bw = texts.of(batch.window_b, keys);
+  if (!batch.inventory_bu.empty())
+    inputs.inventory_bt = view(batch.inventory_bu, {b, u}, at::kFloat).narrow(1, 0, t);
   return inputs;
 }
 
@@ -40,6 +42,9 @@ models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec,
   targets.weight_b = view(batch.weight_b, {batch.windows}, at::kFloat);
   if (!batch.bound_bh.empty())
     targets.bound_bh = view(batch.bound_bh, {batch.windows, spec.horizon}, at::kFloat);
+  if (!batch.inventory_bu.empty())
+    targets.inventory_bh = view(batch.inventory_bu, {batch.windows, spec.context + spec.horizon}, at::kFloat)
+                               .narrow(1, spec.context, spec.horizon);
   if (classes.any()) {
     targets.class_bh = at::tensor(classes.of(batch), at::kLong).view({batch.windows, spec.horizon});
     targets.class_weight_c = at::tensor(classes.weights(), at::kFloat);

@@ -47,6 +47,9 @@ void NewItems::show(data::Batch& batch) const {
 void NewItems::hide(data::Batch& batch, std::int64_t row, std::int64_t kept_steps) const {
   const std::int64_t hidden = std::max<std::int64_t>(0, context_ - kept_steps);
   std::fill_n(batch.context_bt.begin() + row * context_, hidden, kMissing);
+  if (!batch.inventory_bu.empty())
+    std::fill_n(batch.inventory_bu.begin() + row * (std::ssize(batch.inventory_bu) / batch.windows), hidden,
+                kMissing);
   clear_columns(batch.past_bnt, row, past_numeric_, context_, hidden, kMissing);
   clear_columns(batch.past_codes_bct, row, past_categorical_, context_, hidden, std::int32_t{0});
   if (item_) batch.statics_bs[static_cast<std::size_t>(row * statics_ + *item_)] = 0;

@@ -62,6 +62,16 @@ void check_room(const Recipe& recipe, const data::CorpusInfo& info, const DataPl
                     "shorten data.horizon, backtest.origins or backtest.stride, or set data.train_until");
 }
 
+void check_inventory(const Recipe& recipe) {
+  if (recipe.model.inventory && recipe.data.inventory.empty())
+    throw input_error("model.heads.inventory is true, but the corpus' stock on hand has no name",
+                      "data.inventory is empty", "set it to a past covariate such as stock");
+  if (!recipe.model.inventory && !recipe.data.inventory.empty())
+    throw input_error(fmt::format("data.inventory is {}, but nobody forecasts it", recipe.data.inventory),
+                      "model.heads.inventory is false",
+                      "set it to true, or list the covariate under data.past");
+}
+
 }  // namespace
 
 std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first,
@@ -88,6 +98,7 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   plan.train_space = train_space(recipe, info, plan.train_end);
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
+  check_inventory(recipe);
   if (!recipe.model.classes.empty()) {
     const data::WindowSpace& space = plan.train_space;
     plan.classes =

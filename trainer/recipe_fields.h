@@ -23,6 +23,7 @@ void visit(Visitor& v, data::DataConfig& c) {
   v("calendar", c.calendar);
   v("static", c.statics);
   v("censored", c.censored);
+  v("inventory", c.inventory);
   v("text", c.text);
   v("train_until", c.train_until);
   v("validate_until", c.validate_until);
@@ -44,6 +45,7 @@ void visit(Visitor& v, HeadFields& c) {
   v.choice("counts", c.model.counts, {"none", "negative_binomial", "zero_inflated"});
   v.choice("written", c.model.written, {"quantiles", "counts"});
   v("cumulated", c.model.cumulated);
+  v("inventory", c.model.inventory);
   v("classes", c.model.classes);
 }
 
@@ -56,6 +58,7 @@ void visit(Visitor& v, models::LossConfig& c) {
   v("tweedie_power", c.tweedie_power);
   v("counts", c.counts);
   v("cumulated", c.cumulated);
+  v("inventory", c.inventory);
   v("class", c.classes);
   v.numbers_or("class_weights", c.class_weights, "balanced", c.balance_classes);
   v("label_smoothing", c.label_smoothing);

@@ -33,7 +33,7 @@ constexpr std::int64_t kFloat = sizeof(float);
 std::int64_t columns_of(const data::FeatureSpec& spec) {
   return static_cast<std::int64_t>(spec.past_numeric.size() + spec.past_categorical.size() +
                                    spec.known_numeric.size() + spec.known_categorical.size()) +
-         (spec.censored.empty() ? 0 : 1);
+         (spec.censored.empty() ? 0 : 1) + (spec.inventory.empty() ? 0 : 1);
 }
 
 // A run's text encoder and texts, where it trains them.
@@ -59,6 +59,7 @@ data::Batch filled_batch(const data::FeatureSpec& spec, std::int64_t windows) {
   batch.resize(spec, windows);
   for (std::size_t i = 0; i < batch.context_bt.size(); ++i) batch.context_bt[i] = static_cast<float>(i % 7);
   for (std::size_t i = 0; i < batch.target_bh.size(); ++i) batch.target_bh[i] = static_cast<float>(i % 5);
+  std::fill(batch.inventory_bu.begin(), batch.inventory_bu.end(), 3.0F);
   std::fill(batch.weight_b.begin(), batch.weight_b.end(), 1.0F);
   return batch;
 }
@@ -140,12 +141,12 @@ std::int64_t text_activations(const LiveTexts& texts, models::Precision precisio
 }
 
 std::int64_t bytes_of(const data::Batch& batch) {
-  return static_cast<std::int64_t>(batch.window_b.size() * sizeof(data::Window) + batch.sample_b.size() * 8 +
-                                   4 * (batch.context_bt.size() + batch.past_bnt.size() +
-                                        batch.past_codes_bct.size() + batch.known_bnu.size() +
-                                        batch.known_codes_bcu.size() + batch.statics_bs.size() +
-                                        batch.static_numbers_bn.size() + batch.target_bh.size() +
-                                        batch.bound_bh.size() + batch.weight_b.size()));
+  return static_cast<std::int64_t>(
+      batch.window_b.size() * sizeof(data::Window) + batch.sample_b.size() * 8 +
+      4 * (batch.context_bt.size() + batch.past_bnt.size() + batch.past_codes_bct.size() +
+           batch.known_bnu.size() + batch.known_codes_bcu.size() + batch.statics_bs.size() +
+           batch.static_numbers_bn.size() + batch.target_bh.size() + batch.bound_bh.size() +
+           batch.inventory_bu.size() + batch.weight_b.size()));
 }
 
 // Two super-blocks and the batches filled ahead.

@@ -187,10 +187,12 @@ void DemandModel::read_heads(Weights& tower, Weights& fusion) {
   known_state_ = pack(ops_, fusion.take("heads.known.state.weight", {hidden, width}), hidden, width);
   known_input_ = pack(ops_, fusion.take("heads.known.input.weight", {hidden, inputs}), hidden, inputs);
   known_step_bias_ = fusion.take("heads.known.step_bias", {horizon, hidden});
-  // Sums and classes come last; their rows and layers are not computed with.
-  const std::array<std::pair<const char*, std::int64_t>, 2> unused = {
-      {{"cumulated", config_.cumulated ? std::ssize(levels) : 0}, {"class", config_.classes}}};
-  const std::int64_t all_results = results + unused[0].second + unused[1].second;
+  // Sums, classes and stock on hand come last; their rows and layers are not computed with.
+  const std::array<std::pair<const char*, std::int64_t>, 3> unused = {
+      {{"cumulated", config_.cumulated ? std::ssize(levels) : 0},
+       {"class", config_.classes},
+       {"inventory", config_.inventory ? 1 : 0}}};
+  const std::int64_t all_results = results + unused[0].second + unused[1].second + unused[2].second;
   std::vector<float> output = fusion.take("heads.known.output.weight", {all_results, hidden}),
                      output_bias = fusion.take("heads.known.output.bias", {all_results});
   output.resize(static_cast<std::size_t>(results * hidden));

@@ -132,6 +132,26 @@ TEST_F(BatchTest, censored_steps_are_not_observed_in_context_and_target) {
   }
 }
 
+TEST_F(BatchTest, stock_on_hand_is_there_as_it_is_over_context_and_horizon) {
+  DataConfig with_stock = config();
+  with_stock.past = {};
+  with_stock.inventory = "stock";
+  const Batch batch = assemble(with_stock, {6, 5});
+  ASSERT_EQ(batch.inventory_bu.size(), 33U);
+  for (std::int64_t i = 0; i < 11; ++i) {
+    const std::int64_t step = 5 - kContext + i;
+    EXPECT_TRUE(
+        same(batch.inventory_bu[static_cast<std::size_t>(11 + i)], step < 0 ? kNaN : stock_at(6, step)))
+        << i;
+    EXPECT_TRUE(std::isnan(batch.inventory_bu[static_cast<std::size_t>(i)]));  // a padding row
+  }
+  EXPECT_TRUE(assemble(config(), {6, 5}).inventory_bu.empty());
+  with_stock.inventory = "event";
+  EXPECT_THROW(assemble(with_stock, {6, 5}), Error);
+  with_stock.inventory = "price";
+  EXPECT_THROW(assemble(with_stock, {6, 5}), Error);
+}
+
 TEST_F(BatchTest, a_series_without_the_level_of_a_covariate_misses_it) {
   const Batch batch = assemble(config(), {3, 20});  // series 3 has no state
   for (std::size_t i = 0; i < 11; ++i) EXPECT_TRUE(std::isnan(batch.known_bnu[(4 + 1) * 11 + i]));

@@ -294,6 +294,80 @@ TEST_F(Backtest, judges_the_likeliest_class_of_who_says_classes_and_the_median_o
   EXPECT_THAT(result_json(result).dump(), HasSubstr(R"("classes_from":"head")"));
 }
 
+// What it says of stock on hand is made up.
+class Storekeeper : public Forecaster {
+ public:
+  const std::string& name() const override { return name_; }
+  bool says_inventory() const override { return true; }
+  static float held(std::int64_t series, std::int64_t step) {
+    return static_cast<float>((series * 3 + step * 5) % 11);
+  }
+  void forecast(const data::Batch& batch, ForecastValues& values) override {
+    const auto windows = static_cast<std::size_t>(batch.windows), steps = batch.target_bh.size() / windows;
+    values = {};
+    values.mean_bh.assign(windows * steps, 0.0F);
+    values.median_bh = values.mean_bh;
+    values.inventory_bh.assign(windows * steps, 0.0F);
+    for (std::size_t row = 0; row < windows; ++row)
+      for (std::size_t h = 0; h < steps; ++h)
+        values.inventory_bh[row * steps + h] =
+            held(batch.window_b[row].series, batch.window_b[row].origin + static_cast<std::int64_t>(h));
+  }
+
+ private:
+  std::string name_ = "storekeeper";
+};
+
+TEST_F(Backtest, judges_stock_on_hand_as_plain_loops_do) {
+  BacktestConfig config = small_backtest();
+  config.baselines = {"naive"};
+  config.combine = {{"mean"}, {"naive", "model"}, CombineBy::overall};  // keeps forecasts between uses
+  struct Sums {
+    double n = 0, absolute = 0, squared = 0;
+  };
+  std::map<std::string, Sums> expected;
+  for (std::int64_t i = 0; i < config.origins; ++i)
+    for (std::int64_t s = 0; s < panel_.series; ++s)
+      for (std::int64_t h = 0; h < config.horizon; ++h) {
+        const std::int64_t step =
+            panel_.demand_end - config.horizon - (config.origins - 1 - i) * config.stride + h;
+        const auto code = panel_.category[static_cast<std::size_t>(s)];
+        // Whether demand was observed or not.
+        const double error = static_cast<double>(Storekeeper::held(s, step)) -
+                             panel_.traffic[static_cast<std::size_t>(s * panel_.steps + step)];
+        for (const std::string& level :
+             {std::string("all"), code < 0 ? "(missing)" : panel_.categories[static_cast<std::size_t>(code)]})
+          expected[level] = {expected[level].n + 1, expected[level].absolute + std::abs(error),
+                             expected[level].squared + error * error};
+      }
+  data::DataConfig data = small_config(28, 8);
+  data.inventory = "traffic";
+  const data::FeatureSpec with_stock = data::make_features(data, data::Corpus(corpus()), 30);
+  const auto judged_by = [&](Storekeeper& model, parallel::Communicator& communicator) {
+    return run_backtest(config, corpus(), with_stock, {&model}, 40, communicator);
+  };
+  Storekeeper model;
+  const BacktestResult result = judged_by(model, *parallel::make_single());
+  std::size_t judged = 0;
+  for (const ForecasterResult& forecaster : result.forecasters)
+    for (const GroupScores& group : forecaster.groups) {
+      if (group.group != "inventory") continue;
+      EXPECT_EQ(forecaster.name, "storekeeper");
+      const Sums& of = expected[group.level];
+      EXPECT_EQ(group.score("mae").n, static_cast<std::int64_t>(of.n)) << group.level;
+      if (of.n == 0) continue;
+      ++judged;
+      EXPECT_NEAR(*group.score("mae").value, of.absolute / of.n, 1e-9) << group.level;
+      EXPECT_NEAR(*group.score("mse").value, of.squared / of.n, 1e-9) << group.level;
+      EXPECT_FALSE(group.score("mase").value.has_value());
+    }
+  EXPECT_EQ(judged, 4U);  // two categories, one missing, all
+  parallel::run_ranks_as_threads(3, [&](parallel::Communicator& communicator) {
+    Storekeeper own;
+    EXPECT_EQ(result_json(judged_by(own, communicator)).dump(), result_json(result).dump());
+  });
+}
+
 // Its quantiles of sums are made up; those of steps are not those.
 class Summer : public Forecaster {
  public:

@@ -37,6 +37,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
                    : c.count_parameters == 1 ? Model::Counts::negative_binomial
                                              : Model::Counts::zero_inflated;
   m.model.loss.counts = c.count_parameters > 0 ? 1.0 : 0.0;
+  if (c.inventory) m.model.inventory = true, m.model.loss.inventory = 1.0;
   if (c.cumulated) m.model.cumulated = true, m.model.loss.cumulated = 1.0;
   if (c.classes > 0) m.model.classes = {0.25, 0.75}, m.model.loss.classes = 1.0;
   if (c.counts_written) m.model.written = Model::WrittenQuantiles::counts;
@@ -90,7 +91,8 @@ models::ModelInputs to_models(RandomInputs& in, const ModelConfig& c, std::int64
           view(in.known_codes, {n, std::ssize(c.known_cardinalities), span}),
           view(in.statics, {n, std::ssize(c.static_cardinalities)}),
           texts_of(in, c, n),
-          view(in.static_numbers, {n, 2 * c.static_numbers})};
+          view(in.static_numbers, {n, 2 * c.static_numbers}),
+          view(in.context, {n, c.context})};
 }
 
 // The largest difference in units of the tolerance of golden cases.
@@ -149,6 +151,7 @@ void draw_inputs_and_heads(ModelConfig& c, RandomStream& random) {
     c.count_parameters = one_of(random, {0, 0, 1, 2});
     c.classes = one_of(random, {0, 3});
     c.cumulated = one_of(random, {0, 1}) != 0;
+    c.inventory = one_of(random, {0, 1}) != 0;
     c.counts_written = c.count_parameters > 0 && one_of(random, {0, 1}) != 0;
     c.positive_means = c.count_parameters > 0 || one_of(random, {0, 0, 1}) != 0;
   }

@@ -132,7 +132,9 @@ INSTANTIATE_TEST_SUITE_P(
                               "model.loss.mean_loss=tweedie", "train.optimizer.lr=0.005"},
                       Changes{"model.heads.classes=[0.25, 0.75]", "model.loss.class=1",
                               "model.loss.class_weights=balanced", "model.loss.label_smoothing=0.1"},
-                      Changes{"model.heads.cumulated=true", "model.loss.cumulated=1"}));
+                      Changes{"model.heads.cumulated=true", "model.loss.cumulated=1"},
+                      Changes{"data.inventory=visits", "model.heads.inventory=true",
+                              "model.loss.inventory=0.5"}));
 
 TEST_P(ExactnessOfModels, ranks_accumulation_and_micro_batches_give_the_training_of_the_whole_batch) {
   const Reference reference =
