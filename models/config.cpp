@@ -245,6 +245,15 @@ void DemandModelConfig::validate() const {
   if (model.level && static_cardinalities.empty() && static_numbers == 0 && text_width == 0)
     throw input_error("model.level is true, but there is nothing to tell a level by",
                       "the model reads neither statics nor text", "set data.static or data.text");
+  if (model.masked && !is_published(tower.architecture))
+    throw input_error("model.heads.masked is true, but the tower keeps no states of the context",
+                      fmt::format("{} ends in one state of a window", name_of(tower.architecture)),
+                      "leave it out, or choose a Chronos-Bolt or Chronos-2 tower");
+  if (model.masked && tower.input_patch_stride != tower.input_patch_size)
+    throw input_error(
+        "model.heads.masked is true, but patches overlap or leave steps out",
+        fmt::format("the tower reads {} steps every {}", tower.input_patch_size, tower.input_patch_stride),
+        "leave it out: what is hidden in one patch stands in the next");
   if (model.groups && tower.architecture != Architecture::chronos2)
     throw input_error(
         "model.groups is true, but the tower has no groups",

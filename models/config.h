@@ -65,6 +65,7 @@ struct LossConfig {
   double counts = 0.0;         // negative log likelihood, in nats, of the head of counts
   double cumulated = 0.0;      // pinball of demand added up over the first steps
   double classes = 0.0;        // cross-entropy, in nats, of the head of classes
+  double masked = 0.0;         // mean_loss of hidden steps of the context
   double inventory = 0.0;      // mean_loss of stock on hand, in the scale of its window
   // Of the classes, in the cross-entropy: three, none = all alike, or the inverse of how often each is met.
   std::vector<double> class_weights{};
@@ -88,6 +89,7 @@ struct ModelConfig {
   enum class Counts { none, negative_binomial, zero_inflated } counts = Counts::none;
   // Quantiles of demand added up over the first step, the first two, ... all steps of the horizon.
   bool cumulated = false;
+  bool masked = false;     // what patches of the context hold that are hidden in training (train.masked)
   bool inventory = false;  // stock on hand at the end of each step of the horizon
   // Two shares of a series' past, ascending: demand up to the first one's quantile is low, above the second
   // one's high, between them normal. A head says how likely each is; empty = none.

@@ -93,6 +93,7 @@ void visit_model(Visitor v, Config& c) {
   v("groups", c.groups, false);
   v("cumulated", c.cumulated, false);
   v("inventory", c.inventory, false);
+  v("masked", c.masked, false);
   v("classes", c.classes, std::vector<double>());
   v("text", c.text, std::string());
   v("text_pooling", c.text_pooling, std::string("mean"));
@@ -162,6 +163,7 @@ json loss_to_json(const LossConfig& loss) {
   j["cumulated"] = loss.cumulated;
   j["class"] = loss.classes;
   j["inventory"] = loss.inventory;
+  j["masked"] = loss.masked;
   j["class_weights"] = loss.balance_classes ? json("balanced") : json(loss.class_weights);
   j["label_smoothing"] = loss.label_smoothing;
   j["scale_power"] = loss.scale_power;
@@ -180,6 +182,7 @@ LossConfig loss_from_json(const json& j) {
   loss.cumulated = j.value("cumulated", loss.cumulated);
   loss.classes = j.value("class", loss.classes);
   loss.inventory = j.value("inventory", loss.inventory);
+  loss.masked = j.value("masked", loss.masked);
   const json weights = j.value("class_weights", json::array());
   loss.balance_classes = weights == "balanced";
   if (!loss.balance_classes) weights.get_to(loss.class_weights);

@@ -173,6 +173,8 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   const std::int64_t windows = inputs.context_bt.size(0), width = config.tower.d_model;
   TowerInputs tower_inputs = context.tower_inputs(inputs, demand, known_bxu, shift_b2d);
   tower_inputs.change = change;
+  at::Tensor context_states;
+  if (config.model.masked && keys != nullptr) tower_inputs.context_states = &context_states;
   at::Tensor states = impl_->tower->states(tower_inputs, dropout);
   if (shift_b2d.defined())
     states = (states.view({windows, -1, width}) + shift_b2d.narrow(1, width, width).unsqueeze(1))
@@ -187,6 +189,8 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   forecast.zeros_bh = result.zeros_bh;
   forecast.cumulated_bqh = result.cumulated_bqh;
   forecast.class_logits_bch = result.class_logits_bch;
+  if (context_states.defined())
+    forecast.masked_bt = impl_->heads->hidden_steps(context_states, inputs.context_bt.size(1));
   if (config.model.inventory) {
     forecast.inventory = inventory_norm(inputs.inventory_bt, demand.scale_b);
     forecast.inventory_bh = forecast.inventory.last_b.unsqueeze(1) + result.inventory_bh;

@@ -44,6 +44,9 @@ struct Forecast {
   // Stock on hand at each step's end, and its scale; undefined without such a head.
   at::Tensor inventory_bh{};
   InventoryNorm inventory{};
+  // In training, of the steps of the context that the tower reads: what they hold where they were hidden;
+  // undefined without such a head.
+  at::Tensor masked_bt{};
 
   // Means in units of the window's scale, from 0: mean / scale, and positive with positive_means.
   at::Tensor relative_mean_bh() const;
@@ -119,12 +122,14 @@ struct Targets {
   // the classes, undefined = all alike.
   at::Tensor class_bh{}, class_weight_c{};
   at::Tensor inventory_bh{};  // for a head of stock on hand: units of it, NaN = not observed
+  at::Tensor hidden_bt{};     // for a head of hidden steps: the context's demand there, else NaN
 };
 
 // Per valid target: quantile weight * mean over q of 2 * pinball, in the scale that the forecast has, + mean
 // weight * (squared, absolute, Huber's or Tweedie's loss) in the window's scale + counts weight * negative
 // log likelihood (models/likelihoods.h) + class weight * cross-entropy where the step has a class; and,
-// wherever stock on hand was observed, inventory weight * its point loss (models/inventory.h). A cut step
+// wherever stock on hand was observed, inventory weight * its point loss (models/inventory.h); on hidden
+// steps, masked weight * the same in the window's scale. A cut step
 // is valid, too, unless loss.censored is mask: its loss is the mean over demands that the forecast itself
 // holds possible above the bound (models/censored.h).
 LossSums loss_sums(const Forecast& forecast, const Targets& targets, const DemandModelConfig& config);

@@ -78,6 +78,11 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
   if (config.model.cumulated) cumulated_ = by_step("heads.cumulated", std::ssize(tower_rows_));
   if (config.model.class_count() > 0) classes_ = by_step("heads.class", config.model.class_count());
   if (config.model.inventory) inventory_ = by_step("heads.inventory");
+  if (config.model.masked) {
+    const std::int64_t patch = config.tower.input_patch_size;
+    masked_ = {make.normal("heads.masked.weight", {patch, d}, last * inverse_root(d)),
+               make.constant("heads.masked.bias", {patch}, 0.0F)};
+  }
 }
 
 at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
@@ -130,6 +135,12 @@ at::Tensor Heads::independent_sums(const Result& result) const {
   std::fill_n(side.begin(), median, -1.0);
   const at::Tensor side_q1 = at::tensor(side, step_bqh.options()).unsqueeze(1);
   return (mean_bh.cumsum(1).unsqueeze(1) + side_q1 * distance_bqh) / root_steps(step_bqh);
+}
+
+at::Tensor Heads::hidden_steps(const at::Tensor& states, std::int64_t steps) const {
+  const std::int64_t patch = config_.tower.input_patch_size, patches = (steps + patch - 1) / patch;
+  const at::Tensor all_bt = masked_(states).view({-1, patches * patch});
+  return all_bt.narrow(1, patches * patch - steps, steps);
 }
 
 Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,

@@ -30,6 +30,10 @@ class Heads {
   Result operator()(const at::Tensor& states, const at::Tensor& tower_bqh, const at::Tensor& known_bxh,
                     const Normalised& demand) const;
 
+  // What the context's patches hold, by their states [b*n, d]: of its `steps` steps, in the scale of the
+  // instance norm, [b, steps].
+  at::Tensor hidden_steps(const at::Tensor& states, std::int64_t steps) const;
+
  private:
   // [b, r, h]: what the known covariates add to all results. `each`: steps of a state.
   at::Tensor known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
@@ -43,7 +47,7 @@ class Heads {
   DemandModelConfig config_;
   std::vector<std::int64_t> tower_rows_;
   at::Tensor known_state_, known_input_, step_bias_;
-  Linear known_output_, mean_, dispersion_, zeros_, cumulated_, classes_, inventory_;
+  Linear known_output_, mean_, dispersion_, zeros_, cumulated_, classes_, inventory_, masked_;
 };
 
 }  // namespace shelfcast::models

@@ -61,7 +61,7 @@ void validate_classes(const std::vector<double>& classes, const LossConfig& loss
 void validate_heads(const ModelConfig& model) {
   const LossConfig& loss = model.loss;
   for (const double weight :
-       {loss.quantile, loss.mean, loss.counts, loss.cumulated, loss.classes, loss.inventory})
+       {loss.quantile, loss.mean, loss.counts, loss.cumulated, loss.classes, loss.inventory, loss.masked})
     if (!(weight >= 0.0)) throw input_error("a weight of model.loss is negative");
   if (!(loss.huber_delta > 0.0)) throw input_error("model.loss.huber_delta is not positive");
   if (!(loss.tweedie_power > 1.0 && loss.tweedie_power < 2.0))
@@ -73,6 +73,11 @@ void validate_heads(const ModelConfig& model) {
                       "set it to 1, say");
   if (!model.cumulated && loss.cumulated > 0.0)
     throw input_error("model.loss.cumulated weighs a head that is off", "model.heads.cumulated is false",
+                      "set it to true, or the weight to 0");
+  if (model.masked && loss.masked == 0.0)
+    throw input_error("model.heads.masked is not trained", "model.loss.masked is 0", "set it to 0.3, say");
+  if (!model.masked && loss.masked > 0.0)
+    throw input_error("model.loss.masked weighs a head that is off", "model.heads.masked is false",
                       "set it to true, or the weight to 0");
   if (model.inventory && loss.inventory == 0.0)
     throw input_error("model.heads.inventory is not trained", "model.loss.inventory is 0",

@@ -28,12 +28,12 @@ at::Tensor point_loss(const at::Tensor& error, const LossConfig& loss) {
   }
 }
 
-at::Tensor inventory_loss(const at::Tensor& inventory_bh, const InventoryNorm& norm,
-                          const at::Tensor& target_bh, const at::Tensor& weight_b, const LossConfig& loss) {
+at::Tensor observed_loss(const at::Tensor& scaled_bh, const at::Tensor& loc_b, const at::Tensor& scale_b,
+                         const at::Tensor& target_bh, const at::Tensor& weight_b, const LossConfig& loss) {
   const at::Tensor missing_bh = target_bh.isnan();
   const at::Tensor y_bh =
-      ((target_bh - norm.loc_b.unsqueeze(1)) / norm.scale_b.unsqueeze(1)).masked_fill(missing_bh, 0.0);
-  const at::Tensor loss_bh = point_loss(y_bh - inventory_bh, loss).masked_fill(missing_bh, 0.0);
+      ((target_bh - loc_b.unsqueeze(1)) / scale_b.unsqueeze(1)).masked_fill(missing_bh, 0.0);
+  const at::Tensor loss_bh = point_loss(y_bh - scaled_bh, loss).masked_fill(missing_bh, 0.0);
   return (loss_bh * weight_b.unsqueeze(1)).sum();
 }
 

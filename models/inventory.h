@@ -22,9 +22,9 @@ InventoryNorm inventory_norm(const at::Tensor& inventory_bt, const at::Tensor& d
 // then.
 at::Tensor point_loss(const at::Tensor& error, const LossConfig& loss);
 
-// Scalar: the point loss of `inventory_bh`, scaled, against `target_bh` in units (NaN = not observed), each
-// step times its window's `weight_b`.
-at::Tensor inventory_loss(const at::Tensor& inventory_bh, const InventoryNorm& norm,
-                          const at::Tensor& target_bh, const at::Tensor& weight_b, const LossConfig& loss);
+// Scalar: the point loss of `scaled_bh` = (y - loc) / scale against `target_bh` in units (NaN = not
+// observed), each step times its window's `weight_b`.
+at::Tensor observed_loss(const at::Tensor& scaled_bh, const at::Tensor& loc_b, const at::Tensor& scale_b,
+                         const at::Tensor& target_bh, const at::Tensor& weight_b, const LossConfig& loss);
 
 }  // namespace shelfcast::models

@@ -126,7 +126,8 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
     return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
   };
   const Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
-                        here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh)};
+                        here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh),
+                        here(given.hidden_bt)};
   const at::Tensor importance_b =
       loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
   const Cells cells = cells_of(forecast, importance_b, loss);
@@ -144,8 +145,15 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
                                                             config.model.quantiles);
   if (loss.inventory > 0.0) {
     SHELFCAST_ASSERT(targets.inventory_bh.defined());
-    sums.loss = sums.loss + loss.inventory * inventory_loss(forecast.inventory_bh, forecast.inventory,
-                                                            targets.inventory_bh, importance_b, loss);
+    sums.loss = sums.loss + loss.inventory * observed_loss(forecast.inventory_bh, forecast.inventory.loc_b,
+                                                           forecast.inventory.scale_b, targets.inventory_bh,
+                                                           importance_b, loss);
+  }
+  if (loss.masked > 0.0 && forecast.masked_bt.defined() && targets.hidden_bt.defined()) {
+    const std::int64_t steps = forecast.masked_bt.size(1), before = targets.hidden_bt.size(1) - steps;
+    sums.loss = sums.loss + loss.masked * observed_loss(forecast.masked_bt, forecast.loc_b, forecast.scale_b,
+                                                        targets.hidden_bt.narrow(1, before, steps),
+                                                        importance_b, loss);
   }
   if (loss.classes > 0.0) {
     SHELFCAST_ASSERT(targets.class_bh.defined());

@@ -147,6 +147,8 @@ void TrainConfig::validate() const {
   require_at_least(batch, 1, "train.batch");
   require_at_least(micro_batch, 1, "train.micro_batch");
   require_at_least(threads, 1, "train.threads");
+  if (!(masked >= 0 && masked < 1))
+    throw input_error("train.masked must be at least 0 and below 1", fmt::format("it is {}", masked));
   if (!(new_items >= 0 && new_items < 1))
     throw input_error("train.new_items must be at least 0 and below 1", fmt::format("it is {}", new_items));
   require_at_least(validate_every, 1, "train.validate_every");

@@ -123,7 +123,9 @@ struct TrainConfig {
   std::int64_t steps = 2000;
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank
-  double new_items = 0;           // share of windows that are shown as those of new items (new_items.h)
+  // Share of the context's patches that are hidden, for model.heads.masked to fill in.
+  double masked = 0;
+  double new_items = 0;  // share of windows that are shown as those of new items (new_items.h)
   AugmentConfig augment;
   AdversarialConfig adversarial;
   std::int64_t threads = 1;  // inside an operation, per rank; part of what bits depend on

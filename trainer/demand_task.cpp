@@ -9,6 +9,7 @@
 #include "trainer/adversarial.h"
 #include "trainer/augment.h"
 #include "trainer/checkpoint.h"
+#include "trainer/masked_patches.h"
 #include "trainer/model_inputs.h"
 #include "trainer/new_items.h"
 #include "trainer/plan.h"
@@ -81,6 +82,8 @@ class DemandTask : public Task {
   SeriesTexts texts_;
   Augment augment_;
   NewItems new_items_;
+  std::optional<MaskedPatches> masked_;
+  std::vector<float> hidden_bt_;  // of the batch at hand
   Validation validation_;
   data::Sampler sampler_;
   data::Loader loader_;
@@ -102,6 +105,11 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
       loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {
+  if (recipe.train.masked > 0) {
+    const models::TowerConfig& tower = model_.config().tower;
+    masked_.emplace(recipe.train.masked, seed(), plan_.features.context, tower.context_length,
+                    tower.input_patch_size);
+  }
   models::move_to(start.device, model_.parameters());
   if (text_) models::move_to(start.device, text_->parameters());
   if (recipe_.train.ewc.strength > 0 && start.checkpoint.empty())
@@ -161,9 +169,13 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
   // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
   // Views of the batch, but for classes: a window at another scale has those of its series' own.
-  const models::Targets targets = make_targets(batch, plan_.features, plan_.classes);
+  models::Targets targets = make_targets(batch, plan_.features, plan_.classes);
   augment_.change(batch, step, loader_.partners());
   new_items_.show(batch);
+  if (masked_) {
+    masked_->hide(batch, step, hidden_bt_);
+    targets.hidden_bt = at::from_blob(hidden_bt_.data(), {batch.windows, plan_.features.context}, at::kFloat);
+  }
   if (micro_batch == 0) samples_.clear();
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};

@@ -72,6 +72,15 @@ void check_inventory(const Recipe& recipe) {
                       "set it to true, or list the covariate under data.past");
 }
 
+void check_masked(const Recipe& recipe) {
+  if (recipe.model.masked && recipe.train.masked == 0)
+    throw input_error("model.heads.masked is true, but nothing is hidden", "train.masked is 0",
+                      "set it to 0.2, say");
+  if (!recipe.model.masked && recipe.train.masked > 0)
+    throw input_error("train.masked hides patches that nobody fills in", "model.heads.masked is false",
+                      "set it to true, and model.loss.masked to 0.3, say");
+}
+
 }  // namespace
 
 std::vector<data::Window> choose_windows(std::uint64_t key, std::int64_t series, std::int64_t first,
@@ -99,6 +108,7 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   check_room(recipe, info, plan);
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
   check_inventory(recipe);
+  check_masked(recipe);
   if (!recipe.model.classes.empty()) {
     const data::WindowSpace& space = plan.train_space;
     plan.classes =

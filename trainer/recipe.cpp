@@ -276,6 +276,10 @@ void validate_text(const Recipe& recipe) {
     if (!recipe.run.start.empty())
       throw input_error("train.task is masked_language, but run.start names a run to begin with",
                         "that is for the demand model", "name the run as model.text");
+    if (recipe.train.masked > 0)
+      throw input_error("train.task is masked_language, but train.masked hides patches of histories",
+                        "there are no histories: hidden tokens are what the task is",
+                        "leave train.masked out");
     if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
       throw input_error("train.task is masked_language, but train.adversarial asks for changed tokens",
                         "they are those of the demand model's series tower",

@@ -45,6 +45,7 @@ void visit(Visitor& v, HeadFields& c) {
   v.choice("counts", c.model.counts, {"none", "negative_binomial", "zero_inflated"});
   v.choice("written", c.model.written, {"quantiles", "counts"});
   v("cumulated", c.model.cumulated);
+  v("masked", c.model.masked);
   v("inventory", c.model.inventory);
   v("classes", c.model.classes);
 }
@@ -58,6 +59,7 @@ void visit(Visitor& v, models::LossConfig& c) {
   v("tweedie_power", c.tweedie_power);
   v("counts", c.counts);
   v("cumulated", c.cumulated);
+  v("masked", c.masked);
   v("inventory", c.inventory);
   v("class", c.classes);
   v.numbers_or("class_weights", c.class_weights, "balanced", c.balance_classes);
@@ -180,6 +182,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);
+  v("masked", c.masked);
   v("new_items", c.new_items);
   v.block("augment", c.augment);
   v.block("adversarial", c.adversarial);

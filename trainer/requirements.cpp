@@ -83,6 +83,7 @@ void forward_and_backward(const models::DemandModel& model, const data::FeatureS
   const models::DropoutKeys keys{1, 0, batch.sample_b};
   models::Targets targets = make_targets(batch, spec);
   targets.class_bh = at::zeros_like(targets.demand_bh, at::kLong);  // any: a head's loss is to be walked
+  if (train.masked > 0) targets.hidden_bt = at::ones({batch.windows, spec.context});
   const models::PrecisionScope scope(models::precision_from(train.precision));
   adversarial_backward(
       train.adversarial,

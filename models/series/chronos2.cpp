@@ -200,8 +200,8 @@ at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const
   return add_dropout(x, product(hidden, block.wo), pass.dropout.site(site + "feed_forward"));
 }
 
-at::Tensor Chronos2::states(const Chronos2Patches& read, const GroupPlan& plan, const Dropout& dropout,
-                            const TokenAdditions& more) const {
+Chronos2States Chronos2::states(const Chronos2Patches& read, const GroupPlan& plan, const Dropout& dropout,
+                                const TokenAdditions& more, StatesOf asked) const {
   const std::int64_t rows = read.patches.size(0), tokens = read.attended_bl.size(1),
                      patches = read.patches.size(1) - read.context_patches;
   const Pass pass{.rows = rows,
@@ -213,13 +213,16 @@ at::Tensor Chronos2::states(const Chronos2Patches& read, const GroupPlan& plan, 
                   .dropout = dropout};
   at::Tensor x = embed(read.patches, more, pass);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const bool last = i + 1 == blocks_.size();
+    const bool last = i + 1 == blocks_.size() && asked == StatesOf::future;
     const std::string site = fmt::format("encoder.{}.", i);
     x = time_attention(x, blocks_[i].time, site, pass, last);
     x = group_attention(x, blocks_[i].group, site, pass, last ? patches : tokens);
     x = feed_forward(x, blocks_[i], site, pass);
   }
-  return models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), dropout.site("encoder.output"));
+  x = models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), dropout.site("encoder.output"));
+  if (asked == StatesOf::future) return {x, {}};
+  return {last_tokens(x, tokens, patches),
+          x.view({rows, tokens, x.size(1)}).narrow(1, 0, read.context_patches).flatten(0, 1)};
 }
 
 at::Tensor Chronos2::quantiles(const at::Tensor& states, std::int64_t rows, const Dropout& dropout) const {
@@ -246,7 +249,7 @@ Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKe
   }
   read.patches = plan.arrange(read.patches);
   read.attended_bl = plan.arrange(read.attended_bl);
-  const at::Tensor out = quantiles(states(read, plan, dropout), rows, dropout);
+  const at::Tensor out = quantiles(states(read, plan, dropout).ahead, rows, dropout);
   return {plan.restore(out), read.loc_b, read.scale_b, config_.use_arcsinh};
 }
 

@@ -38,6 +38,14 @@ struct TokenAdditions {
   TokenChange* change = nullptr;  // of all tokens; null = none
 };
 
+// The final states of a forward.
+struct Chronos2States {
+  at::Tensor ahead;    // [b*f, d], of the future's patches
+  at::Tensor context;  // [b*n, d], of the context's; undefined unless asked for
+};
+// Those of the future alone cost less: the last block then computes no others.
+enum class StatesOf { future, all_patches };
+
 class Chronos2 {
  public:
   // Makes its parameters, named as published with `prefix`.
@@ -50,9 +58,8 @@ class Chronos2 {
   Chronos2Forecast forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const;
 
   // The two halves of a forward, rows in the plan's order; `dropout` has one draw a row.
-  // The final states [b*f, d] of the future's patches.
-  at::Tensor states(const Chronos2Patches& read, const GroupPlan& plan, const Dropout& dropout,
-                    const TokenAdditions& more = {}) const;
+  Chronos2States states(const Chronos2Patches& read, const GroupPlan& plan, const Dropout& dropout,
+                        const TokenAdditions& more = {}, StatesOf asked = StatesOf::future) const;
   // [b*f, d] -> [b, q, f*p].
   at::Tensor quantiles(const at::Tensor& states, std::int64_t rows, const Dropout& dropout) const;
 

@@ -27,7 +27,7 @@ struct Rows {
     shape[1] = members - 1;
     return at::cat({demand.unsqueeze(1), beside.view(shape)}, 1).flatten(0, 1);
   }
-  // [b * members * f, d] -> demand's [b * f, d].
+  // [b * members * x, d] -> demand's [b * x, d].
   at::Tensor of_demand(const at::Tensor& states) const {
     if (members == 1) return states;
     return states.view({windows, members, -1}).select(1, 0).reshape({-1, states.size(1)});
@@ -55,11 +55,13 @@ at::Tensor Chronos2Tower::states(const TowerInputs& inputs, const Dropout& dropo
     read.patches = rows.together(read.patches, more.patches);
     read.attended_bl = rows.together(read.attended_bl, more.attended_bl);
   }
-  const at::Tensor states =
+  const Chronos2States states =
       tower_.states(read, rows.plan(), rows.members > 1 ? dropout.of_members(rows.members) : dropout,
                     {rows.added_to_demand(inputs.more_hidden), rows.added_to_demand(inputs.more_residual),
-                     rows.shift_of_demand(inputs.shift_bd), inputs.change});
-  return rows.of_demand(states);
+                     rows.shift_of_demand(inputs.shift_bd), inputs.change},
+                    inputs.context_states != nullptr ? StatesOf::all_patches : StatesOf::future);
+  if (inputs.context_states != nullptr) *inputs.context_states = rows.of_demand(states.context);
+  return rows.of_demand(states.ahead);
 }
 
 at::Tensor Chronos2Tower::quantiles(const at::Tensor& states, std::int64_t windows,

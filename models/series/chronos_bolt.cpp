@@ -89,7 +89,10 @@ at::Tensor ChronosBolt::states(const TowerInputs& inputs, const Dropout& dropout
     attended = at::cat({attended, at::ones({attended.size(0), 1}, attended.options())}, 1);
   }
   const at::Tensor mask_bl = additive_mask(attended).contiguous();
-  return decode(encode(read.patches, inputs, mask_bl, dropout), mask_bl, dropout);
+  const at::Tensor memory_bld = encode(read.patches, inputs, mask_bl, dropout);
+  if (inputs.context_states != nullptr)
+    *inputs.context_states = memory_bld.narrow(1, 0, read.attended_bn.size(1)).flatten(0, 1);
+  return decode(memory_bld, mask_bl, dropout);
 }
 
 at::Tensor ChronosBolt::encode(const at::Tensor& patches, const TowerInputs& inputs,

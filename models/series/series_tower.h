@@ -26,6 +26,9 @@ struct TowerInputs {
   at::Tensor more_residual;       // [b*n, d]
   at::Tensor shift_bd;            // added to every token
   TokenChange* change = nullptr;  // of the tokens that the blocks read; null = none
+  // Where to put the final states [b*n, d] of the context's patches, of towers that have them; null = not
+  // asked for.
+  at::Tensor* context_states = nullptr;
   // Series that a tower with groups reads beside each window's demand, NaN = missing or unknown; undefined =
   // none.
   at::Tensor beside_bct, beside_future_bch;

@@ -203,6 +203,10 @@ void DemandModel::read_heads(Weights& tower, Weights& fusion) {
     fusion.take(fmt::format("heads.{}.weight", head), {of_step * horizon, width});
     fusion.take(fmt::format("heads.{}.bias", head), {of_step * horizon});
   }
+  if (config_.masked) {
+    fusion.take("heads.masked.weight", {config_.tower.patch, width});
+    fusion.take("heads.masked.bias", {config_.tower.patch});
+  }
   if (config_.mean_head) mean_ = read_by_step(fusion, "heads.mean");
   if (config_.count_parameters > 0) dispersion_ = read_by_step(fusion, "heads.dispersion");
   if (config_.count_parameters > 1) zeros_ = read_by_step(fusion, "heads.zeros");

@@ -164,6 +164,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   read_counts(model, config);
   config.cumulated = model.get_or("cumulated", false);
   config.inventory = model.get_or("inventory", false);
+  config.masked = model.get_or("masked", false);
   const auto shares = model.get_or("classes", std::vector<double>());  // older files lack it
   if (!shares.empty() && shares.size() != 2) model.fail("model.classes", "is not two shares");
   config.classes = shares.empty() ? 0 : 3;

@@ -16,6 +16,7 @@ struct ModelConfig {
   bool mean_head = true;
   std::int64_t count_parameters = 0;  // of the head of counts: 1, with further zeros 2; 0 = none
   bool cumulated = false;             // quantiles of sums, which orders do not use yet: left out, too
+  bool masked = false;                // hidden steps, of training alone: left out, too
   bool inventory = false;             // stock on hand: orders are given how much there is, so left out, too
   std::int64_t classes = 0;           // of the head of classes, which orders have no use for: it is left out
   bool positive_means = false;        // means bend before they reach zero

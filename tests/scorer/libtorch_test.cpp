@@ -37,6 +37,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
                    : c.count_parameters == 1 ? Model::Counts::negative_binomial
                                              : Model::Counts::zero_inflated;
   m.model.loss.counts = c.count_parameters > 0 ? 1.0 : 0.0;
+  if (c.masked) m.model.masked = true, m.model.loss.masked = 1.0;
   if (c.inventory) m.model.inventory = true, m.model.loss.inventory = 1.0;
   if (c.cumulated) m.model.cumulated = true, m.model.loss.cumulated = 1.0;
   if (c.classes > 0) m.model.classes = {0.25, 0.75}, m.model.loss.classes = 1.0;
@@ -201,6 +202,7 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_with_chronos2_towers_of_many
     c.tower.prediction_length = 32;
     draw_inputs_and_heads(c, random);
     c.groups = c.past_numeric + c.known_numeric > 0 && one_of(random, {0, 1}) != 0;
+    c.masked = c.tower.stride == c.tower.patch;
     expect_equal_forecasts(c, 9);
   }
 }
