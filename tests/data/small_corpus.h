@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -138,5 +139,8 @@ void expect_error(ErrorKind kind, const std::vector<std::string>& words, Functio
 }
 
 inline bool same(float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+inline bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) { return same(x, y); });
+}
 
 }  // namespace shelfcast::data::testing

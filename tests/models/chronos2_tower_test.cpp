@@ -284,8 +284,10 @@ TEST(Chronos2Tower, what_is_dropped_in_a_group_does_not_depend_on_the_batch) {
   const ModelInputs inputs = small_batch(config, 5);
   const DropoutKeys all{3, 8, {10, 11, 12, 13, 14}}, part{3, 8, {12, 13}}, later{3, 9, {12, 13}};
   const at::Tensor together = model.forward(inputs, &all).quantiles_bqh.narrow(0, 2, 2);
-  EXPECT_LT(largest_difference(model.forward(rows_of(inputs, 2, 2), &part).quantiles_bqh, together), 1e-5);
-  EXPECT_GT(largest_difference(model.forward(rows_of(inputs, 2, 2), &later).quantiles_bqh, together), 1e-2);
+  EXPECT_LT(largest_difference(model.forward(testing::rows_of(inputs, 2, 2), &part).quantiles_bqh, together),
+            1e-5);
+  EXPECT_GT(largest_difference(model.forward(testing::rows_of(inputs, 2, 2), &later).quantiles_bqh, together),
+            1e-2);
 }
 
 TEST(Chronos2Tower, covariates_change_the_forecasts_of_their_own_window_alone) {

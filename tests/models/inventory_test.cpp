@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "models/demand_model.h"
-#include "tests/models/golden.h"
+#include "tests/models/adapted_models.h"
 #include "tests/models/small_models.h"
 
 namespace shelfcast::models {

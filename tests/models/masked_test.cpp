@@ -48,9 +48,11 @@ INSTANTIATE_TEST_SUITE_P(Towers, Masked,
                          [](const auto& chosen) { return std::string(chosen.param.name); });
 
 TEST_P(Masked, forecasts_in_training_are_those_of_the_model_without_the_head) {
-  const DemandModelConfig config = config_of(GetParam());
+  DemandModelConfig config = config_of(GetParam()), plain = config_of(GetParam(), false);
+  // Chronos-2's last block is then computed for more tokens, so that others of its elements would be dropped.
+  config.model.dropout = plain.model.dropout = 0.0;
   const ModelInputs inputs = small_batch(config, kWindows);
-  const DemandModel with(config, 7), without(config_of(GetParam(), false), 7);
+  const DemandModel with(config, 7), without(plain, 7);
   const Forecast a = with.forward(inputs, &keys_), b = without.forward(inputs, &keys_);
   EXPECT_LT(largest_difference(a.quantiles_bqh, b.quantiles_bqh), 1e-5);
   EXPECT_LT(largest_difference(a.mean_bh, b.mean_bh), 1e-5);

@@ -124,7 +124,7 @@ TEST(Augment, scaling_multiplies_history_targets_and_bounds_of_its_share_by_one_
   EXPECT_NEAR(static_cast<double>(changed), 1000.0, 100.0);
   EXPECT_NEAR(sum / static_cast<double>(changed), 0.0, 0.012);
   EXPECT_NEAR(std::sqrt(squares / static_cast<double>(changed)), 0.1, 0.01);
-  EXPECT_EQ(batch.known_bnu, before.known_bnu);
+  EXPECT_TRUE(same(batch.known_bnu, before.known_bnu));
 }
 
 TEST(Augment, is_drawn_by_seed_step_and_sample_wherever_a_window_stands) {
