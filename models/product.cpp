@@ -129,11 +129,13 @@ bool cpu_has_bf16() {
 
 PrecisionScope::PrecisionScope(Precision precision) : before_(current) { current = precision; }
 PrecisionScope::~PrecisionScope() { current = before_; }
+Precision current_precision() { return current; }
 
 AdapterDropoutScope::AdapterDropoutScope(const Dropout& dropout) : before_(adapter_dropout) {
   adapter_dropout = &dropout;
 }
 AdapterDropoutScope::~AdapterDropoutScope() { adapter_dropout = before_; }
+const Dropout* current_adapter_dropout() { return adapter_dropout; }
 
 at::Tensor Weight::effective() const {
   const LowRank* own = low_rank();

@@ -33,6 +33,8 @@ class PrecisionScope {
   Precision before_;
 };
 
+Precision current_precision();
+
 // While it lives, this thread's adapters drop elements of what they read; the matrices they adapt do not.
 class AdapterDropoutScope {
  public:
@@ -45,6 +47,9 @@ class AdapterDropoutScope {
  private:
   const Dropout* before_;
 };
+
+// nullptr = adapters drop nothing.
+const Dropout* current_adapter_dropout();
 
 // x [rows, in], weight [out, in] and bias [out] or undefined, float32 -> x weight^T + bias [rows, out],
 // float32, with what the weight's adapter adds. Differentiable.

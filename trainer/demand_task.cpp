@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "data/loader.h"
 #include "models/product.h"
+#include "models/recompute.h"
 #include "trainer/adversarial.h"
 #include "trainer/augment.h"
 #include "trainer/checkpoint.h"
@@ -180,6 +181,7 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
   samples_.add(batch);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
+  const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
   const models::LossSums sums = adversarial_backward(
       recipe_.train.adversarial,
       [&](models::TokenChange* change) {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "models/product.h"
+#include "models/recompute.h"
 #include "parallel/sharding.h"
 #include "trainer/checkpoint.h"
 #include "trainer/task.h"
@@ -100,6 +101,7 @@ WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::in
   const std::vector<const KeyedText*> batch = batch_of(step, micro_batch);
   if (batch.empty()) return {};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
+  const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
   const models::MaskedLanguageLoss loss =
       masked_language_loss(text_, batch, seed(), step, MaskedLanguageMode::training);
   before_backward();

@@ -188,6 +188,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v.block("adversarial", c.adversarial);
   v("threads", c.threads);
   v("precision", c.precision);
+  v("activation_checkpointing", c.activation_checkpointing);
   v("clip", c.clip);
   v("ema", c.ema);
   v("validate_every", c.validate_every);

@@ -14,6 +14,7 @@
 #include "data/loader.h"
 #include "models/demand_model.h"
 #include "models/product.h"
+#include "models/recompute.h"
 #include "parallel/sharding.h"
 #include "trainer/adversarial.h"
 #include "trainer/allocation_count.h"
@@ -85,6 +86,7 @@ void forward_and_backward(const models::DemandModel& model, const data::FeatureS
   targets.class_bh = at::zeros_like(targets.demand_bh, at::kLong);  // any: a head's loss is to be walked
   if (train.masked > 0) targets.hidden_bt = at::ones({batch.windows, spec.context});
   const models::PrecisionScope scope(models::precision_from(train.precision));
+  const models::RecomputeScope recompute(train.activation_checkpointing);
   adversarial_backward(
       train.adversarial,
       [&](models::TokenChange* change) {
@@ -129,15 +131,16 @@ void make_gradients(const std::vector<models::Parameter>& parameters) {
 }
 
 // Of a micro-batch whose windows have the longest texts there are, all different.
-void encode_longest(const LiveTexts& texts, models::Precision precision, std::int64_t count) {
+void encode_longest(const LiveTexts& texts, const TrainConfig& train, std::int64_t count) {
   const models::DropoutKeys keys{1, 0, {}};
-  const models::PrecisionScope scope(precision);
+  const models::PrecisionScope scope(models::precision_from(train.precision));
+  const models::RecomputeScope recompute(train.activation_checkpointing);
   texts.encode(texts.longest(count), &keys).sum().backward();
 }
 
-std::int64_t text_activations(const LiveTexts& texts, models::Precision precision, std::int64_t windows) {
+std::int64_t text_activations(const LiveTexts& texts, const TrainConfig& train, std::int64_t windows) {
   return extrapolated(std::min(windows, texts.texts()), [&](std::int64_t count) {
-    return peak_tensor_bytes([&] { encode_longest(texts, precision, count); });
+    return peak_tensor_bytes([&] { encode_longest(texts, train, count); });
   });
 }
 
@@ -239,6 +242,7 @@ Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& 
     std::vector<const KeyedText*> longest;
     for (std::int64_t i = 0; i < count; ++i) longest.push_back(&texts[static_cast<std::size_t>(i)]);
     const models::PrecisionScope scope(models::precision_from(recipe.train.precision));
+    const models::RecomputeScope recompute(recipe.train.activation_checkpointing);
     masked_language_loss(encoder, longest, seed, 0, MaskedLanguageMode::training).sum.backward();
   };
   const std::int64_t activations =
@@ -289,17 +293,16 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
       std::vector<std::int64_t>{windows, static_cast<std::int64_t>(recipe.model.quantiles.size()),
                                 recipe.data.horizon});
 
-  const models::Precision precision = models::precision_from(recipe.train.precision);
   make_gradients(model.parameters());
   std::int64_t activations = extrapolated(
       windows, [&](std::int64_t few) { return activations_of(model, plan.features, recipe.train, few); });
   if (text.texts) {
     make_gradients(text.encoder->parameters());
-    activations += text_activations(*text.texts, precision, windows);
+    activations += text_activations(*text.texts, recipe.train, windows);
     // Anew for every change of the tokens.
     needs.micro_batch_seconds += static_cast<double>(recipe.train.adversarial.forwards()) *
                                  seconds_of(std::min(windows, text.texts->texts()), [&](std::int64_t few) {
-                                   encode_longest(*text.texts, precision, few);
+                                   encode_longest(*text.texts, recipe.train, few);
                                  });
   }
   needs.micro_batch_seconds += seconds_of(

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "models/attention.h"  // additive_mask
 #include "models/product.h"
+#include "models/recompute.h"
 
 namespace shelfcast::models {
 
@@ -204,20 +205,26 @@ Chronos2States Chronos2::states(const Chronos2Patches& read, const GroupPlan& pl
                                 const TokenAdditions& more, StatesOf asked) const {
   const std::int64_t rows = read.patches.size(0), tokens = read.attended_bl.size(1),
                      patches = read.patches.size(1) - read.context_patches;
-  const Pass pass{.rows = rows,
-                  .tokens = tokens,
-                  .patches = patches,
-                  .mask_bl = additive_mask(read.attended_bl).contiguous(),
-                  .rotation = Rotation::of(tokens, config_.d_kv, config_.rope_theta),
-                  .plan = plan,
-                  .dropout = dropout};
-  at::Tensor x = embed(read.patches, more, pass);
+  // Blocks may be computed again when this has returned.
+  const auto pass =
+      std::make_shared<const Pass>(Pass{.rows = rows,
+                                        .tokens = tokens,
+                                        .patches = patches,
+                                        .mask_bl = additive_mask(read.attended_bl).contiguous(),
+                                        .rotation = Rotation::of(tokens, config_.d_kv, config_.rope_theta),
+                                        .plan = plan,
+                                        .dropout = dropout});
+  at::Tensor x = embed(read.patches, more, *pass);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const bool last = i + 1 == blocks_.size() && asked == StatesOf::future;
-    const std::string site = fmt::format("encoder.{}.", i);
-    x = time_attention(x, blocks_[i].time, site, pass, last);
-    x = group_attention(x, blocks_[i].group, site, pass, last ? patches : tokens);
-    x = feed_forward(x, blocks_[i], site, pass);
+    x = recomputed(x, {}, [this, i, pass, last](const at::Tensor& in, const at::Tensor&) {
+      const Block& block = blocks_[i];
+      const std::string site = fmt::format("encoder.{}.", i);
+      const at::Tensor over_time = time_attention(in, block.time, site, *pass, last);
+      const at::Tensor over_group =
+          group_attention(over_time, block.group, site, *pass, last ? pass->patches : pass->tokens);
+      return feed_forward(over_group, block, site, *pass);
+    });
   }
   x = models::dropout(rms_norm(x, norm_, config_.layer_norm_epsilon), dropout.site("encoder.output"));
   if (asked == StatesOf::future) return {x, {}};

@@ -78,8 +78,8 @@ class Chronos2 {
     std::int64_t rows, tokens, patches;
     at::Tensor mask_bl;
     Rotation rotation;
-    const GroupPlan& plan;
-    const Dropout& dropout;
+    GroupPlan plan;
+    Dropout dropout;
   };
 
   at::Tensor embed(const at::Tensor& patches_bnp, const TokenAdditions& more, const Pass& pass) const;

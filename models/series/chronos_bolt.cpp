@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "models/product.h"
+#include "models/recompute.h"
 #include "models/series/tower_maker.h"
 
 namespace shelfcast::models {
@@ -113,15 +114,25 @@ at::Tensor ChronosBolt::encode(const at::Tensor& patches, const TowerInputs& inp
   const AttentionShape shape{windows, tokens, config_.num_heads, config_.d_kv};
   for (std::size_t i = 0; i < encoder_.size(); ++i) {
     const std::string site = fmt::format("encoder.{}.", i);
-    const BoltAttention& a = encoder_[i].attention;
-    const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
-    at::Tensor mixed = self_attention(qkv, bias, mask_bl, shape, dropout.site(site + "probabilities"));
-    mixed = add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a.q, config_.num_heads);
-    x = add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
-    x = feed_forward(x, encoder_[i].feed_forward, site, dropout);
+    x = recomputed(
+        x, bias, [this, i, site, mask_bl, shape, dropout](const at::Tensor& in, const at::Tensor& bias_nll) {
+          return feed_forward(
+              encoder_attention(in, bias_nll, mask_bl, encoder_[i].attention, shape, site, dropout),
+              encoder_[i].feed_forward, site, dropout);
+        });
   }
   x = rms_norm(x, encoder_norm_, config_.layer_norm_epsilon);
   return models::dropout(x, dropout.site("encoder.output")).view({windows, tokens, d});
+}
+
+at::Tensor ChronosBolt::encoder_attention(const at::Tensor& x, const at::Tensor& bias_nll,
+                                          const at::Tensor& mask_bl, const BoltAttention& a,
+                                          const AttentionShape& shape, const std::string& site,
+                                          const Dropout& dropout) const {
+  const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
+  at::Tensor mixed = self_attention(qkv, bias_nll, mask_bl, shape, dropout.site(site + "probabilities"));
+  mixed = add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a.q, config_.num_heads);
+  return add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
 }
 
 at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward& layer,

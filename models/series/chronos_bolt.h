@@ -47,6 +47,9 @@ class ChronosBolt : public SeriesTower {
 
   at::Tensor encode(const at::Tensor& patches, const TowerInputs& inputs, const at::Tensor& mask_bl,
                     const Dropout& dropout) const;
+  at::Tensor encoder_attention(const at::Tensor& x, const at::Tensor& bias_nll, const at::Tensor& mask_bl,
+                               const BoltAttention& layer, const AttentionShape& shape,
+                               const std::string& site, const Dropout& dropout) const;
   at::Tensor decode(const at::Tensor& memory, const at::Tensor& mask_bl, const Dropout& dropout) const;
   at::Tensor feed_forward(const at::Tensor& x, const BoltFeedForward& layer, const std::string& site,
                           const Dropout& dropout) const;

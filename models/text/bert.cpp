@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/recompute.h"
 #include "models/text/bert_weights.h"
 
 namespace shelfcast::models {
@@ -138,19 +139,29 @@ at::Tensor Bert::forward(const PackedTexts& texts, const DropoutKeys* keys) cons
   at::Tensor x = at::embedding(words_, texts.ids.to(device)) + at::embedding(types_, texts.types.to(device)) +
                  at::embedding(positions_, texts.positions.to(device));
   x = add_text_dropout({}, norm(x, embedding_norm_), texts, hidden_dropout.site("text.embeddings"));
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& layer = layers_[i];
-    const std::string site = fmt::format("text.{}.", i);
-    const at::Tensor mixed =
-        text_attention(layer.query(x), layer.key(x), layer.value(x), texts, config_.num_attention_heads,
-                       attention_dropout.site(site + "attention"));
-    x = norm(add_text_dropout(x, layer.attended(mixed), texts, hidden_dropout.site(site + "attended")),
-             layer.attended_norm);
-    const at::Tensor inner = activate(layer.inner(x), config_.hidden_act);
-    x = norm(add_text_dropout(x, layer.outer(inner), texts, hidden_dropout.site(site + "output")),
-             layer.outer_norm);
-  }
+  // Layers may be computed again when this has returned.
+  const auto shared = std::make_shared<const PackedTexts>(texts);
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    x = recomputed(
+        x, {}, [this, i, shared, hidden_dropout, attention_dropout](const at::Tensor& in, const at::Tensor&) {
+          return layer(i, in, *shared, hidden_dropout, attention_dropout);
+        });
   return x;
+}
+
+at::Tensor Bert::layer(std::size_t index, const at::Tensor& x, const PackedTexts& texts,
+                       const Dropout& hidden_dropout, const Dropout& attention_dropout) const {
+  const Layer& own = layers_[index];
+  const std::string site = fmt::format("text.{}.", index);
+  const at::Tensor mixed =
+      text_attention(own.query(x), own.key(x), own.value(x), texts, config_.num_attention_heads,
+                     attention_dropout.site(site + "attention"));
+  const at::Tensor attended =
+      norm(add_text_dropout(x, own.attended(mixed), texts, hidden_dropout.site(site + "attended")),
+           own.attended_norm);
+  const at::Tensor inner = activate(own.inner(attended), config_.hidden_act);
+  return norm(add_text_dropout(attended, own.outer(inner), texts, hidden_dropout.site(site + "output")),
+              own.outer_norm);
 }
 
 at::Tensor Bert::pool(const at::Tensor& hidden_rw, const PackedTexts& texts, Pooling pooling) const {

@@ -65,6 +65,8 @@ class Bert {
     Norm attended_norm, outer_norm;
   };
   at::Tensor norm(const at::Tensor& x, const Norm& norm) const;
+  at::Tensor layer(std::size_t index, const at::Tensor& x, const PackedTexts& texts,
+                   const Dropout& hidden_dropout, const Dropout& attention_dropout) const;
 
   BertConfig config_;
   at::Tensor words_, positions_, types_;  // [vocabulary, w], [positions, w], [types, w]

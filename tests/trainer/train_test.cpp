@@ -6,6 +6,7 @@
 #include "tests/trainer/training_fixture.h"
 #include "trainer/export.h"
 #include "trainer/model_forecaster.h"
+#include "trainer/requirements.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -152,6 +153,26 @@ TEST_F(Training, buckets_whose_size_is_found_out_change_no_bit_and_the_size_is_k
              {.resume = Resume::automatic, .stop_after = stop});
   EXPECT_EQ(weights("parts"), weights("given"));
   EXPECT_EQ(Checkpoints(folder_ / "parts/checkpoints").read_state(30).bucket_mb, 2);
+}
+
+TEST_F(Training, activation_checkpointing_keeps_less_and_trains_the_same_to_the_bit) {
+  for (const char* tower : {"model.tower=bolt-nano", "model.tower=chronos-2-nano"}) {
+    SCOPED_TRACE(tower);
+    const std::string kept = std::string("kept-") + tower, again = std::string("again-") + tower;
+    const std::vector<std::string> settings = {"train.steps=6", tower};
+    std::vector<std::string> on = settings;
+    on.emplace_back("train.activation_checkpointing=true");
+    train_on(2, recipe(kept, settings));
+    train_on(2, recipe(again, on));
+    EXPECT_EQ(weights(kept), weights(again));
+    const auto activations = [](const Recipe& recipe) {
+      for (const auto& [cause, bytes] : estimate_requirements(recipe, 1).memory)
+        if (cause == "activations") return bytes;
+      throw std::runtime_error("no activations");
+    };
+    EXPECT_LT(static_cast<double>(activations(recipe("x", on))),
+              0.8 * static_cast<double>(activations(recipe("x", settings))));
+  }
 }
 
 TEST_F(Training, a_bundle_of_a_chronos2_tower_is_scored_as_the_run_forecasts) {

@@ -1,0 +1,69 @@
+#include "models/recompute.h"
+
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <optional>
+
+#include "models/product.h"
+
+namespace shelfcast::models {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+thread_local bool recompute = false;
+
+// A block and the thread's state when it was called.
+struct Call : torch::CustomClassHolder {
+  RecomputedBlock block;
+  Precision precision = Precision::fp32;
+  std::optional<Dropout> adapter_dropout;
+};
+
+at::Tensor leaf_of(const at::Tensor& x) {
+  return x.defined() ? x.detach().requires_grad_(x.requires_grad()) : x;
+}
+
+struct Recomputed : torch::autograd::Function<Recomputed> {
+  // `anchor` makes the result require a gradient where the block's parameters alone do.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& beside, const at::Tensor& /*anchor*/,
+                            const c10::intrusive_ptr<Call>& call) {
+    context->save_for_backward({x, beside.value_or(at::Tensor())});
+    context->saved_data["call"] = c10::IValue::make_capsule(call);
+    return call->block(x, beside.value_or(at::Tensor()));
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto& call = static_cast<const Call&>(*context->saved_data.at("call").toCapsule());
+    const at::AutoGradMode with_gradients(true);
+    const PrecisionScope precision(call.precision);
+    std::optional<AdapterDropoutScope> adapters;
+    if (call.adapter_dropout) adapters.emplace(*call.adapter_dropout);
+    const at::Tensor x = leaf_of(saved[0]), beside = leaf_of(saved[1]);
+    torch::autograd::backward({call.block(x, beside)}, {gradients[0]});
+    return {x.grad(), beside.defined() ? beside.grad() : beside, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+RecomputeScope::RecomputeScope(bool on) : before_(recompute) { recompute = on; }
+RecomputeScope::~RecomputeScope() { recompute = before_; }
+
+at::Tensor recomputed(const at::Tensor& x, const at::Tensor& beside, RecomputedBlock block) {
+  if (!recompute || !at::GradMode::is_enabled()) return block(x, beside);
+  auto call = c10::make_intrusive<Call>();
+  call->block = std::move(block);
+  call->precision = current_precision();
+  if (const Dropout* dropout = current_adapter_dropout()) call->adapter_dropout = *dropout;
+  const at::Tensor anchor = at::zeros({}, x.options()).requires_grad_(true);
+  return Recomputed::apply(x, beside.defined() ? std::optional(beside) : std::nullopt, anchor,
+                           std::move(call));
+}
+
+}  // namespace shelfcast::models
