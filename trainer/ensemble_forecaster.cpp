@@ -1,5 +1,7 @@
 #include "trainer/ensemble_forecaster.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace shelfcast::trainer {
@@ -29,20 +31,26 @@ void EnsembleForecaster::refit(std::int64_t origin) {
   for (const auto& member : members_) member->refit(origin);
 }
 
+bool EnsembleForecaster::all(bool (Forecaster::*says)() const) const {
+  return std::ranges::all_of(members_, [says](const auto& member) { return (*member.*says)(); });
+}
+
 void EnsembleForecaster::forecast(const data::Batch& batch, eval::ForecastValues& values) {
-  std::vector<double> quantiles, means, medians;
-  eval::ForecastValues one;
+  using Values = eval::ForecastValues;
+  std::vector<std::vector<float> Values::*> parts = {&Values::quantiles_bqh, &Values::mean_bh,
+                                                     &Values::median_bh};
+  if (says_sums()) parts.push_back(&Values::cumulated_bqh);
+  if (says_classes()) parts.push_back(&Values::classes_bch);
+  if (says_inventory()) parts.push_back(&Values::inventory_bh);
+  std::vector<std::vector<double>> sums(parts.size());
+  Values one;
   for (const auto& member : members_) {
     member->forecast(batch, one);
     SHELFCAST_ASSERT(member == members_.front() || one.levels == values.levels);
     values.levels = one.levels;
-    add(quantiles, one.quantiles_bqh);
-    add(means, one.mean_bh);
-    add(medians, one.median_bh);
+    for (std::size_t i = 0; i < parts.size(); ++i) add(sums[i], one.*parts[i]);
   }
-  divide(quantiles, members_.size(), values.quantiles_bqh);
-  divide(means, members_.size(), values.mean_bh);
-  divide(medians, members_.size(), values.median_bh);
+  for (std::size_t i = 0; i < parts.size(); ++i) divide(sums[i], members_.size(), values.*parts[i]);
 }
 
 }  // namespace shelfcast::trainer

@@ -52,6 +52,18 @@ refused "cannot be averaged" "model.heads.quantiles" -- "$bin/shelfcast" backtes
 refused "cannot be averaged" "what they see" -- "$bin/shelfcast" backtest runs/r --ensemble runs/blind --out runs/o
 [[ ! -e runs/o ]] || fail "a refused backtest left a folder"
 
+# Every head is judged and written, and a bundle reads past those that orders have no use for.
+"$bin/shelfcast" train r.yaml --set run.dir=runs/heads --set train.steps=4 --set train.validate_every=4 --set train.masked=0.2 --set train.activation_checkpointing=true \
+  --set 'data.past=[stock]' --set data.inventory=stock --set model.heads.inventory=true --set model.loss.inventory=0.5 --set model.heads.masked=true --set model.loss.masked=0.3 \
+  --set model.heads.cumulated=true --set model.loss.cumulated=1 --set 'model.heads.classes=[0.25, 0.75]' --set model.loss.class=1
+"$bin/shelfcast" backtest runs/heads >/dev/null
+for group in cumulated inventory; do
+  grep -q "^heads,$group,.*,mae,[0-9]" runs/heads/backtest/metrics.csv || fail "the backtest does not judge $group"
+done
+grep -q '"classes_from": "head"' runs/heads/backtest/result.json || fail "the backtest does not judge the head of classes"
+"$bin/shelfcast" export runs/heads --out heads-bundle >/dev/null
+"$bin/shelfcast-score" heads-bundle --template heads-stock.csv
+
 {
   echo "series,date,value"
   for day in 01 02 03 04 05 06 07 08 09 10 11 12 13 14; do echo "小店/Äpfel,2023-01-$day,$((10#$day % 7))"; done
