@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What each way of fine-tuning gains on a market that the published model has not seen: bench/tuning_proof.sh [FOLDER [KNOWN [WAYS]]]
 # KNOWN: covariates that the tuned models read and the published one cannot, such as [price,promo,event]; default none ([]).
-# WAYS: a regular expression; only ways that match it are measured.
+# WAYS: a regular expression; only ways that match it are measured. STEPS: of the tuning; default 120.
 #
 # A bolt-nano is trained on demand that nothing stands beside (one synthetic market), its tower stands for the published model.
 # Then every way tunes it on another market, three seeds each; the frozen model is what each run validates first. Prints the
@@ -27,7 +27,7 @@ END
 cat >tune.yaml <<END
 data:  {corpus: second.corpus, known: $known}
 model: {weights: base/checkpoints/300/tower}
-train: {batch: 64, steps: 120, validate_every: 40, checkpoint_every: 120, schedule: {warmup: 10}}
+train: {batch: 64, steps: ${STEPS:-120}, validate_every: 40, checkpoint_every: ${STEPS:-120}, schedule: {warmup: 10}}
 END
 
 # A small encoder with weights drawn by the seed, trained with the rest.
@@ -52,6 +52,7 @@ ways=(
   "pgd          --set train.optimizer.lr=1e-3 --set train.adversarial.method=pgd"
   "text         --set train.optimizer.lr=1e-3 $text"
   "text+tokens  --set train.optimizer.lr=1e-3 $text --set train.augment.tokens=0.2"
+  "masked       --set train.optimizer.lr=1e-3 --set train.masked=0.2 --set model.heads.masked=true --set model.loss.masked=0.3"
   "layer_decay  --set train.optimizer.lr=1e-3 --set tune.layer_decay=0.8"
 )
 printf '%-12s %8s %8s %8s %8s\n' way frozen mean least most
