@@ -61,8 +61,9 @@ Recipe with_adapter(Recipe recipe) {
 }
 
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
-  if (const auto adapter = recipe.tune.adapter_config())
-    models::DemandModel::check_adapter(make_model_config(recipe.model, features), *adapter);
+  const models::DemandModelConfig config = make_model_config(recipe.model, features);
+  config.validate();
+  if (const auto adapter = recipe.tune.adapter_config()) models::DemandModel::check_adapter(config, *adapter);
 }
 
 models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features) {

@@ -137,6 +137,11 @@ TEST_F(MaskedTraining, what_cannot_be_is_refused_by_name) {
       refused({"train.task=masked_language", "model.text=somewhere", "tune.text=all", "train.masked=0.3"})
           .find("there are no histories"),
       std::string::npos);
+  // Neither leaves a folder behind.
+  EXPECT_NE(refused({"model.groups=true"}).find("the tower has no groups"), std::string::npos);
+  EXPECT_NE(refused({"model.level=true", "data.static=[]"}).find("nothing to tell a level by"),
+            std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "x"));
   EXPECT_NE(refused({"train.masked=1"}).find("train.masked must be"), std::string::npos);
   EXPECT_NE(refused({"data.inventory=visits"}).find("nobody forecasts it"), std::string::npos);
   EXPECT_NE(refused({"model.heads.inventory=true", "model.loss.inventory=1"}).find("data.inventory is empty"),
