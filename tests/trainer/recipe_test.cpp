@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "tests/support/paths.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -122,6 +123,17 @@ TEST(Recipe, checks_what_only_holds_between_blocks) {
   expect_parts(message_of("data: {corpus: x}\ntrain: {batch: 8, micro_batch: 64}\n"),
                {"train.micro_batch", "train.batch"});
   expect_parts(message_of("data: {corpus: x}\ntrain: {keep_last: 1}\n"), {"train.keep_last", "at least 2"});
+}
+
+TEST(Recipe, those_that_come_along_are_ones) {
+  std::size_t read = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(testing::source_dir() / "recipes")) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_regular_file() || name.starts_with("sweep-") || name.starts_with("retrain-")) continue;
+    EXPECT_NO_THROW(read_recipe(entry.path(), {})) << name;
+    ++read;
+  }
+  EXPECT_GE(read, 7U);
 }
 
 TEST(Recipe, buckets_have_a_size_or_find_it_out) {
