@@ -30,6 +30,7 @@ std::vector<World> worlds_under_test() {
                    },
                    deadlines);
              },
+         .adds_in_float = false,
          .names_the_late = false});
   return worlds;
 }

@@ -60,6 +60,7 @@ World nccl_world() {
             body(*on_device(make_nccl(host, gpu_operations(), device, patient), gpu_operations(), device));
           },
       .sums_in_rank_order = false,
+      .adds_in_float = false,
       .names_the_late = false};
 }
 
