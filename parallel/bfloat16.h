@@ -23,4 +23,7 @@ inline BFloat16 to_bfloat16(float value) {
   return {static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16)};
 }
 
+// What gradients travel as. bf16 halves the bytes and rounds every gradient, and every sum, to 8 bits.
+enum class GradientFormat { fp32, bf16 };
+
 }  // namespace shelfcast::parallel
