@@ -268,6 +268,21 @@ TEST_P(CommunicatorContract, several_broadcasts_may_be_under_way_and_every_root_
   });
 }
 
+TEST_P(CommunicatorContract, small_sums_behind_large_ones_are_told_apart) {
+  run([this](Communicator& ranks) {
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      std::vector<std::vector<float>> buckets;
+      for (const std::size_t count : {100'000, 1, 30'000, 2, 3})
+        buckets.push_back(values_of<float>(ranks.rank(), count));
+      std::vector<std::unique_ptr<Pending>> pending;
+      for (auto& bucket : buckets) pending.push_back(ranks.start_all_reduce(bucket, "bucket"));
+      for (int i = 0; i < 50 * (1 + ranks.rank()); ++i) ranks.progress();
+      for (auto& one : pending) one->wait();
+      for (const auto& bucket : buckets) EXPECT_EQ(bucket, sum_over_ranks<float>(size(), bucket.size()));
+    }
+  });
+}
+
 TEST_P(CommunicatorContract, progress_alone_ends_what_was_started) {
   run([this](Communicator& ranks) {
     std::vector<float> sums = values_of<float>(ranks.rank(), 100'000), sent = sums, at_root = sums;
