@@ -1,5 +1,6 @@
 // What the parallel engine hides of communication and what it costs, on links as slow as one wishes.
-//   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s
+//   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s: whole
+//                           gradients, shares of them (ZeRO-2), and both in 16 bits
 //   bench_engine schedule   the cost model's exposed time against layers and links that sleep
 //   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [bucket_mb=N] [NAME=VALUE ...]
 //                           the cost model for so many parameters and seconds of a micro-batch, 256
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -34,9 +36,10 @@ using namespace shelfcast::bench;
 
 // A published tower's model on noise.
 struct Training {
-  Training(const std::string& tower, std::int64_t windows)
+  // `held_part`: of two, the one whose gradients are held; none = whole.
+  Training(const std::string& tower, std::int64_t windows, std::optional<int> held_part)
       : model(make_config(tower), 1),
-        buffers(trainer::trained_parameters(model, {})),
+        buffers(trainer::trained_parameters(model, {}), 2, held_part),
         batch(noise_batch(windows)) {}
   static models::DemandModelConfig make_config(const std::string& tower) {
     models::ModelConfig config;
@@ -65,12 +68,15 @@ Clock::time_point last_of(parallel::Communicator& ranks) {
 // --- overlap
 
 struct Overlap {
-  std::vector<double> backward, link, exposed, hidden;  // seconds of a step, and the hidden share
+  std::vector<double> backward, link, exposed, hidden, waited;  // seconds of a step, and the hidden share
 };
 
-// Exposed is what the link still has to do once the slower rank has ended its backward.
+enum class Gradients { whole, shares };
+
+// Exposed is what the link still has to do once the slower rank has ended its backward, and what rank 0
+// waited for within its own: shares have room for two buckets.
 Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int64_t bucket_bytes,
-                        parallel::LinkSpeed speed) {
+                        parallel::LinkSpeed speed, Gradients gradients, parallel::GradientFormat format) {
   Overlap result;
   const auto link = std::make_shared<parallel::DelayedLink>(speed, 2);
   std::mutex building;
@@ -79,18 +85,20 @@ Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int
     std::unique_ptr<Training> training;
     {
       const std::lock_guard lock(building);
-      training = std::make_unique<Training>(tower, windows);
+      training = std::make_unique<Training>(
+          tower, windows, gradients == Gradients::whole ? std::nullopt : std::optional(ranks.rank()));
     }
     const auto slow = parallel::make_delayed(ranks, link);
-    parallel::GradientSync sync(training->buffers, *slow, bucket_bytes);
+    parallel::GradientSync sync(training->buffers, *slow, bucket_bytes, format);
     for (std::int64_t step = 0; step < 9; ++step) {
       training->buffers.zero_gradients();
       const at::Tensor loss = training->loss(step);
       ranks.barrier("forward");
-      const double before = link->busy_seconds();
+      const double before = link->busy_seconds(), waited_before = sync.waited_seconds();
       sync.arm();
       const auto began = Clock::now();
       loss.backward();
+      const double waited = sync.waited_seconds() - waited_before;
       const auto ended = last_of(ranks);
       sync.finish();  // starts the buckets of parameters that this loss does not use
       const double left = std::chrono::duration<double>(link->busy_until() - ended).count();
@@ -100,6 +108,7 @@ Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int
       result.link.push_back(busy);
       result.exposed.push_back(std::max(0.0, left));
       result.hidden.push_back(1 - std::max(0.0, left) / busy);
+      result.waited.push_back(waited);
     }
   });
   return result;
@@ -107,12 +116,19 @@ Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int
 
 void bench_overlap(const std::string& tower, std::int64_t windows, std::int64_t bucket_mb) {
   fmt::print("{}, {} windows a rank, buckets of {} MB, medians of 8 steps\n", tower, windows, bucket_mb);
-  for (const double gigabytes : {1.0, 10.0}) {
-    const Overlap one = measure_overlap(tower, windows, bucket_mb * 1'000'000, {gigabytes * 1e9, 20e-6});
-    fmt::print("{:4.0f} GB/s: backward {:6.1f} ms, link {:6.1f} ms, exposed {:6.2f} ms, hidden {:.1f} %\n",
-               gigabytes, 1e3 * median(one.backward), 1e3 * median(one.link), 1e3 * median(one.exposed),
-               100 * median(one.hidden));
-  }
+  for (const double gigabytes : {1.0, 10.0})
+    for (const Gradients gradients : {Gradients::whole, Gradients::shares})
+      for (const auto format : {parallel::GradientFormat::fp32, parallel::GradientFormat::bf16}) {
+        const Overlap one = measure_overlap(tower, windows, bucket_mb * 1'000'000, {gigabytes * 1e9, 20e-6},
+                                            gradients, format);
+        fmt::print(
+            "{:4.0f} GB/s, {:<6} {}: backward {:6.1f} ms, waited {:5.2f} ms of it, link {:6.1f} ms, exposed "
+            "{:6.2f} ms, hidden {:.1f} %\n",
+            gigabytes, gradients == Gradients::whole ? "whole" : "shares",
+            format == parallel::GradientFormat::fp32 ? "fp32" : "bf16", 1e3 * median(one.backward),
+            1e3 * median(one.waited), 1e3 * median(one.link), 1e3 * median(one.exposed),
+            100 * median(one.hidden));
+      }
 }
 
 // --- schedule

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "parallel/bfloat16.h"
 
 namespace shelfcast::parallel {
 
@@ -50,6 +51,9 @@ class Pending {
   // where known, the ranks that did not arrive; Error(communication) when a peer is lost; the witness's
   // failure.
   virtual void wait() = 0;
+  // Whether wait() would return at once. Moves nothing on by itself (Communicator::progress does); throws as
+  // wait() does.
+  virtual bool done() = 0;
 };
 
 // A group of `size()` ranks. Every member marked collective must be called by all ranks of the group in the
@@ -75,6 +79,14 @@ class Communicator {
   // As all_reduce(sum), but returns while the transfer goes on; `values` must stay alive and untouched until
   // wait().
   virtual std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) = 0;
+  // The sum to `root` alone: what `values` hold on the other ranks afterwards is of no meaning. Collective.
+  virtual std::unique_ptr<Pending> start_reduce(std::span<float> values, int root,
+                                                std::string_view label) = 0;
+  // The same for half the bytes. Host back ends add in float32 and round the sum once, NCCL after every
+  // addition.
+  virtual std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16> values, std::string_view label) = 0;
+  virtual std::unique_ptr<Pending> start_reduce(std::span<BFloat16> values, int root,
+                                                std::string_view label) = 0;
   // `values` holds size() equal parts; on return part rank() holds the sum over ranks of that part and is
   // copied to `part`. Collective.
   virtual void reduce_scatter(std::span<const float> values, std::span<float> part,
@@ -87,6 +99,9 @@ class Communicator {
   // Root's bytes to everyone (resized to fit). Collective.
   virtual void broadcast(std::vector<std::byte>& bytes, int root, std::string_view label) = 0;
   virtual void broadcast(std::span<float> values, int root, std::string_view label) = 0;
+  // Returns while the transfer goes on; `bytes` must stay alive, and the root's untouched, until wait().
+  virtual std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
+                                                   std::string_view label) = 0;
   virtual void barrier(std::string_view label) = 0;
   // Moves what was started on, without waiting: for back ends that make no progress by themselves. Cheap
   // enough to be called between any two pieces of work. Not collective; throws as Pending::wait() does.

@@ -1,6 +1,8 @@
 #include "parallel/flat_buffers.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "base/error.h"
@@ -43,32 +45,67 @@ std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters)
   return ranges;
 }
 
-FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts)
-    : ranges_(flat_layout(checked(parameters))) {
+FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts,
+                         std::optional<int> held_part)
+    : ranges_(flat_layout(checked(parameters))), parts_(parts) {
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter)
     tensors_.push_back(parameter->tensor);
   const std::int64_t used = ranges_.empty() ? 0 : ranges_.back().offset + ranges_.back().elements;
   const std::int64_t elements = round_up(used, kAlignment * parts);
+  held_ = held_part ? slice_of(elements, parts, *held_part) : Slice{0, elements};
   const auto options =
       tensors_.empty() ? at::TensorOptions(at::kFloat) : tensors_.front().options().requires_grad(false);
   values_ = at::zeros({elements}, options);
-  gradients_ = at::zeros({elements}, options);
+  gradients_ = at::zeros({held_.size()}, options);
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     const FlatRange& range = ranges_[i];
     const at::Tensor view = values_.narrow(0, range.offset, range.elements).view(range.shape);
     view.copy_(tensors_[i]);
     tensors_[i].set_data(view);
-    tensors_[i].mutable_grad() = gradients_.narrow(0, range.offset, range.elements).view(range.shape);
+    tensors_[i].mutable_grad() = holds_whole_gradients()
+                                     ? gradients_.narrow(0, range.offset, range.elements).view(range.shape)
+                                     : at::Tensor();
   }
 }
 
-void FlatBuffers::zero_gradients() { gradients_.zero_(); }
+void FlatBuffers::zero_gradients() {
+  gradients_.zero_();
+  if (holds_whole_gradients()) return;
+  for (const at::Tensor& tensor : tensors_) tensor.mutable_grad() = at::Tensor();
+}
 
-double FlatBuffers::gradient_norm() const {
-  if (!gradients_.device().is_cpu())
-    return at::linalg_vector_norm(gradients_, 2, std::nullopt, false, at::kDouble).item<double>();
-  return std::sqrt(sum_of_squares(gradients_.const_data_ptr<float>(), gradients_.numel()));
+at::Tensor FlatBuffers::own_gradients() const {
+  if (holds_whole_gradients()) return gradients_;
+  at::Tensor own = at::zeros_like(values_);
+  for (std::size_t i = 0; i < ranges_.size(); ++i)
+    if (const at::Tensor& gradient = tensors_[i].grad(); gradient.defined())
+      own.narrow(0, ranges_[i].offset, ranges_[i].elements).view(ranges_[i].shape).copy_(gradient);
+  return own;
+}
+
+std::vector<double> FlatBuffers::gradient_squares() const {
+  std::vector<double> squares(static_cast<std::size_t>(parts_), 0.0);
+  const std::int64_t part = elements() / parts_, first = held_.begin / std::max<std::int64_t>(1, part);
+  if (part == 0) return squares;
+  const std::int64_t count = held_.size() / part;
+  if (!gradients_.device().is_cpu()) {
+    const at::Tensor norms =
+        at::linalg_vector_norm(gradients_.view({count, part}), 2, {1}, false, at::kDouble).to(at::kCPU);
+    for (std::int64_t i = 0; i < count; ++i)
+      squares[static_cast<std::size_t>(first + i)] = std::pow(norms[i].item<double>(), 2);
+    return squares;
+  }
+  const float* const gradients = gradients_.const_data_ptr<float>();
+  for (std::int64_t i = 0; i < count; ++i)
+    squares[static_cast<std::size_t>(first + i)] = sum_of_squares(gradients + i * part, part);
+  return squares;
+}
+
+double FlatBuffers::gradient_norm() const { return norm_of(gradient_squares()); }
+
+double norm_of(const std::vector<double>& squares) {
+  return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
 }
 
 }  // namespace shelfcast::parallel

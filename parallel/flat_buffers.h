@@ -4,10 +4,12 @@
 
 #include <torch/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "parallel/flat_range.h"
+#include "parallel/sharding.h"
 
 namespace shelfcast::parallel {
 
@@ -23,28 +25,46 @@ struct FlatParameter {
 std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters);
 
 // Moves the parameters in (values kept) in the reverse of the order given, each 64-byte aligned; padding is
-// zero. From then on backward() accumulates into gradients(). The model's tensors stay valid: they become
-// views.
+// zero. The model's tensors stay valid: they become views. Gradients are whole (from then on backward()
+// accumulates into gradients()) or, as in ZeRO stage 2 (Rajbhandari et al., 2020), a rank holds one part of
+// their sums: then backward leaves each parameter's gradient in its tensor, from where GradientSync takes it.
 class FlatBuffers {
  public:
-  // Padded at the end, so that `parts` ranks can each hold an equal, 64-byte aligned part.
-  explicit FlatBuffers(const std::vector<FlatParameter>& parameters, int parts = 1);
+  // Padded at the end, so that `parts` ranks can each hold an equal, 64-byte aligned part. `held_part`: of
+  // the gradients; none = they are whole.
+  explicit FlatBuffers(const std::vector<FlatParameter>& parameters, int parts = 1,
+                       std::optional<int> held_part = std::nullopt);
 
   at::Tensor values() const { return values_; }        // [elements]
-  at::Tensor gradients() const { return gradients_; }  // [elements]
+  at::Tensor gradients() const { return gradients_; }  // [held().size()]
   std::int64_t elements() const { return values_.numel(); }
+  // The elements of which gradients() holds the gradients.
+  const Slice& held() const { return held_; }
+  bool holds_whole_gradients() const { return held_.size() == elements(); }
+  int parts() const { return parts_; }
   const std::vector<FlatRange>& ranges() const { return ranges_; }
   // The parameter that stands at ranges()[i].
   const std::vector<at::Tensor>& tensors() const { return tensors_; }
   void zero_gradients();
-  // Euclidean norm of the gradients, summed in double in an order that does not depend on the number of
-  // threads.
+  // What backward has left on this rank since they were zero: [elements]. Made for the caller where gradients
+  // are not whole.
+  at::Tensor own_gradients() const;
+  // Sums of squares of the gradients of each part, in double and in an order that does not depend on the
+  // number of threads; 0 for parts that are not held. Added over ranks they are those of whole gradients, bit
+  // by bit.
+  std::vector<double> gradient_squares() const;
+  // Euclidean norm of the gradients held.
   double gradient_norm() const;
 
  private:
   at::Tensor values_, gradients_;
   std::vector<FlatRange> ranges_;
   std::vector<at::Tensor> tensors_;
+  int parts_;
+  Slice held_;
 };
+
+// The norm that sums of squares come to.
+double norm_of(const std::vector<double>& squares);
 
 }  // namespace shelfcast::parallel

@@ -13,13 +13,15 @@
 namespace shelfcast::parallel {
 
 struct GradientSync::Impl {
-  Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bytes)
+  Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bytes, GradientFormat format)
       : communicator(world),
-        gradients(buffers.gradients()),
         ranges(buffers.ranges()),
+        elements(buffers.elements()),
+        sends_every_backward(!buffers.holds_whole_gradients()),
         bucket_bytes(bytes),
+        transfers(make_bucket_transfers(buffers, world, format)),
         fired(ranges.size(), 0) {
-    SHELFCAST_ASSERT(gradients.device().is_cpu() || communicator.backend() == "nccl");
+    SHELFCAST_ASSERT(buffers.values().device().is_cpu() || communicator.backend() == "nccl");
     cut(ranges.size());
     listen(buffers);
   }
@@ -27,7 +29,7 @@ struct GradientSync::Impl {
   // Buckets of the first `count` parameters.
   void cut(std::size_t count) {
     quiet = count;
-    quiet_begin = count < ranges.size() ? ranges[count].offset : gradients.numel();
+    quiet_begin = count < ranges.size() ? ranges[count].offset : elements;
     buckets = cut_buckets({ranges.begin(), ranges.begin() + static_cast<std::ptrdiff_t>(count)}, quiet_begin,
                           bucket_bytes);
     labels.clear();
@@ -36,10 +38,13 @@ struct GradientSync::Impl {
       labels.push_back(fmt::format("gradients bucket {}", i));
       bucket_of.insert(bucket_of.end(), static_cast<std::size_t>(buckets[i].parameters), i);
     }
+    transfers->forget_sizes();
     expect_all();
   }
 
   void expect_all() {
+    armed = false;
+    started = 0;
     missing.clear();
     for (const Bucket& bucket : buckets) missing.push_back(bucket.parameters);
   }
@@ -49,38 +54,42 @@ struct GradientSync::Impl {
   void ready(std::size_t parameter) {
     fired[parameter] = 1;
     if (!armed || parameter >= quiet) return;
-    int& left = missing[bucket_of[parameter]];
+    const std::size_t bucket = bucket_of[parameter];
     // A gradient that arrives after its bucket has left would be lost on the other ranks: each hook must fire
     // once.
-    SHELFCAST_ASSERT(left > 0);
-    --left;
-    while (pending.size() < buckets.size() && missing[pending.size()] == 0) start_next();
-    if (!pending.empty()) communicator.progress();
+    SHELFCAST_ASSERT(missing[bucket] > 0);
+    --missing[bucket];
+    if (bucket == started) transfers->take(buckets[bucket], parameter);
+    while (started < buckets.size() && missing[started] == 0) start_next();
+    if (started > 0) communicator.progress();
   }
 
   // Always the lowest bucket that has not left: the order is the same on every rank, whatever becomes ready
   // when.
   void start_next() {
-    const Bucket& bucket = buckets[pending.size()];
-    pending.push_back(
-        communicator.start_all_reduce(slice(bucket.first, bucket.elements), labels[pending.size()]));
+    transfers->start(buckets[started], labels[started]);
+    ++started;
   }
 
-  std::span<float> slice(std::int64_t first, std::int64_t elements) const {
-    return {gradients.mutable_data_ptr<float>() + first, static_cast<std::size_t>(elements)};
+  // What this backward, or none, has left to send.
+  void start_rest() {
+    while (started < buckets.size()) start_next();
+    expect_all();
+  }
+
+  void arm() {
+    if (armed && sends_every_backward) start_rest();
+    armed = true;
   }
 
   void finish() {
-    while (pending.size() < buckets.size()) start_next();
-    const auto started = std::chrono::steady_clock::now();
+    if (armed || !sends_every_backward) start_rest();
+    const auto began = std::chrono::steady_clock::now();
     const std::size_t still_quiet = agree_about_quiet_ones();
-    for (const auto& operation : pending) operation->wait();
-    pending.clear();
+    agreeing += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    transfers->finish();
     if (still_quiet != quiet) cut(still_quiet);
-    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    armed = false;
     std::fill(fired.begin(), fired.end(), 0);
-    expect_all();
   }
 
   // The first step shows which parameters at the end of the buffers got a gradient on no rank: from then on
@@ -98,15 +107,18 @@ struct GradientSync::Impl {
       learned = true;
       return static_cast<std::size_t>(asked.rend() - last);
     }
-    communicator.all_reduce(slice(quiet_begin, gradients.numel() - quiet_begin), ReduceOp::sum,
-                            "gradients of quiet parameters");
+    for (const Bucket& bucket : cut_buckets(
+             {ranges.begin() + static_cast<std::ptrdiff_t>(quiet), ranges.end()}, elements, bucket_bytes))
+      transfers->start(bucket, "gradients of quiet parameters");
     return ranges.size();
   }
 
   Communicator& communicator;
-  at::Tensor gradients;
   std::vector<FlatRange> ranges;
+  std::int64_t elements;
+  bool sends_every_backward;
   std::int64_t bucket_bytes;
+  std::unique_ptr<BucketTransfers> transfers;
   std::vector<std::int64_t> fired;  // beside ranges: 1 = has got a gradient in this step
   bool learned = false;             // which ones are quiet
   std::size_t quiet = 0;            // the first of them
@@ -115,12 +127,12 @@ struct GradientSync::Impl {
   std::vector<std::string> labels;     // beside buckets
   std::vector<int> missing;            // beside buckets: parameters whose gradient is not ready
   std::vector<std::size_t> bucket_of;  // of ranges()[i]
-  std::vector<std::unique_ptr<Pending>> pending;
+  std::size_t started = 0;             // buckets that have left
   std::vector<std::shared_ptr<torch::autograd::Node>>
       accumulators;  // a hook lives as long as its accumulator
   std::vector<std::uintptr_t> hooks;
   bool armed = false;
-  double waited = 0;
+  double agreeing = 0;
 };
 
 namespace {
@@ -145,8 +157,9 @@ void GradientSync::Impl::listen(FlatBuffers& buffers) {
   }
 }
 
-GradientSync::GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes) {
-  if (communicator.size() > 1) impl_ = std::make_unique<Impl>(buffers, communicator, bucket_bytes);
+GradientSync::GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes,
+                           GradientFormat format) {
+  if (communicator.size() > 1) impl_ = std::make_unique<Impl>(buffers, communicator, bucket_bytes, format);
 }
 
 // The model may outlive this object, and its accumulators with it.
@@ -158,19 +171,27 @@ GradientSync::~GradientSync() {
 
 void GradientSync::set_bucket_bytes(std::int64_t bucket_bytes) {
   if (!impl_ || impl_->bucket_bytes == bucket_bytes) return;
-  SHELFCAST_ASSERT(!impl_->armed && impl_->pending.empty());
+  SHELFCAST_ASSERT(!impl_->armed);
   impl_->bucket_bytes = bucket_bytes;
   impl_->cut(impl_->quiet);
 }
 
+bool GradientSync::sends_every_backward() const { return impl_ && impl_->sends_every_backward; }
+
 void GradientSync::arm() {
-  if (impl_) impl_->armed = true;
+  if (impl_) impl_->arm();
+}
+
+void GradientSync::end_micro_batch() {
+  if (sends_every_backward()) impl_->start_rest();
 }
 
 void GradientSync::finish() {
   if (impl_) impl_->finish();
 }
 
-double GradientSync::waited_seconds() const { return impl_ ? impl_->waited : 0.0; }
+double GradientSync::waited_seconds() const {
+  return impl_ ? impl_->agreeing + impl_->transfers->waited_seconds() : 0.0;
+}
 
 }  // namespace shelfcast::parallel

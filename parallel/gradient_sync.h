@@ -3,17 +3,20 @@
 
 #include <memory>
 
+#include "parallel/bucket_transfers.h"
 #include "parallel/communicator.h"
 #include "parallel/flat_buffers.h"
 
 namespace shelfcast::parallel {
 
 // Cuts the flat gradients into buckets of about `bucket_bytes`, smaller towards the end, and starts each
-// bucket's all-reduce as soon as the gradients in it are ready, in the same fixed order on every rank. With
-// one rank it does nothing. All members are collective; one thread.
+// bucket's sum over ranks as soon as the gradients in it are ready, in the same fixed order on every rank.
+// Whole gradients are sent once a step; where ranks hold shares, those of every backward are (a rank has no
+// room to add them up first). With one rank it does nothing. All members are collective; one thread.
 class GradientSync {
  public:
-  GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes);
+  GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes,
+               GradientFormat format = GradientFormat::fp32);
   ~GradientSync();
   GradientSync(const GradientSync&) = delete;
   GradientSync& operator=(const GradientSync&) = delete;
@@ -21,12 +24,17 @@ class GradientSync {
   // From the next step on. The same on every rank.
   void set_bucket_bytes(std::int64_t bucket_bytes);
 
-  // Call before the backward of the step's last micro-batch: from now on hooks start transfers.
+  // Whether gradients leave with every backward, and not with the step's last one.
+  bool sends_every_backward() const;
+  // Call before a backward whose gradients are to leave: from now on hooks start transfers. Every rank calls
+  // it equally often within a micro-batch, or, where a rank has nothing to learn from it, not at all.
   void arm();
-  // Call after that backward: starts the buckets whose hooks never fired, waits for all. The gradients are
-  // then the sums over ranks, the same bits on each.
+  // Call after each micro-batch: starts what is left of it to send, where every backward is sent.
+  void end_micro_batch();
+  // Call after the step's last backward: starts the buckets whose hooks never fired, waits for all. The
+  // gradients held are then the sums over ranks, whole ones the same bits on each.
   void finish();
-  // Seconds spent waiting in finish() since construction.
+  // Seconds spent waiting for other ranks since construction.
   double waited_seconds() const;
 
  private:

@@ -11,6 +11,7 @@ namespace {
 class FinishedAlready : public Pending {
  public:
   void wait() override {}
+  bool done() override { return true; }
 };
 
 class SingleCommunicator : public Communicator {
@@ -27,8 +28,18 @@ class SingleCommunicator : public Communicator {
     check_not_aborted(label);
   }
   std::unique_ptr<Pending> start_all_reduce(std::span<float>, std::string_view label) override {
-    check_not_aborted(label);
-    return std::make_unique<FinishedAlready>();
+    return finished(label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<float>, int root, std::string_view label) override {
+    check_root(root, label);
+    return finished(label);
+  }
+  std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16>, std::string_view label) override {
+    return finished(label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<BFloat16>, int root, std::string_view label) override {
+    check_root(root, label);
+    return finished(label);
   }
   void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) override {
     copy(values, part, label);
@@ -45,6 +56,10 @@ class SingleCommunicator : public Communicator {
     check_root(root, label);
   }
   void broadcast(std::span<float>, int root, std::string_view label) override { check_root(root, label); }
+  std::unique_ptr<Pending> start_broadcast(std::span<std::byte>, int root, std::string_view label) override {
+    check_root(root, label);
+    return finished(label);
+  }
   void barrier(std::string_view label) override { check_not_aborted(label); }
   std::unique_ptr<Communicator> split(int, int) override {
     check_not_aborted("split");
@@ -58,6 +73,10 @@ class SingleCommunicator : public Communicator {
     if (aborted_)
       throw Error(ErrorKind::communication, fmt::format("\"{}\" after the run was aborted", label),
                   *aborted_);
+  }
+  std::unique_ptr<Pending> finished(std::string_view label) const {
+    check_not_aborted(label);
+    return std::make_unique<FinishedAlready>();
   }
   void check_root(int root, std::string_view label) const {
     SHELFCAST_ASSERT(root == 0);

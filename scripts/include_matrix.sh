@@ -25,6 +25,7 @@ trainer/retrain  | base data eval trainer trainer/sweep                   |
 '
 # Single files that may include one library more: the reason a room's rule has an exception stands here.
 exceptions='
+parallel/bucket_transfers.cpp torch
 parallel/flat_buffers.h     torch
 parallel/flat_buffers.cpp   torch
 parallel/gradient_sync.h    torch

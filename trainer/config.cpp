@@ -189,9 +189,12 @@ void ParallelConfig::validate() const {
     if (value.count() <= 0)
       throw input_error(fmt::format("parallel.{} must be longer than nothing", field),
                         fmt::format("it is {} ms", value.count()), "write a duration such as 30s");
-  if (zero != 0 && zero != 1)
-    throw input_error(fmt::format("parallel.zero: stage {} is not available", zero), "",
-                      "use 0 (every rank holds all of the optimizer's state) or 1 (each holds a share)");
+  if (zero < 0 || zero > 2)
+    throw input_error(
+        fmt::format("parallel.zero: stage {} is not available", zero), "",
+        "use 0 (every rank holds gradients and the optimizer's state), 1 (each holds a share of "
+        "the state) or 2 (and of the gradients)");
+  if (node_ranks != kHosts) require_at_least(node_ranks, 1, "parallel.node_ranks");
 }
 
 }  // namespace shelfcast::trainer

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "models/adapters/adapter_config.h"
+#include "parallel/bfloat16.h"
 #include "parallel/world.h"
 #include "trainer/schedule.h"
 
@@ -154,7 +155,14 @@ struct ParallelConfig {
   std::string device = "auto";  // auto, cpu, gpu
   bool share_gpus = false;      // several ranks may be on one GPU
   std::int64_t bucket_mb = 25;  // kTuned: found out in the run's first steps
-  std::int64_t zero = 0;  // 1: the optimizer's state is shared out among ranks (Rajbhandari et al., 2020)
+  // Rajbhandari et al., 2020. 1: the optimizer's state is shared out among ranks; 2: gradients, too.
+  std::int64_t zero = 0;
+  parallel::GradientFormat compress = parallel::GradientFormat::fp32;  // what gradients travel as
+  // Gradients are summed in nodes, between one rank of each, and sent back. A node: so many ranks that follow
+  // each other; kHosts: those on one host.
+  bool hierarchical = false;
+  static constexpr std::int64_t kHosts = 0;
+  std::int64_t node_ranks = kHosts;
   std::chrono::milliseconds start_deadline{900'000};
   std::chrono::milliseconds step_deadline{120'000};
   std::chrono::milliseconds file_deadline{600'000};  // one operation of the file system

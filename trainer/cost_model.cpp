@@ -79,23 +79,28 @@ double trees_seconds(const CostAssumptions& assumed, const Layout& layout, doubl
          2 * bytes / ring_bandwidth(assumed, layout);
 }
 
+// Of a step. With ZeRO-2 the gradients of every micro-batch travel, each bucket to the ranks that keep them,
+// which is half of an all-reduce, and there is room for two.
 double exposed_gradients(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks,
-                         double backward_s) {
+                         double backward_s, double micro_batches) {
   std::vector<double> bytes, seconds;
   for (const parallel::Bucket& bucket :
        parallel::cut_buckets(inputs.ranges, inputs.elements, inputs.bucket_bytes)) {
-    bytes.push_back(static_cast<double>(bucket.elements) * sizeof(float));
-    seconds.push_back(all_reduce_seconds(assumed, ranks, bytes.back()));
+    bytes.push_back(static_cast<double>(bucket.elements) * inputs.gradient_bytes);
+    seconds.push_back(inputs.zero < 2 ? all_reduce_seconds(assumed, ranks, bytes.back())
+                                      : all_gather_seconds(assumed, ranks, bytes.back()));
   }
-  return exposed_seconds(backward_s, bytes, seconds);
+  return inputs.zero < 2 ? exposed_seconds(backward_s, bytes, seconds)
+                         : micro_batches * exposed_seconds(backward_s, bytes, seconds, 2);
 }
 
 // The norm reads gradients; AdamW reads and writes weights, gradients (cleared) and two moments.
 double update_seconds(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks) {
   const double bytes = static_cast<double>(inputs.elements) * sizeof(float);
-  const double share = inputs.shards_optimizer ? static_cast<double>(ranks) : 1.0;
-  return bytes * (1 + 8 / share) / (assumed.memory_gb_s * kGiga) +
-         (inputs.shards_optimizer ? all_gather_seconds(assumed, ranks, bytes) : 0.0);
+  const auto all = static_cast<double>(ranks);
+  const double updated = inputs.zero > 0 ? 8 / all : 8.0, read = inputs.zero > 1 ? 1 / all : 1.0;
+  return bytes * (read + updated) / (assumed.memory_gb_s * kGiga) +
+         (inputs.zero > 0 ? all_gather_seconds(assumed, ranks, bytes) : 0.0);
 }
 
 // `step_s`: of a step without it.
@@ -186,15 +191,17 @@ double all_gather_seconds(const CostAssumptions& assumed, std::int64_t ranks, do
   return half_ring_seconds(assumed, layout_of(assumed, ranks), bytes);
 }
 
-double exposed_seconds(double backward_s, const std::vector<double>& bytes,
-                       const std::vector<double>& sent_s) {
-  double all = 0, made = 0, end = 0;
+double exposed_seconds(double backward_s, const std::vector<double>& bytes, const std::vector<double>& sent_s,
+                       std::size_t room) {
+  double all = 0, made = 0;  // bytes, and when the last of them were
   for (const double part : bytes) all += part;
+  std::vector<double> ends;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    made += bytes[i];
-    end = std::max(end, backward_s * made / all) + sent_s[i];
+    if (i >= room) made = std::max(made, ends[i - room]);
+    made += backward_s * bytes[i] / all;
+    ends.push_back(std::max(made, ends.empty() ? 0.0 : ends.back()) + sent_s[i]);
   }
-  return std::max(0.0, end - backward_s);
+  return ends.empty() ? 0.0 : std::max(0.0, ends.back() - backward_s);
 }
 
 double expected_largest(std::int64_t n) {
@@ -221,7 +228,8 @@ StepCost step_cost(const CostInputs& inputs, const CostAssumptions& assumed, std
   StepCost cost;
   cost.compute = one * micro_batches;
   cost.stragglers = cost.compute * assumed.jitter * expected_largest(ranks);
-  if (ranks > 1) cost.exposed = exposed_gradients(inputs, assumed, ranks, one * assumed.backward);
+  if (ranks > 1)
+    cost.exposed = exposed_gradients(inputs, assumed, ranks, one * assumed.backward, micro_batches);
   cost.update = update_seconds(inputs, assumed, ranks);
   cost.storage = storage_seconds(inputs, assumed, cost.total());
   cost.failures = failure_seconds(inputs, assumed, ranks, cost.total());

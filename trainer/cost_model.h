@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,8 @@ struct CostInputs {
   std::vector<parallel::FlatRange> ranges;  // trained parameters as they lie in the flat buffers
   std::int64_t elements = 0;                // of the flat buffers
   std::int64_t bucket_bytes = 25'000'000;
-  bool shards_optimizer = false;            // ZeRO stage 1
+  std::int64_t zero = 0;                    // ZeRO stage
+  double gradient_bytes = 4;                // that a parameter's gradient travels as
   double micro_batch_s = 0;                 // measured; assumptions may say otherwise
   std::int64_t micro_batch = 1, batch = 1;  // windows
   std::int64_t steps = 1, checkpoint_every = 1;
@@ -50,7 +52,7 @@ struct StepCost {
   double compute = 0;     // forward and backward of the rank with most windows
   double exposed = 0;     // transfers of gradients that no backward hides
   double stragglers = 0;  // waiting for the slowest of the ranks
-  double update = 0;      // norm, optimizer, and with ZeRO-1 the gathering of weights
+  double update = 0;      // norm, optimizer, and with ZeRO the gathering of weights
   double storage = 0;     // reading and checkpoints beyond what runs beside the steps
   double failures = 0;    // lost steps and restarts, spread over all
   double total() const { return compute + exposed + stragglers + update + storage + failures; }
@@ -65,10 +67,11 @@ StepCost step_cost(const CostInputs& inputs, const CostAssumptions& assumed, std
 // that is faster.
 double all_reduce_seconds(const CostAssumptions& assumed, std::int64_t ranks, double bytes);
 double all_gather_seconds(const CostAssumptions& assumed, std::int64_t ranks, double bytes);
-// What is left to send when a backward of `backward_s` ends that makes gradients at an even pace. `sent_s`
+// What a backward of `backward_s`, which makes gradients at an even pace, takes longer for being sent: what
+// is left when it ends, and, with room for `room` buckets at a time, what it waits for on the way. `sent_s`
 // are the transfers, in order, `bytes` what each sends.
-double exposed_seconds(double backward_s, const std::vector<double>& bytes,
-                       const std::vector<double>& sent_s);
+double exposed_seconds(double backward_s, const std::vector<double>& bytes, const std::vector<double>& sent_s,
+                       std::size_t room = std::numeric_limits<std::size_t>::max());
 // The expected largest of n standard normal numbers (Blom, 1958); 0 for one.
 double expected_largest(std::int64_t n);
 

@@ -7,7 +7,6 @@
 #include "data/loader.h"
 #include "models/product.h"
 #include "models/recompute.h"
-#include "trainer/adversarial.h"
 #include "trainer/augment.h"
 #include "trainer/checkpoint.h"
 #include "trainer/masked_patches.h"
@@ -55,7 +54,7 @@ class DemandTask : public Task {
   }
   std::int64_t micro_batches() const override { return loader_.micro_batches(); }
   WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
-                                    const std::function<void()>& before_backward) override;
+                                    const BeforeBackward& before_backward) override;
   std::int64_t anchor_samples() const override { return static_cast<std::int64_t>(anchor_windows_.size()); }
   WeightedLoss anchor_gradient(std::int64_t sample) override;
   double waited_seconds() const override { return loader_.waited_seconds(); }
@@ -166,7 +165,7 @@ std::unique_ptr<models::RankAllocator> DemandTask::rank_allocator() const {
 }
 
 WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
-                                              const std::function<void()>& before_backward) {
+                                              const BeforeBackward& before_backward) {
   // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
   // Views of the batch, but for classes: a window at another scale has those of its series' own.

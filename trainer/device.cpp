@@ -47,8 +47,9 @@ Error out_of_memory(const c10::OutOfMemoryError& error, std::int64_t flat_bytes,
           "weights, gradients and the optimizer's state take {:.2f} GB of it, the rest is activations of {} "
           "windows at a time; {}",
           static_cast<double>(flat_bytes) / 1e9, train.micro_batch, words.substr(0, words.find('\n'))),
-      "lower train.micro_batch (the training stays the same), share the optimizer's state out with "
-      "parallel.zero=1 over more ranks, or set train.precision=bf16 or train.activation_checkpointing=true");
+      "lower train.micro_batch (the training stays the same), share gradients and the optimizer's state out "
+      "with parallel.zero=2 over more ranks, or set train.precision=bf16 or "
+      "train.activation_checkpointing=true");
 }
 
 }  // namespace shelfcast::trainer

@@ -43,7 +43,7 @@ class DeviceOptimizer : public Optimizer {
   void update_all(double lr, double gradient_scale) override {
     const at::NoGradGuard no_grad;
     at::Tensor gradients = buffers_.gradients();
-    gradients.narrow(0, share_.begin, share_.size()).mul_(gradient_scale);
+    gradients.narrow(0, share_.begin - buffers_.held().begin, share_.size()).mul_(gradient_scale);
     update(lr);
     gradients.zero_();
   }
@@ -72,7 +72,7 @@ class DeviceAdamW : public DeviceOptimizer {
     for (const Stretch& stretch : stretches_) {
       Alike& alike = groups[{stretch.lr_scale, stretch.decay}];
       alike.values.push_back(part(buffers_.values(), stretch));
-      alike.gradients.push_back(part(buffers_.gradients(), stretch));
+      alike.gradients.push_back(part(buffers_.gradients(), stretch, buffers_.held().begin));
       alike.first.push_back(part(state()[0].values, stretch, share_.begin));
       alike.second.push_back(part(state()[1].values, stretch, share_.begin));
       alike.steps.push_back(step);
@@ -96,7 +96,8 @@ class DeviceSgd : public DeviceOptimizer {
   void update(double lr) override {
     for (const Stretch& stretch : stretches_) {
       const double rate = lr * stretch.lr_scale;
-      at::Tensor values = part(buffers_.values(), stretch), change = part(buffers_.gradients(), stretch);
+      at::Tensor values = part(buffers_.values(), stretch),
+                 change = part(buffers_.gradients(), stretch, buffers_.held().begin);
       if (!state().empty()) {
         at::Tensor velocity = part(state()[0].values, stretch, share_.begin);
         change = velocity.mul_(config_.momentum).add_(change);

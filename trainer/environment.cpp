@@ -28,6 +28,18 @@ std::string proc_value(const char* file, const std::string& key) {
   return "";
 }
 
+// How gradients are added up.
+std::string sums_of(const Recipe& recipe, const parallel::Communicator& communicator) {
+  if (communicator.size() == 1) return "alone";
+  std::string how = recipe.parallel.zero < 2 ? "whole" : "shares of every micro-batch";
+  if (recipe.parallel.compress == parallel::GradientFormat::bf16) how += ", in bf16";
+  if (recipe.parallel.hierarchical)
+    how += recipe.parallel.node_ranks == ParallelConfig::kHosts
+               ? ", by host"
+               : fmt::format(", by nodes of {}", recipe.parallel.node_ranks);
+  return how;
+}
+
 }  // namespace
 
 nlohmann::json describe_environment(const parallel::Communicator& communicator, const std::string& device) {
@@ -49,6 +61,7 @@ nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator
           {"backend", std::string(communicator.backend())},
           {"threads", recipe.train.threads},
           {"bucket_mb", bucket_mb},
+          {"gradients", sums_of(recipe, communicator)},
           {"device", device},
           {"build", build_id()},
           {"cpu", proc_value("/proc/cpuinfo", "model name")}};

@@ -29,7 +29,7 @@ ElasticAnchor::ElasticAnchor(Task& task, parallel::FlatBuffers& buffers, paralle
     const WeightedLoss loss = task.anchor_gradient(sample);
     activity::note_progress();
     if (loss.weight > 0) {
-      const at::Tensor gradient = buffers.gradients().to(at::kCPU, at::kDouble).div_(loss.weight);
+      const at::Tensor gradient = buffers.own_gradients().to(at::kCPU, at::kDouble).div_(loss.weight);
       squares.narrow(0, 0, buffers.elements()).addcmul_(gradient, gradient);
       squares[-1] += 1;
     }
@@ -73,7 +73,10 @@ void ElasticAnchor::save(const std::filesystem::path& file, const parallel::Flat
 
 void ElasticAnchor::pull(parallel::FlatBuffers& buffers, double scale) const {
   const at::NoGradGuard no_grad;
-  buffers.gradients().addcmul_(fisher_, buffers.values() - start_, scale);
+  const auto held = [&](const at::Tensor& flat) {
+    return flat.narrow(0, buffers.held().begin, buffers.held().size());
+  };
+  buffers.gradients().addcmul_(held(fisher_), held(buffers.values()) - held(start_), scale);
 }
 
 double ElasticAnchor::penalty(const parallel::FlatBuffers& buffers) const {

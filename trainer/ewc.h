@@ -25,7 +25,7 @@ class ElasticAnchor {
   // fisher.NAME and start.NAME of every trained parameter. Throws Error(io).
   void save(const std::filesystem::path& file, const parallel::FlatBuffers& buffers) const;
 
-  // Adds `scale` times the gradient of the penalty of strength 1.
+  // Adds `scale` times the gradient of the penalty of strength 1 to the gradients held.
   void pull(parallel::FlatBuffers& buffers, double scale) const;
   // The penalty of strength 1.
   double penalty(const parallel::FlatBuffers& buffers) const;

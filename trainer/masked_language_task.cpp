@@ -47,7 +47,7 @@ class MaskedLanguageTask : public Task {
     return parallel::most_micro_batches(recipe_.train.batch, ranks_, recipe_.train.micro_batch);
   }
   WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
-                                    const std::function<void()>& before_backward) override;
+                                    const BeforeBackward& before_backward) override;
   bool validates() const override { return true; }
   std::optional<double> validation_loss(const std::function<bool()>& stop_requested,
                                         parallel::Communicator& communicator) override;
@@ -97,14 +97,14 @@ std::vector<const KeyedText*> MaskedLanguageTask::batch_of(std::int64_t step,
 }
 
 WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
-                                                      const std::function<void()>& before_backward) {
+                                                      const BeforeBackward& before_backward) {
   const std::vector<const KeyedText*> batch = batch_of(step, micro_batch);
   if (batch.empty()) return {};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
   const models::MaskedLanguageLoss loss =
       masked_language_loss(text_, batch, seed(), step, MaskedLanguageMode::training);
-  before_backward();
+  before_backward(0);
   loss.sum.backward();
   return {loss.sum.item<double>(), static_cast<double>(loss.tokens)};
 }

@@ -29,8 +29,10 @@ class HostOptimizer : public Optimizer {
   virtual void update(const parallel::FlatRange& range, std::int64_t offset, std::int64_t elements, double lr,
                       double gradient_scale) = 0;
 
+  // Of element `offset` of the buffers and those behind it.
+  float* gradients_of(std::int64_t offset) const { return gradients_ + (offset - buffers_.held().begin); }
+
   float* values_;
-  float* gradients_;
 
  private:
   // What one thread updates at a time; never across ranges.
@@ -41,6 +43,7 @@ class HostOptimizer : public Optimizer {
 
   void update_all(double lr, double gradient_scale) override;
 
+  float* gradients_;  // held ones
   std::vector<Piece> pieces_;
 };
 
@@ -65,7 +68,7 @@ class AdamW : public HostOptimizer {
     factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
     factors.step = static_cast<float>(rate / (1.0 - std::pow(config_.beta1, t)));
     const std::int64_t own = offset - share_.begin;
-    adamw_update(factors, elements, values_ + offset, gradients_ + offset, first_ + own, second_ + own);
+    adamw_update(factors, elements, values_ + offset, gradients_of(offset), first_ + own, second_ + own);
   }
 
   float* first_;
@@ -88,7 +91,7 @@ class Sgd : public HostOptimizer {
     factors.momentum = static_cast<float>(config_.momentum);
     factors.keep = static_cast<float>(1.0 - (range.decay ? rate * config_.weight_decay : 0.0));
     factors.step = static_cast<float>(rate);
-    sgd_update(factors, elements, values_ + offset, gradients_ + offset,
+    sgd_update(factors, elements, values_ + offset, gradients_of(offset),
                velocity_ == nullptr ? nullptr : velocity_ + (offset - share_.begin));
   }
 
@@ -128,10 +131,10 @@ class Adafactor : public HostOptimizer {
     factors.weight_decay = range.decay ? config_.weight_decay : 0.0;
     float* moments = moments_ + offsets_.at(range.name);
     if (range.shape.size() == 2) {
-      adafactor_update_matrix(factors, range.shape[0], range.shape[1], values_ + offset, gradients_ + offset,
+      adafactor_update_matrix(factors, range.shape[0], range.shape[1], values_ + offset, gradients_of(offset),
                               moments);
     } else {
-      adafactor_update_vector(factors, elements, values_ + offset, gradients_ + offset, moments);
+      adafactor_update_vector(factors, elements, values_ + offset, gradients_of(offset), moments);
     }
   }
 
@@ -162,8 +165,9 @@ void HostOptimizer::update_all(double lr, double gradient_scale) {
         }
       });
   const at::Tensor gradients = buffers_.gradients();
-  gradients.narrow(0, 0, share_.begin).zero_();
-  gradients.narrow(0, share_.end, buffers_.elements() - share_.end).zero_();
+  const parallel::Slice& held = buffers_.held();
+  gradients.narrow(0, 0, share_.begin - held.begin).zero_();
+  gradients.narrow(0, share_.end - held.begin, held.end - share_.end).zero_();
 }
 
 }  // namespace

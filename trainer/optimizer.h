@@ -68,8 +68,8 @@ class Optimizer {
 // (momentum as in Sutskever et al., 2013, without Nesterov's look ahead; decay decoupled as in AdamW), as the
 // recipe says. `buffers` must outlive it; on a device other than the CPU it is one of device_optimizers.h.
 // With a `share` of their elements it updates, and remembers, only that (ZeRO stage 1: Rajbhandari et al.,
-// 2020): the same numbers that the whole would have. adafactor, which looks at whole parameters, has no
-// shares.
+// 2020): the same numbers that the whole would have. The buffers hold the gradients of at least that share.
+// adafactor, which looks at whole parameters, has no shares.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, parallel::FlatBuffers& buffers,
                                           const std::optional<parallel::Slice>& share = std::nullopt);
 

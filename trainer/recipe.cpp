@@ -345,9 +345,14 @@ void Recipe::validate() const {
                       "only the blocks of Chronos-Bolt and Chronos-2 towers are told apart",
                       "leave tune.method: all and tune.layer_decay: 1, or choose one of those");
   if (parallel.zero > 0 && train.optimizer.name == "adafactor")
-    throw input_error("parallel.zero is 1, but train.optimizer.name is adafactor",
-                      "its moments are those of whole parameters, and too small to be worth sharing out",
-                      "set parallel.zero: 0, or another optimizer");
+    throw input_error(
+        fmt::format("parallel.zero is {}, but train.optimizer.name is adafactor", parallel.zero),
+        "it looks at whole parameters, and its moments are too small to be worth sharing out",
+        "set parallel.zero: 0, or another optimizer");
+  if (parallel.node_ranks != ParallelConfig::kHosts && !parallel.hierarchical)
+    throw input_error(
+        fmt::format("parallel.node_ranks is {}, but parallel.hierarchical is false", parallel.node_ranks),
+        "nodes matter to hierarchical sums alone", "set it to true, or leave node_ranks out");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

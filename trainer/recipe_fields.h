@@ -210,6 +210,9 @@ void visit(Visitor& v, ParallelConfig& c) {
   v("share_gpus", c.share_gpus);
   v.number_or("bucket_mb", c.bucket_mb, "auto", ParallelConfig::kTuned);
   v("zero", c.zero);
+  v.choice("compress", c.compress, {"none", "bf16"});
+  v("hierarchical", c.hierarchical);
+  v.number_or("node_ranks", c.node_ranks, "host", ParallelConfig::kHosts);
   v("start_deadline", c.start_deadline);
   v("step_deadline", c.step_deadline);
   v("file_deadline", c.file_deadline);

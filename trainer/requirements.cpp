@@ -15,6 +15,7 @@
 #include "models/demand_model.h"
 #include "models/product.h"
 #include "models/recompute.h"
+#include "parallel/buckets.h"
 #include "parallel/sharding.h"
 #include "trainer/adversarial.h"
 #include "trainer/allocation_count.h"
@@ -93,7 +94,7 @@ void forward_and_backward(const models::DemandModel& model, const data::FeatureS
         return models::loss_sums(model.forward(make_inputs(batch, spec, no_texts(spec)), &keys, change),
                                  targets, model.config());
       },
-      [] {});
+      [](int) {});
 }
 
 std::int64_t activations_of(const models::DemandModel& model, const data::FeatureSpec& spec,
@@ -194,24 +195,46 @@ void cut_batch(const Recipe& recipe, Requirements& needs) {
       parallel::most_micro_batches(recipe.train.batch, needs.ranks, recipe.train.micro_batch);
 }
 
+std::int64_t bucket_bytes(const ParallelConfig& config) {
+  return (config.bucket_mb == ParallelConfig::kTuned ? ParallelConfig().bucket_mb : config.bucket_mb) *
+         1'000'000;
+}
+
+// What sending gradients takes beside the gradients.
+std::int64_t transfer_bytes(const ParallelConfig& config, const Requirements& needs) {
+  if (needs.ranks == 1) return 0;
+  const bool compressed = config.compress == parallel::GradientFormat::bf16;
+  const std::int64_t element = compressed ? kFloat / 2 : kFloat;
+  if (config.zero < 2) {
+    // Every bucket is under way at once at the end of backward, with room for what the others send, and
+    // compressed ones are copies.
+    return needs.elements * element * (compressed ? 2 : 1);
+  }
+  // Two buckets at a time, with room for what the others send.
+  std::int64_t largest = 0;
+  for (const parallel::Bucket& bucket :
+       parallel::cut_buckets(needs.ranges, needs.elements, bucket_bytes(config)))
+    largest = std::max(largest, bucket.elements);
+  return 2 * 2 * largest * element;
+}
+
 // What training takes whatever it trains. Gradients and weights are in memory by now.
 std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& recipe,
                                                                   const Requirements& needs,
                                                                   std::int64_t activations) {
   const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
   const std::int64_t moments = optimizer_elements(recipe.train.optimizer, needs) * kFloat;
-  const std::int64_t sharers = recipe.parallel.zero > 0 ? needs.ranks : 1;
+  const auto sharers = [&](std::int64_t stage) { return recipe.parallel.zero >= stage ? needs.ranks : 1; };
   const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
   const std::int64_t program = memory_use().resident_bytes - weights - trained;
   return {{"program and corpus tables", program},
           {"weights", weights},
-          {"gradients", trained},
-          {"optimizer", moments / sharers},
+          {"gradients", trained / sharers(2)},
+          {"optimizer", moments / sharers(1)},
           {"average of weights", average},
           {"activations", activations},
-          // Every bucket is under way at once at the end of backward, with room for what the others send.
-          {"gradient sums", needs.ranks > 1 ? trained : 0},
+          {"gradient sums", transfer_bytes(recipe.parallel, needs)},
           {"checkpoint copy", trained + (moments + average) / needs.ranks}};
 }
 
@@ -334,10 +357,9 @@ CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe) {
   const double weights = static_cast<double>(needs.trainable + needs.frozen) * kFloat;
   return {.ranges = needs.ranges,
           .elements = needs.elements,
-          .bucket_bytes = (recipe.parallel.bucket_mb == ParallelConfig::kTuned ? ParallelConfig().bucket_mb
-                                                                               : recipe.parallel.bucket_mb) *
-                          1'000'000,
-          .shards_optimizer = recipe.parallel.zero > 0,
+          .bucket_bytes = bucket_bytes(recipe.parallel),
+          .zero = recipe.parallel.zero,
+          .gradient_bytes = recipe.parallel.compress == parallel::GradientFormat::bf16 ? 2.0 : 4.0,
           .micro_batch_s = needs.micro_batch_seconds,
           .micro_batch = recipe.train.micro_batch,
           .batch = recipe.train.batch,

@@ -12,6 +12,7 @@
 #include "models/adapters/rank_allocator.h"
 #include "parallel/communicator.h"
 #include "parallel/flat_buffers.h"
+#include "trainer/adversarial.h"
 #include "trainer/agreement.h"
 #include "trainer/bad_step.h"
 #include "trainer/model_state.h"
@@ -46,9 +47,9 @@ class Task {
   // Of a step, the same on every rank.
   virtual std::int64_t micro_batches() const = 0;
   // Forward and backward of the next micro-batch of this rank; `step`: steps done. `before_backward` is
-  // called between the two.
+  // called before each backward, equally often on ranks that have anything to learn from.
   virtual WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
-                                            const std::function<void()>& before_backward) = 0;
+                                            const BeforeBackward& before_backward) = 0;
   // Samples of the training of the run that this one began with (run.start), for train.ewc; and forward and
   // backward of one of them, without dropout.
   virtual std::int64_t anchor_samples() const { return 0; }

@@ -16,6 +16,8 @@
 #include "models/product.h"
 #include "parallel/bucket_tuner.h"
 #include "parallel/gradient_sync.h"
+#include "parallel/hierarchical.h"
+#include "parallel/whole_gradients.h"
 #include "trainer/agreement.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/command_line.h"
@@ -63,6 +65,7 @@ class Run {
  private:
   std::int64_t resume_step(bool goes_on) const;
   TaskStart task_start() const;
+  std::optional<int> held_part() const;
   std::optional<parallel::Slice> optimizer_share() const;
   void restore();
   void hold_weights();
@@ -73,6 +76,7 @@ class Run {
   std::int64_t bucket_mb() const;
   void tune_buckets(double seconds);
   WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
+  double gradient_norm();
   void update_weights(const StepSums& sums);
   void cut_ranks();
   void gather_weights();
@@ -97,6 +101,7 @@ class Run {
   WeightAverage average_;
   std::unique_ptr<models::RankAllocator> ranks_;  // null = no ranks are cut
   HostCopies copies_;
+  std::unique_ptr<parallel::Communicator> levels_;  // null = sums are not hierarchical
   parallel::GradientSync sync_;
   std::optional<parallel::BucketTuner> tuner_;  // while the size of buckets is being found out
   std::int64_t saved_step_ = -1;
@@ -120,11 +125,14 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       resume_step_(resume_step(goes_on)),
       state_(resume_step_ < 0 ? TrainState() : checkpoints_.read_state(resume_step_)),
       task_(plan.start(task_start())),
-      buffers_(task_->trained(), communicator.size()),
+      buffers_(task_->trained(), communicator.size(), held_part()),
       optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe_.train.ema),
       ranks_(task_->rank_allocator()),
-      sync_(buffers_, communicator, bucket_mb() * kMegabyte),
+      levels_(recipe_.parallel.hierarchical
+                  ? parallel::make_hierarchical(communicator, static_cast<int>(recipe_.parallel.node_ranks))
+                  : nullptr),
+      sync_(buffers_, levels_ ? *levels_ : communicator, bucket_mb() * kMegabyte, recipe_.parallel.compress),
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
@@ -167,6 +175,12 @@ TaskStart Run::task_start() const {
   const at::Device device = device_of(options_.gpu);
   if (resume_step_ < 0) return {{}, 0, communicator_, device};
   return {checkpoints_.path_of(resume_step_), state_.step, communicator_, device};
+}
+
+// What this rank holds of the gradients; none = all.
+std::optional<int> Run::held_part() const {
+  if (recipe_.parallel.zero < 2 || communicator_.size() == 1) return std::nullopt;
+  return communicator_.rank();
 }
 
 // What of the flat buffers this rank's optimizer updates and remembers; none = all.
@@ -224,11 +238,11 @@ void Run::tune_buckets(double seconds) {
 
 WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
   try {
-    return task_->forward_and_backward(state_.step, micro_batch, [&] {
-      if (last) sync_.arm();
+    return task_->forward_and_backward(state_.step, micro_batch, [&](int more) {
+      if (sync_.sends_every_backward() || (last && more == 0)) sync_.arm();
     });
   } catch (const c10::OutOfMemoryError& error) {
-    std::int64_t elements = 2 * buffers_.elements();
+    std::int64_t elements = buffers_.elements() + buffers_.gradients().numel();
     for (const OptimizerState& state : optimizer_->state()) elements += state.values.numel();
     throw out_of_memory(error, elements * static_cast<std::int64_t>(sizeof(float)), recipe_.train);
   }
@@ -240,11 +254,12 @@ WeightedLoss Run::accumulate_micro_batches() {
   const std::int64_t count = task_->micro_batches();
   for (std::int64_t micro = 0; micro < count; ++micro) {
     const auto started = Clock::now();
-    const double waited = task_->waited_seconds();
+    const double waited = task_->waited_seconds() + sync_.waited_seconds();
     const WeightedLoss one = forward_and_backward(micro, micro + 1 == count);
+    sync_.end_micro_batch();
     all.sum += one.sum;
     all.weight += one.weight;
-    times_.compute += seconds_since(started) - (task_->waited_seconds() - waited);
+    times_.compute += seconds_since(started) - (task_->waited_seconds() + sync_.waited_seconds() - waited);
     activity::note_progress();
   }
   return all;
@@ -265,8 +280,14 @@ StepSums Run::step() {
                 .valid = totals[1],
                 .stop = totals[2] > 0};
   if (anchor_) anchor_->pull(buffers_, recipe_.train.ewc.strength * sums.valid);
-  if (ranks_) ranks_->pull(sums.valid);
-  sums.norm = buffers_.gradient_norm() / std::max(1.0, sums.valid);
+  // Importances are those of whole matrices.
+  std::optional<parallel::WholeGradients> whole;
+  if (ranks_) {
+    whole.emplace(buffers_, communicator_);
+    ranks_->pull(sums.valid);
+    whole->keep_changes();
+  }
+  sums.norm = gradient_norm() / std::max(1.0, sums.valid);
   if (totals[3] == communicator_.size()) writer_.commit();
   const StepVerdict verdict = judge_step(recipe_.train.guard, state_, sums.loss, sums.norm);
   sums.good = verdict == StepVerdict::good;
@@ -277,6 +298,13 @@ StepSums Run::step() {
   }
   ++state_.step;
   return sums;
+}
+
+double Run::gradient_norm() {
+  std::vector<double> squares = buffers_.gradient_squares();
+  if (!buffers_.holds_whole_gradients())
+    communicator_.all_reduce(std::span<double>(squares), parallel::ReduceOp::sum, "gradient norm");
+  return parallel::norm_of(squares);
 }
 
 void Run::update_weights(const StepSums& sums) {

@@ -9,7 +9,7 @@
 
 extern "C" {
 
-inline constexpr std::int32_t kGpuModuleVersion = 3;
+inline constexpr std::int32_t kGpuModuleVersion = 4;
 
 // Why a call failed, NUL-terminated; written only by calls that fail.
 struct ShelfcastGpuProblem {
@@ -42,17 +42,22 @@ enum ShelfcastNcclKind : std::int32_t {
   kNcclReduceScatter = 1,
   kNcclAllGather = 2,
   kNcclBroadcast = 3,
+  kNcclReduce = 4,  // to `root`
 };
 
 enum ShelfcastNcclReduction : std::int32_t { kNcclSum = 0, kNcclMin = 1, kNcclMax = 2 };
 
-// One collective on float32 in device memory. `count`: elements this rank gives to an all-reduce, a broadcast
-// and an all-gather, elements it gets from a reduce-scatter. `send` may be where NCCL allows in-place work.
+enum ShelfcastNcclElement : std::int32_t { kNcclFloat32 = 0, kNcclBfloat16 = 1, kNcclByte = 2 };
+
+// One collective in device memory. `count`: elements this rank gives to an all-reduce, a reduce,
+// a broadcast and an all-gather, elements it gets from a reduce-scatter. `send` may be where NCCL allows
+// in-place work.
 struct ShelfcastNcclCall {
   std::int32_t kind, reduction, root;
   const void* send;
   void* receive;
   std::int64_t count;
+  std::int32_t element = kNcclFloat32;
 };
 
 // States of what goes on by itself.

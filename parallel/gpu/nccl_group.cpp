@@ -72,19 +72,33 @@ ncclRedOp_t reduction_of(std::int32_t reduction) {
   }
 }
 
+ncclDataType_t element_of(std::int32_t element) {
+  switch (element) {
+    case kNcclBfloat16:
+      return ncclBfloat16;
+    case kNcclByte:
+      return ncclUint8;
+    default:
+      return ncclFloat32;
+  }
+}
+
 ncclResult_t run(const Group& group, const ShelfcastNcclCall& call) {
   const auto count = static_cast<std::size_t>(call.count);
   const ncclRedOp_t reduction = reduction_of(call.reduction);
+  const ncclDataType_t element = element_of(call.element);
   switch (call.kind) {
     case kNcclAllReduce:
-      return ncclAllReduce(call.send, call.receive, count, ncclFloat32, reduction, group.comm, group.stream);
+      return ncclAllReduce(call.send, call.receive, count, element, reduction, group.comm, group.stream);
     case kNcclReduceScatter:
-      return ncclReduceScatter(call.send, call.receive, count, ncclFloat32, reduction, group.comm,
-                               group.stream);
+      return ncclReduceScatter(call.send, call.receive, count, element, reduction, group.comm, group.stream);
     case kNcclAllGather:
-      return ncclAllGather(call.send, call.receive, count, ncclFloat32, group.comm, group.stream);
+      return ncclAllGather(call.send, call.receive, count, element, group.comm, group.stream);
     case kNcclBroadcast:
-      return ncclBroadcast(call.send, call.receive, count, ncclFloat32, call.root, group.comm, group.stream);
+      return ncclBroadcast(call.send, call.receive, count, element, call.root, group.comm, group.stream);
+    case kNcclReduce:
+      return ncclReduce(call.send, call.receive, count, element, reduction, call.root, group.comm,
+                        group.stream);
     default:
       return ncclInvalidArgument;
   }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/host.h"
@@ -41,6 +43,10 @@ class MpiPending : public Pending {
     if (!operation_) return;
     const std::shared_ptr<MpiOperation> operation = std::move(operation_);
     engine_->wait(*operation, members_, deadline_);
+  }
+  bool done() override {
+    if (operation_ && engine_->is_done(*operation_)) operation_.reset();
+    return !operation_;
   }
 
  private:
@@ -82,13 +88,27 @@ class MpiCommunicator : public Communicator {
   void all_reduce(std::span<std::int64_t> values, ReduceOp op, std::string_view label) override {
     reduce(values, op, label);
   }
-  std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) override;
+  std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) override {
+    return start_sum(values, std::nullopt, label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<float> values, int root, std::string_view label) override {
+    return start_sum(values, root, label);
+  }
+  std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16> values, std::string_view label) override {
+    return start_sum(values, std::nullopt, label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<BFloat16> values, int root,
+                                        std::string_view label) override {
+    return start_sum(values, root, label);
+  }
   void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) override;
   void all_gather(std::span<const float> part, std::span<float> all, std::string_view label) override;
   std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> bytes,
                                                        std::string_view label) override;
   void broadcast(std::vector<std::byte>& bytes, int root, std::string_view label) override;
   void broadcast(std::span<float> values, int root, std::string_view label) override;
+  std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
+                                           std::string_view label) override;
   void barrier(std::string_view label) override;
   std::unique_ptr<Communicator> split(int color, int key) override;
   void progress() override { engine_->progress(); }
@@ -100,6 +120,9 @@ class MpiCommunicator : public Communicator {
  private:
   template <typename T>
   void reduce(std::span<T> values, ReduceOp op, std::string_view label);
+  template <typename T>
+  std::unique_ptr<Pending> start_sum(std::span<T> values, std::optional<int> root, std::string_view label);
+  std::unique_ptr<Pending> start(std::shared_ptr<MpiOperation> operation);
   void broadcast_bytes(std::span<std::byte> bytes, int root, std::string_view label);
   // Every rank's bytes, of known lengths, into `parts`.
   void gather(std::span<const std::byte> own, const std::vector<std::span<std::byte>>& parts,
@@ -139,14 +162,19 @@ template <typename T>
 void MpiCommunicator::reduce(std::span<T> values, ReduceOp op, std::string_view label) {
   engine_->check_usable(label);
   if (size() == 1) return;
-  MpiAllReduce<T> operation(place_, next_tag(), label, values, op, pool_);
+  MpiReduce<T> operation(place_, next_tag(), label, values, op, std::nullopt, pool_);
   engine_->wait(operation, members_, deadline());
 }
 
-std::unique_ptr<Pending> MpiCommunicator::start_all_reduce(std::span<float> values, std::string_view label) {
+template <typename T>
+std::unique_ptr<Pending> MpiCommunicator::start_sum(std::span<T> values, std::optional<int> root,
+                                                    std::string_view label) {
+  SHELFCAST_ASSERT(!root || (*root >= 0 && *root < size()));
   engine_->check_usable(label);
-  const auto operation =
-      std::make_shared<MpiAllReduce<float>>(place_, next_tag(), label, values, ReduceOp::sum, pool_);
+  return start(std::make_shared<MpiReduce<T>>(place_, next_tag(), label, values, ReduceOp::sum, root, pool_));
+}
+
+std::unique_ptr<Pending> MpiCommunicator::start(std::shared_ptr<MpiOperation> operation) {
   auto pending = std::make_unique<MpiPending>(engine_, operation, members_, deadline());
   engine_->start(operation);
   return pending;
@@ -220,6 +248,15 @@ void MpiCommunicator::broadcast(std::vector<std::byte>& bytes, int root, std::st
 
 void MpiCommunicator::broadcast(std::span<float> values, int root, std::string_view label) {
   broadcast_bytes(std::as_writable_bytes(values), root, label);
+}
+
+std::unique_ptr<Pending> MpiCommunicator::start_broadcast(std::span<std::byte> bytes, int root,
+                                                          std::string_view label) {
+  SHELFCAST_ASSERT(root >= 0 && root < size());
+  engine_->check_usable(label);
+  auto exchange = std::make_shared<MpiExchange>(place_, next_tag(), label);
+  if (size() > 1) exchange->transfers.broadcast(root, bytes);
+  return start(std::move(exchange));
 }
 
 void MpiCommunicator::barrier(std::string_view label) {

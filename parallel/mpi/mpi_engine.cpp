@@ -61,6 +61,16 @@ void MpiEngine::wait(MpiOperation& operation, const std::vector<int>& members,
   }
 }
 
+bool MpiEngine::is_done(MpiOperation& operation) {
+  check_usable(operation.label());
+  try {
+    return poll(operation);
+  } catch (const Error& error) {
+    give_up(operation, error.what());
+    throw;
+  }
+}
+
 bool MpiEngine::poll(MpiOperation& operation) const {
   try {
     return operation.poll();

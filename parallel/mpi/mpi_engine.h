@@ -38,6 +38,8 @@ class MpiEngine {
   // naming the label, this rank and host, and the ranks awaited, unless the witness extends the wait;
   // Error(communication); the witness's failure.
   void wait(MpiOperation& operation, const std::vector<int>& members, std::chrono::milliseconds deadline);
+  // Whether wait() would return at once; throws as it does. Advances `operation` alone.
+  bool is_done(MpiOperation& operation);
   // Gives `operation` up and breaks the engine.
   void give_up(MpiOperation& operation, const std::string& why) noexcept;
 

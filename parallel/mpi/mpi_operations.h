@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -116,15 +117,17 @@ class MpiReduceSlices : public MpiOperation {
   bool done_ = false;
 };
 
-// In place, in two phases: each rank reduces one slice, then sends the result to all.
+// A sum or the like, in place and in two phases: each rank reduces one slice, then sends the result to all,
+// or to `root` alone. So no rank's link carries more than twice the values, whoever the root is.
 template <typename T>
-class MpiAllReduce : public MpiOperation {
+class MpiReduce : public MpiOperation {
  public:
-  MpiAllReduce(const MpiPlace& place, int tag, std::string_view label, std::span<T> values, ReduceOp op,
-               std::shared_ptr<ScratchPool> pool)
+  MpiReduce(const MpiPlace& place, int tag, std::string_view label, std::span<T> values, ReduceOp op,
+            std::optional<int> root, std::shared_ptr<ScratchPool> pool)
       : MpiOperation(label),
         place_(place),
         values_(values),
+        root_(root),
         reduce_(place, tag, label, values, all_slices(), mine(place.rank), op, std::move(pool)),
         gather_(place.comm, tag, place.longest_message) {}
 
@@ -153,16 +156,18 @@ class MpiAllReduce : public MpiOperation {
     const Slice slice = slice_of(static_cast<std::int64_t>(values_.size()), place_.size, rank);
     return values_.subspan(static_cast<std::size_t>(slice.begin), static_cast<std::size_t>(slice.size()));
   }
+  bool gets_result(int rank) const { return !root_ || *root_ == rank; }
   void send_result() {
     for (int i = 1; i < place_.size; ++i) {
       const int peer = (place_.rank + i) % place_.size;
-      gather_.receive(peer, std::as_writable_bytes(mine(peer)));
-      gather_.send(peer, std::as_bytes(mine(place_.rank)));
+      if (gets_result(place_.rank)) gather_.receive(peer, std::as_writable_bytes(mine(peer)));
+      if (gets_result(peer)) gather_.send(peer, std::as_bytes(mine(place_.rank)));
     }
   }
 
   MpiPlace place_;
   std::span<T> values_;
+  std::optional<int> root_;
   MpiReduceSlices<T> reduce_;
   MpiTransfers gather_;
   bool reduced_ = false;

@@ -27,6 +27,10 @@ class NcclPending : public Pending {
     if (mark_ < 0) return;
     group_->wait(std::exchange(mark_, -1), label_, deadline_);
   }
+  bool done() override {
+    if (mark_ >= 0 && group_->has_passed(mark_, label_)) mark_ = -1;
+    return mark_ < 0;
+  }
 
  private:
   std::shared_ptr<NcclGroup> group_;
@@ -70,8 +74,24 @@ class NcclCommunicator : public Communicator {
   }
   std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) override {
     if (!on_device(values)) return host_->start_all_reduce(values, label);
-    const std::int64_t mark = start(all_reduce_of(values, ReduceOp::sum), label);
-    return std::make_unique<NcclPending>(group_, mark, label, deadlines_.step);
+    return start_call(all_reduce_of(values, ReduceOp::sum), label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<float> values, int root, std::string_view label) override {
+    if (!on_device(values)) return host_->start_reduce(values, root, label);
+    return start_call({kNcclReduce, kNcclSum, checked(root), values.data(), values.data(), count_of(values)},
+                      label);
+  }
+  std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16> values, std::string_view label) override {
+    if (!on_device(values)) return host_->start_all_reduce(values, label);
+    return start_call(
+        {kNcclAllReduce, kNcclSum, 0, values.data(), values.data(), count_of(values), kNcclBfloat16}, label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<BFloat16> values, int root,
+                                        std::string_view label) override {
+    if (!on_device(values)) return host_->start_reduce(values, root, label);
+    return start_call(
+        {kNcclReduce, kNcclSum, checked(root), values.data(), values.data(), count_of(values), kNcclBfloat16},
+        label);
   }
   void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) override {
     SHELFCAST_ASSERT(values.size() == part.size() * static_cast<std::size_t>(size()));
@@ -91,9 +111,15 @@ class NcclCommunicator : public Communicator {
     host_->broadcast(bytes, root, label);
   }
   void broadcast(std::span<float> values, int root, std::string_view label) override {
-    SHELFCAST_ASSERT(root >= 0 && root < size());
     if (!on_device(values)) return host_->broadcast(values, root, label);
-    finish({kNcclBroadcast, kNcclSum, root, values.data(), values.data(), count_of(values)}, label);
+    finish({kNcclBroadcast, kNcclSum, checked(root), values.data(), values.data(), count_of(values)}, label);
+  }
+  std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
+                                           std::string_view label) override {
+    if (!on_device(bytes)) return host_->start_broadcast(bytes, root, label);
+    return start_call(
+        {kNcclBroadcast, kNcclSum, checked(root), bytes.data(), bytes.data(), count_of(bytes), kNcclByte},
+        label);
   }
   void barrier(std::string_view label) override { host_->barrier(label); }
   void progress() override { host_->progress(); }
@@ -108,14 +134,20 @@ class NcclCommunicator : public Communicator {
   }
 
  private:
-  static std::int64_t count_of(std::span<const float> values) {
+  template <typename T>
+  static std::int64_t count_of(std::span<T> values) {
     return static_cast<std::int64_t>(values.size());
+  }
+  int checked(int root) const {
+    SHELFCAST_ASSERT(root >= 0 && root < size());
+    return root;
   }
   static ShelfcastNcclCall all_reduce_of(std::span<float> values, ReduceOp op) {
     return {kNcclAllReduce, reduction_of(op), 0, values.data(), values.data(), count_of(values)};
   }
   // Nothing is the host's: every rank must come to the same answer.
-  bool on_device(std::span<const float> values) const {
+  template <typename T>
+  bool on_device(std::span<T> values) const {
     return !values.empty() && group_->run()->gpu->is_device(values.data()) != 0;
   }
   // Connecting the ranks is left to the first collective, which has the long deadline therefore.
@@ -123,6 +155,9 @@ class NcclCommunicator : public Communicator {
     const std::int64_t mark = group_->start(call, label, used_ ? deadlines_.step : deadlines_.start);
     used_ = true;
     return mark;
+  }
+  std::unique_ptr<Pending> start_call(const ShelfcastNcclCall& call, std::string_view label) {
+    return std::make_unique<NcclPending>(group_, start(call, label), label, deadlines_.step);
   }
   void finish(const ShelfcastNcclCall& call, std::string_view label) {
     const std::int64_t mark = start(call, label);

@@ -86,6 +86,16 @@ void NcclGroup::wait(std::int64_t mark, std::string_view label, std::chrono::mil
            label, deadline);
 }
 
+bool NcclGroup::has_passed(std::int64_t mark, std::string_view label) {
+  check_usable(label);
+  ShelfcastGpuProblem problem{};
+  const std::int32_t now = run_->gpu->nccl_passed(handle_, mark, &problem);
+  if (now != kGpuFailed) return now == kGpuDone;
+  const Error error = failed(label, problem);
+  give_up(error.what());
+  throw error;
+}
+
 void* NcclGroup::start_split(int color, int key) {
   check_usable("split");
   ShelfcastGpuProblem problem{};

@@ -38,6 +38,8 @@ class NcclGroup {
                      std::chrono::milliseconds deadline);
   // Returns once the device has passed the mark.
   void wait(std::int64_t mark, std::string_view label, std::chrono::milliseconds deadline);
+  // Whether it has by now, which ends the mark; throws as wait() does.
+  bool has_passed(std::int64_t mark, std::string_view label);
   // The handle of a group being split off.
   void* start_split(int color, int key);
   // Without the other ranks.

@@ -18,6 +18,9 @@ class DelayedPending : public Pending {
     inner_->wait();
     std::this_thread::sleep_until(link_->end_of(sequence_));
   }
+  bool done() override {
+    return inner_->done() && DelayedLink::Time::clock::now() >= link_->end_of(sequence_);
+  }
 
  private:
   std::unique_ptr<Pending> inner_;
@@ -45,6 +48,19 @@ class DelayedCommunicator : public Communicator {
     const std::uint64_t sequence = join(all_reduce_seconds(values.size_bytes()));
     return std::make_unique<DelayedPending>(inner_.start_all_reduce(values, label), link_, sequence);
   }
+  std::unique_ptr<Pending> start_reduce(std::span<float> values, int root, std::string_view label) override {
+    const std::uint64_t sequence = join(half_seconds(values.size_bytes()));
+    return std::make_unique<DelayedPending>(inner_.start_reduce(values, root, label), link_, sequence);
+  }
+  std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16> values, std::string_view label) override {
+    const std::uint64_t sequence = join(all_reduce_seconds(values.size_bytes()));
+    return std::make_unique<DelayedPending>(inner_.start_all_reduce(values, label), link_, sequence);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<BFloat16> values, int root,
+                                        std::string_view label) override {
+    const std::uint64_t sequence = join(half_seconds(values.size_bytes()));
+    return std::make_unique<DelayedPending>(inner_.start_reduce(values, root, label), link_, sequence);
+  }
   void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) override {
     const std::uint64_t sequence = join(half_seconds(values.size_bytes()));
     inner_.reduce_scatter(values, part, label);
@@ -71,6 +87,10 @@ class DelayedCommunicator : public Communicator {
   }
   void broadcast(std::span<float> values, int root, std::string_view label) override {
     inner_.broadcast(values, root, label);
+  }
+  std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
+                                           std::string_view label) override {
+    return inner_.start_broadcast(bytes, root, label);
   }
   void barrier(std::string_view label) override { inner_.barrier(label); }
   std::unique_ptr<Communicator> split(int color, int key) override { return inner_.split(color, key); }

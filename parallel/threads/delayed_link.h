@@ -18,8 +18,9 @@ struct LinkSpeed {
 };
 
 // Seconds that a ring of `ranks` takes for `bytes` in all, each rank sending and receiving at once: 2 (n - 1)
-// messages of bytes / n for an all-reduce, half of them for a reduce-scatter or an all-gather (Thakur,
-// Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH", 2005).
+// messages of bytes / n for an all-reduce, half of them for a sum at one rank, a reduce-scatter or an
+// all-gather (Thakur, Rabenseifner and Gropp, "Optimization of Collective Communication Operations in MPICH",
+// 2005).
 double ring_all_reduce_seconds(LinkSpeed link, int ranks, double bytes);
 double ring_half_seconds(LinkSpeed link, int ranks, double bytes);
 
@@ -55,8 +56,8 @@ class DelayedLink {
   double busy_seconds_ = 0;
 };
 
-// The same ranks, but collectives of floats end no sooner than they would on `link` (others pass as they
-// are). `inner` must outlive it.
+// The same ranks, but sums and gatherings of floats end no sooner than they would on `link` (others pass as
+// they are). `inner` must outlive it.
 std::unique_ptr<Communicator> make_delayed(Communicator& inner, std::shared_ptr<DelayedLink> link);
 
 }  // namespace shelfcast::parallel

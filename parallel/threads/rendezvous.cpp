@@ -136,6 +136,14 @@ void Rendezvous::wait(int rank, Table& table, std::chrono::milliseconds deadline
   }
 }
 
+bool Rendezvous::is_done(int rank, const Table& table, std::string_view label, RankWitness* witness) const {
+  const std::lock_guard lock(run_->mutex_);
+  if (table.stage != Stage::gathering) return table.stage == Stage::done;
+  if (const auto failure = witness == nullptr ? std::nullopt : witness->failure()) throw *failure;
+  if (run_->culprit_) throw failure_locked(rank, label);
+  return false;
+}
+
 std::chrono::milliseconds Rendezvous::extend_or_throw(int rank, const Table& table,
                                                       std::chrono::milliseconds deadline,
                                                       std::string_view label, RankWitness* witness,

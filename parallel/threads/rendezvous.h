@@ -77,6 +77,8 @@ class Rendezvous {
   // witness's failure.
   void wait(int rank, Table& table, std::chrono::milliseconds deadline, std::string_view label,
             RankWitness* witness);
+  // Whether wait() would return at once; throws as it does.
+  bool is_done(int rank, const Table& table, std::string_view label, RankWitness* witness) const;
   // Rank `rank` will not wait for `table` any more; its memory may vanish. Logs and fails the run when that
   // hurts.
   void abandon(int rank, Table& table, std::string_view label) noexcept;

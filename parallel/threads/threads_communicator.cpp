@@ -27,8 +27,9 @@ T& output_of(const Contribution& rank) {
 }
 
 // Source and target may be the same memory (collectives in place).
-void copy_floats(const float* from, float* to, std::size_t count) {
-  if (from != to && count > 0) std::memcpy(to, from, count * sizeof(float));
+template <typename T>
+void copy(const T* from, T* to, std::size_t count) {
+  if (from != to && count > 0) std::memcpy(to, from, count * sizeof(T));
 }
 
 // What all communicators of one rank share, whatever they were split from. Used from that rank's thread only.
@@ -54,6 +55,10 @@ class ThreadsPending : public Pending {
     group_->wait(rank_, *table_, deadline_, label_, state_->witness.get());
     table_.reset();
   }
+  bool done() override {
+    if (table_ && group_->is_done(rank_, *table_, label_, state_->witness.get())) table_.reset();
+    return !table_;
+  }
 
  private:
   std::shared_ptr<Rendezvous> group_;
@@ -77,16 +82,26 @@ class ThreadsCommunicator : public Communicator {
   std::string_view backend() const override { return "threads"; }
 
   void all_reduce(std::span<float> values, ReduceOp op, std::string_view label) override {
-    start_reduce(values, op, label)->wait();
+    start_sums(values, op, label)->wait();
   }
   void all_reduce(std::span<double> values, ReduceOp op, std::string_view label) override {
-    start_reduce(values, op, label)->wait();
+    start_sums(values, op, label)->wait();
   }
   void all_reduce(std::span<std::int64_t> values, ReduceOp op, std::string_view label) override {
-    start_reduce(values, op, label)->wait();
+    start_sums(values, op, label)->wait();
   }
   std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) override {
-    return start_reduce(values, ReduceOp::sum, label);
+    return start_sums(values, ReduceOp::sum, label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<float> values, int root, std::string_view label) override {
+    return start_sum_at(values, root, label);
+  }
+  std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16> values, std::string_view label) override {
+    return start_sums(values, ReduceOp::sum, label);
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<BFloat16> values, int root,
+                                        std::string_view label) override {
+    return start_sum_at(values, root, label);
   }
   void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) override;
   void all_gather(std::span<const float> part, std::span<float> all, std::string_view label) override;
@@ -94,6 +109,8 @@ class ThreadsCommunicator : public Communicator {
                                                        std::string_view label) override;
   void broadcast(std::vector<std::byte>& bytes, int root, std::string_view label) override;
   void broadcast(std::span<float> values, int root, std::string_view label) override;
+  std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
+                                           std::string_view label) override;
   void barrier(std::string_view label) override {
     meet({"barrier", 0, [](Contributions) {}}, {}, label)->wait();
   }
@@ -105,7 +122,9 @@ class ThreadsCommunicator : public Communicator {
 
  private:
   template <typename T>
-  std::unique_ptr<Pending> start_reduce(std::span<T> values, ReduceOp op, std::string_view label);
+  std::unique_ptr<Pending> start_sums(std::span<T> values, ReduceOp op, std::string_view label);
+  template <typename T>
+  std::unique_ptr<Pending> start_sum_at(std::span<T> values, int root, std::string_view label);
   std::unique_ptr<Pending> meet(const Meeting& meeting, Contribution contribution, std::string_view label);
 
   std::shared_ptr<Rendezvous> group_;
@@ -125,8 +144,8 @@ std::unique_ptr<Pending> ThreadsCommunicator::meet(const Meeting& meeting, Contr
 }
 
 template <typename T>
-std::unique_ptr<Pending> ThreadsCommunicator::start_reduce(std::span<T> values, ReduceOp op,
-                                                           std::string_view label) {
+std::unique_ptr<Pending> ThreadsCommunicator::start_sums(std::span<T> values, ReduceOp op,
+                                                         std::string_view label) {
   const auto work = [count = values.size(), op](Contributions ranks) {
     T* const result = static_cast<T*>(ranks[0].output);
     reduce_in_rank_order<T>(inputs_of<T>(ranks), result, count, op);
@@ -134,6 +153,18 @@ std::unique_ptr<Pending> ThreadsCommunicator::start_reduce(std::span<T> values, 
       std::copy_n(result, count, static_cast<T*>(rank.output));
   };
   return meet({"all_reduce", values.size(), work}, {values.data(), values.data()}, label);
+}
+
+template <typename T>
+std::unique_ptr<Pending> ThreadsCommunicator::start_sum_at(std::span<T> values, int root,
+                                                           std::string_view label) {
+  SHELFCAST_ASSERT(root >= 0 && root < size());
+  const auto work = [count = values.size(), root](Contributions ranks) {
+    reduce_in_rank_order<T>(inputs_of<T>(ranks),
+                            static_cast<T*>(ranks[static_cast<std::size_t>(root)].output), count,
+                            ReduceOp::sum);
+  };
+  return meet({"reduce", values.size(), work}, {values.data(), values.data()}, label);
 }
 
 void ThreadsCommunicator::reduce_scatter(std::span<const float> values, std::span<float> part,
@@ -156,7 +187,7 @@ void ThreadsCommunicator::all_gather(std::span<const float> part, std::span<floa
     const std::vector<const float*> inputs = inputs_of<float>(ranks);
     for (const Contribution& rank : ranks)
       for (std::size_t i = 0; i < inputs.size(); ++i)
-        copy_floats(inputs[i], static_cast<float*>(rank.output) + i * count, count);
+        copy(inputs[i], static_cast<float*>(rank.output) + i * count, count);
   };
   meet({"all_gather", part.size(), work}, {part.data(), all.data()}, label)->wait();
 }
@@ -187,12 +218,17 @@ void ThreadsCommunicator::broadcast(std::vector<std::byte>& bytes, int root, std
 }
 
 void ThreadsCommunicator::broadcast(std::span<float> values, int root, std::string_view label) {
+  start_broadcast(std::as_writable_bytes(values), root, label)->wait();
+}
+
+std::unique_ptr<Pending> ThreadsCommunicator::start_broadcast(std::span<std::byte> bytes, int root,
+                                                              std::string_view label) {
   SHELFCAST_ASSERT(root >= 0 && root < size());
-  const auto work = [root, count = values.size()](Contributions ranks) {
-    const auto* source = static_cast<const float*>(ranks[static_cast<std::size_t>(root)].input);
-    for (const Contribution& rank : ranks) copy_floats(source, static_cast<float*>(rank.output), count);
+  const auto work = [root, count = bytes.size()](Contributions ranks) {
+    const auto* source = static_cast<const std::byte*>(ranks[static_cast<std::size_t>(root)].input);
+    for (const Contribution& rank : ranks) copy(source, static_cast<std::byte*>(rank.output), count);
   };
-  meet({"broadcast", values.size(), work}, {values.data(), values.data()}, label)->wait();
+  return meet({"broadcast", bytes.size(), work}, {bytes.data(), bytes.data()}, label);
 }
 
 std::unique_ptr<Communicator> ThreadsCommunicator::split(int color, int key) {

@@ -157,6 +157,156 @@ TEST_P(CommunicatorContract, several_reductions_may_be_under_way_and_waited_for_
   });
 }
 
+TEST_P(CommunicatorContract, a_sum_at_one_rank_comes_to_every_root_in_every_length) {
+  run([this](Communicator& ranks) {
+    for (int root = 0; root < size(); ++root) {
+      for (const std::size_t count : kLengths) {
+        std::vector<float> values = values_of<float>(ranks.rank(), count);
+        ranks.start_reduce(values, root, "sum at one rank")->wait();
+        if (ranks.rank() == root) {
+          EXPECT_EQ(values, sum_over_ranks<float>(size(), count)) << count;
+        }
+      }
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, a_sum_at_one_rank_has_the_bits_of_that_at_all_where_promised_in_rank_order) {
+  run([this](Communicator& ranks) {
+    std::vector<float> at_all = rough_values(ranks.rank(), 10'007), at_one = at_all;
+    ranks.start_all_reduce(at_all, "at all")->wait();
+    ranks.start_reduce(at_one, size() - 1, "at one")->wait();
+    if (GetParam().sums_in_rank_order && ranks.rank() == size() - 1) {
+      EXPECT_EQ(to_bytes(at_one), to_bytes(at_all));
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, sums_at_different_ranks_may_be_under_way_together) {
+  run([this](Communicator& ranks) {
+    std::vector<std::vector<float>> buckets;
+    for (std::size_t i = 0; i < 6; ++i) buckets.push_back(values_of<float>(ranks.rank(), 3000 * i + 1));
+    std::vector<std::unique_ptr<Pending>> pending;
+    for (std::size_t i = 0; i < 6; ++i)
+      pending.push_back(ranks.start_reduce(buckets[i], static_cast<int>(i) % size(), "share of a bucket"));
+    for (std::size_t i = 0; i < 6; ++i) pending[ranks.rank() % 2 == 0 ? i : 5 - i]->wait();
+    for (std::size_t i = 0; i < 6; ++i)
+      if (static_cast<int>(i) % size() == ranks.rank()) {
+        EXPECT_EQ(buckets[i], sum_over_ranks<float>(size(), buckets[i].size())) << i;
+      }
+  });
+}
+
+std::vector<BFloat16> rounded(const std::vector<float>& values) {
+  std::vector<BFloat16> all(values.size());
+  std::transform(values.begin(), values.end(), all.begin(), to_bfloat16);
+  return all;
+}
+
+TEST_P(CommunicatorContract, sums_of_16_bits_are_the_same_on_every_rank_and_as_close_as_their_precision) {
+  run([this](Communicator& ranks) {
+    constexpr std::size_t kCount = 10'007;
+    std::vector<double> exact(kCount, 0.0), sizes(kCount, 0.0);
+    std::vector<float> in_rank_order(kCount, 0.0f);
+    for (int rank = 0; rank < size(); ++rank) {
+      const std::vector<float> values = rough_values(rank, kCount);
+      for (std::size_t i = 0; i < kCount; ++i) {
+        exact[i] += values[i];
+        sizes[i] += std::abs(static_cast<double>(values[i]));
+        const float sent = to_float(to_bfloat16(values[i]));
+        in_rank_order[i] = rank == 0 ? sent : in_rank_order[i] + sent;
+      }
+    }
+    std::vector<BFloat16> values = rounded(rough_values(ranks.rank(), kCount)), at_root = values;
+    ranks.start_all_reduce(values, "sums of 16 bits")->wait();
+    for (const Bytes& of_rank : ranks.all_gather_bytes(to_bytes(values), "everyone's bits"))
+      EXPECT_EQ(of_rank, to_bytes(values));
+    ranks.start_reduce(at_root, 0, "sums of 16 bits at rank 0")->wait();
+    if (GetParam().sums_in_rank_order && GetParam().adds_in_float) {
+      EXPECT_EQ(values, rounded(in_rank_order));
+    }
+    // What every rank gives is rounded, and the sum after every addition at most.
+    const double bound = 1.01 * (size() + 1) / 256.0;
+    const auto largest_error = [&](const std::vector<BFloat16>& sums) {
+      double largest = 0;
+      for (std::size_t i = 0; i < kCount; ++i)
+        largest = std::max(largest, std::abs(to_float(sums[i]) - exact[i]) / sizes[i]);
+      return largest;
+    };
+    EXPECT_LT(largest_error(values), bound);
+    if (ranks.rank() == 0) {
+      EXPECT_LT(largest_error(at_root), bound);
+    }
+  });
+}
+
+TEST(BFloat16, is_rounded_to_the_nearest_and_ties_to_even) {
+  EXPECT_EQ(to_float(to_bfloat16(1.0f)), 1.0f);
+  EXPECT_EQ(to_float(to_bfloat16(1.0f + 1.0f / 256)), 1.0f);              // a tie: down to even
+  EXPECT_EQ(to_float(to_bfloat16(1.0f + 3.0f / 256)), 1.0f + 1.0f / 64);  // a tie: up to even
+  EXPECT_EQ(to_float(to_bfloat16(1.0f + 1.1f / 256)), 1.0f + 1.0f / 128);
+  EXPECT_EQ(to_float(to_bfloat16(-1e-30f)), -std::abs(to_float(to_bfloat16(1e-30f))));
+  EXPECT_TRUE(std::isinf(to_float(to_bfloat16(INFINITY))));
+  EXPECT_TRUE(std::isnan(to_float(to_bfloat16(NAN))));
+  EXPECT_TRUE(std::isnan(to_float(to_bfloat16(std::bit_cast<float>(0x7f800001U)))));
+}
+
+TEST_P(CommunicatorContract, several_broadcasts_may_be_under_way_and_every_root_is_heard) {
+  run([this](Communicator& ranks) {
+    std::vector<std::vector<float>> values;
+    for (int root = 0; root < size(); ++root)
+      values.push_back(values_of<float>(ranks.rank(), 1000 * static_cast<std::size_t>(root) + 7));
+    std::vector<std::unique_ptr<Pending>> pending;
+    for (int root = 0; root < size(); ++root)
+      pending.push_back(ranks.start_broadcast(
+          std::as_writable_bytes(std::span(values[static_cast<std::size_t>(root)])), root, "sums"));
+    for (auto& one : pending) one->wait();
+    for (int root = 0; root < size(); ++root) {
+      const std::vector<float>& got = values[static_cast<std::size_t>(root)];
+      EXPECT_EQ(got, values_of<float>(root, got.size())) << root;
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, small_sums_behind_large_ones_are_told_apart) {
+  run([this](Communicator& ranks) {
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      std::vector<std::vector<float>> buckets;
+      for (const std::size_t count : {100'000, 1, 30'000, 2, 3})
+        buckets.push_back(values_of<float>(ranks.rank(), count));
+      std::vector<std::unique_ptr<Pending>> pending;
+      for (auto& bucket : buckets) pending.push_back(ranks.start_all_reduce(bucket, "bucket"));
+      for (int i = 0; i < 50 * (1 + ranks.rank()); ++i) ranks.progress();
+      for (auto& one : pending) one->wait();
+      for (const auto& bucket : buckets) EXPECT_EQ(bucket, sum_over_ranks<float>(size(), bucket.size()));
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, progress_alone_ends_what_was_started) {
+  run([this](Communicator& ranks) {
+    std::vector<float> sums = values_of<float>(ranks.rank(), 100'000), sent = sums, at_root = sums;
+    const std::unique_ptr<Pending> all[] = {
+        ranks.start_all_reduce(sums, "sums"), ranks.start_reduce(at_root, 0, "sum"),
+        ranks.start_broadcast(std::as_writable_bytes(std::span(sent)), size() - 1, "sent")};
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    for (const auto& one : all) {
+      while (!one->done() && std::chrono::steady_clock::now() < until) {
+        ranks.progress();
+        std::this_thread::sleep_for(1ms);  // stands for a piece of work
+      }
+      EXPECT_TRUE(one->done());
+      one->wait();
+    }
+    EXPECT_EQ(sums, sum_over_ranks<float>(size(), sums.size()));
+    EXPECT_EQ(sent, values_of<float>(size() - 1, sent.size()));
+    if (ranks.rank() == 0) {
+      EXPECT_EQ(at_root, sums);
+    }
+    ranks.barrier("end");
+  });
+}
+
 TEST_P(CommunicatorContract, waiting_twice_is_harmless) {
   run([](Communicator& ranks) {
     std::vector<float> values = {1.0f};

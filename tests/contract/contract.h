@@ -18,7 +18,8 @@ struct World {
   std::string name;
   int size = 1;
   std::function<void(const RankBody& body, Deadlines deadlines)> run;
-  bool sums_in_rank_order = true;  // else in an order of the library's own, the same in every run
+  bool sums_in_rank_order = true;  // else in an order of its own, the same in every run
+  bool adds_in_float = true;       // numbers of 16 bits; else their sums are rounded after every addition
   bool names_the_late = true;      // in float collectives; else only a witness can
 };
 

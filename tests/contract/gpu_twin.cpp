@@ -12,6 +12,8 @@
 #include <tuple>
 #include <vector>
 
+#include "parallel/bfloat16.h"
+
 namespace shelfcast::parallel {
 namespace {
 
@@ -162,18 +164,27 @@ float combine(std::int32_t reduction, float a, float b) {
   return reduction == kNcclMax ? std::max(a, b) : a + b;
 }
 
-void carry_out(const std::vector<ShelfcastNcclCall>& calls) {
+// Sums of 16 bits are rounded after every addition, as NCCL's are.
+BFloat16 combine(std::int32_t reduction, BFloat16 a, BFloat16 b) {
+  return to_bfloat16(combine(reduction, to_float(a), to_float(b)));
+}
+
+std::byte combine(std::int32_t, std::byte a, std::byte) { return a; }  // nobody adds bytes
+
+template <typename T>
+void carry_out_on(const std::vector<ShelfcastNcclCall>& calls) {
   const auto ranks = calls.size();
   const auto count = static_cast<std::size_t>(calls[0].count);
-  const auto given = [&](std::size_t rank) { return static_cast<const float*>(calls[rank].send); };
+  const auto given = [&](std::size_t rank) { return static_cast<const T*>(calls[rank].send); };
   const auto reduced = [&](std::size_t i) {
-    float sum = given(0)[i];
+    T sum = given(0)[i];
     for (std::size_t rank = 1; rank < ranks; ++rank) sum = combine(calls[0].reduction, sum, given(rank)[i]);
     return sum;
   };
-  std::vector<float> result;
+  std::vector<T> result;
   switch (calls[0].kind) {
     case kNcclAllReduce:
+    case kNcclReduce:
       for (std::size_t i = 0; i < count; ++i) result.push_back(reduced(i));
       break;
     case kNcclReduceScatter:
@@ -184,15 +195,22 @@ void carry_out(const std::vector<ShelfcastNcclCall>& calls) {
         result.insert(result.end(), given(rank), given(rank) + count);
       break;
     default: {
-      const float* root = given(static_cast<std::size_t>(calls[0].root));
+      const T* root = given(static_cast<std::size_t>(calls[0].root));
       result.assign(root, root + count);
     }
   }
   for (std::size_t rank = 0; rank < ranks; ++rank) {
+    if (calls[0].kind == kNcclReduce && static_cast<std::size_t>(calls[0].root) != rank) continue;
     const std::size_t begin = calls[0].kind == kNcclReduceScatter ? rank * count : 0;
     const std::size_t length = calls[0].kind == kNcclReduceScatter ? count : result.size();
-    std::copy_n(result.data() + begin, length, static_cast<float*>(calls[rank].receive));
+    std::copy_n(result.data() + begin, length, static_cast<T*>(calls[rank].receive));
   }
+}
+
+void carry_out(const std::vector<ShelfcastNcclCall>& calls) {
+  if (calls[0].element == kNcclBfloat16) return carry_out_on<BFloat16>(calls);
+  if (calls[0].element == kNcclByte) return carry_out_on<std::byte>(calls);
+  carry_out_on<float>(calls);
 }
 
 std::int32_t start(void* group, const ShelfcastNcclCall* call, ShelfcastGpuProblem* problem) {
@@ -215,8 +233,8 @@ std::int32_t start(void* group, const ShelfcastNcclCall* call, ShelfcastGpuProbl
   }
   const bool same =
       std::all_of(meeting.calls.begin(), meeting.calls.end(), [&](const ShelfcastNcclCall& other) {
-        return std::tie(other.kind, other.count, other.root, other.reduction) ==
-               std::tie(call->kind, call->count, call->root, call->reduction);
+        return std::tie(other.kind, other.count, other.root, other.reduction, other.element) ==
+               std::tie(call->kind, call->count, call->root, call->reduction, call->element);
       });
   if (!same) return kGpuDone;  // nobody gets on
   carry_out(meeting.calls);

@@ -1,6 +1,7 @@
 // Worlds within one process: a single rank, threads, and threads with NCCL's twin between them.
 #include <fmt/format.h>
 
+#include "parallel/hierarchical.h"
 #include "parallel/launch.h"
 #include "parallel/nccl/nccl_communicator.h"
 #include "tests/contract/contract.h"
@@ -30,7 +31,19 @@ std::vector<World> worlds_under_test() {
                    },
                    deadlines);
              },
+         .adds_in_float = false,
          .names_the_late = false});
+  for (const int node_ranks : {1, 2, 3})
+    worlds.push_back({.name = fmt::format("threads_5_in_nodes_of_{}", node_ranks),
+                      .size = 5,
+                      .run =
+                          [node_ranks](const RankBody& body, Deadlines deadlines) {
+                            run_ranks_as_threads(
+                                5, [&](Communicator& flat) { body(*make_hierarchical(flat, node_ranks)); },
+                                deadlines);
+                          },
+                      .sums_in_rank_order = false,
+                      .names_the_late = true});
   return worlds;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "parallel/hierarchical.h"
 #include "parallel/launch.h"
 #include "parallel/mpi/mpi_communicator.h"
 #include "parallel/nccl/gpu_choice.h"
@@ -47,6 +48,18 @@ World mpi_world(std::string name, std::size_t longest_message) {
           }};
 }
 
+World mpi_world_in_nodes(int node_ranks) {
+  return {.name = fmt::format("mpi_in_nodes_of_{}", node_ranks),
+          .size = mpi_size(),
+          .run =
+              [node_ranks](const RankBody& body, Deadlines deadlines) {
+                const auto flat = make_mpi_world(deadlines);
+                body(*make_hierarchical(*flat, node_ranks));
+              },
+          .sums_in_rank_order = false,
+          .names_the_late = true};
+}
+
 World nccl_world() {
   return {
       .name = "nccl",
@@ -60,6 +73,7 @@ World nccl_world() {
             body(*on_device(make_nccl(host, gpu_operations(), device, patient), gpu_operations(), device));
           },
       .sums_in_rank_order = false,
+      .adds_in_float = false,
       .names_the_late = false};
 }
 
@@ -101,8 +115,8 @@ int run_tests() {
 }  // namespace
 
 std::vector<World> worlds_under_test() {
-  std::vector<World> worlds = {mpi_world("mpi", std::size_t{1} << 30),
-                               mpi_world("mpi_in_short_messages", 60)};
+  std::vector<World> worlds = {mpi_world("mpi", std::size_t{1} << 30), mpi_world("mpi_in_short_messages", 60),
+                               mpi_world_in_nodes(2)};
   if (inspect_gpus().problem.empty())
     worlds.push_back(nccl_world());
   else if (mpi_rank() == 0)

@@ -5,50 +5,59 @@
 namespace shelfcast::parallel {
 namespace {
 
-// A copy of host floats on the device.
-class DeviceFloats {
+// A copy of host numbers on the device.
+template <typename T>
+class DeviceCopy {
  public:
-  DeviceFloats(std::span<const float> values, const ShelfcastGpuOperations& gpu, int device)
+  DeviceCopy(std::span<const T> values, const ShelfcastGpuOperations& gpu, int device)
       : gpu_(gpu), count_(values.size()) {
     if (count_ == 0) return;
-    memory_ = static_cast<float*>(gpu_.allocate(device, bytes(), &problem_));
+    memory_ = static_cast<T*>(gpu_.allocate(device, bytes(), &problem_));
     if (memory_ == nullptr || gpu_.copy(memory_, values.data(), bytes(), &problem_) != kGpuDone)
       throw std::runtime_error(problem_.text);
   }
-  ~DeviceFloats() {
+  ~DeviceCopy() {
     if (memory_ != nullptr) gpu_.release(memory_);
   }
-  DeviceFloats(const DeviceFloats&) = delete;
-  DeviceFloats& operator=(const DeviceFloats&) = delete;
+  DeviceCopy(const DeviceCopy&) = delete;
+  DeviceCopy& operator=(const DeviceCopy&) = delete;
 
-  std::span<float> span() const { return {memory_, count_}; }
-  void copy_to(std::span<float> values) {
+  std::span<T> span() const { return {memory_, count_}; }
+  void copy_to(std::span<T> values) {
     if (count_ > 0 && gpu_.copy(values.data(), memory_, bytes(), &problem_) != kGpuDone)
       throw std::runtime_error(problem_.text);
   }
 
  private:
-  std::int64_t bytes() const { return static_cast<std::int64_t>(count_ * sizeof(float)); }
+  std::int64_t bytes() const { return static_cast<std::int64_t>(count_ * sizeof(T)); }
 
   const ShelfcastGpuOperations& gpu_;
   std::size_t count_;
-  float* memory_ = nullptr;
+  T* memory_ = nullptr;
   ShelfcastGpuProblem problem_{};
 };
 
+using DeviceFloats = DeviceCopy<float>;
+
+template <typename T>
 class DevicePending : public Pending {
  public:
-  DevicePending(std::unique_ptr<DeviceFloats> floats, std::unique_ptr<Pending> inner, std::span<float> values)
-      : floats_(std::move(floats)), inner_(std::move(inner)), values_(values) {}
+  DevicePending(std::unique_ptr<DeviceCopy<T>> copy, std::unique_ptr<Pending> inner, std::span<T> values)
+      : copy_(std::move(copy)), inner_(std::move(inner)), values_(values) {}
   void wait() override {
     inner_->wait();
-    floats_->copy_to(values_);
+    copy_->copy_to(values_);
+  }
+  bool done() override {
+    if (!inner_->done()) return false;
+    copy_->copy_to(values_);
+    return true;
   }
 
  private:
-  std::unique_ptr<DeviceFloats> floats_;  // outlives the operation
+  std::unique_ptr<DeviceCopy<T>> copy_;  // outlives the operation
   std::unique_ptr<Pending> inner_;
-  std::span<float> values_;
+  std::span<T> values_;
 };
 
 class OnDevice : public Communicator {
@@ -74,9 +83,17 @@ class OnDevice : public Communicator {
     inner_->all_reduce(values, op, label);
   }
   std::unique_ptr<Pending> start_all_reduce(std::span<float> values, std::string_view label) override {
-    auto floats = std::make_unique<DeviceFloats>(values, gpu_, device_);
-    auto pending = inner_->start_all_reduce(floats->span(), label);
-    return std::make_unique<DevicePending>(std::move(floats), std::move(pending), values);
+    return start(values, [&](auto on_device) { return inner_->start_all_reduce(on_device, label); });
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<float> values, int root, std::string_view label) override {
+    return start(values, [&](auto on_device) { return inner_->start_reduce(on_device, root, label); });
+  }
+  std::unique_ptr<Pending> start_all_reduce(std::span<BFloat16> values, std::string_view label) override {
+    return start(values, [&](auto on_device) { return inner_->start_all_reduce(on_device, label); });
+  }
+  std::unique_ptr<Pending> start_reduce(std::span<BFloat16> values, int root,
+                                        std::string_view label) override {
+    return start(values, [&](auto on_device) { return inner_->start_reduce(on_device, root, label); });
   }
   void reduce_scatter(std::span<const float> values, std::span<float> part, std::string_view label) override {
     const DeviceFloats all(values, gpu_, device_);
@@ -102,6 +119,10 @@ class OnDevice : public Communicator {
     inner_->broadcast(floats.span(), root, label);
     floats.copy_to(values);
   }
+  std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
+                                           std::string_view label) override {
+    return start(bytes, [&](auto on_device) { return inner_->start_broadcast(on_device, root, label); });
+  }
   void barrier(std::string_view label) override { inner_->barrier(label); }
   void progress() override { inner_->progress(); }
   std::unique_ptr<Communicator> split(int color, int key) override {
@@ -111,6 +132,13 @@ class OnDevice : public Communicator {
   void abort(const std::string& message) override { inner_->abort(message); }
 
  private:
+  template <typename T, typename Start>
+  std::unique_ptr<Pending> start(std::span<T> values, const Start& start_on) {
+    auto copy = std::make_unique<DeviceCopy<T>>(values, gpu_, device_);
+    auto pending = start_on(copy->span());
+    return std::make_unique<DevicePending<T>>(std::move(copy), std::move(pending), values);
+  }
+
   std::unique_ptr<Communicator> inner_;
   const ShelfcastGpuOperations& gpu_;
   int device_;

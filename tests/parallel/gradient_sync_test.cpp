@@ -1,7 +1,6 @@
 #include "parallel/gradient_sync.h"
 
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <mutex>
 #include <thread>
@@ -11,6 +10,7 @@
 #include "parallel/nccl/nccl_communicator.h"
 #include "parallel/threads/delayed_link.h"
 #include "tests/contract/gpu_twin.h"
+#include "tests/parallel/chain.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -114,43 +114,6 @@ TEST(GradientSync, a_second_backward_after_arming_is_an_error_and_never_a_lost_g
                                     }),
                Error);
 }
-
-// x as it is; does `call` when the gradient comes by.
-struct OnBackward : torch::autograd::Function<OnBackward> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const std::function<void()>* call) {
-    context->saved_data["call"] = reinterpret_cast<std::int64_t>(call);
-    return x.clone();
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& gradients) {
-    (*reinterpret_cast<const std::function<void()>*>(context->saved_data["call"].toInt()))();
-    return {gradients[0], {}};
-  }
-};
-
-// Layers of one parameter each, a frozen one among them; those of index `skipped` are left out. Values depend
-// on the rank alone, and sums of squares of any size make the order of additions show.
-struct Chain {
-  Chain(int layers, int rank) : input(at::full({64}, 1.0 + 0.37 * rank)) {
-    for (int i = 0; i < layers; ++i)
-      parameters.push_back(
-          {fmt::format("layer {}", i),
-           at::linspace(0.1 * (i + 1), 1.7, 64, at::kFloat).clone().set_requires_grad(true)});
-    frozen = at::linspace(0.5, 1.5, 64, at::kFloat);
-  }
-  at::Tensor loss(int skipped = -1, const std::function<void()>* before_each = nullptr) const {
-    at::Tensor y = input * frozen;
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      if (static_cast<int>(i) == skipped) continue;
-      y = y * at::cos(parameters[i].tensor * y);
-      if (before_each != nullptr) y = OnBackward::apply(y, before_each);
-    }
-    return y.square().sum();
-  }
-  at::Tensor input, frozen;
-  std::vector<FlatParameter> parameters;
-};
 
 constexpr int kLayers = 6;
 

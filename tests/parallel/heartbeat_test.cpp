@@ -110,7 +110,7 @@ TEST_P(Heartbeats, one_that_is_destroyed_by_an_error_reports_it) {
       // Not a wait, so that only the heartbeat can know.
       try {
         heartbeat.status(1);
-        world.start_all_reduce({}, "next");
+        world.start_all_reduce(std::span<float>(), "next");
       } catch (const Error&) {
         ++told;
       }

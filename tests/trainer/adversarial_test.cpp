@@ -37,10 +37,11 @@ TEST(Adversarial, one_step_goes_up_the_gradient_of_each_window_by_its_share_of_t
   // |x| = 5 and 10; gradients (0, 2), (9, 0), and none at all.
   const Toy toy{numbers({3, 4, 6, 8, 1, 1}).requires_grad_(true), numbers({1, 1, 3, 3, 0, 0}),
                 numbers({3, 2, 3, 8, 0, 0})};
-  std::size_t seen = 0;
-  const models::LossSums sums = adversarial_backward({.method = Method::fgm, .epsilon = 0.1, .weight = 2},
-                                                     toy.loss(), [&] { seen = toy.losses.size(); });
-  EXPECT_EQ(seen, 2U);
+  std::vector<std::pair<int, std::size_t>> seen;  // backwards to follow, losses so far
+  const models::LossSums sums =
+      adversarial_backward({.method = Method::fgm, .epsilon = 0.1, .weight = 2}, toy.loss(),
+                           [&](int more) { seen.emplace_back(more, toy.losses.size()); });
+  EXPECT_EQ(seen, (std::vector<std::pair<int, std::size_t>>{{1, 1}, {0, 2}}));
   EXPECT_EQ(sums.loss.item<double>(), 2.0 + 13.5);
   EXPECT_EQ(sums.valid_targets, 2.0);
   // Changes are (0, 0.5) and (1, 0).
@@ -66,7 +67,7 @@ TEST(Adversarial, several_steps_are_those_of_a_plain_loop_that_is_thrown_back_on
   const Toy toy{numbers({3, -4}).requires_grad_(true), numbers({0.5, 4}), numbers({1, -3})};
   adversarial_backward(
       {.method = Method::pgd, .epsilon = epsilon, .weight = 0.5, .steps = 4, .step_size = step_size},
-      toy.loss(), [] {});
+      toy.loss(), [](int) {});
   EXPECT_EQ(toy.losses.size(), 5U);
   EXPECT_NEAR(toy.x.grad()[0][0].item<double>(), total[0], 1e-12);
   EXPECT_NEAR(toy.x.grad()[0][1].item<double>(), total[1], 1e-12);
@@ -109,7 +110,7 @@ TEST_P(AdversarialTowers, a_small_change_raises_the_loss_by_as_much_as_one_of_it
         losses.push_back(sums.loss.item<double>());
         return sums;
       },
-      [] {});
+      [](int) {});
   EXPECT_NEAR(losses[1] - losses[0], expected, 0.15 * expected);
   const at::Tensor noise = at::randn_like(gradient);
   TokenChange other{noise / noise.flatten(1).norm(2, 1).view({-1, 1, 1}) *

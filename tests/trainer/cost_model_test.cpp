@@ -94,9 +94,31 @@ TEST(CostModel, one_rank_only_computes_and_updates_and_more_ranks_share_the_wind
 TEST(CostModel, a_shared_out_optimizer_updates_less_and_gathers) {
   CostInputs inputs = inputs_of(100, 1'000'000);
   const CostAssumptions assumed;
-  inputs.shards_optimizer = true;
+  inputs.zero = 1;
   EXPECT_NEAR(step_cost(inputs, assumed, 8).update,
               4e8 * (1 + 8 / 8.0) / 2500e9 + all_gather_seconds(assumed, 8, 4e8), 1e-9);
+}
+
+TEST(CostModel, shares_of_gradients_travel_half_as_far_for_every_micro_batch_and_wait_for_room) {
+  const std::vector<double> four(4, 1.0);
+  // The first leaves at 1 and is sent at 3, the others follow each other; with room for two the third is made
+  // from 3 to 4 and the fourth from 5 to 6, still ahead of the link.
+  EXPECT_DOUBLE_EQ(exposed_seconds(4, four, std::vector<double>(4, 2.0), 2), 9 - 4);
+  // With room for one, nothing overlaps.
+  EXPECT_DOUBLE_EQ(exposed_seconds(4, four, std::vector<double>(4, 2.0), 1), 8);
+  EXPECT_DOUBLE_EQ(exposed_seconds(4, four, std::vector<double>(4, 0.5), 2), 0.5);
+  CostInputs inputs = inputs_of(1, 1'000'000);  // one bucket
+  inputs.micro_batch = 32;
+  inputs.batch = 32 * 8 * 5;  // five micro-batches on each of eight ranks
+  const CostAssumptions assumed;
+  inputs.zero = 2;
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, 5 * all_gather_seconds(assumed, 8, 4e6), 1e-12);
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).update,
+              4e6 * (1 / 8.0 + 8 / 8.0) / 2500e9 + all_gather_seconds(assumed, 8, 4e6), 1e-12);
+  inputs.gradient_bytes = 2;
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, 5 * all_gather_seconds(assumed, 8, 2e6), 1e-12);
+  inputs.zero = 0;
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, all_reduce_seconds(assumed, 8, 2e6), 1e-12);
 }
 
 TEST(CostModel, storage_and_failures_cost_what_does_not_run_beside_the_steps) {

@@ -105,14 +105,17 @@ TEST_F(MaskedLanguage, resumed_and_uninterrupted_training_end_in_the_same_bits) 
 
 TEST_F(MaskedLanguage, ranks_and_micro_batches_change_rounding_only) {
   // SGD: AdamW divides a word's gradient of rounding size by itself.
-  const auto run = [&](int ranks, const std::string& name, const std::string& micro_batch) {
-    train_on(ranks, language_recipe(name, {"model.dropout=0.2", "train.optimizer.name=sgd",
-                                           "train.optimizer.lr=0.05", "train.micro_batch=" + micro_batch}));
+  const auto run = [&](int ranks, const std::string& name, const std::string& micro_batch, int zero = 0) {
+    train_on(ranks, language_recipe(
+                        name, {"model.dropout=0.2", "train.optimizer.name=sgd", "train.optimizer.lr=0.05",
+                               "train.micro_batch=" + micro_batch, fmt::format("parallel.zero={}", zero)}));
     return encoder_weights(name);
   };
   const std::vector<float> expected = run(1, "one", "24");
   EXPECT_LT(relative_distance(run(1, "slices", "5"), expected), 1e-5);
   EXPECT_LT(relative_distance(run(3, "ranks", "4"), expected), 1e-5);
+  // Gradients of every micro-batch are sent, also by ranks that have none of them left.
+  EXPECT_LT(relative_distance(run(5, "shares", "2", 2), expected), 1e-5);
   EXPECT_NEAR(validation_losses("ranks").back(), validation_losses("one").back(), 1e-5);
 }
 

@@ -1,4 +1,6 @@
-// ZeRO-1: each rank remembers a share of the optimizer's state, and not one bit of the training tells.
+// ZeRO: each rank holds a share of the optimizer's state (stage 1) and of the gradients (stage 2), and not
+// one bit of the training tells, or, where stage 2 adds up micro-batches, no more than rounding.
+#include "parallel/buckets.h"
 #include "tests/support/paths.h"
 #include "tests/trainer/training_fixture.h"
 #include "trainer/optimizer.h"
@@ -57,16 +59,89 @@ TEST_F(ShardedOptimizer, trains_to_the_same_bits_with_all_that_it_can_be_combine
   EXPECT_GT(Checkpoints(folder_ / last / "checkpoints").read_state(30).skipped, 0);
 }
 
+TEST_F(ShardedOptimizer, shares_of_gradients_train_to_the_same_bits_with_all_they_can_be_combined_with) {
+  const std::string published =
+      "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
+  train_on(2, zero(0, "start"));
+  const std::string start = "run.start=" + (folder_ / "start").string();
+  const std::vector<std::vector<std::string>> settings = {
+      {},
+      {"train.ema=0.9"},
+      {"train.precision=bf16"},
+      {"train.optimizer.name=sgd", "parallel.bucket_mb=auto"},
+      {published, "tune.method=top"},
+      {published, "tune.method=heads", "train.early_stop=1", "train.validate_every=5"},
+      {published, "tune.method=lora", "tune.rank=2"},
+      {published, "tune.method=adalora", "tune.rank=4", "tune.budget.target=2", "tune.budget.warmup=5",
+       "tune.budget.final=5", "tune.budget.every=2"},
+      {start, "train.ewc.strength=10"},
+      {"parallel.bucket_mb=1", "train.guard.action=skip", "train.guard.spike=1.01", "train.steps=30"},
+      {"parallel.compress=bf16"},
+      {"parallel.hierarchical=true", "parallel.node_ranks=2"},
+  };
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    std::vector<std::string> one_micro_batch = settings[i];
+    one_micro_batch.emplace_back("train.micro_batch=12");
+    for (const int ranks : i == 0 ? std::vector{1, 2, 3, 5} : std::vector{i + 1 == settings.size() ? 3 : 2}) {
+      const std::string whole = fmt::format("all-{}-on-{}", i, ranks),
+                        shares = fmt::format("parts-{}-on-{}", i, ranks);
+      train_on(ranks, zero(0, whole, one_micro_batch));
+      train_on(ranks, zero(2, shares, one_micro_batch));
+      expect_same_training(whole, shares);
+    }
+  }
+  EXPECT_GT(Checkpoints(folder_ / "parts-9-on-2" / "checkpoints").read_state(30).skipped, 0);
+}
+
+TEST_F(ShardedOptimizer, shares_of_gradients_of_several_micro_batches_or_backwards_change_rounding_alone) {
+  const std::vector<std::vector<std::string>> settings = {
+      {}, {"train.adversarial.method=pgd", "train.adversarial.steps=2"}, {"train.adversarial.method=fgm"}};
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const std::string whole = fmt::format("sum-{}", i), shares = fmt::format("sums-{}", i);
+    std::vector<std::string> more = settings[i];
+    // Without the optimizer's divisions by its moments, which make much of last bits.
+    more.insert(more.end(), {"train.optimizer.name=sgd", "train.optimizer.lr=1e-2"});
+    train_on(2, zero(0, whole, more));
+    train_on(2, zero(2, shares, more));
+    EXPECT_LT(relative_distance(weights(whole), weights(shares)), 1e-5) << i;
+    const std::vector<double> expected = norms(whole), found = norms(shares);
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t step = 0; step < found.size(); ++step)
+      EXPECT_NEAR(found[step], expected[step], 1e-4 * expected[step]) << i << ", step " << step;
+  }
+}
+
+TEST_F(ShardedOptimizer, what_has_other_last_bits_still_resumes_to_the_bit_and_notes_how_it_added_up) {
+  const std::vector<std::string> settings = {"parallel.compress=bf16", "parallel.hierarchical=true",
+                                             "parallel.node_ranks=2"};
+  train_on(3, zero(2, "through", settings));
+  train_on(3, zero(2, "halves", settings), {.resume = Resume::never, .stop_after = 10});
+  EXPECT_EQ(Checkpoints(folder_ / "halves" / "checkpoints").read_conditions(10).at("gradients"),
+            "shares of every micro-batch, in bf16, by nodes of 2");
+  train_on(3, zero(2, "halves", settings), {.resume = Resume::required, .stop_after = {}});
+  expect_same_training("through", "halves");
+}
+
+TEST_F(ShardedOptimizer, gradients_in_bf16_train_to_nearly_the_same) {
+  train_on(2, zero(0, "exact"));
+  train_on(2, zero(0, "rounded", {"parallel.compress=bf16"}));
+  const std::vector<double> expected = norms("exact"), found = norms("rounded");
+  // Roundings of 1 in 256 at most, which point anywhere: a norm hardly feels them.
+  EXPECT_NEAR(found[0], expected[0], 1e-3 * expected[0]);
+  EXPECT_NE(found[0], expected[0]);
+  EXPECT_LT(relative_distance(weights("exact"), weights("rounded")), 0.05);
+}
+
 TEST_F(ShardedOptimizer, goes_on_from_shares_of_other_ranks_and_from_none_to_the_bit) {
   // Ranks and stage of the first ten steps, and of the last ten.
   struct Half {
     int ranks, stage;
   };
+  // One micro-batch a step, so that stage 2 has its bits, too.
+  const std::vector<std::string> settings = {"train.ema=0.9", "train.micro_batch=24"};
   const auto train_halves = [&](const std::string& run, Half first, Half second) {
-    train_on(first.ranks, zero(first.stage, run, {"train.ema=0.9"}),
-             {.resume = Resume::never, .stop_after = 10});
-    train_on(second.ranks, zero(second.stage, run, {"train.ema=0.9"}),
-             {.resume = Resume::required, .stop_after = {}});
+    train_on(first.ranks, zero(first.stage, run, settings), {.resume = Resume::never, .stop_after = 10});
+    train_on(second.ranks, zero(second.stage, run, settings), {.resume = Resume::required, .stop_after = {}});
   };
   for (const auto& [from, to] : std::vector<std::pair<int, int>>{{3, 3}, {2, 3}, {2, 1}}) {
     const auto name = [&, from = from, to = to](const char* what) {
@@ -76,7 +151,11 @@ TEST_F(ShardedOptimizer, goes_on_from_shares_of_other_ranks_and_from_none_to_the
     train_halves(name("shares"), {from, 1}, {to, 1});
     train_halves(name("shares-whole"), {from, 1}, {to, 0});
     train_halves(name("whole-shares"), {from, 0}, {to, 1});
-    for (const char* other : {"shares", "shares-whole", "whole-shares"})
+    train_halves(name("gradients"), {from, 2}, {to, 2});
+    train_halves(name("gradients-whole"), {from, 2}, {to, 0});
+    train_halves(name("shares-gradients"), {from, 1}, {to, 2});
+    for (const char* other :
+         {"shares", "shares-whole", "whole-shares", "gradients", "gradients-whole", "shares-gradients"})
       expect_same_training(name("whole"), name(other));
   }
 }
@@ -131,18 +210,35 @@ TEST_F(ShardedOptimizer, takes_the_memory_that_check_foretells) {
     return std::int64_t{-1};
   };
   const Requirements whole = estimate_requirements(zero(0, "unused"), 4),
-                     shares = estimate_requirements(zero(1, "unused"), 4);
+                     shares = estimate_requirements(zero(1, "unused"), 4),
+                     parts = estimate_requirements(zero(2, "unused"), 4),
+                     halves = estimate_requirements(zero(2, "unused", {"parallel.compress=bf16"}), 4);
   EXPECT_EQ(of(whole, "optimizer"), 2 * 4 * whole.trainable);
   EXPECT_EQ(of(shares, "optimizer"), of(whole, "optimizer") / 4);
   EXPECT_EQ(of(shares, "gradients"), of(whole, "gradients"));
+  EXPECT_EQ(of(parts, "optimizer"), of(shares, "optimizer"));
+  EXPECT_EQ(of(parts, "gradients"), of(whole, "gradients") / 4);
+  // Two buckets, and what the other ranks send of them.
+  std::int64_t largest = 0;
+  for (const parallel::Bucket& bucket : parallel::cut_buckets(parts.ranges, parts.elements, 25'000'000))
+    largest = std::max(largest, bucket.elements);
+  EXPECT_EQ(of(parts, "gradient sums"), 4 * 4 * largest);
+  EXPECT_EQ(of(halves, "gradient sums"), 4 * 2 * largest);
 }
 
 TEST_F(ShardedOptimizer, what_cannot_be_sharded_is_refused_by_name) {
-  const std::string factored = message_of([&] { zero(1, "x", {"train.optimizer.name=adafactor"}); });
-  EXPECT_NE(factored.find("parallel.zero"), std::string::npos) << factored;
-  EXPECT_NE(factored.find("adafactor"), std::string::npos) << factored;
-  const std::string stage = message_of([&] { zero(2, "x"); });
-  EXPECT_NE(stage.find("parallel.zero: stage 2"), std::string::npos) << stage;
+  for (const int stage : {1, 2}) {
+    const std::string factored = message_of([&] { zero(stage, "x", {"train.optimizer.name=adafactor"}); });
+    EXPECT_NE(factored.find(fmt::format("parallel.zero is {}", stage)), std::string::npos) << factored;
+    EXPECT_NE(factored.find("adafactor"), std::string::npos) << factored;
+  }
+  const std::string stage = message_of([&] { zero(3, "x"); });
+  EXPECT_NE(stage.find("parallel.zero: stage 3"), std::string::npos) << stage;
+  const std::string format = message_of([&] { zero(0, "x", {"parallel.compress=fp8"}); });
+  EXPECT_NE(format.find("one of none, bf16"), std::string::npos) << format;
+  const std::string nodes = message_of([&] { zero(0, "x", {"parallel.node_ranks=2"}); });
+  EXPECT_NE(nodes.find("parallel.node_ranks is 2, but parallel.hierarchical is false"), std::string::npos)
+      << nodes;
 }
 
 }  // namespace
