@@ -24,8 +24,27 @@ void require_distinct(const std::vector<std::string>& names, const char* field, 
 
 }  // namespace
 
+void LabelsConfig::validate() const {
+  if (table.empty()) {
+    for (const auto& [column, field] : {std::pair(&text, "text"), std::pair(&text_class, "class"),
+                                        std::pair(&tags, "tags"), std::pair(&split, "split")})
+      if (!column->empty())
+        throw input_error(fmt::format("data.labels.{} names a column, but data.labels.table no table", field),
+                          {}, "name the table, or leave data.labels out");
+    return;
+  }
+  if (text.empty())
+    throw input_error("data.labels.text is missing", {},
+                      "name the column of data.labels.table with the texts");
+  if (text_class.empty() && tags.empty())
+    throw input_error("data.labels names neither a class column nor one of tags", "nothing could be learned",
+                      "set data.labels.class, data.labels.tags or both");
+}
+
 void DataConfig::validate() const {
-  if (corpus.empty()) throw input_error("data.corpus is missing", {}, "name the corpus folder");
+  labels.validate();
+  if (corpus.empty() && labels.table.empty())
+    throw input_error("data.corpus is missing", {}, "name the corpus folder");
   require_positive(context, "context");
   require_positive(horizon, "horizon");
   require_positive(min_context, "min_context");

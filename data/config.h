@@ -9,8 +9,23 @@
 
 namespace shelfcast::data {
 
+// A table of texts with their labels, a row each.
+struct LabelsConfig {
+  std::string table;       // CSV or Parquet file, or a folder of them; empty = none
+  std::string text;        // column of the texts
+  std::string text_class;  // key `class`: column of a class of the whole text; empty = no such head
+  // Column of tags, one for each word of the text, parted by spaces; empty = no such head.
+  std::string tags;
+  // Column that says train, validation or test (left out); empty = held-out texts are drawn.
+  std::string split;
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
 struct DataConfig {
   std::string corpus;                 // path of the corpus folder
+  LabelsConfig labels;                // of train.task text_labels, which reads no corpus
   std::int64_t context = 224;         // steps the model looks back on
   std::int64_t horizon = 28;          // steps it forecasts
   std::int64_t min_context = 1;       // earliest origin of a training window, in steps from the corpus' start

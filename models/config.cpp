@@ -168,6 +168,23 @@ bool ModelConfig::positive_means() const {
   return mean_head && (counts != Counts::none || loss.mean_loss == LossConfig::MeanLoss::tweedie);
 }
 
+void LabelLossConfig::validate() const {
+  for (const auto& [weight, field] : {std::pair(text_class, "class"), std::pair(tags, "tags")})
+    if (!(weight > 0.0))
+      throw input_error(fmt::format("model.labels.{} must be positive", field),
+                        fmt::format("it is {}", weight),
+                        "a head is left out by naming no column for it in data.labels");
+  for (const auto& [weights, field] :
+       {std::pair(&class_weights, "class_weights"), std::pair(&tag_weights, "tag_weights")})
+    for (const double weight : *weights)
+      if (!(weight > 0.0))
+        throw input_error(fmt::format("model.labels.{} must be positive", field),
+                          fmt::format("one is {}", weight));
+  if (!(label_smoothing >= 0.0 && label_smoothing < 1.0))
+    throw input_error("model.labels.label_smoothing must be at least 0 and below 1",
+                      fmt::format("it is {}", label_smoothing));
+}
+
 void ModelConfig::validate() const {
   if (patch < 0)
     throw input_error("model.patch is negative", fmt::format("it is {}", patch), "0 = the tower's own");
@@ -182,6 +199,7 @@ void ModelConfig::validate() const {
   if (!(scale_floor >= 0.0)) throw input_error("model.scale_floor is negative");
   require_positive(text_length, "model.text_length");
   validate_heads(*this);
+  labels.validate();
   if (weights.empty()) (void)named_tower(tower);
 }
 

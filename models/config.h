@@ -78,6 +78,18 @@ struct LossConfig {
   enum class Censored { bound, mask } censored = Censored::bound;
 };
 
+// Losses of the heads on labelled texts, which are there where data.labels names a column.
+struct LabelLossConfig {
+  double text_class = 1.0, tags = 1.0;  // weights of the cross-entropies, in nats
+  // Of classes and of tags, ascending by name: none = all alike, or the inverse of how often each is met.
+  std::vector<double> class_weights{}, tag_weights{};
+  bool balance_classes = false, balance_tags = false;
+  double label_smoothing = 0.0;  // share of a label's target that is spread over all of its head
+
+  // Throws Error(input) naming the field.
+  void validate() const;
+};
+
 // Recipe block `model` (without weights) and how it meets the data.
 struct ModelConfig {
   std::string tower = "bolt-tiny";
@@ -112,6 +124,7 @@ struct ModelConfig {
   std::int64_t text_length = 128;     // most tokens of a text; the rest is cut
   // An encoder that is trained begins with the directory's weights, or with weights drawn by the seed.
   enum class TextStart { published, drawn } text_start = TextStart::published;
+  LabelLossConfig labels;
   // Of the tower that a recipe asks for: of a published directory what its config.json says. Throws what
   // named_tower or tower_for does.
   Architecture architecture() const;

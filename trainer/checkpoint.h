@@ -94,8 +94,9 @@ TrainState state_from_json(const nlohmann::json& json);
 // Names inside a checkpoint.
 inline constexpr const char* kManifestFile = "manifest.json";
 inline constexpr const char* kStateFile = "state.json";
-inline constexpr const char* kTextFolder = "text";  // a trained text encoder in published form
-std::string optimizer_file(int rank, int ranks);    // "optimizer-00001-of-00002.safetensors"
+inline constexpr const char* kLabelsFolder = "labels";  // heads on a text encoder, and what their labels are
+inline constexpr const char* kTextFolder = "text";      // a trained text encoder in published form
+std::string optimizer_file(int rank, int ranks);        // "optimizer-00001-of-00002.safetensors"
 
 // Bytes and digest of a file: an entry of the manifest.
 nlohmann::json describe_file(const std::filesystem::path& path);

@@ -220,6 +220,17 @@ void add_embed(CLI::App& app, Command& chosen) {
       ->capture_default_str();
 }
 
+void add_label(CLI::App& app, Command& chosen) {
+  const auto [label, command] =
+      add<LabelCommand>(app, chosen, "label", "Give texts the classes and tags that a run learned");
+  label->add_option("run", command->model, "Run folder of train.task text_labels")->required();
+  label->add_option("--text", command->text, "Texts to read, one a line, UTF-8")->required();
+  label->add_option("--out", command->out, "CSV to write: text,class,probability,tags")->required();
+  label->add_option("--batch", command->batch, "Texts labelled together by each thread")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
 void add_sweep(CLI::App& app, Command& chosen) {
   const auto [sweep, command] = add<SweepCommand>(
       app, chosen, "sweep", "Train many variants of a recipe, here or on Slurm, and compare them");
@@ -283,9 +294,9 @@ std::variant<Command, int> parse_command_line(int argc, char** argv) {
   CLI::App app(kAbout, "shelfcast");
   app.set_version_flag("--version", "shelfcast " + build_id());
   app.require_subcommand(1);
-  for (const auto add_command :
-       {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast, add_backtest, add_report,
-        add_compare, add_weights, add_export, add_tokenize, add_embed, add_sweep, add_retrain, add_doctor})
+  for (const auto add_command : {add_synth, add_ingest, add_inspect, add_train, add_stop, add_forecast,
+                                 add_backtest, add_report, add_compare, add_weights, add_export, add_tokenize,
+                                 add_embed, add_label, add_sweep, add_retrain, add_doctor})
     add_command(app, chosen);
   try {
     app.parse(argc, argv);

@@ -96,6 +96,11 @@ struct EmbedCommand {
   std::int64_t max_length = 128, batch = 64;
 };
 
+struct LabelCommand {
+  std::string model, text, out;
+  std::int64_t batch = 64;
+};
+
 struct SweepCommand {
   enum class Action { plan, submit, local, status, collect, task };
   std::string sweep;  // file, or folder of a sweep that was started
@@ -118,7 +123,7 @@ struct DoctorCommand {
 using Command =
     std::variant<SynthCommand, IngestCommand, InspectCommand, TrainCommand, StopCommand, ForecastCommand,
                  BacktestCommand, ReportCommand, CompareCommand, WeightsCommand, ExportCommand,
-                 TokenizeCommand, EmbedCommand, SweepCommand, RetrainCommand, DoctorCommand>;
+                 TokenizeCommand, EmbedCommand, LabelCommand, SweepCommand, RetrainCommand, DoctorCommand>;
 
 // Version and commit this program was built from, and the compiler.
 std::string build_id();

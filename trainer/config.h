@@ -119,8 +119,9 @@ struct AdversarialConfig {
 };
 
 struct TrainConfig {
-  // The demand model on windows, or the text encoder alone on the corpus' texts.
-  enum class Task { demand, masked_language } task = Task::demand;
+  // The demand model on windows, the text encoder alone on the corpus' texts, or with heads on labelled
+  // texts.
+  enum class Task { demand, masked_language, text_labels } task = Task::demand;
   std::int64_t steps = 2000;
   std::int64_t batch = 256;       // windows per optimizer step over all ranks
   std::int64_t micro_batch = 64;  // windows per forward on one rank

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
-#include "base/activity.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "models/product.h"
@@ -14,6 +13,7 @@
 #include "parallel/sharding.h"
 #include "trainer/checkpoint.h"
 #include "trainer/task.h"
+#include "trainer/text_batches.h"
 #include "trainer/text_encoder.h"
 
 namespace shelfcast::trainer {
@@ -21,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kHeldOut = 0.1;  // of the distinct texts
 constexpr std::int64_t kValidationStep =
     -1;  // keys the tokens hidden in validation: the same ones every time
 const models::BertParts kParts{.pooler = false, .masked_language = true};
@@ -40,8 +39,7 @@ class MaskedLanguageTask : public Task {
     return recipe_.model.text_start == models::ModelConfig::TextStart::published;
   }
   std::int64_t steps_per_epoch() const override {
-    const auto all = static_cast<std::int64_t>(texts_.size());
-    return (all + recipe_.train.batch - 1) / recipe_.train.batch;
+    return text_steps_per_epoch(static_cast<std::int64_t>(texts_.size()), recipe_.train);
   }
   std::int64_t micro_batches() const override {
     return parallel::most_micro_batches(recipe_.train.batch, ranks_, recipe_.train.micro_batch);
@@ -58,7 +56,6 @@ class MaskedLanguageTask : public Task {
 
  private:
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.run.seed); }
-  std::vector<const KeyedText*> batch_of(std::int64_t step, std::int64_t micro_batch) const;
 
   Recipe recipe_;
   int rank_, ranks_;
@@ -77,28 +74,12 @@ MaskedLanguageTask::MaskedLanguageTask(const Recipe& recipe, const TextSplit& sp
   models::move_to(start.device, text_.parameters());
 }
 
-// Texts of step s: the next `train.batch` of a permutation of all, drawn for each epoch by (seed, epoch).
-// Ranks take slices, micro-batches cut them.
-std::vector<const KeyedText*> MaskedLanguageTask::batch_of(std::int64_t step,
-                                                           std::int64_t micro_batch) const {
-  const auto all = static_cast<std::int64_t>(texts_.size());
-  const std::int64_t epoch = step / steps_per_epoch(), first = step % steps_per_epoch() * recipe_.train.batch;
-  const std::int64_t count = std::min(recipe_.train.batch, all - first);
-  const std::vector<parallel::Slice> cuts =
-      parallel::micro_batches(parallel::slice_of(count, ranks_, rank_), recipe_.train.micro_batch);
-  std::vector<const KeyedText*> batch;
-  if (micro_batch >= static_cast<std::int64_t>(cuts.size())) return batch;
-  const KeyedPermutation order(mix(mix(seed(), key_of("texts")), static_cast<std::uint64_t>(epoch)),
-                               static_cast<std::uint64_t>(all));
-  const parallel::Slice cut = cuts[static_cast<std::size_t>(micro_batch)];
-  for (std::int64_t i = cut.begin; i < cut.end; ++i)
-    batch.push_back(&texts_[order(static_cast<std::uint64_t>(first + i))]);
-  return batch;
-}
-
 WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                                       const BeforeBackward& before_backward) {
-  const std::vector<const KeyedText*> batch = batch_of(step, micro_batch);
+  std::vector<const KeyedText*> batch;
+  for (const std::int64_t i : text_batch(static_cast<std::int64_t>(texts_.size()), recipe_.train, seed(),
+                                         step, micro_batch, rank_, ranks_))
+    batch.push_back(&texts_[static_cast<std::size_t>(i)]);
   if (batch.empty()) return {};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
@@ -109,35 +90,23 @@ WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::in
   return {loss.sum.item<double>(), static_cast<double>(loss.tokens)};
 }
 
-// Whole batches go to ranks and their sums are added in order, so the number of ranks changes nothing.
 std::optional<double> MaskedLanguageTask::validation_loss(const std::function<bool()>& stop_requested,
                                                           parallel::Communicator& communicator) {
   const at::NoGradGuard no_grad;
   const auto all = static_cast<std::int64_t>(held_out_.size());
-  const std::int64_t size = recipe_.backtest.batch, batches = (all + size - 1) / size;
-  std::vector<double> sums(static_cast<std::size_t>(2 * batches), 0.0);  // loss and tokens of each batch
-  for (std::int64_t first = 0; first < batches; first += communicator.size()) {
-    const std::int64_t k = first + communicator.rank();
-    if (k < batches) {
-      std::vector<const KeyedText*> batch;
-      for (std::int64_t i = k * size; i < std::min(all, (k + 1) * size); ++i)
-        batch.push_back(&held_out_[static_cast<std::size_t>(i)]);
-      const models::MaskedLanguageLoss loss =
-          masked_language_loss(text_, batch, seed(), kValidationStep, MaskedLanguageMode::evaluation);
-      sums[static_cast<std::size_t>(2 * k)] = loss.sum.item<double>();
-      sums[static_cast<std::size_t>(2 * k + 1)] = static_cast<double>(loss.tokens);
-    }
-    activity::note_progress();
-    double stop = stop_requested() ? 1.0 : 0.0;
-    communicator.all_reduce(std::span(&stop, 1), parallel::ReduceOp::max, "stop during validation");
-    if (stop > 0) return std::nullopt;
-  }
-  communicator.all_reduce(std::span<double>(sums), parallel::ReduceOp::sum, "validation loss");
-  double loss = 0, tokens = 0;
-  for (std::size_t k = 0; k < sums.size(); k += 2) {
-    loss += sums[k];
-    tokens += sums[k + 1];
-  }
+  const std::int64_t size = recipe_.backtest.batch;
+  const auto fill = [&](std::int64_t k, std::span<double> loss_and_tokens) {
+    std::vector<const KeyedText*> batch;
+    for (std::int64_t i = k * size; i < std::min(all, (k + 1) * size); ++i)
+      batch.push_back(&held_out_[static_cast<std::size_t>(i)]);
+    const models::MaskedLanguageLoss loss =
+        masked_language_loss(text_, batch, seed(), kValidationStep, MaskedLanguageMode::evaluation);
+    loss_and_tokens[0] = loss.sum.item<double>();
+    loss_and_tokens[1] = static_cast<double>(loss.tokens);
+  };
+  const auto sums = sums_of_batches((all + size - 1) / size, 2, fill, stop_requested, communicator);
+  if (!sums) return std::nullopt;
+  const double loss = (*sums)[0], tokens = (*sums)[1];
   if (tokens == 0)
     throw data_error("no token of the held-out texts is hidden", "they are too few or too short",
                      "train on more texts, or choose another run.seed");
@@ -200,42 +169,27 @@ models::MaskedLanguageLoss masked_language_loss(const TrainedText& encoder,
 }
 
 TextSplit split_texts(const data::Corpus& corpus, std::uint64_t seed, std::int64_t most_held_out) {
-  struct Drawn {
-    std::uint64_t draw;
-    std::string text;
-  };
-  std::vector<Drawn> drawn;
+  std::vector<std::string> texts;
   std::unordered_set<std::string> known;
   for (data::Document& document : corpus.documents())
     if (!document.text.empty() && known.insert(document.text).second)
-      drawn.push_back({mix(mix(seed, key_of("held out")), key_of(document.text)), std::move(document.text)});
-  const auto below = static_cast<std::uint64_t>(kHeldOut * 0x1p64);
-  std::vector<std::uint64_t> held;
-  for (const Drawn& one : drawn)
-    if (one.draw < below) held.push_back(one.draw);
-  std::sort(held.begin(), held.end());
-  if (static_cast<std::int64_t>(held.size()) > most_held_out)
-    held.resize(static_cast<std::size_t>(most_held_out));
+      texts.push_back(std::move(document.text));
+  const std::vector<TextPart> parts = draw_parts(texts, seed, most_held_out);
   TextSplit split;
-  for (Drawn& one : drawn) {
-    if (one.draw >= below)
-      split.trained.push_back(std::move(one.text));
-    else if (!held.empty() && one.draw <= held.back())
-      split.held_out.push_back(std::move(one.text));
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (parts[i] == TextPart::trained) split.trained.push_back(std::move(texts[i]));
+    if (parts[i] == TextPart::held_out) split.held_out.push_back(std::move(texts[i]));
   }
   if (split.trained.empty() || split.held_out.empty())
     throw input_error(
-        fmt::format("{} holds {} different product texts", corpus.folder().string(), drawn.size()),
+        fmt::format("{} holds {} different product texts", corpus.folder().string(), texts.size()),
         "that is too few to train on nine tenths and validate on one",
         "ingest more texts (text: COLUMN in the map), or choose another run.seed");
   return split;
 }
 
 PlannedTask plan_masked_language_task(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
-  if (recipe.train.batch < ranks)
-    throw input_error(fmt::format("train.batch {} is smaller than the {} ranks", recipe.train.batch, ranks),
-                      "every rank needs at least one text of each batch",
-                      "raise train.batch or use fewer ranks");
+  require_text_a_rank(recipe.train, ranks);
   const TextSplit split =
       split_texts(corpus, static_cast<std::uint64_t>(recipe.run.seed), recipe.train.validate_windows);
   check(recipe, split);

@@ -264,29 +264,50 @@ void apply_overrides(YAML::Node& root, const std::vector<std::string>& overrides
 
 namespace {
 
+// What the tasks on texts alone cannot serve; `task` is their name.
+void refuse_demand_keys(const Recipe& recipe, const char* task) {
+  const auto refuse = [task](const char* what, const char* why, const char* advice) {
+    throw input_error(fmt::format("train.task is {}, but {}", task, what), why, advice);
+  };
+  if (recipe.model.text.empty())
+    refuse("model.text names no encoder", "a published directory gives its shape and its vocabulary",
+           "set model.text");
+  if (!recipe.run.start.empty())
+    refuse("run.start names a run to begin with", "that is for the demand model",
+           "name the run as model.text");
+  if (recipe.train.masked > 0)
+    refuse("train.masked hides patches of histories", "there are no histories", "leave train.masked out");
+  if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
+    refuse("train.adversarial asks for changed tokens", "they are those of the demand model's series tower",
+           "set train.adversarial.method: none");
+}
+
 void validate_text(const Recipe& recipe) {
+  using Task = TrainConfig::Task;
   const bool trained = recipe.tune.text != TuneConfig::Text::frozen;
-  if (recipe.train.task == TrainConfig::Task::masked_language) {
-    if (recipe.model.text.empty())
-      throw input_error("train.task is masked_language, but model.text names no encoder",
-                        "a published directory gives its shape and its vocabulary", "set model.text");
-    if (!trained)
-      throw input_error("train.task is masked_language, but tune.text is frozen", "nothing would be trained",
-                        "set tune.text: all, or top");
-    if (!recipe.run.start.empty())
-      throw input_error("train.task is masked_language, but run.start names a run to begin with",
-                        "that is for the demand model", "name the run as model.text");
-    if (recipe.train.masked > 0)
-      throw input_error("train.task is masked_language, but train.masked hides patches of histories",
-                        "there are no histories: hidden tokens are what the task is",
-                        "leave train.masked out");
-    if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
-      throw input_error("train.task is masked_language, but train.adversarial asks for changed tokens",
-                        "they are those of the demand model's series tower",
-                        "set train.adversarial.method: none");
-  } else if (trained && !recipe.data.text) {
-    throw input_error("tune.text trains the text encoder, but data.text is false", "no text would reach it",
-                      "set data.text: true, or tune.text: frozen");
+  const bool labels = !recipe.data.labels.table.empty();
+  if (labels && recipe.train.task != Task::text_labels)
+    throw input_error("data.labels names a table, but train.task does not read it",
+                      "labelled texts are those of train.task: text_labels",
+                      "set it, or leave data.labels out");
+  switch (recipe.train.task) {
+    case Task::masked_language:
+      refuse_demand_keys(recipe, "masked_language");
+      if (!trained)
+        throw input_error("train.task is masked_language, but tune.text is frozen",
+                          "nothing would be trained", "set tune.text: all, or top");
+      break;
+    case Task::text_labels:
+      refuse_demand_keys(recipe, "text_labels");
+      if (!labels)
+        throw input_error("train.task is text_labels, but data.labels names no table",
+                          "it learns the labels of texts", "set data.labels.table, text, and class or tags");
+      break;
+    case Task::demand:
+      if (trained && !recipe.data.text)
+        throw input_error("tune.text trains the text encoder, but data.text is false",
+                          "no text would reach it", "set data.text: true, or tune.text: frozen");
+      break;
   }
   if (recipe.model.text_start == models::ModelConfig::TextStart::drawn &&
       recipe.tune.text != TuneConfig::Text::all)
@@ -380,7 +401,7 @@ Recipe parse_recipe(const std::string& yaml, const std::string& origin,
   BlockReader reader(root, "", where);
   visit(reader, recipe);
   reader.finish();
-  if (recipe.data.corpus.empty())
+  if (recipe.data.corpus.empty() && recipe.data.labels.table.empty())
     throw input_error(fmt::format("{}: data.corpus is missing", origin),
                       "every key has a default but this one",
                       "name the corpus folder, e.g. data: {corpus: m5.corpus}");

@@ -13,8 +13,18 @@ void visit(Visitor& v, RunConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, data::LabelsConfig& c) {
+  v("table", c.table);
+  v("text", c.text);
+  v("class", c.text_class);
+  v("tags", c.tags);
+  v("split", c.split);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, data::DataConfig& c) {
   v("corpus", c.corpus);
+  v.block("labels", c.labels);
   v("context", c.context);
   v("horizon", c.horizon);
   v("min_context", c.min_context);
@@ -69,6 +79,15 @@ void visit(Visitor& v, models::LossConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, models::LabelLossConfig& c) {
+  v("class", c.text_class);
+  v.numbers_or("class_weights", c.class_weights, "balanced", c.balance_classes);
+  v("tags", c.tags);
+  v.numbers_or("tag_weights", c.tag_weights, "balanced", c.balance_tags);
+  v("label_smoothing", c.label_smoothing);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, models::ModelConfig& c) {
   v("tower", c.tower);
   v("patch", c.patch);
@@ -88,6 +107,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("text_pooling", c.text_pooling);
   v("text_length", c.text_length);
   v.choice("text_start", c.text_start, {"published", "drawn"});
+  v.block("labels", c.labels);
 }
 
 template <typename Visitor>
@@ -178,7 +198,7 @@ void visit(Visitor& v, AdversarialConfig& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, TrainConfig& c) {
-  v.choice("task", c.task, {"demand", "masked_language"});
+  v.choice("task", c.task, {"demand", "masked_language", "text_labels"});
   v("steps", c.steps);
   v("batch", c.batch);
   v("micro_batch", c.micro_batch);

@@ -24,7 +24,9 @@
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
 #include "trainer/task.h"
+#include "trainer/text_batches.h"
 #include "trainer/text_encoder.h"
+#include "trainer/text_labels_task.h"
 #include "trainer/tune.h"
 
 namespace shelfcast::trainer {
@@ -238,41 +240,89 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
           {"checkpoint copy", trained + (moments + average) / needs.ranks}};
 }
 
+// What a task on texts alone needs. `longest_first`: tokens of each text that is trained on; `work`: forward
+// and backward of the first so many of them.
+Requirements estimate_texts(const Recipe& recipe, int ranks,
+                            const std::vector<parallel::FlatParameter>& trained,
+                            const std::vector<models::Parameter>& parameters,
+                            const std::vector<std::int64_t>& longest_first, std::int64_t held_out,
+                            const std::function<void(std::int64_t)>& work) {
+  Requirements needs;
+  needs.ranks = ranks;
+  needs.unit = "texts";
+  needs.training_windows = static_cast<std::int64_t>(longest_first.size());
+  needs.validation_windows = held_out;
+  needs.steps_per_epoch = text_steps_per_epoch(needs.training_windows, recipe.train);
+  cut_batch(recipe, needs);
+  lay_out(trained, needs);
+  count_parameters(parameters, needs);
+  make_gradients(parameters);
+  const std::int64_t most = std::min(recipe.train.micro_batch, needs.training_windows);
+  needs.shapes.emplace_back("tokens", std::vector<std::int64_t>{most, longest_first.front()});
+  const auto in_precision = [&](std::int64_t count) {
+    const models::PrecisionScope scope(models::precision_from(recipe.train.precision));
+    const models::RecomputeScope recompute(recipe.train.activation_checkpointing);
+    work(count);
+  };
+  const std::int64_t activations =
+      extrapolated(most, [&](std::int64_t count) { return peak_tensor_bytes([&] { in_precision(count); }); });
+  needs.micro_batch_seconds = seconds_of(most, in_precision);
+  needs.memory = training_memory(recipe, needs, activations);
+  return needs;
+}
+
+// Sorts texts by their tokens, the longest first, and returns how many each has.
+template <typename Text, typename IdsOf>
+std::vector<std::int64_t> sort_longest_first(std::vector<Text>& texts, IdsOf ids_of) {
+  std::stable_sort(texts.begin(), texts.end(),
+                   [&](const Text& a, const Text& b) { return ids_of(a).size() > ids_of(b).size(); });
+  std::vector<std::int64_t> lengths;
+  for (const Text& text : texts) lengths.push_back(static_cast<std::int64_t>(ids_of(text).size()));
+  return lengths;
+}
+
+template <typename Text>
+std::vector<const Text*> first_of(const std::vector<Text>& texts, std::int64_t count) {
+  std::vector<const Text*> first;
+  for (std::int64_t i = 0; i < count; ++i) first.push_back(&texts[static_cast<std::size_t>(i)]);
+  return first;
+}
+
 Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
   const PlannedTask plan = plan_masked_language_task(recipe, corpus, ranks);
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   const TextSplit split = split_texts(corpus, seed, recipe.train.validate_windows);
   const TrainedText encoder = open_masked_language_encoder(recipe);
   std::vector<KeyedText> texts = tokenize(encoder.tokenizer(), split.trained, recipe.model.text_length);
-  std::stable_sort(texts.begin(), texts.end(), [](const KeyedText& a, const KeyedText& b) {
-    return a.encoding.ids.size() > b.encoding.ids.size();
-  });
-  Requirements needs;
-  needs.ranks = ranks;
-  needs.unit = "texts";
-  needs.training_windows = static_cast<std::int64_t>(split.trained.size());
-  needs.validation_windows = static_cast<std::int64_t>(split.held_out.size());
-  needs.steps_per_epoch = (needs.training_windows + recipe.train.batch - 1) / recipe.train.batch;
-  cut_batch(recipe, needs);
-  lay_out(trained_parameters(encoder, recipe.tune), needs);
-  count_parameters(encoder.parameters(), needs);
-  make_gradients(encoder.parameters());
-  const std::int64_t most = std::min(recipe.train.micro_batch, needs.training_windows);
-  needs.shapes.emplace_back(
-      "tokens",
-      std::vector<std::int64_t>{most, static_cast<std::int64_t>(texts.front().encoding.ids.size())});
-  const auto work = [&](std::int64_t count) {
-    std::vector<const KeyedText*> longest;
-    for (std::int64_t i = 0; i < count; ++i) longest.push_back(&texts[static_cast<std::size_t>(i)]);
-    const models::PrecisionScope scope(models::precision_from(recipe.train.precision));
-    const models::RecomputeScope recompute(recipe.train.activation_checkpointing);
-    masked_language_loss(encoder, longest, seed, 0, MaskedLanguageMode::training).sum.backward();
-  };
-  const std::int64_t activations =
-      extrapolated(most, [&](std::int64_t count) { return peak_tensor_bytes([&] { work(count); }); });
-  needs.micro_batch_seconds = seconds_of(most, work);
-  needs.memory = training_memory(recipe, needs, activations);
-  return needs;
+  const std::vector<std::int64_t> lengths = sort_longest_first(
+      texts, [](const KeyedText& text) -> const auto& { return text.encoding.ids; });
+  return estimate_texts(recipe, ranks, trained_parameters(encoder, recipe.tune), encoder.parameters(),
+                        lengths, static_cast<std::int64_t>(split.held_out.size()), [&](std::int64_t count) {
+                          masked_language_loss(encoder, first_of(texts, count), seed, 0,
+                                               MaskedLanguageMode::training)
+                              .sum.backward();
+                        });
+}
+
+Requirements estimate_text_labels(const Recipe& recipe, int ranks) {
+  const PlannedTask plan = plan_text_labels_task(recipe, ranks);
+  const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
+  const LabelledTexts texts = read_labelled_texts(recipe.data.labels, seed, recipe.train.validate_windows);
+  const LabelModel model(recipe, texts.names);
+  const models::LabelWeights weights = label_weights(recipe.model.labels, texts);
+  std::vector<LabelExample> examples = to_examples(model, texts.trained);
+  const std::vector<std::int64_t> lengths = sort_longest_first(
+      examples,
+      [](const LabelExample& example) -> const auto& { return example.input.encoding.encoding.ids; });
+  const std::vector<parallel::FlatParameter> trained = trained_parameters(model, recipe.tune);
+  std::vector<models::Parameter> parameters = model.text().parameters();
+  const std::vector<models::Parameter>& heads = model.heads().parameters();
+  parameters.insert(parameters.end(), heads.begin(), heads.end());
+  return estimate_texts(recipe, ranks, trained, parameters, lengths,
+                        static_cast<std::int64_t>(texts.held_out.size()), [&](std::int64_t count) {
+                          label_batch(model, first_of(examples, count), weights, seed, 0, LabelMode::training)
+                              .loss.sum.backward();
+                        });
 }
 
 Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
@@ -346,6 +396,7 @@ std::int64_t Requirements::memory_total() const {
 
 Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   at::set_num_threads(static_cast<int>(recipe.train.threads));
+  if (recipe.train.task == TrainConfig::Task::text_labels) return estimate_text_labels(recipe, ranks);
   const data::Corpus corpus(recipe.data.corpus);
   return recipe.train.task == TrainConfig::Task::masked_language
              ? estimate_masked_language(recipe, corpus, ranks)

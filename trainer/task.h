@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,6 +63,8 @@ class Task {
   // to stop meanwhile. Collective.
   virtual std::optional<double> validation_loss(const std::function<bool()>& stop_requested,
                                                 parallel::Communicator& communicator) = 0;
+  // What else the last validation found: what to add to its line of metrics.jsonl.
+  virtual nlohmann::json validation_scores() const { return nlohmann::json::object(); }
   // Writes down what a bad step was made of and returns the worst of it in words. Collective.
   virtual std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                                       parallel::Communicator& communicator) const = 0;
@@ -74,19 +77,22 @@ struct TaskStart {
   at::Device device = at::kCPU;  // to train on
 };
 
-// A recipe that has met its corpus, before anything is written.
+// A recipe that has met its data, before anything is written.
 struct PlannedTask {
-  Recipe recipe;                                          // with dates
-  std::vector<SharedFact> facts;                          // which all ranks must agree on
-  std::function<void(const RunFolder&)> check_resumed;    // throws when a run cannot go on like this
+  std::shared_ptr<const data::Corpus> corpus = nullptr;  // which the rest reads; null = none, or the caller's
+  Recipe recipe;                                         // with dates
+  std::vector<SharedFact> facts;                         // which all ranks must agree on
+  std::function<void(const RunFolder&)> check_resumed;   // throws when a run cannot go on like this
   std::function<std::unique_ptr<Task>(TaskStart)> start;  // collective
 };
 
-// The task of the recipe (train.task). `corpus` must outlive what it returns. Throws Error(input) for
-// whatever the recipe asks in vain.
-PlannedTask plan_task(const Recipe& recipe, const data::Corpus& corpus, int ranks);
-// The demand model on windows, and a text encoder on the corpus' texts.
+// The task of the recipe (train.task). Throws Error(input) for whatever the recipe asks in vain.
+PlannedTask plan_task(const Recipe& recipe, int ranks);
+// The demand model on windows, and a text encoder on the corpus' texts. `corpus` must outlive what they
+// return.
 PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, int ranks);
 PlannedTask plan_masked_language_task(const Recipe& recipe, const data::Corpus& corpus, int ranks);
+// A text encoder with heads on labelled texts.
+PlannedTask plan_text_labels_task(const Recipe& recipe, int ranks);
 
 }  // namespace shelfcast::trainer

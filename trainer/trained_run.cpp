@@ -27,7 +27,7 @@ TrainedRun open_run(const std::filesystem::path& folder) {
   run.recipe = run.folder.stored_recipe();
   if (run.recipe.train.task != TrainConfig::Task::demand)
     throw input_error(fmt::format("{} trained a text encoder, which forecasts nothing", folder.string()),
-                      "train.task is masked_language",
+                      "train.task is not demand",
                       "name it as model.text in a recipe, or as the model of `shelfcast embed`");
   if (!run.recipe.data.train_until || !run.recipe.data.validate_until) {
     throw data_error(fmt::format("{} does not say until when it trained", run.folder.recipe().string()),

@@ -75,7 +75,7 @@ models::BertParts demand_text_parts(const models::ModelConfig& model) {
 
 std::vector<parallel::FlatParameter> trained_parameters(const TrainedText& text, const TuneConfig& tune) {
   const std::int64_t layers = text.bert().config().num_hidden_layers;
-  const bool top = tune.text == TuneConfig::Text::top;
+  const bool top = tune.text == TuneConfig::Text::top, frozen = tune.text == TuneConfig::Text::frozen;
   if (top && tune.text_layers > layers)
     throw input_error(fmt::format("tune.text_layers is {}", tune.text_layers),
                       fmt::format("the text encoder has {} blocks", layers),
@@ -89,7 +89,7 @@ std::vector<parallel::FlatParameter> trained_parameters(const TrainedText& text,
   for (const models::Parameter& parameter : text.parameters()) {
     const std::int64_t depth = depth_of(parameter.name);
     at::Tensor tensor = parameter.tensor;
-    tensor.set_requires_grad(!top || depth <= tune.text_layers);
+    tensor.set_requires_grad(!frozen && (!top || depth <= tune.text_layers));
     if (tensor.requires_grad())
       trained.push_back(
           {parameter.name, tensor, tune.text_rate * std::pow(tune.layer_decay, depth), parameter.decay});

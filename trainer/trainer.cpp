@@ -405,11 +405,14 @@ bool Run::validate() {
   } else {
     ++state_.validations_without_best;
   }
-  if (metrics_)
-    metrics_->write({{"step", state_.step},
-                     {"validation_loss", *loss},
-                     {"best_step", state_.best_step},
-                     {"validation_seconds", seconds_since(started)}});
+  if (metrics_) {
+    nlohmann::json line = {{"step", state_.step},
+                           {"validation_loss", *loss},
+                           {"best_step", state_.best_step},
+                           {"validation_seconds", seconds_since(started)}};
+    line.update(task_->validation_scores());
+    metrics_->write(line);
+  }
   log_->leave_out(Clock::now() - started);
   return true;
 }
@@ -495,13 +498,11 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   prepare(device_of(options.gpu));
   const RunFolder folder(wanted.run.dir);
   // Everything the recipe could ask for in vain is found before the folder is made.
-  const data::Corpus corpus(wanted.data.corpus);
-  const PlannedTask plan = plan_task(wanted, corpus, communicator.size());
+  const PlannedTask plan = plan_task(wanted, communicator.size());
   const Recipe& recipe = plan.recipe;
   std::vector<SharedFact> facts = {{"recipe", to_yaml(recipe)},
                                    {"build", build_id()},
-                                   {"--stop-after", std::to_string(options.stop_after.value_or(0))},
-                                   {"corpus", corpus.digest()}};
+                                   {"--stop-after", std::to_string(options.stop_after.value_or(0))}};
   facts.insert(facts.end(), plan.facts.begin(), plan.facts.end());
   check_agreement(facts, communicator);
   // Rank 0 alone decides and makes the folder; a refusal there stops every rank.

@@ -80,6 +80,24 @@ Encoding Tokenizer::encode(std::string_view text, std::int64_t max_length) const
   return result;
 }
 
+WordEncoding Tokenizer::encode_words(std::string_view text, std::int64_t max_length) const {
+  check_length(max_length, 2);
+  WordEncoding result;
+  std::vector<std::int32_t>& ids = result.encoding.ids;
+  ids.push_back(cls_);
+  const auto room = static_cast<std::size_t>(max_length - 1);
+  for (const std::string_view word : split_words(text)) {
+    const std::size_t first = ids.size();
+    append_ids(word, ids);
+    const bool there = ids.size() > first && first < room;
+    result.first_piece.push_back(there ? static_cast<std::int32_t>(first) : WordEncoding::kNoPiece);
+  }
+  ids.resize(std::min(ids.size(), room));
+  ids.push_back(separator_);
+  result.encoding.types.resize(ids.size());
+  return result;
+}
+
 Encoding Tokenizer::encode_pair(std::string_view a, std::string_view b, std::int64_t max_length) const {
   check_length(max_length, 3);
   std::vector<std::int32_t> first, second;

@@ -20,6 +20,13 @@ struct Encoding {
   std::vector<std::int32_t> types;  // as many: 1 for b and its [SEP], else 0
 };
 
+// A text whose words (split_words) are known.
+struct WordEncoding {
+  static constexpr std::int32_t kNoPiece = -1;  // the word was cut off, or holds nothing that has an id
+  Encoding encoding;
+  std::vector<std::int32_t> first_piece;  // of each word: where its first id stands
+};
+
 // Immutable, free for all threads.
 class Tokenizer {
  public:
@@ -34,6 +41,8 @@ class Tokenizer {
   // cut, of a pair the end of the longer one, or of b when both are equally long. Special tokens written out
   // in a text count as such. Throws Error(input) naming the byte offset where a text is not UTF-8.
   Encoding encode(std::string_view text, std::int64_t max_length = kDefaultLength) const;
+  // The same ids, and where words begin.
+  WordEncoding encode_words(std::string_view text, std::int64_t max_length = kDefaultLength) const;
   Encoding encode_pair(std::string_view a, std::string_view b,
                        std::int64_t max_length = kDefaultLength) const;
   // Ids without special tokens around them, appended.

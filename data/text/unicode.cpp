@@ -66,6 +66,19 @@ std::size_t count_code_points(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
+std::vector<std::string_view> split_words(std::string_view text) {
+  std::vector<std::string_view> words;
+  std::size_t start = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t here = at;
+    if (classify(next_code_point(text, at)) != CharacterClass::space) continue;
+    if (here > start) words.push_back(text.substr(start, here - start));
+    start = at;
+  }
+  if (start < text.size()) words.push_back(text.substr(start));
+  return words;
+}
+
 CharacterClass classify(char32_t code) {
   if (code < 128) return classify_ascii(code);
   if (code == 0xFFFD) return CharacterClass::control;

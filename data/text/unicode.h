@@ -16,6 +16,9 @@ void append_utf8(std::string& text, char32_t code);
 // How many code points valid UTF-8 holds.
 std::size_t count_code_points(std::string_view text);
 
+// What stands between spaces, in order. Throws what next_code_point throws.
+std::vector<std::string_view> split_words(std::string_view text);
+
 // How the tokenizer treats a code point.
 enum class CharacterClass : std::uint8_t {
   letter,       // and everything not named below

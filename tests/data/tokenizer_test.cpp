@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "data/text/unicode.h"
 #include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
@@ -43,6 +44,34 @@ TEST_P(TokenizerGolden, ids_of_texts_in_many_scripts_equal_the_reference) {
     tokenizer.append_ids(all[i], whole);
     EXPECT_EQ(whole.size(), expected["whole"][i].get<std::size_t>()) << all[i];
   }
+}
+
+TEST_P(TokenizerGolden, words_have_the_ids_of_the_text_and_say_where_they_begin) {
+  const Tokenizer tokenizer(folder());
+  for (const std::string& text : texts())
+    for (const std::int64_t length : {6, 128}) {
+      const WordEncoding words = tokenizer.encode_words(text, length);
+      EXPECT_EQ(words.encoding.ids, tokenizer.encode(text, length).ids) << text;
+      EXPECT_EQ(words.encoding.types.size(), words.encoding.ids.size());
+      const std::vector<std::string_view> all = split_words(text);
+      ASSERT_EQ(words.first_piece.size(), all.size()) << text;
+      std::size_t at = 1;
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        Ids pieces;
+        tokenizer.append_ids(all[i], pieces);
+        const bool there = !pieces.empty() && at < static_cast<std::size_t>(length - 1);
+        EXPECT_EQ(words.first_piece[i], there ? static_cast<std::int32_t>(at) : WordEncoding::kNoPiece)
+            << text;
+        at += pieces.size();
+      }
+    }
+}
+
+TEST(Words, stand_between_spaces_of_any_kind) {
+  EXPECT_THAT(split_words(" white\t heart\u3000\u8336\u00a0x\n"),
+              ElementsAre("white", "heart", "\u8336", "x"));
+  EXPECT_TRUE(split_words(" \n ").empty());
+  EXPECT_THROW(split_words("caf\xE9 "), Error);
 }
 
 TEST_P(TokenizerGolden, pairs_are_cut_and_typed_as_by_the_reference) {

@@ -18,6 +18,7 @@ void run(const WeightsCommand& command, parallel::Launch& launch);
 void run(const ExportCommand& command, parallel::Launch& launch);
 void run(const TokenizeCommand& command, parallel::Launch& launch);
 void run(const EmbedCommand& command, parallel::Launch& launch);
+void run(const LabelCommand& command, parallel::Launch& launch);
 void run(const DoctorCommand& command, parallel::Launch& launch);
 
 }  // namespace shelfcast::trainer

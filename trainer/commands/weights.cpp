@@ -31,9 +31,9 @@ std::vector<fs::path> parts_of(const fs::path& model) {
     throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
                      "go on with `shelfcast train RECIPE --resume`");
   const fs::path checkpoint = checkpoints.path_of(*step);
-  // A run has a demand model, a text encoder or both.
+  // A run has a demand model, a text encoder or both, or an encoder with heads of labels.
   std::vector<fs::path> parts;
-  for (const char* part : {"tower", kAdapterFile, "fusion.safetensors", kTextFolder})
+  for (const char* part : {"tower", kAdapterFile, "fusion.safetensors", kTextFolder, kLabelsFolder})
     if (fs::exists(checkpoint / part)) parts.push_back(checkpoint / part);
   return parts;
 }
