@@ -127,7 +127,11 @@ function(shelfcast_add_test name)
     foreach(ranks IN LISTS arg_RANKS)
       add_test(NAME ${name}.ranks_${ranks}
         COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${program}>)
-      set_tests_properties(${name}.ranks_${ranks} PROPERTIES LABELS "${labels}" TIMEOUT ${arg_TIMEOUT}
+      set(labels_here ${labels})
+      if(ranks GREATER 2)
+        list(APPEND labels_here slow)  # waits of ranks that share two cores
+      endif()
+      set_tests_properties(${name}.ranks_${ranks} PROPERTIES LABELS "${labels_here}" TIMEOUT ${arg_TIMEOUT}
         ENVIRONMENT "${environment}" PROCESSORS ${ranks})
     endforeach()
   else()
