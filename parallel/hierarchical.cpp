@@ -175,9 +175,9 @@ std::vector<int> nodes_of(Communicator& world, int node_ranks) {
   return nodes;
 }
 
-Hierarchical::Hierarchical(Communicator& world, int node_ranks) : nodes_(nodes_of(world, node_ranks)) {
-  // A fresh one, whose first operation may take as long as a start.
-  all_ = world.split(0, world.rank());
+// `all_` is a fresh one, whose first operation may take as long as a start.
+Hierarchical::Hierarchical(Communicator& world, int node_ranks)
+    : all_(world.split(0, world.rank())), nodes_(nodes_of(world, node_ranks)) {
   const int node = nodes_[static_cast<std::size_t>(rank())];
   up_ = world.split(node, rank());
   between_ = world.split(leads() ? 0 : 1, rank());

@@ -40,26 +40,33 @@ LabelNames read_names(const fs::path& file) {
   }
 }
 
+models::LabelHeads make_heads(const models::BertConfig& config, const models::LabelCounts& counts,
+                              std::uint64_t seed, models::ParameterMaker::Fill fill) {
+  models::ParameterMaker maker(seed, fill);
+  return {config, counts, maker};
+}
+
 }  // namespace
 
-LabelModel::LabelModel(TrainedText text, const Recipe& recipe, LabelNames names, models::ParameterMaker maker)
+LabelModel::LabelModel(TrainedText text, const Recipe& recipe, LabelNames names, std::uint64_t seed,
+                       models::ParameterMaker::Fill fill)
     : names_(std::move(names)),
       text_(std::move(text)),
       pooling_(models::pooling_from(recipe.model.text_pooling)),
       length_(recipe.model.text_length),
-      heads_(text_.bert().config(), names_.counts(), maker) {}
+      heads_(make_heads(text_.bert().config(), names_.counts(), seed, fill)) {}
 
-LabelModel::LabelModel(const Recipe& recipe, LabelNames names)
+LabelModel::LabelModel(const Recipe& recipe, const LabelNames& names)
     : LabelModel(TrainedText(text_model_folder(recipe.model.text), recipe.model, parts_for(recipe, names),
                              recipe.model.text_start, static_cast<std::uint64_t>(recipe.run.seed)),
-                 recipe, names,
-                 {static_cast<std::uint64_t>(recipe.run.seed), models::ParameterMaker::Fill::draw}) {}
+                 recipe, names, static_cast<std::uint64_t>(recipe.run.seed),
+                 models::ParameterMaker::Fill::draw) {}
 
 LabelModel LabelModel::open(const fs::path& checkpoint, const Recipe& recipe) {
   const fs::path folder = checkpoint / kLabelsFolder;
   const LabelNames names = read_names(folder / kNamesFile);
   LabelModel model(TrainedText(checkpoint / kTextFolder, recipe.model, parts_for(recipe, names)), recipe,
-                   names, {0, models::ParameterMaker::Fill::leave});
+                   names, 0, models::ParameterMaker::Fill::leave);
   models::load_weights(folder / kWeightsFile, kPrefix, model.heads_.parameters());
   return model;
 }

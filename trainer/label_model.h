@@ -22,7 +22,7 @@ struct LabelInput {
 class LabelModel {
  public:
   // The recipe's encoder with new heads, drawn by the seed. Throws what TrainedText throws.
-  LabelModel(const Recipe& recipe, LabelNames names);
+  LabelModel(const Recipe& recipe, const LabelNames& names);
   // Of a checkpoint of a run with this recipe. Throws Error(io), Error(data).
   static LabelModel open(const std::filesystem::path& checkpoint, const Recipe& recipe);
 
@@ -43,7 +43,8 @@ class LabelModel {
   models::LabelLogits forward(std::span<const LabelInput* const> texts, models::DropoutKeys* keys) const;
 
  private:
-  LabelModel(TrainedText text, const Recipe& recipe, LabelNames names, models::ParameterMaker maker);
+  LabelModel(TrainedText text, const Recipe& recipe, LabelNames names, std::uint64_t seed,
+             models::ParameterMaker::Fill fill);
 
   LabelNames names_;
   TrainedText text_;
