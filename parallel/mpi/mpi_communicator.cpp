@@ -122,7 +122,7 @@ class MpiCommunicator : public Communicator {
   void reduce(std::span<T> values, ReduceOp op, std::string_view label);
   template <typename T>
   std::unique_ptr<Pending> start_sum(std::span<T> values, std::optional<int> root, std::string_view label);
-  std::unique_ptr<Pending> start(std::shared_ptr<MpiOperation> operation);
+  std::unique_ptr<Pending> start(const std::shared_ptr<MpiOperation>& operation);
   void broadcast_bytes(std::span<std::byte> bytes, int root, std::string_view label);
   // Every rank's bytes, of known lengths, into `parts`.
   void gather(std::span<const std::byte> own, const std::vector<std::span<std::byte>>& parts,
@@ -174,7 +174,7 @@ std::unique_ptr<Pending> MpiCommunicator::start_sum(std::span<T> values, std::op
   return start(std::make_shared<MpiReduce<T>>(place_, next_tag(), label, values, ReduceOp::sum, root, pool_));
 }
 
-std::unique_ptr<Pending> MpiCommunicator::start(std::shared_ptr<MpiOperation> operation) {
+std::unique_ptr<Pending> MpiCommunicator::start(const std::shared_ptr<MpiOperation>& operation) {
   auto pending = std::make_unique<MpiPending>(engine_, operation, members_, deadline());
   engine_->start(operation);
   return pending;
