@@ -7,13 +7,14 @@
 #include "base/error.h"
 
 namespace shelfcast::eval {
-namespace {
 
 Score share(std::string metric, double part, double of) {
   Score score{std::move(metric), std::nullopt, static_cast<std::int64_t>(of)};
   if (of > 0) score.value = part / of;
   return score;
 }
+
+namespace {
 
 // What one class's row and column say.
 struct OneClass {

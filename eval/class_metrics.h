@@ -9,6 +9,9 @@
 
 namespace shelfcast::eval {
 
+// `part` of `of`, whose count it has; without a value where that is 0.
+Score share(std::string metric, double part, double of);
+
 // `confusion` [truth, forecast] counts steps, for classes of these names. Always the same scores in the same
 // order:
 // - accuracy: the share on the diagonal;

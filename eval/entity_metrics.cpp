@@ -3,17 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "eval/class_metrics.h"
 
 namespace shelfcast::eval {
 namespace {
 
 std::string_view kind_of(std::string_view tag) { return tag.size() > 2 ? tag.substr(2) : std::string_view(); }
-
-Score share(const char* metric, double part, double of) {
-  Score score{metric, std::nullopt, static_cast<std::int64_t>(of)};
-  if (of > 0) score.value = part / of;
-  return score;
-}
 
 }  // namespace
 

@@ -56,6 +56,16 @@ void validate_classes(const std::vector<double>& classes, const LossConfig& loss
                       "it is a share of the target, at least 0 and below 1", "0.1 is usual");
 }
 
+// A head that is on or off, and the weight of its loss.
+void validate_switch(const char* head, bool on, double weight, const char* usual) {
+  if (on && weight == 0.0)
+    throw input_error(fmt::format("model.heads.{} is not trained", head),
+                      fmt::format("model.loss.{} is 0", head), fmt::format("set it to {}, say", usual));
+  if (!on && weight > 0.0)
+    throw input_error(fmt::format("model.loss.{} weighs a head that is off", head),
+                      fmt::format("model.heads.{} is false", head), "set it to true, or the weight to 0");
+}
+
 }  // namespace
 
 void validate_heads(const ModelConfig& model) {
@@ -68,23 +78,9 @@ void validate_heads(const ModelConfig& model) {
     throw input_error(fmt::format("model.loss.tweedie_power is {}", loss.tweedie_power),
                       "a Tweedie distribution with zeros and sizes has one between 1 and 2", "1.5 is usual");
   validate_counts(model);
-  if (model.cumulated && loss.cumulated == 0.0)
-    throw input_error("model.heads.cumulated is not trained", "model.loss.cumulated is 0",
-                      "set it to 1, say");
-  if (!model.cumulated && loss.cumulated > 0.0)
-    throw input_error("model.loss.cumulated weighs a head that is off", "model.heads.cumulated is false",
-                      "set it to true, or the weight to 0");
-  if (model.masked && loss.masked == 0.0)
-    throw input_error("model.heads.masked is not trained", "model.loss.masked is 0", "set it to 0.3, say");
-  if (!model.masked && loss.masked > 0.0)
-    throw input_error("model.loss.masked weighs a head that is off", "model.heads.masked is false",
-                      "set it to true, or the weight to 0");
-  if (model.inventory && loss.inventory == 0.0)
-    throw input_error("model.heads.inventory is not trained", "model.loss.inventory is 0",
-                      "set it to 0.5, say");
-  if (!model.inventory && loss.inventory > 0.0)
-    throw input_error("model.loss.inventory weighs a head that is off", "model.heads.inventory is false",
-                      "set it to true, or the weight to 0");
+  validate_switch("cumulated", model.cumulated, loss.cumulated, "1");
+  validate_switch("masked", model.masked, loss.masked, "0.3");
+  validate_switch("inventory", model.inventory, loss.inventory, "0.5");
   validate_classes(model.classes, loss);
   if (loss.quantile == 0.0 && loss.counts == 0.0 && loss.cumulated == 0.0 && loss.classes == 0.0 &&
       loss.inventory == 0.0 && (loss.mean == 0.0 || !model.mean_head))

@@ -76,10 +76,8 @@ MaskedLanguageTask::MaskedLanguageTask(const Recipe& recipe, const TextSplit& sp
 
 WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                                       const BeforeBackward& before_backward) {
-  std::vector<const KeyedText*> batch;
-  for (const std::int64_t i : text_batch(static_cast<std::int64_t>(texts_.size()), recipe_.train, seed(),
-                                         step, micro_batch, rank_, ranks_))
-    batch.push_back(&texts_[static_cast<std::size_t>(i)]);
+  const std::vector<const KeyedText*> batch =
+      text_batch(texts_, recipe_.train, seed(), step, micro_batch, rank_, ranks_);
   if (batch.empty()) return {};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
@@ -96,9 +94,7 @@ std::optional<double> MaskedLanguageTask::validation_loss(const std::function<bo
   const auto all = static_cast<std::int64_t>(held_out_.size());
   const std::int64_t size = recipe_.backtest.batch;
   const auto fill = [&](std::int64_t k, std::span<double> loss_and_tokens) {
-    std::vector<const KeyedText*> batch;
-    for (std::int64_t i = k * size; i < std::min(all, (k + 1) * size); ++i)
-      batch.push_back(&held_out_[static_cast<std::size_t>(i)]);
+    const std::vector<const KeyedText*> batch = held_out_batch(held_out_, k, size);
     const models::MaskedLanguageLoss loss =
         masked_language_loss(text_, batch, seed(), kValidationStep, MaskedLanguageMode::evaluation);
     loss_and_tokens[0] = loss.sum.item<double>();

@@ -1,6 +1,7 @@
 // The order in which tasks on texts train on them, which ones they hold out, and sums over those.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,6 +26,24 @@ std::int64_t text_steps_per_epoch(std::int64_t texts, const TrainConfig& train);
 // rank has fewer.
 std::vector<std::int64_t> text_batch(std::int64_t texts, const TrainConfig& train, std::uint64_t seed,
                                      std::int64_t step, std::int64_t micro_batch, int rank, int ranks);
+
+template <typename Text>
+std::vector<const Text*> text_batch(const std::vector<Text>& texts, const TrainConfig& train,
+                                    std::uint64_t seed, std::int64_t step, std::int64_t micro_batch, int rank,
+                                    int ranks) {
+  std::vector<const Text*> batch;
+  for (const std::int64_t i : text_batch(std::ssize(texts), train, seed, step, micro_batch, rank, ranks))
+    batch.push_back(&texts[static_cast<std::size_t>(i)]);
+  return batch;
+}
+// Texts [k * size, (k + 1) * size) of those there are.
+template <typename Text>
+std::vector<const Text*> held_out_batch(const std::vector<Text>& texts, std::int64_t k, std::int64_t size) {
+  std::vector<const Text*> batch;
+  for (std::int64_t i = k * size; i < std::min(std::ssize(texts), (k + 1) * size); ++i)
+    batch.push_back(&texts[static_cast<std::size_t>(i)]);
+  return batch;
+}
 
 // Throws Error(input) when a batch has not a text for every rank.
 void require_text_a_rank(const TrainConfig& train, int ranks);

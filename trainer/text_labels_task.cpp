@@ -91,9 +91,8 @@ TextLabelsTask::TextLabelsTask(const Recipe& recipe, const LabelledTexts& texts,
 
 WeightedLoss TextLabelsTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                                   const BeforeBackward& before_backward) {
-  std::vector<const LabelExample*> batch;
-  for (const std::int64_t i : text_batch(texts(), recipe_.train, seed(), step, micro_batch, rank_, ranks_))
-    batch.push_back(&trained_[static_cast<std::size_t>(i)]);
+  const std::vector<const LabelExample*> batch =
+      text_batch(trained_, recipe_.train, seed(), step, micro_batch, rank_, ranks_);
   if (batch.empty()) return {};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
@@ -110,9 +109,7 @@ std::optional<double> TextLabelsTask::validation_loss(const std::function<bool()
   const std::int64_t size = recipe_.backtest.batch;
   const LabelCounters counters(model_.names());
   const auto fill = [&](std::int64_t k, std::span<double> sums) {
-    std::vector<const LabelExample*> batch;
-    for (std::int64_t i = k * size; i < std::min(all, (k + 1) * size); ++i)
-      batch.push_back(&held_out_[static_cast<std::size_t>(i)]);
+    const std::vector<const LabelExample*> batch = held_out_batch(held_out_, k, size);
     const BatchLabels judged = label_batch(model_, batch, weights_, seed(), 0, LabelMode::evaluation);
     sums[0] = judged.loss.sum.item<double>();
     sums[1] = static_cast<double>(judged.loss.labels);
