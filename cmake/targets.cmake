@@ -106,6 +106,7 @@ function(shelfcast_add_test name)
     target_link_libraries(${program} PRIVATE GTest::gtest_main GTest::gmock)
   endif()
   target_link_libraries(${program} PRIVATE shelfcast_settings ${arg_LIBS})
+  target_compile_options(${program} PRIVATE $<$<CONFIG:Release>:-O1>)  # two thirds of the time that -O3 takes
   target_compile_definitions(${program} PRIVATE
     SHELFCAST_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SHELFCAST_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   if(arg_TORCH)

@@ -3,6 +3,8 @@
 set -euo pipefail
 check=$1/scripts/include_matrix.sh
 "$check" "$1"
+careless=$(cd "$1" && find base parallel data models scorer eval trainer -name '*.h' -exec grep -L '^#pragma once' {} +)
+[[ -z $careless ]] || { echo "headers without #pragma once: $careless"; exit 1; }
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
