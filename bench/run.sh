@@ -13,3 +13,4 @@ echo "== the trainer beside the model"
 build/bin/bench_trainer optimizer
 build/bin/bench_trainer checkpoint "$folder/checkpoints"
 build/bin/bench_trainer overhead "$folder/overhead"
+build/bin/bench_trainer text

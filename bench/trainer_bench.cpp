@@ -1,9 +1,10 @@
 // What the trainer costs beside the model: the optimizer's pass, checkpoints in the background, resume, its
-// own overhead.
+// own overhead, texts.
 //
 //   bench_trainer optimizer          AdamW with clearing against torch's fused one and the memory's bandwidth
 //   bench_trainer checkpoint FOLDER  of bolt-base (200 M parameters): blocked, written, training; resume
 //   bench_trainer overhead FOLDER    a step's time that is neither the model's nor the loader's
+//   bench_trainer text               the vectors of frozen texts, once encoded, in a step
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -25,6 +26,7 @@
 #include "parallel/flat_buffers.h"
 #include "trainer/model_inputs.h"
 #include "trainer/model_state.h"
+#include "trainer/series_texts.h"
 #include "trainer/trainer.h"
 #include "trainer/tune.h"
 
@@ -246,6 +248,34 @@ void bench_overhead(const std::filesystem::path& folder) {
              same.buffers.elements(), 1e6 * median(updates), 1e6 * (median(overheads) - median(updates)));
 }
 
+// --- text
+// -------------------------------------------------------------------------------------------------------------
+
+// What every epoch but the first spends on frozen texts: a row of a table for each window.
+void bench_text() {
+  constexpr std::int64_t kSeries = 30490, kWidth = 384, kWindows = 32;
+  std::vector<std::int64_t> row_of_series(kSeries);
+  std::iota(row_of_series.begin(), row_of_series.end(), 0);
+  const trainer::SeriesTexts texts(at::randn({kSeries, kWidth}), row_of_series);
+  Training training("bolt-tiny");
+  training.batch = noise_batch(kWindows);
+  RandomStream random(5);
+  std::vector<double> text_seconds, step_seconds;
+  for (int round = 0; round < 15; ++round) {
+    for (data::Window& window : training.batch.window_b)
+      window.series = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(kSeries)));
+    at::Tensor text_bw;
+    text_seconds.push_back(seconds_of([&] { text_bw = texts.of(training.batch.window_b); }));
+    step_seconds.push_back(seconds_of([&] {
+      training.forward_and_backward();
+      training.optimizer->step(1e-3, 1.0);
+    }));
+  }
+  fmt::print("{} windows, {} threads, medians of 15: texts {:.3f} ms of a step of {:.1f} ms, {:.4f} %\n",
+             kWindows, at::get_num_threads(), 1e3 * median(text_seconds), 1e3 * median(step_seconds),
+             100 * median(text_seconds) / (median(text_seconds) + median(step_seconds)));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -254,11 +284,12 @@ int main(int argc, char** argv) {
     at::set_num_threads(2);
     if (what == "optimizer" && argc == 2) return bench_optimizer(), 0;
     if (what == "checkpoint" && argc == 3) return bench_checkpoint(argv[2]), 0;
+    if (what == "text" && argc == 2) return bench_text(), 0;
     if (what == "overhead" && argc == 3) return bench_overhead(argv[2]), 0;
   } catch (const Error& error) {
     fmt::print(stderr, "bench_trainer: {}\n", error.what());
     return 1;
   }
-  fmt::print(stderr, "usage: bench_trainer optimizer | checkpoint FOLDER | overhead FOLDER\n");
+  fmt::print(stderr, "usage: bench_trainer optimizer | checkpoint FOLDER | overhead FOLDER | text\n");
   return 2;
 }

@@ -42,7 +42,7 @@ std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, co
   share(orders.size(), threads, [&](std::size_t i) {
     const StockRow& row = table.rows[i];
     orders[i] =
-        decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_days()));
+        decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_steps()));
   });
   return orders;
 }

@@ -178,12 +178,13 @@ class Reader {
       fail(cells, "on_hand is empty", {}, "write 0 when nothing is on the shelf");
     position.on_hand = at_least(0.0, cells, "on_hand", 0.0);
     position.on_order = at_least(0.0, cells, "on_order", 0.0);
-    position.lead_days = whole(0, cells, "lead_time", defaults_.lead_time);
-    position.review_days = whole(1, cells, "review_period", defaults_.review_period);
-    if (position.protection_days() > horizon_)
+    position.frequency = defaults_.frequency;
+    position.lead_time = whole(0, cells, "lead_time", defaults_.lead_time);
+    position.review_period = whole(1, cells, "review_period", defaults_.review_period);
+    if (position.protection_steps() > horizon_)
       fail(cells,
-           fmt::format("lead time {} and review period {} make {} steps", position.lead_days,
-                       position.review_days, position.protection_days()),
+           fmt::format("lead time {} and review period {} make {} steps", position.lead_time,
+                       position.review_period, position.protection_steps()),
            fmt::format("the bundle forecasts {}", horizon_), "shorten them or train with a longer horizon");
     position.minimum_order = at_least(0.0, cells, "moq", defaults_.moq);
     position.pack = at_least(0.0, cells, "pack_size", defaults_.pack_size);

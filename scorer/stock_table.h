@@ -15,8 +15,9 @@ namespace shelfcast::scorer {
 struct StockDefaults {
   Policy policy = Policy::base_stock;
   double service_level = 0.95;
-  int lead_time = 7, review_period = 7;  // steps of the bundle
-  double moq = 0.0, pack_size = 1.0;     // units
+  int lead_time = 7, review_period = 7;    // steps of the bundle
+  double moq = 0.0, pack_size = 1.0;       // units
+  Frequency frequency = Frequency::daily;  // of the bundle's steps
 };
 
 struct StockRow {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Copies a corpus to this node: stage.sh CORPUS FOLDER. Afterwards the recipe's relative paths hold in FOLDER, too: the corpus
+# Copies a corpus (or a table of texts) to this node: stage.sh CORPUS FOLDER. Afterwards the recipe's relative paths hold in FOLDER, too: the corpus
 # lies there under its own name, everything else beside it is a link to where this was started.
 set -euo pipefail
 corpus=$1 stage=$2 here=$PWD
@@ -18,7 +18,7 @@ link_beside() {
 link_beside "$here" "$stage" "$corpus"
 
 # Beside and renamed: a job that is killed here finds nothing half-copied when it comes back.
-if [[ ! -d $stage/$corpus ]]; then
+if [[ ! -e $stage/$corpus ]]; then
   rm -rf "$stage/$corpus.partial"
   cp -rL "$here/$corpus" "$stage/$corpus.partial"
   mv "$stage/$corpus.partial" "$stage/$corpus"

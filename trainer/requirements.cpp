@@ -235,6 +235,7 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
           {"gradients", trained / sharers(2)},
           {"optimizer", moments / sharers(1)},
           {"average of weights", average},
+          {"elastic weights", recipe.train.ewc.strength > 0 ? 2 * trained : 0},
           {"activations", activations},
           {"gradient sums", transfer_bytes(recipe.parallel, needs)},
           {"checkpoint copy", trained + (moments + average) / needs.ranks}};

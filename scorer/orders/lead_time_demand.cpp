@@ -114,7 +114,7 @@ void LeadTimeDemand::draw_paths(const Correlation& correlation) {
 void LeadTimeDemand::check_days(int days) const {
   if (days >= 1 && days <= horizon_) return;
   throw input_error(
-      fmt::format("a protection interval of {} days is not within the forecast of {} days", days, horizon_),
+      fmt::format("a protection interval of {} steps is not within the forecast of {} steps", days, horizon_),
       "", "shorten lead time or review period, or use a model with a longer horizon");
 }
 

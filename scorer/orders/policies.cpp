@@ -24,10 +24,22 @@ std::string one_decimal(double value) { return fmt::format("{:.1f}", value); }
 
 std::string percent(double share) { return units(100.0 * share); }
 
+const char* name_of_step(Frequency frequency) {
+  switch (frequency) {
+    case Frequency::daily:
+      return "day";
+    case Frequency::weekly:
+      return "week";
+    case Frequency::monthly:
+      return "month";
+  }
+  return "step";
+}
+
 std::string interval(const StockPosition& position) {
-  const int days = position.protection_days();
-  return fmt::format("{} day{} (lead {} + review {})", days, days == 1 ? "" : "s", position.lead_days,
-                     position.review_days);
+  const int steps = position.protection_steps();
+  return fmt::format("{} {}{} (lead {} + review {})", steps, name_of_step(position.frequency),
+                     steps == 1 ? "" : "s", position.lead_time, position.review_period);
 }
 
 // Why the level is where it is.
@@ -101,9 +113,9 @@ void StockPosition::validate() const {
   };
   check("on_hand", on_hand, 0.0);
   check("on_order", on_order, 0.0);
-  check("lead_days", lead_days, 0.0);
-  check("review_days", review_days, 1.0);
-  check("minimum_order", minimum_order, 0.0);
+  check("lead_time", lead_time, 0.0);
+  check("review_period", review_period, 1.0);
+  check("moq", minimum_order, 0.0);
   if (!(pack > 0.0) || !std::isfinite(pack))
     throw input_error(fmt::format("{}: a pack of {} is not possible", row, pack), "it must be positive",
                       "correct the stock table; 1 means single units");

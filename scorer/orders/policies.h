@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/dates.h"
 #include "scorer/orders/lead_time_demand.h"
 
 namespace shelfcast::scorer {
@@ -43,14 +44,15 @@ struct PolicyConfig {
 struct StockPosition {
   std::string row;  // names it in errors: "row 3 (north-01/dairy-0001)"
   double on_hand = 0.0, on_order = 0.0;
-  int lead_days = 0, review_days = 1;
-  double minimum_order = 0.0;  // MOQ: an order is at least this, or nothing
-  double pack = 1.0;           // and a multiple of this
+  int lead_time = 0, review_period = 1;    // steps
+  Frequency frequency = Frequency::daily;  // what a step is
+  double minimum_order = 0.0;              // MOQ: an order is at least this, or nothing
+  double pack = 1.0;                       // and a multiple of this
 
   // Throws Error(input) naming row and column.
   void validate() const;
-  // Days an order placed now has to cover: until the next one can arrive.
-  int protection_days() const { return lead_days + review_days; }
+  // Steps that an order placed now has to cover: until the next one can arrive.
+  int protection_steps() const { return lead_time + review_period; }
 };
 
 struct Order {
@@ -66,7 +68,7 @@ struct Order {
 // when nothing is missing.
 double order_quantity(double missing, double minimum_order, double pack);
 
-// `demand` is that of position.protection_days(), in whole units: the level is rounded up. Validates both.
+// `demand` is that of position.protection_steps(), in whole units: the level is rounded up. Validates both.
 // Throws Error(input).
 Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand);
 

@@ -157,7 +157,7 @@ TEST(LeadTimeDemand, an_interval_beyond_the_horizon_is_an_error_that_names_both)
     demand.over(quantiles, 9);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("9 days is not within the forecast of 7 days"),
+    EXPECT_NE(std::string(error.what()).find("9 steps is not within the forecast of 7 steps"),
               std::string::npos);
   }
 }

@@ -38,8 +38,8 @@ StockPosition position(double on_hand, double on_order) {
   stock.row = "row 3 (north-01/dairy-0001)";
   stock.on_hand = on_hand;
   stock.on_order = on_order;
-  stock.lead_days = 5;
-  stock.review_days = 2;
+  stock.lead_time = 5;
+  stock.review_period = 2;
   return stock;
 }
 
@@ -118,7 +118,7 @@ TEST(Policies, base_stock_level_minimises_the_cost_of_a_simulated_inventory) {
     PolicyConfig config;
     config.costs = costs;
     StockPosition stock = position(0, 0);
-    stock.lead_days = lead, stock.review_days = review;
+    stock.lead_time = lead, stock.review_period = review;
     const int level = static_cast<int>(decide(config, stock, demand).level);
     double least = 1e300;
     for (int other = level - 8; other <= level + 8; ++other)
@@ -173,6 +173,10 @@ TEST(Policies, the_reason_says_what_was_weighed) {
   EXPECT_NE(decide(newsvendor(3, 1), stock, normal_demand(34.2, 10))
                 .reason.find("costs of 3 short and 1 over (covering 75 %)"),
             std::string::npos);
+  stock.frequency = Frequency::weekly;
+  EXPECT_NE(decide(base_stock(0.95), stock, normal_demand(34.2, 10))
+                .reason.find("over 7 weeks (lead 5 + review 2)"),
+            std::string::npos);
 }
 
 TEST(Policies, a_bad_row_is_named_with_its_column) {
@@ -187,8 +191,8 @@ TEST(Policies, a_bad_row_is_named_with_its_column) {
   stock.pack = 0;
   EXPECT_NE(message_of(base_stock(0.9), stock).find("a pack of 0 is not possible"), std::string::npos);
   stock = position(0, 0);
-  stock.review_days = 0;
-  EXPECT_NE(message_of(base_stock(0.9), stock).find("review_days 0 is not possible"), std::string::npos);
+  stock.review_period = 0;
+  EXPECT_NE(message_of(base_stock(0.9), stock).find("review_period 0 is not possible"), std::string::npos);
 }
 
 TEST(Policies, a_policy_needs_exactly_one_goal) {

@@ -47,11 +47,11 @@ TEST_F(StockTableTest, fills_empty_cells_and_absent_columns_with_the_defaults) {
   ASSERT_EQ(table.rows.size(), 2U);
   EXPECT_EQ(table.rows[0].series, 1);
   EXPECT_EQ(table.rows[0].position.on_hand, 12.0);
-  EXPECT_EQ(table.rows[0].position.lead_days, 3);
-  EXPECT_EQ(table.rows[0].position.review_days, 7);
+  EXPECT_EQ(table.rows[0].position.lead_time, 3);
+  EXPECT_EQ(table.rows[0].position.review_period, 7);
   EXPECT_EQ(table.rows[0].position.pack, 6.0);
   EXPECT_EQ(table.rows[0].policy.service_level, 0.95);
-  EXPECT_EQ(table.rows[1].position.lead_days, 5);
+  EXPECT_EQ(table.rows[1].position.lead_time, 5);
   EXPECT_EQ(table.rows[1].position.minimum_order, 24.0);
 }
 
@@ -133,7 +133,7 @@ TEST_F(StockTableTest, a_template_can_be_read_back) {
   const StockTable table = read(read_file(path_));
   ASSERT_EQ(table.rows.size(), 3U);
   EXPECT_EQ(table.rows[1].series, 1);
-  EXPECT_EQ(table.rows[1].position.lead_days, 7);
+  EXPECT_EQ(table.rows[1].position.lead_time, 7);
 }
 
 TEST_F(StockTableTest, refuses_a_pair_of_store_and_item_that_is_two_series) {

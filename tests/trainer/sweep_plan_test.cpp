@@ -116,6 +116,20 @@ TEST(SweepPlan, a_corpus_that_changed_under_it_is_found) {
               HasSubstr("the sweep began with " + plan.corpus_digest));
 }
 
+TEST(SweepPlan, a_table_of_labelled_texts_is_watched_like_a_corpus) {
+  const SweepFolder folder;
+  folder.write("labels.csv", "text,class\nred tea,tea\n");
+  folder.write("r.yaml", "data: {labels: {table: " + folder.path("labels.csv").string() +
+                             ", text: text, class: class}}\nmodel: {text: encoder}\n"
+                             "train: {task: text_labels, steps: 20, validate_every: 10}\n");
+  const SweepPlan plan = folder.stored("keys: {model.dropout: [0.0, 0.1]}\n");
+  EXPECT_EQ(plan.runs.size(), 2u);
+  EXPECT_EQ(plan.corpus_digest, digest_file(folder.path("labels.csv")));
+  check_corpus(load_plan(folder.path("sweep")));
+  folder.write("labels.csv", "text,class\nred tea,coffee\n");
+  EXPECT_THAT(message_of([&] { check_corpus(plan); }), HasSubstr("labels.csv changed under the sweep"));
+}
+
 TEST(SweepPlan, a_folder_without_a_sweep_and_a_damaged_plan_are_named) {
   const SweepFolder folder;
   EXPECT_THAT(message_of([&] { load_plan(folder.path("none")); }), HasSubstr("holds no sweep"));

@@ -199,6 +199,22 @@ TEST(SweepScript, holds_resources_signal_requeue_and_setup) {
   EXPECT_THAT(folder.plan(kThree).slurm.partition, Not(HasSubstr("gpu")));
 }
 
+TEST(SweepScript, a_warning_while_the_corpus_is_copied_ends_with_a_reason_and_leaves_nothing) {
+  const SweepFolder folder;
+  const SweepPlan plan = folder.plan(kThree + "slurm: {stage: " + folder.path("local").string() + "}\n");
+  folder.write("sweep.sbatch", render_script(plan, "/no/bin/shelfcast"));
+  std::filesystem::create_directory(folder.path("bin"));
+  folder.write("bin/srun", "#!/bin/sh\nmkdir -p " + folder.path("local/shelfcast-7").string() +
+                               "\nkill -USR1 \"$PPID\"\n");
+  std::filesystem::permissions(folder.path("bin/srun"), std::filesystem::perms::owner_all);
+  const Answer answer =
+      ask({"env", "SLURM_JOB_ID=7", "PATH=" + folder.path("bin").string() + ":/usr/bin:/bin", "bash",
+           folder.path("sweep.sbatch").string(), "0"});
+  EXPECT_EQ(answer.exit_code, 1);
+  EXPECT_THAT(answer.err, HasSubstr("raise slurm.time"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("local/shelfcast-7")));
+}
+
 TEST(RunProgress, the_metric_is_the_best_up_to_the_step_and_a_missing_one_is_named) {
   const SweepFolder folder;
   const std::filesystem::path run = folder.path("run");

@@ -59,6 +59,10 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   // folder's name is not quoted: the node's own variables count, such as $TMPDIR.
   const auto stage = program.parent_path().parent_path() / "share" / "shelfcast" / "slurm" / "stage.sh";
   text += fmt::format("stage={}/shelfcast-$SLURM_JOB_ID\ntrap 'rm -rf \"$stage\"' EXIT\n", s.stage);
+  // Nothing is under way yet that could be kept, and another try would get no further.
+  text +=
+      "trap 'echo \"sweep: the time ran out while the corpus was copied - raise slurm.time\" >&2; exit 1' "
+      "USR1\n";
   text += fmt::format(
       "srun --mpi=none --overlap --nodes={0} --ntasks={0} --ntasks-per-node=1 {1} {2} \"$stage\" || exit 1\n",
       s.nodes, quote(stage.string()), quote(plan.corpus));

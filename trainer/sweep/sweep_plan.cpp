@@ -28,11 +28,13 @@ constexpr int kVersion = 1;
 
 fs::path plan_path(const fs::path& dir) { return dir / "sweep.json"; }
 
-std::string resolve_corpus(const SweepPlan& plan) { return (plan.working_dir / plan.corpus).string(); }
+enum class Source { corpus, table };
 
-std::string digest_of_corpus(const fs::path& corpus) {
+std::string digest_of(const SweepPlan& plan, Source source) {
+  const fs::path path = plan.working_dir / plan.corpus;
+  if (source == Source::table) return digest_file(path);
   std::string digest;
-  data::read_manifest(corpus, &digest);
+  data::read_manifest(path, &digest);
   return digest;
 }
 
@@ -165,8 +167,9 @@ SweepPlan make_plan(const SweepFile& sweep) {
   plan.retries = sweep.retries;
   plan.local = sweep.local;
   plan.slurm = sweep.slurm;
-  plan.corpus = base.data.corpus;
-  plan.corpus_digest = digest_of_corpus(resolve_corpus(plan));
+  const bool texts = base.train.task == TrainConfig::Task::text_labels;
+  plan.corpus = texts ? base.data.labels.table : base.data.corpus;
+  plan.corpus_digest = digest_of(plan, texts ? Source::table : Source::corpus);
   std::map<std::string, std::size_t> known;
   for (const auto& overrides : points) {
     const Recipe recipe = resolve(plan, sweep, overrides);
@@ -219,11 +222,12 @@ void store_plan(const SweepPlan& plan) {
 }
 
 void check_corpus(const SweepPlan& plan) {
-  const std::string digest = digest_of_corpus(resolve_corpus(plan));
+  const bool texts = fs::is_regular_file(plan.working_dir / plan.corpus);
+  const std::string digest = digest_of(plan, texts ? Source::table : Source::corpus);
   if (digest != plan.corpus_digest)
-    throw data_error(fmt::format("the corpus {} changed under the sweep {}", plan.corpus, plan.dir.string()),
+    throw data_error(fmt::format("{} changed under the sweep {}", plan.corpus, plan.dir.string()),
                      fmt::format("its digest is {}, the sweep began with {}", digest, plan.corpus_digest),
-                     "bring the old corpus back, or start a new sweep in another folder");
+                     "bring the old data back, or start a new sweep in another folder");
 }
 
 }  // namespace shelfcast::trainer

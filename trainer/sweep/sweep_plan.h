@@ -27,7 +27,7 @@ struct SweepPlan {
   Goal goal = Goal::minimise;
   HalvingConfig halving;
   std::int64_t retries = 1;
-  std::string corpus, corpus_digest;
+  std::string corpus, corpus_digest;  // of train.task text_labels: the table
   std::string identity;  // what makes it this sweep and no other: lines of "key: value"
   LocalConfig local;
   SlurmConfig slurm;
@@ -44,7 +44,8 @@ struct SweepPlan {
 
 // Every point through the strict reader of recipes; points that resolve to the same recipe are one run.
 // Throws Error(input): expand()'s errors, unknown keys and wrong values with the line of the sweep, rungs
-// without a validation at their end; what read_manifest() says about the corpus.
+// without a validation at their end; what read_manifest() says about the corpus, or
+// digest_file() about the table of texts.
 SweepPlan make_plan(const SweepFile& sweep);
 
 // Steps of the rungs: first, first * keep, ... and the full budget.
