@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "models/product.h"
 #include "models/threads.h"
 
 namespace shelfcast::models {
@@ -15,11 +16,15 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// [b*l, parts*i] -> [parts, b*n, l, k].
+// In order, in one pass over it.
+at::Tensor laid_out(const at::Tensor& x, at::ScalarType type) {
+  return x.scalar_type() == type ? x.contiguous() : at::empty(x.sizes(), x.options().dtype(type)).copy_(x);
+}
+
+// [b*l, parts*i] -> [parts, b*n, l, k]; bfloat16 becomes float32.
 at::Tensor split_heads(const at::Tensor& x, std::int64_t parts, AttentionShape s) {
-  return x.view({s.windows, s.tokens, parts, s.heads, s.width})
-      .permute({2, 0, 3, 1, 4})
-      .contiguous()
+  const at::ScalarType type = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+  return laid_out(x.view({s.windows, s.tokens, parts, s.heads, s.width}).permute({2, 0, 3, 1, 4}), type)
       .view({parts, s.windows * s.heads, s.tokens, s.width});
 }
 
@@ -76,6 +81,7 @@ struct SelfAttentionFunction : torch::autograd::Function<SelfAttentionFunction> 
     context->saved_data["shape"] =
         std::vector<std::int64_t>{shape.windows, shape.tokens, shape.heads, shape.width};
     context->saved_data["scale"] = static_cast<double>(site.scale);
+    context->saved_data["qkv"] = qkv.scalar_type();
     return merge_heads(at::bmm(dropped, heads[2]), shape);
   }
 
@@ -93,9 +99,10 @@ struct SelfAttentionFunction : torch::autograd::Function<SelfAttentionFunction> 
     at::bmm_out(dv, dropped.transpose(1, 2), dy);
     at::bmm_out(dq, dscores, heads[1]);
     at::bmm_out(dk, dscores.transpose(1, 2), heads[0]);
-    const at::Tensor dqkv = dheads.view({3, s.windows, s.heads, s.tokens, s.width})
-                                .permute({1, 3, 0, 2, 4})
-                                .reshape({s.windows * s.tokens, 3 * s.heads * s.width});
+    const at::Tensor dqkv =
+        laid_out(dheads.view({3, s.windows, s.heads, s.tokens, s.width}).permute({1, 3, 0, 2, 4}),
+                 context->saved_data["qkv"].toScalarType())
+            .view({s.windows * s.tokens, 3 * s.heads * s.width});
     const at::Tensor dbias = dscores.view({s.windows, s.heads, s.tokens, s.tokens}).sum(0);
     return {dqkv, dbias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
@@ -154,7 +161,9 @@ at::Tensor additive_mask(const at::Tensor& attended_bl) {
 
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& bias_nll, const at::Tensor& mask_bl,
                           AttentionShape shape, const SiteDropout& site) {
-  if (!fits_kernels(qkv)) return plain_self_attention(qkv, bias_nll, mask_bl, shape, site);
+  const bool rounded = qkv.scalar_type() == at::kBFloat16;
+  if (!fits_kernels(qkv) && !(rounded && qkv.device().is_cpu()))
+    return plain_self_attention(widened(qkv), bias_nll, mask_bl, shape, site);
   return SelfAttentionFunction::apply(qkv, bias_nll, mask_bl, shape, site.split(shape.heads));
 }
 

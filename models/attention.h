@@ -21,7 +21,8 @@ struct AttentionShape {
   std::int64_t windows, tokens, heads, width;
 };
 
-// Self-attention: qkv [b*l, 3*i] -> [b*l, i]. `bias` [n, l, l]. Differentiable in qkv and bias.
+// Self-attention: qkv [b*l, 3*i], float32 or as rounded (models/product.h) -> [b*l, i]. `bias` [n, l, l].
+// Differentiable in qkv and bias.
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& bias_nll, const at::Tensor& mask_bl,
                           AttentionShape shape, const SiteDropout& site);
 

@@ -9,6 +9,7 @@
 
 #include "models/activation.h"
 #include "models/dropout.h"
+#include "models/product.h"
 #include "models/weight.h"
 
 namespace shelfcast::models {
@@ -73,6 +74,11 @@ struct ResidualBlock {
                         const at::Tensor& more_residual = {}) const;
 };
 
+// What a product should hand to activate_dropout_: ReLU loses nothing in bfloat16, the others would round
+// once more.
+inline ProductResult taken_by(Activation activation) {
+  return activation == Activation::relu ? ProductResult::as_rounded : ProductResult::float32;
+}
 // dropout(activation(x)); for relu in place of x, which must be a fresh result that its maker does not need
 // for its own gradient.
 at::Tensor activate_dropout_(at::Tensor x, Activation activation, const SiteDropout& site);

@@ -100,25 +100,58 @@ struct AddDropoutFunction : torch::autograd::Function<AddDropoutFunction> {
   }
 };
 
+// The kernels of one way to store numbers.
+struct OfFloat {
+  using Stored = float;
+  static constexpr auto relu = &Kernels::relu;
+  static constexpr auto relu_dropout = &Kernels::relu_dropout;
+  static constexpr auto relu_dropout_backward = &Kernels::relu_dropout_backward;
+};
+struct OfBf16 {
+  using Stored = std::uint16_t;
+  static constexpr auto relu = &Kernels::relu_bf16;
+  static constexpr auto relu_dropout = &Kernels::relu_dropout_bf16;
+  static constexpr auto relu_dropout_backward = &Kernels::relu_dropout_backward_bf16;
+};
+
+bool relu_fits_kernels(const at::Tensor& x) {
+  return x.is_contiguous() && (fits_kernels(x) || (x.device().is_cpu() && x.scalar_type() == at::kBFloat16));
+}
+
+template <typename Of>
 void relu_dropout_kernel(at::Tensor& x, const SiteDropout& site) {
-  float* data = x.mutable_data_ptr<float>();
+  auto* data = static_cast<typename Of::Stored*>(x.mutable_data_ptr());
   if (!site.active()) {
-    parallel_for(x.numel(), kElementGrain,
-                 [&](std::int64_t first, std::int64_t last) { kernels().relu(last - first, data + first); });
+    parallel_for(x.numel(), kElementGrain, [&](std::int64_t first, std::int64_t last) {
+      (kernels().*Of::relu)(last - first, data + first);
+    });
     return;
   }
   const Layout shape = layout(x, site);
   parallel_for(shape.windows, shape.grain, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t window = first; window < last; ++window) {
-      kernels().relu_dropout(site.draw(window), shape.elements, data + window * shape.elements);
+      (kernels().*Of::relu_dropout)(site.draw(window), shape.elements, data + window * shape.elements);
     }
   });
 }
 
+template <typename Of>
+at::Tensor relu_dropout_backward_kernel(const at::Tensor& dy, const at::Tensor& y, float scale) {
+  using Stored = typename Of::Stored;
+  const at::Tensor dx = at::empty_like(dy);
+  const auto* from = static_cast<const Stored*>(dy.const_data_ptr());
+  const auto* made = static_cast<const Stored*>(y.const_data_ptr());
+  auto* to = static_cast<Stored*>(dx.mutable_data_ptr());
+  parallel_for(dy.numel(), kElementGrain, [&](std::int64_t first, std::int64_t last) {
+    (kernels().*Of::relu_dropout_backward)(scale, last - first, from + first, made + first, to + first);
+  });
+  return dx;
+}
+
 struct ReluDropoutFunction : torch::autograd::Function<ReluDropoutFunction> {
   static at::Tensor forward(AutogradContext* context, at::Tensor x, const SiteDropout& site) {
-    if (fits_kernels(x) && x.is_contiguous()) {
-      relu_dropout_kernel(x, site);
+    if (relu_fits_kernels(x)) {
+      fits_kernels(x) ? relu_dropout_kernel<OfFloat>(x, site) : relu_dropout_kernel<OfBf16>(x, site);
     } else {
       x.relu_();
       if (site.active()) x.mul_(keep_of(x, site)).mul_(site.scale);
@@ -132,15 +165,11 @@ struct ReluDropoutFunction : torch::autograd::Function<ReluDropoutFunction> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto scale = static_cast<float>(context->saved_data["scale"].toDouble());
     const at::Tensor y = context->get_saved_variables()[0];
-    if (!fits_kernels(y) || !y.is_contiguous()) return {gradients[0] * (y > 0) * scale, at::Tensor()};
-    const at::Tensor dy = gradients[0].contiguous(), dx = at::empty_like(dy);
-    const float* from = dy.const_data_ptr<float>();
-    const float* made = y.const_data_ptr<float>();
-    float* to = dx.mutable_data_ptr<float>();
-    parallel_for(dy.numel(), kElementGrain, [&](std::int64_t first, std::int64_t last) {
-      kernels().relu_dropout_backward(scale, last - first, from + first, made + first, to + first);
-    });
-    return {dx, at::Tensor()};
+    if (!relu_fits_kernels(y)) return {gradients[0] * (y > 0) * scale, at::Tensor()};
+    const at::Tensor dy = gradients[0].contiguous();
+    return {fits_kernels(y) ? relu_dropout_backward_kernel<OfFloat>(dy, y, scale)
+                            : relu_dropout_backward_kernel<OfBf16>(dy, y, scale),
+            at::Tensor()};
   }
 };
 

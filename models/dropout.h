@@ -51,8 +51,8 @@ class Dropout {
 at::Tensor dropout(const at::Tensor& x, const SiteDropout& site);
 // residual + dropout(x).
 at::Tensor add_dropout(const at::Tensor& residual, const at::Tensor& x, const SiteDropout& site);
-// dropout(relu(x)), in place of x, which must be a fresh result that its maker does not need for its own
-// gradient.
+// dropout(relu(x)), in place of x, float32 or bfloat16, which must be a fresh result that its maker does not
+// need for its own gradient.
 at::Tensor relu_dropout_(at::Tensor x, const SiteDropout& site);
 
 // Whether the kernels take this tensor; others (GPU, double) go through LibTorch's operators.

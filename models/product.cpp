@@ -19,22 +19,30 @@ thread_local const Dropout* adapter_dropout = nullptr;
 // Keeps the rounded factors for the backward, which halves what activations take.
 class RoundedProduct : public torch::autograd::Function<RoundedProduct> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            ProductResult result) {
     const at::Tensor x_bf16 = x.to(at::kBFloat16), weight_bf16 = weight.to(at::kBFloat16);
     // A frozen weight's product need not remember what it multiplied.
     context->save_for_backward({weight.requires_grad() ? x_bf16 : at::Tensor(), weight_bf16});
-    return at::mm(x_bf16, weight_bf16.t()).to(at::kFloat);
+    context->saved_data["x"] = x.scalar_type();
+    const at::Tensor y = at::mm(x_bf16, weight_bf16.t());
+    return result == ProductResult::as_rounded ? y : y.to(at::kFloat);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor dy = gradients[0].to(at::kBFloat16);
     at::Tensor dx, dweight;
-    if (context->needs_input_grad(0)) dx = at::mm(dy, saved[1]).to(at::kFloat);
+    if (context->needs_input_grad(0)) dx = at::mm(dy, saved[1]).to(context->saved_data["x"].toScalarType());
     if (context->needs_input_grad(1)) dweight = at::mm(dy.t(), saved[0]).to(at::kFloat);
-    return {dx, dweight};
+    return {dx, dweight, at::Tensor()};
   }
 };
+
+at::Tensor rounded_product(const at::Tensor& x, const at::Tensor& weight,
+                           ProductResult result = ProductResult::float32) {
+  return RoundedProduct::apply(x, weight, result);
+}
 
 // x weight^T + bias + (seen a^T) b^T: sums go into results that are there, and nothing [rows, out] is kept.
 class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
@@ -86,8 +94,7 @@ at::Tensor adapted_product(const at::Tensor& x, const at::Tensor& weight, const 
     const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
     return AdaptedProduct::apply(x, seen, weight, adapter.down(), b, given);
   }
-  const at::Tensor y = RoundedProduct::apply(x, weight) +
-                       RoundedProduct::apply(RoundedProduct::apply(seen, adapter.down()), b);
+  const at::Tensor y = rounded_product(x, weight) + rounded_product(rounded_product(seen, adapter.down()), b);
   return bias.defined() ? y + bias : y;
 }
 
@@ -142,18 +149,21 @@ at::Tensor Weight::effective() const {
   return own == nullptr ? values_ : at::addmm(values_, own->b, own->down(), 1.0, own->scale);
 }
 
-at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  if (const LowRank* adapter = weight.low_rank()) return adapted_product(x, weight.values(), bias, *adapter);
+at::Tensor widened(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x; }
+
+at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias, ProductResult result) {
+  if (const LowRank* adapter = weight.low_rank())
+    return adapted_product(widened(x), weight.values(), bias, *adapter);
   if (const Bottleneck* adapter = weight.bottleneck())
     return behind(product(x, Weight(weight.values()), bias), *adapter);
   if (current == Precision::bf16) {
-    const at::Tensor rounded = RoundedProduct::apply(x, weight.values());
-    return bias.defined() ? rounded + bias : rounded;
+    if (!bias.defined()) return rounded_product(x, weight.values(), result);
+    return rounded_product(x, weight.values()) + bias;
   }
   return bias.defined() ? at::addmm(bias, x, weight.values().t()) : at::mm(x, weight.values().t());
 }
 
-at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights) {
+at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights, ProductResult result) {
   std::vector<at::Tensor> values;
   bool adapted = false;
   for (const Weight& weight : weights) {
@@ -161,7 +171,7 @@ at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> we
     adapted |= weight.low_rank() != nullptr;
   }
   const at::Tensor all = at::cat(values, 0);
-  return adapted ? adapted_product(x, all, {}, stacked(weights)) : product(x, all);
+  return adapted ? adapted_product(x, all, {}, stacked(weights)) : product(x, all, {}, result);
 }
 
 at::Tensor add_prefix(const at::Tensor& mixed, const at::Tensor& queries, const Weight& query,
@@ -169,7 +179,7 @@ at::Tensor add_prefix(const at::Tensor& mixed, const at::Tensor& queries, const 
   const Prefix* own = query.prefix();
   if (own == nullptr) return mixed;
   const std::int64_t rows = queries.size(0), length = own->key.size(0), width = queries.size(1) / heads;
-  const at::Tensor q_nrk = queries.view({rows, heads, width}).transpose(0, 1);
+  const at::Tensor q_nrk = widened(queries).view({rows, heads, width}).transpose(0, 1);
   const at::Tensor keys_nkm = own->key.view({length, heads, width}).permute({1, 2, 0});
   const at::Tensor values_nmk = own->value.view({length, heads, width}).transpose(0, 1);
   const at::Tensor p_rnm = at::softmax(at::bmm(q_nrk, keys_nkm), -1).transpose(0, 1);

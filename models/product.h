@@ -51,11 +51,19 @@ class AdapterDropoutScope {
 // nullptr = adapters drop nothing.
 const Dropout* current_adapter_dropout();
 
-// x [rows, in], weight [out, in] and bias [out] or undefined, float32 -> x weight^T + bias [rows, out],
-// float32, with what the weight's adapter adds. Differentiable.
-at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias = {});
+// What a product in bf16 is returned in: as_rounded leaves it bfloat16 where nothing is added to it, for a
+// reader that takes it as it is. The numbers are the same.
+enum class ProductResult { float32, as_rounded };
+// bfloat16 as float32, others as they are.
+at::Tensor widened(const at::Tensor& x);
+
+// x [rows, in], float32 or as rounded, weight [out, in] and bias [out] or undefined, float32 -> x weight^T +
+// bias [rows, out], with what the weight's adapter adds. Differentiable.
+at::Tensor product(const at::Tensor& x, const Weight& weight, const at::Tensor& bias = {},
+                   ProductResult result = ProductResult::float32);
 // The same with matrices that stand below each other: [rows, sum of their rows].
-at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights);
+at::Tensor stacked_product(const at::Tensor& x, std::initializer_list<Weight> weights,
+                           ProductResult result = ProductResult::float32);
 // What an attention mixed [rows, out], and what queries [rows, out] that `query` made read of its prefix:
 // softmax(q K^T) V for each head. Where there is none, `mixed`. Differentiable.
 at::Tensor add_prefix(const at::Tensor& mixed, const at::Tensor& queries, const Weight& query,

@@ -32,6 +32,11 @@ struct Kernels {
   void (*relu)(std::int64_t n, float* x);
   // dx = y > 0 ? dy * scale : 0, y being what relu_dropout made.
   void (*relu_dropout_backward)(float scale, std::int64_t n, const float* dy, const float* y, float* dx);
+  // The same of bfloat16, computed in float32 and rounded to the nearest.
+  void (*relu_dropout_bf16)(DropoutDraw draw, std::int64_t n, std::uint16_t* x);
+  void (*relu_bf16)(std::int64_t n, std::uint16_t* x);
+  void (*relu_dropout_backward_bf16)(float scale, std::int64_t n, const std::uint16_t* dy,
+                                     const std::uint16_t* y, std::uint16_t* dx);
 
   // y = gain * x * rstd with rstd = 1 / sqrt(mean(x^2) + epsilon), row by row.
   void (*rms_norm)(std::int64_t rows, std::int64_t width, float epsilon, const float* x, const float* gain,

@@ -195,9 +195,9 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
 
 at::Tensor Chronos2::feed_forward(const at::Tensor& x, const Block& block, const std::string& site,
                                   const Pass& pass) const {
-  const at::Tensor hidden =
-      activate_dropout_(product(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi), activation_,
-                        pass.dropout.site(site + "hidden"));
+  const at::Tensor inner =
+      product(rms_norm(x, block.norm, config_.layer_norm_epsilon), block.wi, {}, taken_by(activation_));
+  const at::Tensor hidden = activate_dropout_(inner, activation_, pass.dropout.site(site + "hidden"));
   return add_dropout(x, product(hidden, block.wo), pass.dropout.site(site + "feed_forward"));
 }
 

@@ -129,7 +129,8 @@ at::Tensor ChronosBolt::encoder_attention(const at::Tensor& x, const at::Tensor&
                                           const at::Tensor& mask_bl, const BoltAttention& a,
                                           const AttentionShape& shape, const std::string& site,
                                           const Dropout& dropout) const {
-  const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v});
+  const at::Tensor qkv = stacked_product(rms_norm(x, a.norm, config_.layer_norm_epsilon), {a.q, a.k, a.v},
+                                         ProductResult::as_rounded);
   at::Tensor mixed = self_attention(qkv, bias_nll, mask_bl, shape, dropout.site(site + "probabilities"));
   mixed = add_prefix(mixed, qkv.narrow(1, 0, mixed.size(1)), a.q, config_.num_heads);
   return add_dropout(x, product(mixed, a.o), dropout.site(site + "attention"));
@@ -139,7 +140,8 @@ at::Tensor ChronosBolt::feed_forward(const at::Tensor& x, const BoltFeedForward&
                                      const std::string& site, const Dropout& dropout) const {
   const at::Tensor normed = rms_norm(x, layer.norm, config_.layer_norm_epsilon);
   const SiteDropout hidden_site = dropout.site(site + "hidden");
-  at::Tensor hidden = product(normed, layer.wi);
+  at::Tensor hidden =
+      product(normed, layer.wi, {}, layer.gate.defined() ? ProductResult::float32 : taken_by(activation_));
   if (layer.gate.defined()) {
     hidden = models::dropout(activate(product(normed, layer.gate), activation_) * hidden, hidden_site);
   } else {

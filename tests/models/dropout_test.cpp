@@ -95,6 +95,33 @@ TEST(Dropout, backward_uses_the_mask_of_forward) {
   EXPECT_TRUE(at::allclose(z.grad(), weight * keep * site.scale * (z > 0)));
 }
 
+// Every instruction set against LibTorch's own rounding.
+TEST(Dropout, relu_of_bf16_is_that_of_floats_rounded_to_the_nearest) {
+  at::manual_seed(2);
+  const std::int64_t n = 128 * 3 + 37;
+  at::Tensor x = at::randn({n}).to(at::kBFloat16);
+  x[5] = 0.0, x[6] = -0.0, x[7] = std::numeric_limits<float>::infinity(), x[8] = 3.38e38, x[9] = 1e-40;
+  const at::Tensor dy = at::randn({n}).to(at::kBFloat16);
+  const SiteDropout site = site_of({9}, 0.3);
+  const at::Tensor keep = site.keep_mask(n).view({n}).to(at::kBool);
+  const auto words = [](const at::Tensor& of) { return static_cast<std::uint16_t*>(of.mutable_data_ptr()); };
+  int count = 0;
+  const Kernels* const* sets = all_kernels(count);
+  for (int i = 0; i < count; ++i) {
+    const at::Tensor plain = x.clone(), dropped = x.clone(), dx = at::empty_like(x);
+    sets[i]->relu_bf16(n, words(plain));
+    EXPECT_TRUE(at::equal(plain, at::relu(x))) << sets[i]->name;
+    sets[i]->relu_dropout_bf16(site.draw(0), n, words(dropped));
+    const at::Tensor kept = at::relu(x.to(at::kFloat)) * site.scale;
+    EXPECT_TRUE(at::equal(dropped, at::where(keep, kept, at::zeros_like(kept)).to(at::kBFloat16)))
+        << sets[i]->name;
+    sets[i]->relu_dropout_backward_bf16(site.scale, n, words(dy), words(dropped), words(dx));
+    const at::Tensor through = dy.to(at::kFloat) * site.scale;
+    EXPECT_TRUE(at::equal(dx, at::where(dropped > 0, through, at::zeros_like(through)).to(at::kBFloat16)))
+        << sets[i]->name;
+  }
+}
+
 TEST(Dropout, without_keys_or_rate_nothing_is_dropped) {
   const DropoutKeys keys{11, 5, {3}};
   EXPECT_FALSE(Dropout(nullptr, 0.1).site("a").active());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "models/attention.h"
 
 namespace shelfcast::models {
 namespace {
@@ -35,6 +36,56 @@ TEST(Product, in_bf16_factors_and_result_are_rounded_and_so_are_gradients) {
   y.backward(c.dy);  // after the scope: a product remembers its precision
   expect_one_rounding_apart(c.x.grad(), at::mm(rounded(c.dy), rounded(c.weight)).detach());
   expect_one_rounding_apart(c.weight.grad(), at::mm(rounded(c.dy).t(), rounded(c.x)).detach());
+}
+
+// relu(x w^T) v^T with its gradients, the hidden layer in float32 or left in bfloat16.
+std::vector<at::Tensor> feed_forward(ProductResult hidden, const SiteDropout& site) {
+  at::manual_seed(3);
+  const PrecisionScope scope(Precision::bf16);
+  const at::Tensor x = at::randn({12, 40}).set_requires_grad(true),
+                   w = at::randn({70, 40}).set_requires_grad(true),
+                   v = at::randn({9, 70}).set_requires_grad(true);
+  const at::Tensor inner = product(x, w, {}, hidden);
+  EXPECT_EQ(inner.scalar_type(), hidden == ProductResult::as_rounded ? at::kBFloat16 : at::kFloat);
+  const at::Tensor y = product(relu_dropout_(inner, site), v);
+  y.backward(at::randn({12, 9}));
+  return {y.detach(), x.grad(), w.grad(), v.grad()};
+}
+
+TEST(Product, a_hidden_layer_left_in_bf16_gives_the_same_bits) {
+  const DropoutKeys keys{7, 2, {3, 4, 5}};
+  for (const SiteDropout& site : {SiteDropout{}, Dropout(&keys, 0.3).site("hidden")}) {
+    const auto wide = feed_forward(ProductResult::float32, site),
+               rounded = feed_forward(ProductResult::as_rounded, site);
+    for (std::size_t i = 0; i < wide.size(); ++i) {
+      EXPECT_TRUE(at::equal(wide[i], rounded[i])) << i;
+      EXPECT_GT(wide[i].abs().max().item<float>(), 0.0F);
+    }
+  }
+}
+
+// Self-attention over a product of three matrices, with its gradients.
+std::vector<at::Tensor> attention(ProductResult result, const SiteDropout& site) {
+  at::manual_seed(4);
+  const PrecisionScope scope(Precision::bf16);
+  const AttentionShape shape{3, 5, 2, 8};
+  const at::Tensor x = at::randn({15, 20}).set_requires_grad(true),
+                   q = at::randn({16, 20}).set_requires_grad(true), k = at::randn({16, 20}),
+                   v = at::randn({16, 20}), bias = at::randn({2, 5, 5}).set_requires_grad(true);
+  const at::Tensor mixed =
+      self_attention(stacked_product(x, {q, k, v}, result), bias, at::zeros({3, 5}), shape, site);
+  EXPECT_EQ(mixed.scalar_type(), at::kFloat);
+  mixed.backward(at::randn({15, 16}));
+  return {mixed.detach(), x.grad(), q.grad(), bias.grad()};
+}
+
+TEST(Product, queries_keys_and_values_left_in_bf16_give_the_same_bits) {
+  const DropoutKeys keys{7, 2, {3, 4, 5}};
+  for (const SiteDropout& site : {SiteDropout{}, Dropout(&keys, 0.3).site("probabilities")}) {
+    const auto wide = attention(ProductResult::float32, site),
+               rounded = attention(ProductResult::as_rounded, site);
+    for (std::size_t i = 0; i < wide.size(); ++i) EXPECT_TRUE(at::equal(wide[i], rounded[i])) << i;
+  }
 }
 
 TEST(Product, outside_of_a_scope_it_is_exact_and_scopes_nest) {
