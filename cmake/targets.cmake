@@ -80,7 +80,8 @@ endfunction()
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
 #                    [TIMEOUT seconds] [CORES n] [RANKS 1 2 3])
 #
-# Makes the program NAME_tests. Each TEST in it is one ctest test, found when ctest runs; with RANKS the whole program
+# Makes the program NAME_tests. Each TEST in it is one ctest test, found when ctest runs; each suite where the program
+# carries LibTorch, which takes half a second to load (such a program skips no test: its suite would pass); with RANKS the whole program
 # is one ctest test for each number of MPI ranks instead. NEEDS are programs the tests start (their folder is
 # SHELFCAST_BIN_DIR in the sources). LABELS slow keeps tests out of the quick run. CORES is what one test keeps busy.
 function(shelfcast_add_test name)
@@ -135,6 +136,20 @@ function(shelfcast_add_test name)
       set_tests_properties(${name}.ranks_${ranks} PROPERTIES LABELS "${labels_here}" TIMEOUT ${arg_TIMEOUT}
         ENVIRONMENT "${environment}" PROCESSORS ${ranks})
     endforeach()
+  elseif(arg_TORCH)
+    math(EXPR timeout "5 * ${arg_TIMEOUT}")
+    set(list ${CMAKE_CURRENT_BINARY_DIR}/${program}_suites.cmake)
+    file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${program}_list.cmake CONTENT
+      "set(PROGRAM \"$<TARGET_FILE:${program}>\")
+set(PREFIX ${name})
+set(LABELS \"${labels}\")
+set(TIMEOUT ${timeout})
+set(CORES ${arg_CORES})
+set(ENVIRONMENT \"${environment}\")
+set(LIST \"${list}\")
+include(\"${CMAKE_SOURCE_DIR}/cmake/test_suites.cmake\")
+")
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${CMAKE_CURRENT_BINARY_DIR}/${program}_list.cmake)
   else()
     # Properties travel through a generated script in which a list would fall apart.
     string(REPLACE ";" "\\;" labels "${labels}")
