@@ -1,12 +1,15 @@
 // What the parallel engine hides of communication and what it costs, on links as slow as one wishes.
 //   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s: whole
 //                           gradients, shares of them (ZeRO-2), and both in 16 bits
+//   mpirun -n N bench_engine sums MEGABYTES [BUCKET_MB]
+//                           so many gradients in buckets, all under way at once, against one bare MPI_Allreduce
 //   bench_engine schedule   the cost model's exposed time against layers and links that sleep
 //   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [bucket_mb=N] [NAME=VALUE ...]
 //                           the cost model for so many parameters and seconds of a micro-batch, 256
 //                           micro-batches a step (docs/scaling.md)
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <mpi.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -131,6 +134,40 @@ void bench_overlap(const std::string& tower, std::int64_t windows, std::int64_t 
       }
 }
 
+// --- sums
+
+void bench_sums(parallel::Launch& launch, std::int64_t megabytes, std::int64_t bucket_mb) {
+  const auto ranks = launch.world(parallel::Backend::mpi, {});
+  std::vector<float> values(static_cast<std::size_t>(megabytes * 1'000'000) / sizeof(float), 1.0F);
+  const std::size_t bucket = static_cast<std::size_t>(bucket_mb * 1'000'000) / sizeof(float);
+  std::vector<double> bare, ours;
+  for (int round = 0; round < 15; ++round) {
+    ranks->barrier("round");
+    const double in_one = seconds_of([&] {
+      MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_FLOAT, MPI_SUM,
+                    MPI_COMM_WORLD);
+    });
+    ranks->barrier("round");
+    const double in_buckets = seconds_of([&] {
+      std::vector<std::unique_ptr<parallel::Pending>> under_way;
+      for (std::size_t at = 0; at < values.size(); at += bucket)
+        under_way.push_back(ranks->start_all_reduce(
+            std::span(values).subspan(at, std::min(bucket, values.size() - at)), "bucket"));
+      for (const auto& sum : under_way) sum->wait();
+    });
+    if (round < 2) continue;  // cold memory
+    bare.push_back(in_one);
+    ours.push_back(in_buckets);
+    std::ranges::fill(values, 1.0F);
+  }
+  if (ranks->rank() != 0) return;
+  const double bytes = 1e6 * static_cast<double>(megabytes);
+  fmt::print(
+      "{} ranks, {} MB: one MPI_Allreduce {:.2f} GB/s, in buckets of {} MB {:.2f} GB/s, ratio {:.2f}\n",
+      ranks->size(), megabytes, bytes / median(bare) / 1e9, bucket_mb, bytes / median(ours) / 1e9,
+      median(bare) / median(ours));
+}
+
 // --- schedule
 
 // x as it is; sleeps when its gradient comes by, as a layer that computes elsewhere.
@@ -240,6 +277,10 @@ void foretell(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
+    if (words.size() >= 2 && words.size() <= 3 && words[0] == "sums") {
+      parallel::Launch launch(&argc, &argv);
+      return bench_sums(launch, std::stoll(words[1]), words.size() > 2 ? std::stoll(words[2]) : 25), 0;
+    }
     if (words.size() >= 3 && words.size() <= 4 && words[0] == "overlap")
       return bench_overlap(words[1], std::stoll(words[2]), words.size() > 3 ? std::stoll(words[3]) : 25), 0;
     if (words.size() == 1 && words[0] == "schedule") return bench_schedule(), 0;
@@ -249,7 +290,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   fmt::print(stderr,
-             "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB] | schedule | foretell "
+             "usage: bench_engine overlap TOWER WINDOWS [BUCKET_MB] | sums MEGABYTES [BUCKET_MB] | schedule "
+             "| foretell "
              "MILLIONS MICRO_BATCH SECONDS RANKS [NAME=VALUE ...]\n");
   return 2;
 }
