@@ -37,6 +37,7 @@ case ${1:-} in
 esac
 
 scripts/configure.sh "$preset"
+parts=$(nproc)  # before the next line, which it heeds
 export OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 left() { echo $((${SANITIZE_SECONDS:-86400} - SECONDS)); }
 
@@ -61,7 +62,7 @@ run_part() {
 }
 
 # What is built runs beside the build of the next, as many parts at a time as there are cores.
-failed=0 running=0 parts=$(nproc)
+failed=0 running=0
 for program in "${programs[@]}"; do
   status=0
   (($(left) > 0)) && timeout "$(left)" ninja -C "build/$preset" "$program" >"build/$preset/build.log" || status=$?
