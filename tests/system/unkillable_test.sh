@@ -30,13 +30,19 @@ for ((kill_number = 0; kill_number < kills; ++kill_number)); do
   ranks 2 "$bin/shelfcast" train r.yaml --resume auto --set run.dir=runs/killed >out.txt 2>&1 &
   run=$!
   for ((i = 0; i < 200; ++i)); do [[ -n $(engines) ]] && break || sleep 0.01; done
-  # Every fourth kill waits for a checkpoint in the making; the others come within 1.2 seconds, starting included.
+  # Every fourth kill waits for a checkpoint in the making, another fourth for one that is done (so that slow machines get on, too); the
+  # others come within 1.2 seconds, starting included.
   if ((kill_number % 4 == 0)); then
     for ((i = 0; i < 3000; ++i)); do
       compgen -G "runs/killed/checkpoints/*.partial" >/dev/null && break
       sleep 0.001
     done
     compgen -G "runs/killed/checkpoints/*.partial" >/dev/null && ((++while_saving))
+  elif ((kill_number % 4 == 2)); then
+    for ((i = 0; i < 2000; ++i)); do
+      now=$(newest)
+      ((${now:-0} > last)) && break || sleep 0.01
+    done
   else
     milliseconds=$((RANDOM % 1200))
     sleep "$((milliseconds / 1000)).$(printf '%03d' $((milliseconds % 1000)))"
