@@ -2,7 +2,8 @@
 //   bench_engine overlap TOWER WINDOWS [BUCKET_MB]   two ranks as threads, links of 1 and of 10 GB/s: whole
 //                           gradients, shares of them (ZeRO-2), and both in 16 bits
 //   mpirun -n N bench_engine sums MEGABYTES [BUCKET_MB]
-//                           so many gradients in buckets, all under way at once, against one bare MPI_Allreduce
+//                           so many gradients in buckets, all under way at once, against one bare
+//                           MPI_Allreduce
 //   bench_engine schedule   the cost model's exposed time against layers and links that sleep
 //   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [bucket_mb=N] [NAME=VALUE ...]
 //                           the cost model for so many parameters and seconds of a micro-batch, 256

@@ -52,8 +52,11 @@ torch_header() {
     printf '#include <torch/types.h>\n#include <torch/csrc/autograd/custom_function.h>\n' >$build/torch.h
   local wanted
   wanted=$(clang-tidy --version | sha256sum)$command
-  if [[ ! -f $build/torch.pch || $(cat $build/torch.pch.flags 2>/dev/null) != "$wanted" ]]; then
-    # shellcheck disable=SC2086  # the flags are words
+  # The last one finds system headers that were replaced meanwhile.
+  # shellcheck disable=SC2086  # the flags are words
+  if [[ ! -f $build/torch.pch || $(cat $build/torch.pch.flags 2>/dev/null) != "$wanted" ]] ||
+    ! clang++ -x c++ $command -I. -include-pch $build/torch.pch -fsyntax-only /dev/null 2>/dev/null; then
+    # shellcheck disable=SC2086
     clang++ -x c++-header $command -I. $build/torch.h -o $build/torch.pch && echo "$wanted" >$build/torch.pch.flags
   fi
 }

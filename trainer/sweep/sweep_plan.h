@@ -28,7 +28,7 @@ struct SweepPlan {
   HalvingConfig halving;
   std::int64_t retries = 1;
   std::string corpus, corpus_digest;  // of train.task text_labels: the table
-  std::string identity;  // what makes it this sweep and no other: lines of "key: value"
+  std::string identity;               // what makes it this sweep and no other: lines of "key: value"
   LocalConfig local;
   SlurmConfig slurm;
 
