@@ -38,6 +38,19 @@ TEST(Product, in_bf16_factors_and_result_are_rounded_and_so_are_gradients) {
   expect_one_rounding_apart(c.weight.grad(), at::mm(rounded(c.dy).t(), rounded(c.x)).detach());
 }
 
+// `run` gives results and gradients with what stands between two products in float32 or left in bfloat16.
+template <typename Run>
+void expect_the_same_bits(const Run& run) {
+  const DropoutKeys keys{7, 2, {3, 4, 5}};
+  for (const SiteDropout& site : {SiteDropout{}, Dropout(&keys, 0.3).site("here")}) {
+    const auto wide = run(ProductResult::float32, site), rounded = run(ProductResult::as_rounded, site);
+    for (std::size_t i = 0; i < wide.size(); ++i) {
+      EXPECT_TRUE(at::equal(wide[i], rounded[i])) << i;
+      EXPECT_GT(wide[i].abs().max().template item<float>(), 0.0F) << i;
+    }
+  }
+}
+
 // relu(x w^T) v^T with its gradients, the hidden layer in float32 or left in bfloat16.
 std::vector<at::Tensor> feed_forward(ProductResult hidden, const SiteDropout& site) {
   at::manual_seed(3);
@@ -52,17 +65,7 @@ std::vector<at::Tensor> feed_forward(ProductResult hidden, const SiteDropout& si
   return {y.detach(), x.grad(), w.grad(), v.grad()};
 }
 
-TEST(Product, a_hidden_layer_left_in_bf16_gives_the_same_bits) {
-  const DropoutKeys keys{7, 2, {3, 4, 5}};
-  for (const SiteDropout& site : {SiteDropout{}, Dropout(&keys, 0.3).site("hidden")}) {
-    const auto wide = feed_forward(ProductResult::float32, site),
-               rounded = feed_forward(ProductResult::as_rounded, site);
-    for (std::size_t i = 0; i < wide.size(); ++i) {
-      EXPECT_TRUE(at::equal(wide[i], rounded[i])) << i;
-      EXPECT_GT(wide[i].abs().max().item<float>(), 0.0F);
-    }
-  }
-}
+TEST(Product, a_hidden_layer_left_in_bf16_gives_the_same_bits) { expect_the_same_bits(feed_forward); }
 
 // Self-attention over a product of three matrices, with its gradients.
 std::vector<at::Tensor> attention(ProductResult result, const SiteDropout& site) {
@@ -79,14 +82,7 @@ std::vector<at::Tensor> attention(ProductResult result, const SiteDropout& site)
   return {mixed.detach(), x.grad(), q.grad(), bias.grad()};
 }
 
-TEST(Product, queries_keys_and_values_left_in_bf16_give_the_same_bits) {
-  const DropoutKeys keys{7, 2, {3, 4, 5}};
-  for (const SiteDropout& site : {SiteDropout{}, Dropout(&keys, 0.3).site("probabilities")}) {
-    const auto wide = attention(ProductResult::float32, site),
-               rounded = attention(ProductResult::as_rounded, site);
-    for (std::size_t i = 0; i < wide.size(); ++i) EXPECT_TRUE(at::equal(wide[i], rounded[i])) << i;
-  }
-}
+TEST(Product, queries_keys_and_values_left_in_bf16_give_the_same_bits) { expect_the_same_bits(attention); }
 
 TEST(Product, outside_of_a_scope_it_is_exact_and_scopes_nest) {
   const Case c;
