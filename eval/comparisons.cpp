@@ -105,7 +105,7 @@ void compare_category(const std::vector<LossRecord>& records, std::size_t models
 Comparisons compare_losses(const std::vector<LossRecord>& records, std::size_t models,
                            const ComparisonPlan& plan) {
   Comparisons comparisons;
-  if (models == 0) return comparisons;
+  if (models == 0 || models == records.size()) return comparisons;
   compare_category(records, models, plan, -1, comparisons.overall);
   for (std::int64_t c = 0; c < std::ssize(plan.categories) && plan.categories.size() > 1; ++c)
     compare_category(records, models, plan, c, comparisons.by_category);

@@ -236,12 +236,12 @@ void Judge::simulate(std::size_t row, BatchErrors& errors) const {
   const std::int64_t series = batch_.window_b[row].series;
   const double deviation = interval_deviation(order_config_, history_.scale(series, origin).squared);
   const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(series)];
-  for (std::size_t f = 0; f < safety_factors().size(); ++f) {
-    const OrderSums sums =
-        simulate_orders(order_config_, mean_of(row), targets_of(row), safety_factors()[f] * deviation);
+  std::vector<double> safety(safety_factors().begin(), safety_factors().end());
+  for (double& units : safety) units *= deviation;
+  const std::vector<OrderSums> sums = simulate_orders(order_config_, mean_of(row), targets_of(row), safety);
+  for (std::size_t f = 0; f < sums.size(); ++f)
     errors.orders.back().add(order_cells_(level, origin, f),
-                             std::array{sums.demand, sums.lost, sums.held, sums.steps});
-  }
+                             std::array{sums[f].demand, sums[f].lost, sums[f].held, sums[f].steps});
 }
 
 void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErrors& errors) {

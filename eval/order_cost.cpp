@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <deque>
-#include <utility>
+#include <numeric>
 
 namespace shelfcast::eval {
 namespace {
@@ -57,39 +56,47 @@ std::vector<Score> scores_of(const OrderConfig& config, const OrderSums& sums) {
 
 std::span<const double> safety_factors() { return kFactors; }
 
-OrderSums simulate_orders(const OrderConfig& config, std::span<const float> mean,
-                          std::span<const float> target, double safety) {
+std::vector<OrderSums> simulate_orders(const OrderConfig& config, std::span<const float> mean,
+                                       std::span<const float> target, std::span<const double> safety) {
   const std::int64_t interval = config.lead + config.review, horizon = std::ssize(mean);
-  const auto level_at = [&](std::int64_t review) {
-    double sum = safety;
-    for (std::int64_t t = review; t < review + interval; ++t) sum += mean[whole(t)];
-    return std::max(0.0, sum);
-  };
-  OrderSums sums;
+  const std::size_t shelves = safety.size(), slots = whole(config.lead) + 1;
+  std::vector<OrderSums> sums(shelves);
   if (interval > horizon) return sums;
   const std::int64_t end = (horizon - interval) / config.review * config.review + interval;
-  double on_hand = level_at(0), on_order = 0.0;
-  std::deque<std::pair<std::int64_t, double>> orders;  // when they arrive, units
+  // All safety stocks side by side: their steps differ in nothing but numbers.
+  std::vector<double> held_now(shelves), on_order(shelves), lost(shelves), held(shelves);
+  std::vector<double> arriving(slots * shelves);  // [step modulo slots][shelf]
+  double demanded = 0.0, steps = 0.0;
   for (std::int64_t t = 0; t < end; ++t) {
+    double* due = arriving.data() + whole(t) % slots * shelves;
     if (t % config.review == 0 && t + interval <= horizon) {
-      const double order = std::max(0.0, level_at(t) - on_hand - on_order);
-      orders.emplace_back(t + config.lead, order);
-      on_order += order;
+      const double expected = std::accumulate(mean.begin() + t, mean.begin() + t + interval, 0.0,
+                                              [](double sum, float step) { return sum + double{step}; });
+      double* ordered = arriving.data() + whole(t + config.lead) % slots * shelves;
+      for (std::size_t f = 0; f < shelves; ++f) {
+        const double level = std::max(0.0, expected + safety[f]);
+        if (t == 0) held_now[f] = level;
+        ordered[f] = std::max(0.0, level - held_now[f] - on_order[f]);
+        on_order[f] += ordered[f];
+      }
     }
-    while (!orders.empty() && orders.front().first == t) {
-      on_hand += orders.front().second;
-      on_order -= orders.front().second;
-      orders.pop_front();
+    for (std::size_t f = 0; f < shelves; ++f) {
+      held_now[f] += due[f];
+      on_order[f] -= due[f];
+      due[f] = 0.0;
     }
-    const double demand = target[whole(t)];
-    if (std::isnan(demand)) continue;
-    const double sold = std::clamp(demand, 0.0, on_hand);
-    on_hand -= sold;
-    sums.demand += std::max(0.0, demand);
-    sums.lost += std::max(0.0, demand) - sold;
-    sums.held += on_hand;
-    sums.steps += 1.0;
+    if (std::isnan(target[whole(t)])) continue;
+    const double demand = std::max(0.0, double{target[whole(t)]});
+    demanded += demand;
+    steps += 1.0;
+    for (std::size_t f = 0; f < shelves; ++f) {
+      const double sold = std::min(demand, held_now[f]);
+      held_now[f] -= sold;
+      lost[f] += demand - sold;
+      held[f] += held_now[f];
+    }
   }
+  for (std::size_t f = 0; f < shelves; ++f) sums[f] = {demanded, lost[f], held[f], steps};
   return sums;
 }
 

@@ -24,12 +24,12 @@ struct OrderSums {
 };
 
 // One window: at every review (each orders.review steps from the origin on) so much is ordered that stock and
-// orders reach the mean forecast of the protection interval (orders.lead + orders.review steps) plus `safety`
-// units; orders arrive after orders.lead steps; the shelf begins at its first level; demand that is not met
+// orders reach the mean forecast of the protection interval (orders.lead + orders.review steps) plus a safety
+// stock; orders arrive after orders.lead steps; the shelf begins at its first level; demand that is not met
 // is lost. `mean` and `target` [horizon]; NaN targets are steps without demand that count for nothing. Steps
-// after the last whole protection interval are left out.
-OrderSums simulate_orders(const OrderConfig& config, std::span<const float> mean,
-                          std::span<const float> target, double safety);
+// after the last whole protection interval are left out. One result for each of `safety`, in units.
+std::vector<OrderSums> simulate_orders(const OrderConfig& config, std::span<const float> mean,
+                                       std::span<const float> target, std::span<const double> safety);
 
 // Standard deviation of demand over the protection interval from the mean squared seasonal change of a step,
 // which holds two steps' noise; 0 without one. The same for every forecaster.
