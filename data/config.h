@@ -35,6 +35,9 @@ struct DataConfig {
   std::vector<std::string> statics;   // key `static`: facts per series
   std::string censored;  // past covariate that is 1 where sales were cut by a stock-out: those steps are
                          // not observed demand (masked in context and target); empty = none
+  // Of `known`, the one that is 0 where nothing can be sold (a closed store): such steps are not observed
+  // demand, and are forecast as 0; empty = none.
+  std::string open;
   // Past covariate that is the stock on hand at each step's end, to be forecast beside demand; empty = none.
   std::string inventory;
   bool text = false;                   // product texts

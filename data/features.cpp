@@ -71,6 +71,9 @@ struct Fit {
   }
 };
 
+// Of data.open: 0 = open or missing, -1 = closed.
+constexpr Scaler kOpenScaler{Scaler::Kind::standard, 1.0F, 1.0F};
+
 // A deviation too small to divide by leaves the column as it is but for its mean.
 float usable_std(double std) { return std > 1e-8 ? static_cast<float>(std) : 1.0F; }
 
@@ -165,6 +168,16 @@ void check_censored(const std::string& name, const CorpusInfo& info) {
   if (info.covariates[index].kind != Kind::numeric)
     throw input_error(fmt::format("data.censored: \"{}\" is categorical", name),
                       "it must be 1 where sales were cut, else 0", "name a numeric covariate");
+}
+
+void check_open(const DataConfig& config, const CorpusInfo& info) {
+  if (config.open.empty()) return;
+  if (std::ranges::find(config.known, config.open) == config.known.end())
+    throw input_error(fmt::format("data.open: \"{}\" is not in data.known", config.open),
+                      "a closed step must be known ahead", "name one of the columns there");
+  if (info.covariates[info.covariate_index(config.open)].kind != Kind::numeric)
+    throw input_error(fmt::format("data.open: \"{}\" is categorical", config.open),
+                      "it must be 0 where nothing can be sold, else 1", "name a numeric covariate");
 }
 
 void check_inventory(const std::string& name, const CorpusInfo& info) {
@@ -269,6 +282,7 @@ json to_json(const FeatureSpec& spec) {
           {"known_categorical", columns_to_json(spec.known_categorical)},
           {"statics", statics},
           {"static_numbers", numbers},
+          {"open", spec.open},
           {"censored", spec.censored},
           {"inventory", spec.inventory},
           {"text", {{"width", spec.text.width}, {"encoder", spec.text.encoder}}}};
@@ -290,6 +304,7 @@ FeatureSpec feature_spec_from_json(const json& value) {
     if (const auto numbers = value.find("static_numbers"); numbers != value.end())  // older files know none
       for (const json& one : *numbers)
         spec.static_numbers.push_back({one.at("name"), one.at("mean"), one.at("std")});
+    spec.open = value.value("open", "");  // older files lack it
     spec.censored = value.at("censored");
     spec.inventory = value.value("inventory", "");                  // older files lack it
     if (const auto text = value.find("text"); text != value.end())  // older files know no texts
@@ -315,15 +330,19 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
   const std::vector<std::size_t> past = resolve(config.past, info, "past");
   check_known(known, info);
   check_censored(config.censored, info);
+  check_open(config, info);
   check_inventory(config.inventory, info);
   FeatureSpec spec;
   spec.context = config.context;
   spec.horizon = config.horizon;
   spec.frequency = info.axis.frequency;
+  spec.open = config.open;
   spec.censored = config.censored;
   spec.inventory = config.inventory;
   add_statics(config.statics, corpus, spec);
   add_columns(corpus, known, train_end, spec.known_numeric, spec.known_categorical);
+  for (FeatureColumn& column : spec.known_numeric)
+    if (column.name == spec.open) column.scaler = kOpenScaler;
   add_columns(corpus, past, train_end, spec.past_numeric, spec.past_categorical);
   for (const std::string& name : config.calendar)
     for (FeatureColumn& column : calendar_columns(name))

@@ -62,6 +62,7 @@ struct FeatureSpec {
   std::vector<FeatureColumn> known_numeric, known_categorical;
   std::vector<StaticColumn> statics;  // categories
   std::vector<NumericStatic> static_numbers;
+  std::string open;  // of known_numeric, 0 where nothing can be sold (scaled: -1); empty = none
   std::string censored;
   std::string inventory;  // covariate that batches have as it is, over context and horizon; empty = none
   TextColumn text;        // make_features() leaves it empty: encoders are not known here

@@ -259,6 +259,9 @@ void DemandModelConfig::validate() const {
     for (const std::int64_t cardinality : *cardinalities)
       require_positive(cardinality, "a column's cardinality");
   }
+  if (open_column < -1 || open_column >= known_numeric)
+    throw input_error(fmt::format("open_column is {}", open_column),
+                      fmt::format("there are {} known numeric columns", known_numeric));
   if (static_numbers < 0) throw input_error(fmt::format("static_numbers is {}", static_numbers));
   if (model.level && static_cardinalities.empty() && static_numbers == 0 && text_width == 0)
     throw input_error("model.level is true, but there is nothing to tell a level by",

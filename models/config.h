@@ -52,6 +52,7 @@ constexpr std::int64_t kTcnTaps = 3;  // steps that a convolution of a TCN sees
 // Blocks that it takes for the last token to see this many.
 std::int64_t tcn_layers(std::int64_t tokens);
 
+constexpr double kClosedBelow = -0.5;
 constexpr std::int64_t kDemandClasses = 3;
 constexpr std::int64_t kNoClass = -1;  // of a step whose demand has none
 
@@ -143,6 +144,9 @@ struct DemandModelConfig {
   ModelConfig model;
   std::int64_t context = 224, horizon = 28;
   std::int64_t past_numeric = 0, known_numeric = 0;  // column counts
+  // Of the known numeric columns, the one that is below kClosedBelow where nothing can be sold (a closed
+  // store); -1 = none.
+  std::int64_t open_column = -1;
   std::vector<std::int64_t> past_cardinalities,
       known_cardinalities;  // categorical columns: codes 0..cardinality-1
   std::vector<std::int64_t> static_cardinalities;

@@ -106,6 +106,7 @@ void visit_columns(Visitor v, Config& c) {
   v("horizon", c.horizon);
   v("past_numeric", c.past_numeric);
   v("known_numeric", c.known_numeric);
+  v("open_column", c.open_column, std::int64_t{-1});
   v("past_cardinalities", c.past_cardinalities);
   v("known_cardinalities", c.known_cardinalities);
   v("static_cardinalities", c.static_cardinalities);

@@ -1,5 +1,6 @@
 #include "models/demand_model.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -109,6 +110,13 @@ at::Tensor level_loss(const at::Tensor& level_b, const Normalised& demand) {
   return (level_b - history_b).square() * demand.observed_bt.any(1).to(level_b.scalar_type());
 }
 
+// Where nothing can be sold, over context and horizon: [b, u]; undefined without a column that says so. A
+// missing value is an open step.
+at::Tensor closed_steps(const ModelInputs& inputs, const DemandModelConfig& config) {
+  if (config.open_column < 0) return {};
+  return inputs.known_bnu.select(1, config.open_column) < kClosedBelow;
+}
+
 }  // namespace
 
 struct DemandModel::Impl {
@@ -160,7 +168,14 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   const DemandModelConfig& config = impl_->config;
   check(batch, config);
   const Context& context = *impl_->context;
-  const ModelInputs inputs = context.cut(batch.to(device()));
+  ModelInputs inputs = context.cut(batch.to(device()));
+  const std::int64_t steps = inputs.context_bt.size(1);
+  at::Tensor closed_bt, closed_bh;
+  if (const at::Tensor closed_bu = closed_steps(inputs, config); closed_bu.defined()) {
+    closed_bt = closed_bu.narrow(1, 0, steps);
+    closed_bh = closed_bu.narrow(1, steps, config.horizon);
+    inputs.context_bt = inputs.context_bt.masked_fill(closed_bt, std::numeric_limits<float>::quiet_NaN());
+  }
   const Dropout dropout(keys, config.model.dropout);
   const Dropout adapter_dropout(keys, impl_->adapter ? dropout_of(*impl_->adapter) : 0.0);
   const AdapterDropoutScope adapter_scope(adapter_dropout);
@@ -182,21 +197,23 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   const at::Tensor known_bxh = known_bxu.defined()
                                    ? known_bxu.narrow(2, known_bxu.size(2) - config.horizon, config.horizon)
                                    : known_bxu;
-  auto result = (*impl_->heads)(states, impl_->tower->quantiles(states, windows, dropout), known_bxh, demand);
+  auto result = (*impl_->heads)(states, impl_->tower->quantiles(states, windows, dropout), known_bxh,
+                                closed_bh, demand);
   Forecast forecast{result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
   forecast.positive_means = config.model.positive_means();
   forecast.dispersion_bh = result.dispersion_bh;
   forecast.zeros_bh = result.zeros_bh;
   forecast.cumulated_bqh = result.cumulated_bqh;
   forecast.class_logits_bch = result.class_logits_bch;
-  if (context_states.defined())
-    forecast.masked_bt = impl_->heads->hidden_steps(context_states, inputs.context_bt.size(1));
+  if (context_states.defined()) forecast.masked_bt = impl_->heads->hidden_steps(context_states, steps);
   if (config.model.inventory) {
     forecast.inventory = inventory_norm(inputs.inventory_bt, demand.scale_b);
     forecast.inventory_bh = forecast.inventory.last_b.unsqueeze(1) + result.inventory_bh;
   }
   if (config.model.written == ModelConfig::WrittenQuantiles::counts)
     forecast.count_levels = config.model.quantiles;
+  forecast.closed_bt = closed_bt;
+  forecast.closed_bh = closed_bh;
   forecast.arcsinh = config.tower.use_arcsinh;
   // For training alone: a validation's loss stays that of its forecasts.
   if (level_b.defined() && at::GradMode::is_enabled()) forecast.level_loss_b = level_loss(level_b, demand);

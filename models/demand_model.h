@@ -47,6 +47,10 @@ struct Forecast {
   // In training, of the steps of the context that the tower reads: what they hold where they were hidden;
   // undefined without such a head.
   at::Tensor masked_bt{};
+  // Steps where nothing can be sold, of the context that the tower reads and of the horizon; undefined
+  // without config.open_column. There quantiles and means are 0, whatever the heads say, and there is no
+  // loss but that of sums.
+  at::Tensor closed_bt{}, closed_bh{};
 
   // Means in units of the window's scale, from 0: mean / scale, and positive with positive_means.
   at::Tensor relative_mean_bh() const;

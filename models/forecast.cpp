@@ -18,15 +18,19 @@ Forecast Forecast::linear() const {
 }
 
 at::Tensor Forecast::demand_quantiles_bqh(double floor) const {
+  const auto while_open = [this](const at::Tensor& demand_bqh) {
+    return closed_bh.defined() ? demand_bqh.masked_fill(closed_bh.unsqueeze(1), 0.0) : demand_bqh;
+  };
   if (!count_levels.empty()) {
     const at::Tensor zeros_n = zeros_bh.defined() ? zeros_bh.flatten() : zeros_bh;
     const at::Tensor quantiles_nq =
         count_quantiles(demand_mean_bh(0.0).flatten(), dispersion_bh.flatten(), zeros_n, count_levels);
-    return quantiles_nq.view({mean_bh.size(0), mean_bh.size(1), -1}).transpose(1, 2).clamp_min(floor);
+    return while_open(
+        quantiles_nq.view({mean_bh.size(0), mean_bh.size(1), -1}).transpose(1, 2).clamp_min(floor));
   }
   const at::Tensor demand =
       linear().quantiles_bqh.detach() * scale_b.view({-1, 1, 1}) + loc_b.view({-1, 1, 1});
-  return std::get<0>(demand.clamp_min(floor).sort(1));
+  return while_open(std::get<0>(demand.clamp_min(floor).sort(1)));
 }
 
 at::Tensor Forecast::demand_cumulated_bqh(double floor) const {
@@ -47,7 +51,7 @@ at::Tensor Forecast::demand_mean_bh(double floor) const {
   if (!mean_bh.defined()) return {};
   const at::Tensor demand = positive_means ? relative_mean_bh().detach() * scale_b.unsqueeze(1)
                                            : mean_bh.detach() * scale_b.unsqueeze(1) + loc_b.unsqueeze(1);
-  return demand.clamp_min(floor);
+  return closed_bh.defined() ? demand.clamp_min(floor).masked_fill(closed_bh, 0.0) : demand.clamp_min(floor);
 }
 
 }  // namespace shelfcast::models

@@ -10,6 +10,7 @@ namespace {
 
 double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
 
+constexpr double kNever = -100.0;       // logit of what cannot be
 constexpr double kForecastScale = 0.1;  // layers that make forecasts start ten times smaller
 
 // Mean over `dim` of what was observed, 0 (the window's mean) where nothing was.
@@ -144,7 +145,8 @@ at::Tensor Heads::hidden_steps(const at::Tensor& states, std::int64_t steps) con
 }
 
 Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
-                                const at::Tensor& known_bxh, const Normalised& demand) const {
+                                const at::Tensor& known_bxh, const at::Tensor& closed_bh,
+                                const Normalised& demand) const {
   const auto levels = static_cast<std::int64_t>(tower_rows_.size());
   at::Tensor quantiles = tower_bqh.narrow(2, 0, config_.horizon);
   if (levels != tower_bqh.size(1)) {
@@ -157,10 +159,16 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   };
   Result result;
   result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
+  const at::Tensor none_b11 = (-demand.loc_b / demand.scale_b).view({-1, 1, 1});
+  if (closed_bh.defined())
+    result.quantiles_bqh =
+        at::where(closed_bh.unsqueeze(1), config_.tower.use_arcsinh ? none_b11.asinh() : none_b11,
+                  result.quantiles_bqh);
   if (config_.model.mean_head) {
     const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
     result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) + step_of(mean_) +
                      added.select(1, levels);
+    if (closed_bh.defined()) result.mean_bh = at::where(closed_bh, none_b11.squeeze(2), result.mean_bh);
   }
   if (config_.model.count_parameters() > 0) {
     const at::Tensor raw_bh = step_of(dispersion_) + added.select(1, levels + 1);
@@ -180,6 +188,10 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
         by_step(classes_, classes, states, windows, each) +
         added.narrow(1, added.size(1) - held - classes, classes) +
         at::tensor(first_class_logits(config_.model.classes), added.options()).view({1, -1, 1});
+  if (classes > 0 && closed_bh.defined())
+    result.class_logits_bch =
+        at::where(closed_bh.unsqueeze(1), at::tensor({0.0, kNever, kNever}, added.options()).view({1, -1, 1}),
+                  result.class_logits_bch);
   if (held > 0) result.inventory_bh = step_of(inventory_) + added.select(1, added.size(1) - 1);
   return result;
 }

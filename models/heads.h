@@ -26,9 +26,9 @@ class Heads {
   };
   // In the scale of the tower's quantiles, and the mean in that of the instance norm. `states` and
   // `tower_bqh` as of the tower (series_tower.h); `known_bxh` the known covariates over the horizon,
-  // undefined without any.
+  // undefined without any; `closed_bh` where there is no demand, undefined if there always may be.
   Result operator()(const at::Tensor& states, const at::Tensor& tower_bqh, const at::Tensor& known_bxh,
-                    const Normalised& demand) const;
+                    const at::Tensor& closed_bh, const Normalised& demand) const;
 
   // What the context's patches hold, by their states [b*n, d]: of its `steps` steps, in the scale of the
   // instance norm, [b, steps].

@@ -1,5 +1,7 @@
 #include <ATen/core/Reduction.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "models/censored.h"
 #include "models/demand_model.h"
@@ -131,7 +133,9 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const at::Tensor importance_b =
       loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
   const Cells cells = cells_of(forecast, importance_b, loss);
-  const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
+  at::Tensor valid_bh = targets.demand_bh.isnan().logical_not_();
+  if (forecast.closed_bh.defined()) valid_bh.logical_and_(forecast.closed_bh.logical_not());
+  const at::Tensor valid_n = valid_bh.flatten();
   const at::Tensor valid_weight_n = valid_n.to(cells.weight_n.scalar_type()) * cells.weight_n;
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
   // weight.
@@ -151,13 +155,18 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   }
   if (loss.masked > 0.0 && forecast.masked_bt.defined() && targets.hidden_bt.defined()) {
     const std::int64_t steps = forecast.masked_bt.size(1), before = targets.hidden_bt.size(1) - steps;
+    at::Tensor hidden_bt = targets.hidden_bt.narrow(1, before, steps);
+    if (forecast.closed_bt.defined())
+      hidden_bt = hidden_bt.masked_fill(forecast.closed_bt, std::numeric_limits<float>::quiet_NaN());
     sums.loss = sums.loss + loss.masked * observed_loss(forecast.masked_bt, forecast.loc_b, forecast.scale_b,
-                                                        targets.hidden_bt.narrow(1, before, steps),
-                                                        importance_b, loss);
+                                                        hidden_bt, importance_b, loss);
   }
   if (loss.classes > 0.0) {
     SHELFCAST_ASSERT(targets.class_bh.defined());
-    sums.loss = sums.loss + loss.classes * class_loss(forecast, targets.class_bh, targets.class_weight_c,
+    const at::Tensor class_bh = forecast.closed_bh.defined()
+                                    ? targets.class_bh.masked_fill(forecast.closed_bh, kNoClass)
+                                    : targets.class_bh;
+    sums.loss = sums.loss + loss.classes * class_loss(forecast, class_bh, targets.class_weight_c,
                                                       cells.weight_n, loss.label_smoothing);
   }
   if (forecast.level_loss_b.defined()) {
@@ -166,7 +175,9 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   }
 
   if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
-  const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
+  at::Tensor cut_bh = targets.bound_bh.isnan().logical_not_();
+  if (forecast.closed_bh.defined()) cut_bh.logical_and_(forecast.closed_bh.logical_not());
+  const at::Tensor cut = cut_bh.flatten().nonzero().squeeze(1);
   if (cut.numel() == 0) return sums;
   const Cells of_cut = cells.select(cut);
   at::Tensor believed_nq = of_cut.arcsinh ? rounded_sinh(of_cut.quantiles_nq) : of_cut.quantiles_nq;

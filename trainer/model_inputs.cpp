@@ -60,6 +60,8 @@ models::DemandModelConfig make_model_config(const models::ModelConfig& model, co
   config.tower = models::tower_for(model, spec.context, spec.horizon);
   config.past_numeric = count(spec.past_numeric);
   config.known_numeric = count(spec.known_numeric);
+  for (std::int64_t i = 0; i < config.known_numeric && !spec.open.empty(); ++i)
+    if (spec.known_numeric[static_cast<std::size_t>(i)].name == spec.open) config.open_column = i;
   config.past_cardinalities = cardinalities(spec.past_categorical);
   config.known_cardinalities = cardinalities(spec.known_categorical);
   config.static_cardinalities = cardinalities(spec.statics);

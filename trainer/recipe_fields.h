@@ -33,6 +33,7 @@ void visit(Visitor& v, data::DataConfig& c) {
   v("calendar", c.calendar);
   v("static", c.statics);
   v("censored", c.censored);
+  v("open", c.open);
   v("inventory", c.inventory);
   v("text", c.text);
   v("train_until", c.train_until);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,7 @@ namespace shelfcast::scorer {
 namespace {
 
 constexpr double kSameLevel = 1e-6;
+constexpr float kClosedBelow = -0.5F;
 
 double softplus(double x) { return x > 30.0 ? x : std::log1p(std::exp(x)); }
 double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
@@ -234,6 +236,7 @@ void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64
     TokenBatch& tokens = scratch.tokens;
     tokens.clear();
     scratch.norms.clear();
+    scratch.context.clear();
     std::int64_t count = 0;
     for (; done + count < std::ssize(series) && (count == 0 || tokens.rows() + most_tokens < kRowsTogether);
          ++count)
@@ -242,8 +245,9 @@ void DemandModel::forecast(const ModelInputs& inputs, std::span<const std::int64
     embed(inputs, together, scratch);
     tower_->states(tokens, scratch.tower, scratch.states);
     heads(inputs, together, scratch);
-    to_demand(count, scratch,
-              {out.quantiles + done * per_series, out.mean + done * horizon, out.scale + done});
+    const ForecastRows rows{out.quantiles + done * per_series, out.mean + done * horizon, out.scale + done};
+    to_demand(count, scratch, rows);
+    if (config_.open_column >= 0) close(inputs, together, rows);
     done += count;
   }
 }
@@ -266,11 +270,19 @@ float DemandModel::unseen_scale(const ModelInputs& inputs, std::int64_t series) 
   return static_cast<float>(std::exp(level));
 }
 
+bool DemandModel::closed(const ModelInputs& inputs, std::int64_t series, std::int64_t step) const {
+  return inputs.known[static_cast<std::size_t>(config_.open_column)].row(series)[step] < kClosedBelow;
+}
+
 // Appends one series, and what is read beside it: its norm, its tokens, and an input row for each of them.
 void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
                                ForwardScratch& scratch) const {
-  const std::span<const float> context(inputs.context.row(series) + skipped_,
-                                       static_cast<std::size_t>(context_));
+  const float* steps = inputs.context.row(series);
+  scratch.context.insert(scratch.context.end(), steps, steps + config_.context);
+  float* own = scratch.context.data() + std::ssize(scratch.context) - config_.context;
+  for (std::int64_t t = 0; t < config_.context && config_.open_column >= 0; ++t)
+    if (closed(inputs, series, t)) own[t] = std::numeric_limits<float>::quiet_NaN();
+  const std::span<const float> context(own + skipped_, static_cast<std::size_t>(context_));
   const Norm norm = instance_norm(context, config_.scale_floor, unseen_scale(inputs, series));
   scratch.norms.push_back(norm);
   TokenBatch& tokens = scratch.tokens;
@@ -404,7 +416,7 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
   RecentMeans recent;
   for (std::int64_t b = 0; b < count; ++b) {
     if (config_.recent_seasons() > 0)
-      recent = recent_means(inputs.context.row(series[b]) + config_.context, config_.season,
+      recent = recent_means(scratch.context.data() + (b + 1) * config_.context, config_.season,
                             config_.recent_seasons(), scratch.norms[b]);
     for (std::int64_t h = 0; h < horizon; ++h) {
       const std::int64_t step = config_.context + h;
@@ -474,6 +486,18 @@ void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const F
         std::sort(step.begin(), step.end());
       }
       for (std::int64_t q = 0; q < levels; ++q) out.quantiles[(b * levels + q) * horizon + h] = step[q];
+    }
+  }
+}
+
+void DemandModel::close(const ModelInputs& inputs, std::span<const std::int64_t> series,
+                        const ForecastRows& out) const {
+  const std::int64_t horizon = config_.horizon, levels = std::ssize(config_.quantiles);
+  for (std::int64_t b = 0; b < std::ssize(series); ++b) {
+    for (std::int64_t h = 0; h < horizon; ++h) {
+      if (!closed(inputs, series[b], config_.context + h)) continue;
+      out.mean[b * horizon + h] = 0.0F;
+      for (std::int64_t q = 0; q < levels; ++q) out.quantiles[(b * levels + q) * horizon + h] = 0.0F;
     }
   }
 }

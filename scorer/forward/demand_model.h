@@ -47,6 +47,7 @@ struct ForwardScratch {
   TokenBatch tokens;
   TowerScratch tower;
   std::vector<Norm> norms;
+  std::vector<float> context;  // [count, T], NaN where nothing could be sold, too
   Floats patch, hidden, shift, states, tower_quantiles, known, known_hidden, known_state, known_out, mean,
       dispersion, zeros;
 };
@@ -68,6 +69,8 @@ class DemandModel {
   void read_shifts(Weights& fusion);
   void read_heads(Weights& tower, Weights& fusion);
 
+  // Whether nothing can be sold at step `step` of context and horizon.
+  bool closed(const ModelInputs& inputs, std::int64_t series, std::int64_t step) const;
   // Steps of `forecast` for the series computed together.
   void make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const;
   void fill_columns(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float* row) const;
@@ -87,6 +90,8 @@ class DemandModel {
                Floats& out) const;
   std::vector<DenseLayer> read_by_step(Weights& fusion, const std::string& name) const;
   void to_demand(std::int64_t count, ForwardScratch& scratch, const ForecastRows& out) const;
+  // Demand is 0 where nothing can be sold.
+  void close(const ModelInputs& inputs, std::span<const std::int64_t> series, const ForecastRows& out) const;
 
   ModelConfig config_;
   const Ops& ops_;

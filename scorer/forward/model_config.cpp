@@ -179,6 +179,9 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.horizon = fields.count("horizon", 1);
   config.past_numeric = fields.count("past_numeric", 0);
   config.known_numeric = fields.count("known_numeric", 0);
+  if (json.contains("open_column"))
+    config.open_column = fields.count("open_column", -1);  // older files lack it
+  if (config.open_column >= config.known_numeric) fields.fail("open_column", "names no known numeric column");
   config.past_cardinalities = fields.cardinalities("past_cardinalities");
   config.known_cardinalities = fields.cardinalities("known_cardinalities");
   config.static_cardinalities = fields.cardinalities("static_cardinalities");

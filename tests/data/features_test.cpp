@@ -140,7 +140,29 @@ TEST_F(FeaturesTest, refuses_leaks_and_names_that_are_not_there) {
   refuses({"data.known", "pric", "did you mean \"price\""}, [](DataConfig& c) { c.known = {"pric"}; });
   refuses({"data.past", "stok", "stock"}, [](DataConfig& c) { c.past = {"stok"}; });
   refuses({"data.censored", "event", "categorical"}, [](DataConfig& c) { c.censored = "event"; });
+  refuses({"data.open", "stock", "not in data.known"}, [](DataConfig& c) { c.open = "stock"; });
+  refuses({"data.open", "event", "categorical"}, [](DataConfig& c) { c.open = "event"; });
   expect_error(ErrorKind::input, {"nothing to train on"}, [&] { make_features(config(), corpus, 0); });
+}
+
+TEST_F(FeaturesTest, what_says_that_a_store_is_closed_is_minus_1_there) {
+  DataConfig with_open = config();
+  with_open.open = "snap";
+  const Corpus corpus(make());
+  const FeatureSpec spec = make_features(with_open, corpus, 40);
+  const auto scaler_of = [](const FeatureSpec& features) {
+    for (const FeatureColumn& column : features.known_numeric)
+      if (column.name == "snap") return column.scaler;
+    return Scaler{Scaler::Kind::log_ratio, 7.0F, 7.0F};
+  };
+  EXPECT_NE(scaler_of(make_features(config(), corpus, 40)).mean, 1.0F);
+  EXPECT_EQ(scaler_of(spec).kind, Scaler::Kind::standard);
+  EXPECT_EQ(scaler_of(spec).mean, 1.0F);
+  EXPECT_EQ(scaler_of(spec).std, 1.0F);
+  nlohmann::json json = to_json(spec);
+  EXPECT_EQ(feature_spec_from_json(json).open, "snap");
+  json.erase("open");
+  EXPECT_EQ(feature_spec_from_json(json).open, "");
 }
 
 TEST_F(FeaturesTest, survives_json) {

@@ -50,6 +50,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.model.season = c.season;
   m.context = c.context, m.horizon = c.horizon;
   m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;
+  m.open_column = c.open_column;
   m.past_cardinalities = c.past_cardinalities, m.known_cardinalities = c.known_cardinalities;
   m.static_cardinalities = c.static_cardinalities;
   m.static_numbers = c.static_numbers;
@@ -159,6 +160,7 @@ void draw_inputs_and_heads(ModelConfig& c, RandomStream& random) {
   c.static_numbers = one_of(random, {0, 0, 3});
   c.level = one_of(random, {0, 1}) != 0 &&
             (!c.static_cardinalities.empty() || c.static_numbers > 0 || c.text_width > 0);
+  if (c.known_numeric > 0) c.open_column = one_of(random, {-1, 0, c.known_numeric - 1});
 }
 
 TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {

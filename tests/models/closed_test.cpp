@@ -1,0 +1,110 @@
+// Steps where nothing can be sold, from a known column to forecasts and losses.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "models/demand_model.h"
+#include "tests/models/small_models.h"
+#include "tests/support/temporary_folder.h"
+
+namespace shelfcast::models {
+namespace {
+
+using testing::small_batch;
+using testing::small_config;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr std::int64_t kWindows = 4;
+
+struct Closed : ::testing::TestWithParam<Architecture> {
+  DemandModelConfig config = [] {
+    DemandModelConfig made = small_config(GetParam());
+    made.open_column = 1;
+    made.model.classes = {0.2, 0.7};
+    made.model.loss.classes = 1.0;
+    return made;
+  }();
+  DemandModel model{config, 3};
+  ModelInputs inputs;
+  at::Tensor closed_bt, closed_bh;
+
+  Closed() {
+    at::manual_seed(5);
+    inputs = small_batch(config, kWindows);
+    const at::Tensor open_bu = (at::rand({kWindows, config.context + config.horizon}) > 0.3).to(at::kFloat);
+    inputs.known_bnu.select(1, config.open_column).copy_(open_bu - 1.0);
+    closed_bt = open_bu.narrow(1, 0, config.context) == 0.0;
+    closed_bh = open_bu.narrow(1, config.context, config.horizon) == 0.0;
+    EXPECT_TRUE(closed_bh.any().item<bool>() && !closed_bh.all().item<bool>());
+  }
+  Forecast forecast() const {
+    const at::NoGradGuard no_gradients;
+    return model.forward(inputs, nullptr);
+  }
+  Targets targets(const at::Tensor& demand_bh) const {
+    Targets made{demand_bh, at::ones({kWindows}), {}};
+    made.class_bh = at::ones({kWindows, config.horizon}, at::kLong);
+    return made;
+  }
+};
+
+TEST_P(Closed, steps_are_forecast_as_exactly_0_and_low_and_others_are_not) {
+  const Forecast made = forecast();
+  const at::Tensor quantiles = made.demand_quantiles_bqh(-1e9), mean = made.demand_mean_bh(-1e9);
+  const at::Tensor low_bh = made.class_logits_bch.softmax(1).select(1, 0);
+  for (std::int64_t q = 0; q < quantiles.size(1); ++q)
+    EXPECT_TRUE(at::equal(quantiles.select(1, q) == 0.0, closed_bh)) << q;
+  EXPECT_TRUE(at::equal(mean == 0.0, closed_bh));
+  EXPECT_TRUE(at::equal(low_bh == 1.0, closed_bh));
+}
+
+TEST_P(Closed, steps_of_the_history_are_not_observed) {
+  const Forecast before = forecast();
+  inputs.context_bt = inputs.context_bt.masked_fill(closed_bt, 1e6);
+  const Forecast after = forecast();
+  EXPECT_TRUE(at::equal(before.quantiles_bqh, after.quantiles_bqh));
+  EXPECT_TRUE(at::equal(before.mean_bh, after.mean_bh));
+  inputs.context_bt = inputs.context_bt.masked_fill(closed_bt.logical_not(), 1e6);
+  EXPECT_FALSE(at::equal(before.loc_b, forecast().loc_b));
+}
+
+TEST_P(Closed, a_step_is_open_where_nothing_is_known) {
+  inputs.known_bnu.select(1, config.open_column).fill_(kNan);
+  EXPECT_FALSE((forecast().demand_mean_bh(-1e9) == 0.0).any().item<bool>());
+}
+
+TEST_P(Closed, targets_count_for_nothing) {
+  const at::Tensor demand_bh = at::rand({kWindows, config.horizon}) * 9.0;
+  const auto sums_of = [&](const at::Tensor& demand) {
+    for (const Parameter& parameter : model.parameters()) parameter.tensor.mutable_grad() = at::Tensor();
+    const LossSums sums = loss_sums(model.forward(inputs, nullptr), targets(demand), config);
+    sums.loss.backward();
+    return std::pair{sums.loss.item<double>(), sums.valid_targets};
+  };
+  const auto zeros = sums_of(demand_bh.masked_fill(closed_bh, 0.0));
+  std::vector<at::Tensor> gradients;
+  for (const Parameter& parameter : model.parameters())
+    gradients.push_back(parameter.tensor.grad().defined() ? parameter.tensor.grad().clone() : at::Tensor());
+  EXPECT_EQ(sums_of(demand_bh.masked_fill(closed_bh, 1e6)), zeros);
+  EXPECT_EQ(sums_of(demand_bh.masked_fill(closed_bh, kNan)), zeros);
+  EXPECT_EQ(zeros.second, closed_bh.logical_not().sum().item<double>());
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    if (gradients[i].defined()) {
+      EXPECT_TRUE(at::equal(model.parameters()[i].tensor.grad(), gradients[i])) << i;
+    }
+}
+
+TEST_P(Closed, column_is_kept_with_the_model) {
+  const shelfcast::testing::TemporaryFolder folder;
+  model.save(folder / "model");
+  EXPECT_EQ(DemandModel::load(folder / "model").config().open_column, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Towers, Closed,
+                         ::testing::Values(Architecture::chronos_bolt, Architecture::chronos2),
+                         [](const auto& tower) {
+                           return tower.param == Architecture::chronos2 ? "chronos2" : "chronos_bolt";
+                         });
+
+}  // namespace
+}  // namespace shelfcast::models
