@@ -28,8 +28,8 @@ struct ModelConfig {
   bool groups = false;  // numeric covariates are series of their own in the group of demand
   std::int64_t context = 0, horizon = 0;
   std::int64_t past_numeric = 0, known_numeric = 0;
-  std::int64_t open_column =
-      -1;  // of the known numeric columns, below -0.5 where nothing can be sold; -1 = none
+  // Of the known numeric columns, the one below -0.5 where nothing can be sold; -1 = none.
+  std::int64_t open_column = -1;
   std::vector<std::int64_t> past_cardinalities, known_cardinalities, static_cardinalities;
   std::int64_t static_numbers = 0;  // facts that are numbers: two inputs each
   std::int64_t text_width = 0;      // of a product text's vector; 0 = the model reads none
