@@ -159,11 +159,13 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   };
   Result result;
   result.quantiles_bqh = quantiles + added.narrow(1, 0, levels);
-  const at::Tensor none_b11 = (-demand.loc_b / demand.scale_b).view({-1, 1, 1});
-  if (closed_bh.defined())
+  at::Tensor none_b11;  // no demand, in the window's scale
+  if (closed_bh.defined()) {
+    none_b11 = (-demand.loc_b / demand.scale_b).view({-1, 1, 1});
     result.quantiles_bqh =
         at::where(closed_bh.unsqueeze(1), config_.tower.use_arcsinh ? none_b11.asinh() : none_b11,
                   result.quantiles_bqh);
+  }
   if (config_.model.mean_head) {
     const at::Tensor median = result.quantiles_bqh.select(1, config_.median_index()).detach();
     result.mean_bh = (config_.tower.use_arcsinh ? rounded_sinh(median) : median) + step_of(mean_) +

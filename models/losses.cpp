@@ -127,15 +127,28 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const auto here = [&](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
   };
-  const Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
-                        here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh),
-                        here(given.hidden_bt)};
+  constexpr float kUnobserved = std::numeric_limits<float>::quiet_NaN();
+  Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
+                  here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh),
+                  here(given.hidden_bt)};
+  const at::Tensor all_demand_bh = targets.demand_bh;  // sums hold closed steps, too
+  if (forecast.closed_bh.defined()) {
+    const auto leave_out = [](at::Tensor& x, const at::Tensor& closed, double value) {
+      if (x.defined()) x = x.masked_fill(closed, value);
+    };
+    leave_out(targets.demand_bh, forecast.closed_bh, kUnobserved);
+    leave_out(targets.bound_bh, forecast.closed_bh, kUnobserved);
+    leave_out(targets.class_bh, forecast.closed_bh, kNoClass);
+    if (targets.hidden_bt.defined()) {
+      const std::int64_t steps = forecast.closed_bt.size(1), before = targets.hidden_bt.size(1) - steps;
+      targets.hidden_bt = targets.hidden_bt.narrow(1, before, steps);
+      leave_out(targets.hidden_bt, forecast.closed_bt, kUnobserved);
+    }
+  }
   const at::Tensor importance_b =
       loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
   const Cells cells = cells_of(forecast, importance_b, loss);
-  at::Tensor valid_bh = targets.demand_bh.isnan().logical_not_();
-  if (forecast.closed_bh.defined()) valid_bh.logical_and_(forecast.closed_bh.logical_not());
-  const at::Tensor valid_n = valid_bh.flatten();
+  const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
   const at::Tensor valid_weight_n = valid_n.to(cells.weight_n.scalar_type()) * cells.weight_n;
   // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
   // weight.
@@ -145,8 +158,8 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   LossSums sums{(target_loss(cells, known_n1, y_n1, config.model) * valid_weight_n).sum(),
                 valid_weight_n.sum(at::kDouble).item<double>()};
   if (loss.cumulated > 0.0)
-    sums.loss = sums.loss + loss.cumulated * cumulated_loss(forecast, targets.demand_bh, importance_b,
-                                                            config.model.quantiles);
+    sums.loss = sums.loss + loss.cumulated *
+                                cumulated_loss(forecast, all_demand_bh, importance_b, config.model.quantiles);
   if (loss.inventory > 0.0) {
     SHELFCAST_ASSERT(targets.inventory_bh.defined());
     sums.loss = sums.loss + loss.inventory * observed_loss(forecast.inventory_bh, forecast.inventory.loc_b,
@@ -155,18 +168,13 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   }
   if (loss.masked > 0.0 && forecast.masked_bt.defined() && targets.hidden_bt.defined()) {
     const std::int64_t steps = forecast.masked_bt.size(1), before = targets.hidden_bt.size(1) - steps;
-    at::Tensor hidden_bt = targets.hidden_bt.narrow(1, before, steps);
-    if (forecast.closed_bt.defined())
-      hidden_bt = hidden_bt.masked_fill(forecast.closed_bt, std::numeric_limits<float>::quiet_NaN());
     sums.loss = sums.loss + loss.masked * observed_loss(forecast.masked_bt, forecast.loc_b, forecast.scale_b,
-                                                        hidden_bt, importance_b, loss);
+                                                        targets.hidden_bt.narrow(1, before, steps),
+                                                        importance_b, loss);
   }
   if (loss.classes > 0.0) {
     SHELFCAST_ASSERT(targets.class_bh.defined());
-    const at::Tensor class_bh = forecast.closed_bh.defined()
-                                    ? targets.class_bh.masked_fill(forecast.closed_bh, kNoClass)
-                                    : targets.class_bh;
-    sums.loss = sums.loss + loss.classes * class_loss(forecast, class_bh, targets.class_weight_c,
+    sums.loss = sums.loss + loss.classes * class_loss(forecast, targets.class_bh, targets.class_weight_c,
                                                       cells.weight_n, loss.label_smoothing);
   }
   if (forecast.level_loss_b.defined()) {
@@ -175,9 +183,7 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   }
 
   if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
-  at::Tensor cut_bh = targets.bound_bh.isnan().logical_not_();
-  if (forecast.closed_bh.defined()) cut_bh.logical_and_(forecast.closed_bh.logical_not());
-  const at::Tensor cut = cut_bh.flatten().nonzero().squeeze(1);
+  const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
   if (cut.numel() == 0) return sums;
   const Cells of_cut = cells.select(cut);
   at::Tensor believed_nq = of_cut.arcsinh ? rounded_sinh(of_cut.quantiles_nq) : of_cut.quantiles_nq;

@@ -15,9 +15,8 @@ namespace {
 
 const OrderConfig kConfig{2, 1, 0.9};  // reviewed every 2 steps, orders arrive after 1: levels cover 3
 
-OrderSums simulated(std::span<const float> mean, std::span<const float> target, double safety,
-                    const OrderConfig& config = kConfig) {
-  return simulate_orders(config, mean, target, std::array{safety}).front();
+OrderSums simulated(std::span<const float> mean, std::span<const float> target, double safety) {
+  return simulate_orders(kConfig, mean, target, std::array{safety}).front();
 }
 
 TEST(OrderCost, follows_the_policy_step_by_step_where_forecasts_are_right) {

@@ -75,9 +75,13 @@ TEST_P(Closed, a_step_is_open_where_nothing_is_known) {
 
 TEST_P(Closed, targets_count_for_nothing) {
   const at::Tensor demand_bh = at::rand({kWindows, config.horizon}) * 9.0;
-  const auto sums_of = [&](const at::Tensor& demand) {
+  const auto sums_of = [&](const at::Tensor& demand, const at::Tensor& bound_bh = {},
+                           const at::Tensor& class_bh = {}) {
     for (const Parameter& parameter : model.parameters()) parameter.tensor.mutable_grad() = at::Tensor();
-    const LossSums sums = loss_sums(model.forward(inputs, nullptr), targets(demand), config);
+    Targets given = targets(demand);
+    given.bound_bh = bound_bh;
+    if (class_bh.defined()) given.class_bh = class_bh;
+    const LossSums sums = loss_sums(model.forward(inputs, nullptr), given, config);
     sums.loss.backward();
     return std::pair{sums.loss.item<double>(), sums.valid_targets};
   };
@@ -87,6 +91,10 @@ TEST_P(Closed, targets_count_for_nothing) {
     gradients.push_back(parameter.tensor.grad().defined() ? parameter.tensor.grad().clone() : at::Tensor());
   EXPECT_EQ(sums_of(demand_bh.masked_fill(closed_bh, 1e6)), zeros);
   EXPECT_EQ(sums_of(demand_bh.masked_fill(closed_bh, kNan)), zeros);
+  const at::Tensor cut_bh = at::full_like(demand_bh, kNan).masked_fill(closed_bh, 5.0);
+  EXPECT_EQ(sums_of(demand_bh.masked_fill(closed_bh, kNan), cut_bh), zeros);
+  const at::Tensor class_bh = at::ones(closed_bh.sizes(), at::kLong).masked_fill(closed_bh, kNoClass);
+  EXPECT_EQ(sums_of(demand_bh, {}, class_bh), zeros);
   EXPECT_EQ(zeros.second, closed_bh.logical_not().sum().item<double>());
   for (std::size_t i = 0; i < gradients.size(); ++i)
     if (gradients[i].defined()) {
