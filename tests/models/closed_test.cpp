@@ -102,6 +102,19 @@ TEST_P(Closed, targets_count_for_nothing) {
     }
 }
 
+TEST_P(Closed, hidden_steps_count_for_nothing) {
+  config.model.masked = true;
+  config.model.loss.masked = 1.0;
+  const DemandModel filling(config, 3);
+  const DropoutKeys keys{1, 2, {0, 1, 2, 3}};
+  const auto loss_of = [&](float while_closed) {
+    Targets given = targets(at::ones({kWindows, config.horizon}));
+    given.hidden_bt = at::full({kWindows, config.context}, 3.0F).masked_fill(closed_bt, while_closed);
+    return loss_sums(filling.forward(inputs, &keys), given, config).loss.item<double>();
+  };
+  EXPECT_EQ(loss_of(1e6F), loss_of(kNan));
+}
+
 TEST_P(Closed, column_is_kept_with_the_model) {
   const shelfcast::testing::TemporaryFolder folder;
   model.save(folder / "model");
