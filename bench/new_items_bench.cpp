@@ -2,12 +2,17 @@
 //   bench_new_items RUN...
 // For each run, pinball loss (mean over levels, in units of demand) on series whose first sale lies after
 // training and validation, by the days since that first sale at which the forecast is made.
+//   bench_new_items --encoder FOLDER CORPUS...
+// makes the folder of a small text encoder without weights, whose vocabulary is the words of the corpora's texts.
 #include <fmt/format.h>
 
 #include <cmath>
 #include <memory>
+#include <set>
 
+#include "base/files.h"
 #include "data/loader.h"
+#include "data/text/unicode.h"
 #include "parallel/communicator.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/trained_run.h"
@@ -85,11 +90,48 @@ void judge(const std::string& folder) {
   fmt::print("  all {:.4f}  n {}\n", all.loss / all.steps, all.steps);
 }
 
+// The words that BERT's tokenizer looks up: in lower case, without accents; ideographs and punctuation alone.
+void add_words(const std::string& text, std::set<std::string>& words) {
+  using data::CharacterClass;
+  std::string word;
+  const auto end_word = [&] {
+    if (!word.empty()) words.insert(data::normalize(word, data::Accents::strip));
+    word.clear();
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t code = data::next_code_point(text, at);
+    const CharacterClass kind = data::classify(code);
+    if (kind != CharacterClass::letter) end_word();
+    if (kind != CharacterClass::space) data::append_lower(word, code);
+    if (kind != CharacterClass::letter) end_word();
+  }
+  end_word();
+}
+
+void make_encoder(const std::string& folder, std::span<char* const> corpora) {
+  std::set<std::string> words;
+  for (const char* corpus : corpora)
+    for (const data::Document& document : data::Corpus(corpus).documents()) add_words(document.text, words);
+  std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+  for (const std::string& word : words) vocabulary += word + "\n";
+  std::filesystem::create_directories(folder);
+  write_file_atomically(folder + "/vocab.txt", vocabulary);
+  write_file_atomically(folder + "/config.json", fmt::format(R"({{"model_type": "bert", "vocab_size": {}, "hidden_size": 64,
+  "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128, "max_position_embeddings": 128,
+  "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "initializer_range": 0.02}}
+)",
+                                                  words.size() + 5));
+}
+
 }  // namespace
 }  // namespace shelfcast
 
 int main(int argc, char** argv) {
   try {
+    if (argc > 3 && std::string_view(argv[1]) == "--encoder") {
+      shelfcast::make_encoder(argv[2], {argv + 3, argv + argc});
+      return 0;
+    }
     for (int i = 1; i < argc; ++i) shelfcast::judge(argv[i]);
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
