@@ -3,7 +3,8 @@
 // For each run, pinball loss (mean over levels, in units of demand) on series whose first sale lies after
 // training and validation, by the days since that first sale at which the forecast is made.
 //   bench_new_items --encoder FOLDER CORPUS...
-// makes the folder of a small text encoder without weights, whose vocabulary is the words of the corpora's texts.
+// makes the folder of a small text encoder without weights, whose vocabulary is the words of the corpora's
+// texts.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -116,11 +117,12 @@ void make_encoder(const std::string& folder, std::span<char* const> corpora) {
   for (const std::string& word : words) vocabulary += word + "\n";
   std::filesystem::create_directories(folder);
   write_file_atomically(folder + "/vocab.txt", vocabulary);
-  write_file_atomically(folder + "/config.json", fmt::format(R"({{"model_type": "bert", "vocab_size": {}, "hidden_size": 64,
-  "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128, "max_position_embeddings": 128,
-  "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "initializer_range": 0.02}}
-)",
-                                                  words.size() + 5));
+  constexpr const char* kConfig = R"({{"model_type": "bert", "vocab_size": {}, "hidden_size": 64,
+  "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128,
+  "max_position_embeddings": 128, "type_vocab_size": 2, "hidden_act": "gelu",
+  "layer_norm_eps": 1e-12, "initializer_range": 0.02}}
+)";
+  write_file_atomically(folder + "/config.json", fmt::format(kConfig, words.size() + 5));
 }
 
 }  // namespace

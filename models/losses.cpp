@@ -117,13 +117,11 @@ at::Tensor class_loss(const Forecast& forecast, const at::Tensor& class_bh, cons
   return (loss_n * weight_n).sum();
 }
 
-}  // namespace
-
 // The level meets no other parameter, so this weight only sets how fast it learns.
 constexpr double kLevelWeight = 0.1;
 
-LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandModelConfig& config) {
-  const LossConfig& loss = config.model.loss;
+// `given` where the forecast lies, without the closed steps.
+Targets open_targets(const Targets& given, const Forecast& forecast) {
   const auto here = [&](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
   };
@@ -131,60 +129,59 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
                   here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh),
                   here(given.hidden_bt)};
-  const at::Tensor all_demand_bh = targets.demand_bh;  // sums hold closed steps, too
-  if (forecast.closed_bh.defined()) {
-    const auto leave_out = [](at::Tensor& x, const at::Tensor& closed, double value) {
-      if (x.defined()) x = x.masked_fill(closed, value);
-    };
-    leave_out(targets.demand_bh, forecast.closed_bh, kUnobserved);
-    leave_out(targets.bound_bh, forecast.closed_bh, kUnobserved);
-    leave_out(targets.class_bh, forecast.closed_bh, kNoClass);
-    if (targets.hidden_bt.defined()) {
-      const std::int64_t steps = forecast.closed_bt.size(1), before = targets.hidden_bt.size(1) - steps;
-      targets.hidden_bt = targets.hidden_bt.narrow(1, before, steps);
-      leave_out(targets.hidden_bt, forecast.closed_bt, kUnobserved);
-    }
+  if (!forecast.closed_bh.defined()) return targets;
+  const auto leave_out = [](at::Tensor& x, const at::Tensor& closed, double value) {
+    if (x.defined()) x = x.masked_fill(closed, value);
+  };
+  leave_out(targets.demand_bh, forecast.closed_bh, kUnobserved);
+  leave_out(targets.bound_bh, forecast.closed_bh, kUnobserved);
+  leave_out(targets.class_bh, forecast.closed_bh, kNoClass);
+  if (targets.hidden_bt.defined()) {
+    const std::int64_t steps = forecast.closed_bt.size(1), before = targets.hidden_bt.size(1) - steps;
+    targets.hidden_bt = targets.hidden_bt.narrow(1, before, steps);
+    leave_out(targets.hidden_bt, forecast.closed_bt, kUnobserved);
   }
-  const at::Tensor importance_b =
-      loss.scale_power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(loss.scale_power);
-  const Cells cells = cells_of(forecast, importance_b, loss);
-  const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
-  const at::Tensor valid_weight_n = valid_n.to(cells.weight_n.scalar_type()) * cells.weight_n;
-  // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
-  // weight.
-  const at::Tensor none = at::zeros({}, cells.weight_n.options()), demand_n = targets.demand_bh.flatten();
-  const at::Tensor known_n1 = at::where(valid_n, demand_n, none).unsqueeze(1);
-  const at::Tensor y_n1 = at::where(valid_n, cells.scaled(demand_n), none).unsqueeze(1);
-  LossSums sums{(target_loss(cells, known_n1, y_n1, config.model) * valid_weight_n).sum(),
-                valid_weight_n.sum(at::kDouble).item<double>()};
+  return targets;
+}
+
+// Adds the losses of the heads beside demand's own. `all_demand_bh`: with closed steps, which sums of demand
+// hold, too.
+void add_other_heads(const Forecast& forecast, const Targets& targets, const at::Tensor& all_demand_bh,
+                     const Cells& cells, const at::Tensor& importance_b, const ModelConfig& model,
+                     at::Tensor& sum) {
+  const LossConfig& loss = model.loss;
   if (loss.cumulated > 0.0)
-    sums.loss = sums.loss + loss.cumulated *
-                                cumulated_loss(forecast, all_demand_bh, importance_b, config.model.quantiles);
+    sum = sum + loss.cumulated * cumulated_loss(forecast, all_demand_bh.to(importance_b.device()),
+                                                importance_b, model.quantiles);
   if (loss.inventory > 0.0) {
     SHELFCAST_ASSERT(targets.inventory_bh.defined());
-    sums.loss = sums.loss + loss.inventory * observed_loss(forecast.inventory_bh, forecast.inventory.loc_b,
-                                                           forecast.inventory.scale_b, targets.inventory_bh,
-                                                           importance_b, loss);
+    sum = sum + loss.inventory * observed_loss(forecast.inventory_bh, forecast.inventory.loc_b,
+                                               forecast.inventory.scale_b, targets.inventory_bh, importance_b,
+                                               loss);
   }
   if (loss.masked > 0.0 && forecast.masked_bt.defined() && targets.hidden_bt.defined()) {
     const std::int64_t steps = forecast.masked_bt.size(1), before = targets.hidden_bt.size(1) - steps;
-    sums.loss = sums.loss + loss.masked * observed_loss(forecast.masked_bt, forecast.loc_b, forecast.scale_b,
-                                                        targets.hidden_bt.narrow(1, before, steps),
-                                                        importance_b, loss);
+    sum = sum + loss.masked * observed_loss(forecast.masked_bt, forecast.loc_b, forecast.scale_b,
+                                            targets.hidden_bt.narrow(1, before, steps), importance_b, loss);
   }
   if (loss.classes > 0.0) {
     SHELFCAST_ASSERT(targets.class_bh.defined());
-    sums.loss = sums.loss + loss.classes * class_loss(forecast, targets.class_bh, targets.class_weight_c,
-                                                      cells.weight_n, loss.label_smoothing);
+    sum = sum + loss.classes * class_loss(forecast, targets.class_bh, targets.class_weight_c, cells.weight_n,
+                                          loss.label_smoothing);
   }
   if (forecast.level_loss_b.defined()) {
-    const at::Tensor steps_b = valid_n.view_as(targets.demand_bh).sum(1).to(cells.weight_n.scalar_type());
-    sums.loss = sums.loss + kLevelWeight * (forecast.level_loss_b * targets.weight_b * steps_b).sum();
+    const at::Tensor steps_b =
+        targets.demand_bh.isnan().logical_not().sum(1).to(cells.weight_n.scalar_type());
+    sum = sum + kLevelWeight * (forecast.level_loss_b * targets.weight_b * steps_b).sum();
   }
+}
 
-  if (!targets.bound_bh.defined() || loss.censored == LossConfig::Censored::mask) return sums;
-  const at::Tensor cut = targets.bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
-  if (cut.numel() == 0) return sums;
+// Adds the losses of the steps whose sales a stock-out cut.
+void add_cut_steps(const Forecast& forecast, const at::Tensor& bound_bh, const Cells& cells,
+                   const ModelConfig& model, LossSums& sums) {
+  if (!bound_bh.defined() || model.loss.censored == LossConfig::Censored::mask) return;
+  const at::Tensor cut = bound_bh.isnan().logical_not_().flatten().nonzero().squeeze(1);
+  if (cut.numel() == 0) return;
   const Cells of_cut = cells.select(cut);
   at::Tensor believed_nq = of_cut.arcsinh ? rounded_sinh(of_cut.quantiles_nq) : of_cut.quantiles_nq;
   if (!forecast.count_levels.empty()) {
@@ -192,11 +189,33 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
                                                  of_cut.zeros_n, forecast.count_levels);
     believed_nq = (counts_nq - of_cut.loc_n.unsqueeze(1)) / of_cut.scale_n.unsqueeze(1);
   }
-  const at::Tensor bound_n = of_cut.scaled(targets.bound_bh.flatten().index_select(0, cut));
-  const at::Tensor y_nk = demands_above(believed_nq, config.model.quantiles, bound_n);
+  const at::Tensor bound_n = of_cut.scaled(bound_bh.flatten().index_select(0, cut));
+  const at::Tensor y_nk = demands_above(believed_nq, model.quantiles, bound_n);
   const at::Tensor demand_nk = y_nk * of_cut.scale_n.unsqueeze(1) + of_cut.loc_n.unsqueeze(1);
-  sums.loss = sums.loss + (target_loss(of_cut, demand_nk, y_nk, config.model) * of_cut.weight_n).sum();
+  sums.loss = sums.loss + (target_loss(of_cut, demand_nk, y_nk, model) * of_cut.weight_n).sum();
   sums.valid_targets += of_cut.weight_n.sum(at::kDouble).item<double>();
+}
+
+}  // namespace
+
+LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandModelConfig& config) {
+  const ModelConfig& model = config.model;
+  const Targets targets = open_targets(given, forecast);
+  const double power = model.loss.scale_power;
+  const at::Tensor importance_b =
+      power == 0.0 ? targets.weight_b : targets.weight_b * forecast.scale_b.pow(power);
+  const Cells cells = cells_of(forecast, importance_b, model.loss);
+  const at::Tensor valid_n = targets.demand_bh.isnan().logical_not().flatten();
+  const at::Tensor valid_weight_n = valid_n.to(cells.weight_n.scalar_type()) * cells.weight_n;
+  // A missing target must not send NaN through the gradient, so it goes before the losses and not only by its
+  // weight.
+  const at::Tensor none = at::zeros({}, cells.weight_n.options()), demand_n = targets.demand_bh.flatten();
+  const at::Tensor known_n1 = at::where(valid_n, demand_n, none).unsqueeze(1);
+  const at::Tensor y_n1 = at::where(valid_n, cells.scaled(demand_n), none).unsqueeze(1);
+  LossSums sums{(target_loss(cells, known_n1, y_n1, model) * valid_weight_n).sum(),
+                valid_weight_n.sum(at::kDouble).item<double>()};
+  add_other_heads(forecast, targets, given.demand_bh, cells, importance_b, model, sums.loss);
+  add_cut_steps(forecast, targets.bound_bh, cells, model, sums);
   return sums;
 }
 

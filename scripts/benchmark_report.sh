@@ -27,21 +27,31 @@ mkdir -p "$root/runs/benchmarks/$name" "$out"
 cd "$root/runs/benchmarks/$name"
 [[ -d $name.corpus ]] || "$bin/shelfcast" ingest --format "$name" --from "$data" --out "$name.corpus"
 
-# One rank a seed, as many at a time as there are cores.
-train() { "$bin/shelfcast" train "$recipe" --resume auto --set "run.seed=$1" --set "run.dir=seed-$1" >"seed-$1.log" 2>&1; }
+# The plain towers learn from the same windows; they take longest, so they come first.
+plain=(lstm tcn transformer) ensemble=("${seeds[@]/#/seed-}")
+runs=("${plain[@]}" "${ensemble[@]}")
+# One rank a run, as many at a time as there are cores.
+train() {
+  local options=(--set "model.tower=$1" --set model.patch=0)
+  [[ $1 != seed-* ]] || options=(--set "run.seed=${1#seed-}")
+  "$bin/shelfcast" train "$recipe" --resume auto --set "run.dir=$1" "${options[@]}" >"$1.log" 2>&1
+}
 export -f train
 export bin recipe
-printf '%s\n' "${seeds[@]}" | xargs -P "$cores" -I{} bash -c 'train {}'
-# From the first line of the log to the last, all seeds together.
-trained=$(for seed in "${seeds[@]}"; do grep -o '"time":[0-9.]*' "seed-$seed/metrics.jsonl" | sed -n '1p;$p'; done |
-  awk -F: 'NR % 2 { from = $2; next } { sum += $2 - from } END { printf "%.0f", sum / 60 }')
+printf '%s\n' "${runs[@]}" | xargs -P "$cores" -I{} bash -c 'train {}'
+minutes() { # from the first line of the log to the last, all runs together
+  for run in "$@"; do grep -o '"time":[0-9.]*' "$run/metrics.jsonl" | sed -n '1p;$p'; done |
+    awk -F: 'NR % 2 { from = $2; next } { sum += $2 - from } END { printf "%.0f", sum / 60 }'
+}
+trained=$(minutes "${ensemble[@]}") plain_trained=$(minutes "${plain[@]}")
 
 started=$SECONDS
-first=seed-${seeds[0]} others=("${seeds[@]:1}")
-others=("${others[@]/#/seed-}")
-"$bin/shelfcast" backtest "$first" --ensemble "${others[@]}" --out ensemble >ensemble.log
-"$bin/shelfcast" backtest "$first" --set 'backtest.baselines=[]' --set 'backtest.combine={methods: []}' >single.log
-"$bin/shelfcast" report ensemble "$first" --out report >report.log
+first=${ensemble[0]}
+"$bin/shelfcast" backtest "$first" --ensemble "${ensemble[@]:1}" --out ensemble >ensemble.log
+for run in "$first" "${plain[@]}"; do
+  "$bin/shelfcast" backtest "$run" --set 'backtest.baselines=[]' --set 'backtest.combine={methods: []}' >"$run-judged.log"
+done
+"$bin/shelfcast" report ensemble "$first" "${plain[@]}" --out report >report.log
 judged=$((SECONDS - started))
 
 # Figures: drawings of the report that carry their own labels, with its colours for light and dark.
@@ -77,7 +87,7 @@ Relative differences with their 95 % intervals; share of demand at or below each
 
 ## Resources
 
-${#seeds[@]} trained from [$(basename "$recipe")](../../recipes/$(basename "$recipe")), one thread each, $trained minutes in all; fitting baselines and judging everybody $((judged / 60)) minutes on $cores cores.
+${#seeds[@]} seeds trained from [$(basename "$recipe")](../../recipes/$(basename "$recipe")), one thread each, $trained minutes in all, the plain towers $plain_trained; fitting baselines and judging everybody $((judged / 60)) minutes on $cores cores.
 END
 } >"$out/$name.md"
 echo "$out/$name.md"
