@@ -216,7 +216,8 @@ auto read_or_name(const std::filesystem::path& path, Read read) {
     return read();
   } catch (const std::exception& error) {
     throw data_error(fmt::format("{} cannot be read", path.string()), error.what(),
-                     "run the backtest again: shelfcast backtest RUN");
+                     fmt::format("run the backtest again: shelfcast backtest {}",
+                                 path.parent_path().parent_path().string()));
   }
 }
 
@@ -255,11 +256,11 @@ template <typename Take>
 void for_model(const std::filesystem::path& path, const std::string& model, std::size_t columns, Take take) {
   const MappedFile file(path);
   std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (!text.ends_with('\n')) throw std::runtime_error("its last line is torn");  // whoever's it is
   std::vector<std::string> cells;
   bool seen = false;
   for (std::size_t line_number = 1; !text.empty(); ++line_number) {
     const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) throw std::runtime_error("its last line is torn");
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(end + 1);
     if (line_number == 1) continue;

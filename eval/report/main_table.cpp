@@ -8,11 +8,6 @@
 namespace shelfcast::eval {
 namespace {
 
-// Point forecasts have no quantiles to judge.
-bool of_quantiles(const std::string& metric) {
-  return metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql") || metric == "crps";
-}
-
 MainTable::Row row_of(const ReportData& data, std::size_t index, const std::vector<std::string>& metrics) {
   const BacktestResult& result = data.result;
   const ForecasterResult& forecaster = result.forecasters[index];
@@ -96,6 +91,10 @@ MainTable main_table(const ReportData& data, const std::vector<std::string>& met
   return table;
 }
 
+bool of_quantiles(const std::string& metric) {
+  return metric == "pinball" || metric.starts_with("wql") || metric.starts_with("sql") || metric == "crps";
+}
+
 bool combines_models(const std::string& forecaster) {
   return std::ranges::any_of(combination_methods(), [&forecaster](const CombinationMethod& method) {
     return forecaster.starts_with(method.label + kWithModels);
@@ -115,12 +114,11 @@ const ForecasterResult* strongest_baseline(const BacktestResult& result, const s
 
 const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
                                           const std::string& metric) {
-  const Comparison* strongest = nullptr;
+  const ForecasterResult* strongest = strongest_baseline(result, metric);
+  if (strongest == nullptr) return nullptr;
   for (const Comparison& c : result.comparisons)
-    if (c.model == model && c.metric == metric && c.difference && !combines_models(c.baseline) &&
-        (strongest == nullptr || *c.difference > *strongest->difference))
-      strongest = &c;
-  return strongest;
+    if (c.model == model && c.metric == metric && c.difference && c.baseline == strongest->name) return &c;
+  return nullptr;
 }
 
 }  // namespace shelfcast::eval

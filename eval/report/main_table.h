@@ -13,7 +13,8 @@ struct MainTable {
   struct Cell {
     std::optional<double> value;
     bool best = false;                   // smallest of its column, for bias the nearest to 0
-    Verdict verdict = Verdict::unclear;  // of a model, against the baseline strongest in this metric
+    // Of a model, against the baseline strongest in this metric; unclear, too, where its backtest lacks it.
+    Verdict verdict = Verdict::unclear;
   };
   struct Row {
     std::string name;
@@ -33,12 +34,14 @@ MainTable main_table(const ReportData& data, const std::vector<std::string>& met
 const std::vector<std::string>& main_metrics();
 const std::vector<std::string>& window_metrics();
 
+// Whether a metric judges quantiles, which point forecasts lack.
+bool of_quantiles(const std::string& metric);
 // Whether this names a combination that a model is a member of: no baseline, for the model is in it.
 bool combines_models(const std::string& forecaster);
 // The baseline with the smallest overall error; nullptr when nothing was judged.
 const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric);
-// The comparison over all series of a model with the baseline strongest in that metric: the one that leaves
-// the model least ahead, point forecasts standing for their quantiles; nullptr when there is none.
+// The comparison over all series of a model with that baseline, point forecasts standing for their quantiles;
+// nullptr when there is none: its own backtest may have had other baselines, or none.
 const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
                                           const std::string& metric);
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "eval/report/main_table.h"
 
 // SHELFCAST_PUBLISHED_ROWS is the path of published.json; the assembler copies it into the program.
 __asm__(
@@ -110,6 +111,27 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
     look("thresholds of low and high demand", thresholds(a), thresholds(b));
   }
   look("targets judged", a.judgement.targets, b.judgement.targets);
+  if (!a.config.hierarchy.empty() && !b.config.hierarchy.empty()) {
+    const auto sums = [](const BacktestConfig& config) {
+      return fmt::format("{}, weighted by {}", fmt::join(config.hierarchy, " "),
+                         config.price.empty() ? "units" : config.price);
+    };
+    look("sums of WRMSSE", sums(a.config), sums(b.config));
+  }
+  // A baseline has one row for all runs, so that it must have been made alike.
+  for (std::size_t i = a.models; i < a.forecasters.size(); ++i) {
+    const ForecasterResult& ours = a.forecasters[i];
+    const auto theirs =
+        std::find_if(b.forecasters.begin() + static_cast<std::ptrdiff_t>(b.models), b.forecasters.end(),
+                     [&](const ForecasterResult& forecaster) { return forecaster.name == ours.name; });
+    if (combines_models(ours.name) || theirs == b.forecasters.end()) continue;
+    const auto x = ours.overall.score("mae").value, y = theirs->overall.score("mae").value;
+    if (x && y && std::abs(*x - *y) > 1e-6 * std::abs(*x))
+      differences.push_back(
+          fmt::format("MAE of {}: {:.6g} against {:.6g} (another backtest.seasonal_gaps, "
+                      "learned_rows or learned_rounds?)",
+                      ours.name, *x, *y));
+  }
   return differences;
 }
 

@@ -216,6 +216,12 @@ ReportData gather_report(const std::vector<std::filesystem::path>& folders,
   return data;
 }
 
+std::string report_command(const ReportData& data) {
+  std::string command = "shelfcast report";
+  for (const ReportRun& run : data.runs) command += ' ' + run.folder.string();
+  return command;
+}
+
 RunComparison compare_runs(const std::filesystem::path& first, const std::filesystem::path& second) {
   std::vector<ReadRun> runs = read_runs({first, second});
   // read_runs() puts the better one first; here the first named is compared with the second.

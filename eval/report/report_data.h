@@ -44,6 +44,9 @@ struct ReportData {
 ReportData gather_report(const std::vector<std::filesystem::path>& runs,
                          const std::filesystem::path& published);
 
+// The command that makes a report of the same runs.
+std::string report_command(const ReportData& data);
+
 // The first model with the second: overall and by category, by the metrics of compare_losses(). Throws as
 // gather_report().
 struct RunComparison {

@@ -144,8 +144,10 @@ std::string main_table_section(const ReportData& data) {
          "MAE, "
          "WAPE and MASE judge the median, MSE, RMSE and bias the mean. Bold: the best of its column. "
          "<sup>*</sup> significantly better and <sup class=\"worse\">†</sup> significantly worse than the "
-         "baseline strongest in that metric (MAE, MSE, WRMSSE and WQL, where point forecasts stand for their "
-         "quantiles). Plots show six forecasters at most.</p>\n" +
+         "baseline strongest in that metric (MAE, MSE, WRMSSE and WQL, where point forecasts stand for each "
+         "quantile); models whose own backtest lacks that baseline have no mark. Plots show six forecasters "
+         "at "
+         "most.</p>\n" +
          table_html(data, main_table(data, main_metrics())) +
          "<details open><summary>Means of windows, as some published tables average</summary>\n<p "
          "class=\"small\">Each origin is averaged over all series and steps, then the origins with equal "

@@ -140,6 +140,8 @@ std::string reproduction_section(const ReportData& data) {
     html += fmt::format("<pre><code>{}</code></pre>\n",
                         escape_html(fmt::format("{}", fmt::join(run.metadata.commands, "\n"))));
   }
+  html +=
+      fmt::format("<h3>This report</h3>\n<pre><code>{}</code></pre>\n", escape_html(report_command(data)));
   return html + "</section>\n";
 }
 

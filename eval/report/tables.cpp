@@ -147,9 +147,11 @@ std::string report_markdown(const ReportData& data) {
   for (const std::string& sentence : summary.sentences)
     text += fmt::format("- {}\n", escape_markdown(sentence));
   text += fmt::format(
-      "\n{}\nBold: best of its column. \\*: significantly better than the baseline strongest in that metric; "
+      "\n{}\nBold: best of its column. \\*: significantly better than the baseline strongest in that metric, "
       "†: "
-      "significantly worse (MAE and MSE).\n\nMeans of windows, as some published tables average:\n\n{}",
+      "significantly worse (MAE, MSE, WRMSSE and WQL, where point forecasts stand for each quantile); models "
+      "whose own backtest lacks that baseline have no mark.\n\nMeans of windows, as some published tables "
+      "average:\n\n{}",
       markdown_table(main_table(data, main_metrics())), markdown_table(main_table(data, window_metrics())));
   for (const PublishedTask& task : data.published)
     text += fmt::format("\nPublished rows of {}: {}.\n", task.name,
@@ -179,6 +181,7 @@ std::string report_markdown(const ReportData& data) {
   text += "\n## Commands\n";
   for (const ReportRun& run : data.runs)
     text += fmt::format("\n    {}\n", fmt::join(run.metadata.commands, "\n    "));
+  text += fmt::format("\n    {}\n", report_command(data));
   return text;
 }
 

@@ -38,11 +38,19 @@ const char* word_of(Verdict verdict) {
 
 // "Its MAE is 12.3 % lower than that of Seasonal Naive, the strongest baseline (...): a win."
 std::string against_strongest(const BacktestResult& result, const std::string& metric) {
+  const ForecasterResult* strongest = strongest_baseline(result, metric);
   const Comparison* c = compared_with_strongest(result, result.forecasters.front().name, metric);
-  if (c == nullptr) return fmt::format("{}: nothing to compare.", title_of(metric));
-  return fmt::format("Its {} is {} than that of {}, the strongest baseline ({}{}): {}.", title_of(metric),
-                     change(*c->difference), c->baseline, interval(*c), on_other_dates(*c),
-                     word_of(c->verdict));
+  if (strongest == nullptr) return fmt::format("{}: nothing to compare.", title_of(metric));
+  if (c == nullptr)
+    return fmt::format(
+        "Its {} was not compared with that of {}, the strongest baseline, which its own backtest "
+        "lacks.",
+        title_of(metric), strongest->name);
+  const char* kind = of_quantiles(metric) && strongest->levels.empty()
+                         ? ", the strongest baseline, a point forecast that stands for each quantile"
+                         : ", the strongest baseline";
+  return fmt::format("Its {} is {} than that of {}{} ({}{}): {}.", title_of(metric), change(*c->difference),
+                     c->baseline, kind, interval(*c), on_other_dates(*c), word_of(c->verdict));
 }
 
 // "Stacking with runs/a has an MAE 12.3 % lower than its own." for each combination that it is in.
@@ -90,20 +98,46 @@ std::string list_of(const std::vector<std::string>& metrics) {
   return list;
 }
 
+// "Croston on MAE and MSE, TSB on MAE": the baselines that a model met with this verdict, four at most.
+std::string met_with(const BacktestResult& result, const std::string& model, Verdict verdict) {
+  constexpr std::size_t kNamed = 4;
+  std::vector<std::pair<std::string, std::vector<std::string>>> met;  // in the order of the comparisons
+  for (const Comparison& c : result.comparisons) {
+    if (c.model != model || c.verdict != verdict || combines_models(c.baseline)) continue;
+    auto found = std::ranges::find(met, c.baseline, &decltype(met)::value_type::first);
+    if (found == met.end()) found = met.insert(met.end(), {c.baseline, {}});
+    found->second.push_back(c.metric);
+  }
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kNamed, met.size()); ++i)
+    text += fmt::format("{}{} on {}", i == 0 ? "" : ", ", met[i].first, list_of(met[i].second));
+  if (met.size() > kNamed) text += fmt::format(" and {} others", met.size() - kNamed);
+  return text;
+}
+
+// The baselines of other runs that a model's own backtest lacks.
+std::vector<std::string> not_met(const BacktestResult& result, const std::string& model) {
+  std::vector<std::string> names;
+  for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
+    const std::string& name = result.forecasters[i].name;
+    const auto is_it = [&](const Comparison& c) { return c.model == model && c.baseline == name; };
+    if (!combines_models(name) && std::ranges::none_of(result.comparisons, is_it)) names.push_back(name);
+  }
+  return names;
+}
+
 void decide(const BacktestResult& result, Summary& summary) {
   const std::string model = result.forecasters.front().name;
-  std::vector<std::string> lost, unclear;
-  for (const Comparison& c : result.comparisons) {
-    if (c.model != model || combines_models(c.baseline)) continue;
-    const std::string what = fmt::format("{} on {}", c.baseline, title_of(c.metric));
-    if (c.verdict == Verdict::worse) lost.push_back(what);
-    if (c.verdict == Verdict::unclear) unclear.push_back(what);
-  }
+  const std::string lost = met_with(result, model, Verdict::worse),
+                    unclear = met_with(result, model, Verdict::unclear);
+  const std::vector<std::string> open = not_met(result, model);
   if (!lost.empty()) {
     summary.verdict = Verdict::worse;
-    summary.headline = fmt::format("{} loses to {}.", model, fmt::join(lost, ", "));
+    summary.headline = fmt::format("{} loses to {}.", model, lost);
   } else if (!unclear.empty()) {
-    summary.headline = fmt::format("{} is not clearly better than {}.", model, fmt::join(unclear, ", "));
+    summary.headline = fmt::format("{} is not clearly better than {}.", model, unclear);
+  } else if (!open.empty()) {
+    summary.headline = fmt::format("{} was not compared with {}.", model, fmt::join(open, ", "));
   } else if (result.forecasters.size() == result.models) {
     summary.headline = fmt::format("{} was judged without a baseline.", model);
   } else {

@@ -178,6 +178,47 @@ TEST_F(Report, calls_a_win_only_what_the_tests_call_one) {
   EXPECT_THAT(report_html(data), HasSubstr("class=\"verdict worse\""));
 }
 
+TEST_F(Report, names_each_baseline_once_and_no_more_than_four) {
+  write_run(folder_.path(), "a", 3);
+  ReportData data = gather({"a"});
+  const Comparison any = data.result.comparisons.front();
+  data.result.comparisons.clear();
+  for (const char* baseline : {"A", "B", "C", "D", "E", "F"})
+    for (const char* metric : {"mae", "mse"}) {
+      Comparison& c = data.result.comparisons.emplace_back(any);
+      c.baseline = baseline, c.metric = metric, c.verdict = Verdict::unclear;
+    }
+  EXPECT_EQ(
+      summarise(data).headline,
+      "a is not clearly better than A on MAE and MSE, B on MAE and MSE, C on MAE and MSE, D on MAE and MSE "
+      "and 2 others.");
+}
+
+TEST_F(Report, calls_nothing_a_win_over_a_baseline_that_a_run_never_met) {
+  BacktestConfig weak = report_config(), strong = report_config();
+  weak.baselines = {"naive"};
+  strong.baselines = {"naive", "moving_average"};
+  write_run(folder_.path(), "weak", 3, weak);
+  write_run(folder_.path(), "strong", 1, strong);
+  ReportData data = gather({"weak", "strong"});
+  // Of the table's baselines the second is the stronger one, and the first run has not met it.
+  for (ForecasterResult& forecaster : data.result.forecasters)
+    for (Score& score : forecaster.overall.scores)
+      if (score.metric == "mae")
+        score.value = forecaster.name == "Naive" ? 3.0 : forecaster.name == "weak" ? 2.0 : 1.5;
+  for (Comparison& c : data.result.comparisons) c.verdict = Verdict::better;
+  const MainTable table = main_table(data, {"mae"});
+  for (const MainTable::Row& row : table.rows) {
+    if (row.kind != MainTable::Row::Kind::model) continue;
+    EXPECT_EQ(row.cells[0].verdict, row.name == "weak" ? Verdict::unclear : Verdict::better);
+  }
+  if (data.result.forecasters.front().name == "strong")
+    std::swap(data.result.forecasters[0], data.result.forecasters[1]);
+  EXPECT_THAT(summarise(data).headline, HasSubstr("weak was not compared with Moving average"));
+  EXPECT_THAT(summarise(data).sentences.front(),
+              HasSubstr("Its MAE was not compared with that of Moving average"));
+}
+
 TEST_F(Report, reads_back_what_a_backtest_wrote) {
   SeasonalQuantiles model(7, 3);
   const BacktestResult result = judge_panel(folder_.path(), make_small_panel(), model, report_config());
@@ -256,6 +297,26 @@ TEST_F(Report, refuses_runs_that_were_judged_otherwise) {
   }
 }
 
+TEST_F(Report, refuses_runs_whose_baselines_were_made_otherwise) {
+  write_run(folder_.path(), "a", 3);
+  BacktestConfig other = report_config();
+  other.seasonal_gaps = SeasonalGaps::last_value;
+  write_run(folder_.path(), "gaps", 3, other);
+  EXPECT_THAT(message(
+                  [&] {
+                    gather({"a", "gaps"});
+                  },
+                  ErrorKind::input),
+              HasSubstr("MAE of Seasonal Naive: "));
+  other = report_config();
+  other.hierarchy = {"all"};
+  write_run(folder_.path(), "sums", 3, other);
+  EXPECT_THAT(message([&] { gather({"a", "sums"}); }, ErrorKind::input), HasSubstr("sums of WRMSSE: "));
+  other.hierarchy.clear();  // has none, so none that differs
+  write_run(folder_.path(), "none", 3, other);
+  EXPECT_NO_THROW(gather({"a", "none"}));
+}
+
 TEST_F(Report, names_what_is_wrong_with_a_run) {
   write_run(folder_.path(), "a", 3);
   EXPECT_THAT(message([&] { gather({}); }, ErrorKind::input), HasSubstr("no run"));
@@ -275,8 +336,10 @@ TEST_F(Report, names_what_is_wrong_with_a_run) {
     return text;
   };
   for (const char* file : {"backtest/result.json", "backtest/fans.json", "backtest/run.json",
-                           "backtest/series.csv", "backtest/dates.csv"})
+                           "backtest/series.csv", "backtest/dates.csv", "backtest/wrmsse.csv"})
     EXPECT_THAT(damage(file, ""), HasSubstr(file));
+  const std::string all_series = read_file(folder_ / "a/backtest/series.csv");  // torn in a baseline's lines
+  EXPECT_THAT(damage("backtest/series.csv", all_series.substr(0, all_series.size() - 3)), HasSubstr("torn"));
   EXPECT_THAT(damage("backtest/result.json", "{\"format\": 1}"), HasSubstr("format is 1"));
   EXPECT_THAT(damage("backtest/series.csv", "model\nSeasonal quantiles,x,1,2\n"),
               HasSubstr("line 2 has 4 cells"));
