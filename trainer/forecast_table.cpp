@@ -47,17 +47,39 @@ const data::FeatureColumn* find_feature(const data::FeatureSpec& spec, const std
 }
 
 // The table's column in the codes of the model's vocabulary (numbers stay numbers).
-std::vector<float> in_model_terms(const data::SalesTable::Column& column,
-                                  const data::FeatureColumn* feature) {
+std::vector<float> in_model_terms(const data::SalesTable::Column& column, const data::FeatureColumn* feature,
+                                  ForecastRequest& request) {
   if (feature == nullptr || feature->kind == data::Kind::numeric) return column.values;
   const auto codes = index_of(feature->vocabulary);
   std::vector<float> values;
   values.reserve(column.values.size());
+  UnseenWords unseen{column.name, 0, {}};
   for (const float value : column.values) {
-    const auto found = codes.find(cell_text(column, value));
+    const std::string word = cell_text(column, value);
+    const auto found = codes.find(word);
     values.push_back(found == codes.end() ? -1.0F : static_cast<float>(found->second));
+    if (found == codes.end() && !word.empty() && unseen.count++ == 0) unseen.first = word;
   }
+  if (unseen.count > 0) request.unseen_words.push_back(std::move(unseen));
   return values;
+}
+
+// Whether no series has a value on the steps to be forecast.
+bool ends_with_sales(const data::SalesTable& table, const data::SalesTable::Column& column,
+                     std::int64_t horizon) {
+  for (std::int64_t series = 0; series < std::ssize(table.series); ++series)
+    for (std::int64_t step = table.demand_end; step < std::min(table.steps, table.demand_end + horizon);
+         ++step)
+      if (!cell_text(column, column.values[static_cast<std::size_t>(series * table.steps + step)]).empty())
+        return false;
+  return true;
+}
+
+bool is_known_ahead(const data::FeatureSpec& spec, const std::string& name) {
+  const auto has = [&](const std::vector<data::FeatureColumn>& columns) {
+    return std::ranges::find(columns, name, &data::FeatureColumn::name) != columns.end();
+  };
+  return has(spec.known_numeric) || has(spec.known_categorical);
 }
 
 void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, ForecastRequest& request) {
@@ -69,7 +91,9 @@ void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, F
     data::PanelBlock::Column& target = request.block.columns.emplace_back();
     target.rows = request.block.series;
     if (column != nullptr) {
-      target.values = in_model_terms(*column, feature);
+      target.values = in_model_terms(*column, feature, request);
+      if (is_known_ahead(spec, name) && ends_with_sales(table, *column, spec.horizon))
+        request.columns_without_future.push_back(name);
       continue;
     }
     const bool categorical = feature != nullptr && feature->kind == data::Kind::categorical;
@@ -138,6 +162,13 @@ std::vector<float> static_values(const data::SalesTable& table, const std::strin
 void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, const data::Corpus* corpus,
                  ForecastRequest& request) {
   std::vector<bool> unknown(table.series.size(), false);
+  const auto note = [&](std::size_t series, const std::string& name, const std::string& value) {
+    if (request.first_unknown.empty())
+      request.first_unknown = value.empty()
+                                  ? fmt::format("no {} of {}", name, table.series[series])
+                                  : fmt::format("{} \"{}\" of {}", name, value, table.series[series]);
+    unknown[series] = true;
+  };
   for (const data::StaticColumn& column : spec.statics) {
     const auto codes = index_of(column.vocabulary);
     std::vector<std::int32_t>& target = request.statics.emplace_back();
@@ -145,14 +176,14 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
     for (std::size_t series = 0; series < texts.size(); ++series) {
       const auto found = codes.find(texts[series]);
       target.push_back(found == codes.end() ? 0 : found->second + 1);
-      if (found == codes.end()) unknown[series] = true;
+      if (found == codes.end()) note(series, column.name, texts[series]);
     }
   }
   for (const data::NumericStatic& fact : spec.static_numbers) {
     const std::vector<float>& values =
         request.static_numbers.emplace_back(static_values(table, fact.name, corpus));
     for (std::size_t series = 0; series < values.size(); ++series)
-      if (std::isnan(values[series])) unknown[series] = true;
+      if (std::isnan(values[series])) note(series, fact.name, "");
   }
   request.unknown_series = std::count(unknown.begin(), unknown.end(), true);
 }

@@ -8,6 +8,7 @@
 #include "eval/forecaster.h"
 #include "trainer/series_texts.h"
 #include "trainer/trained_run.h"
+#include "trainer/unseen_words.h"
 
 namespace shelfcast::trainer {
 
@@ -17,7 +18,10 @@ struct ForecastRequest {
   std::vector<std::vector<std::int32_t>> statics;  // [static][series], model codes
   std::vector<std::vector<float>> static_numbers;  // [static][series], NaN = missing
   std::vector<std::string> missing_columns;  // of the model, absent from the table: treated as missing values
+  std::vector<std::string> columns_without_future;  // known ahead, without a value after the last sales
+  std::vector<UnseenWords> unseen_words;            // of columns, counted in cells
   std::int64_t unknown_series = 0;  // series with a static the model has not seen: its bucket "unknown"
+  std::string first_unknown;        // of the first of them: "store \"mars\" of a-1"
 };
 
 // Statics come from columns of the table named like them, else from the corpus' series of the same name.

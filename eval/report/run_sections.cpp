@@ -140,8 +140,9 @@ std::string reproduction_section(const ReportData& data) {
     html += fmt::format("<pre><code>{}</code></pre>\n",
                         escape_html(fmt::format("{}", fmt::join(run.metadata.commands, "\n"))));
   }
-  html +=
-      fmt::format("<h3>This report</h3>\n<pre><code>{}</code></pre>\n", escape_html(report_command(data)));
+  if (data.runs.size() > 1)
+    html +=
+        fmt::format("<h3>This report</h3>\n<pre><code>{}</code></pre>\n", escape_html(report_command(data)));
   return html + "</section>\n";
 }
 

@@ -181,7 +181,7 @@ std::string report_markdown(const ReportData& data) {
   text += "\n## Commands\n";
   for (const ReportRun& run : data.runs)
     text += fmt::format("\n    {}\n", fmt::join(run.metadata.commands, "\n    "));
-  text += fmt::format("\n    {}\n", report_command(data));
+  if (data.runs.size() > 1) text += fmt::format("\n    {}\n", report_command(data));
   return text;
 }
 

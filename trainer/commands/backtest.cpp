@@ -20,6 +20,7 @@
 #include "trainer/run_folder.h"
 #include "trainer/series_forecaster.h"
 #include "trainer/trained_run.h"
+#include "trainer/unseen_words.h"
 #include "trainer/watched.h"
 
 namespace shelfcast::trainer {
@@ -204,6 +205,12 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   const parallel::World world = parallel::make_world(launch, judging.parallel.world());
   prepare(device_of(world.gpu));
   const data::Corpus corpus(first.recipe.data.corpus);
+  for (const UnseenWords& unseen : unseen_words(first.features, corpus.info()))
+    if (world.ranks->rank() == 0)
+      log::all(
+          "{}: {} of the corpus' words were not seen in training (the first: \"{}\") - the model reads them "
+          "as its bucket for unknown ones",
+          unseen.column, unseen.count, unseen.first);
   std::vector<std::unique_ptr<eval::Forecaster>> members;
   for (const TrainedRun& run : runs) {
     models::move_to(device_of(world.gpu), run.model->parameters());

@@ -19,9 +19,20 @@ void warn_of_gaps(const ForecastRequest& request, const std::string& file) {
   if (!request.missing_columns.empty())
     log::warn("{} has no column {} - the model reads it as missing, add the column for better forecasts",
               file, fmt::join(request.missing_columns, ", "));
+  if (!request.columns_without_future.empty())
+    log::warn(
+        "{} has no {} after the last sales - the model reads them as missing, add rows of the days to "
+        "forecast with an empty value",
+        file, fmt::join(request.columns_without_future, ", "));
+  for (const UnseenWords& unseen : request.unseen_words)
+    log::warn(
+        "{} cells of {} hold what the model has not seen (the first: \"{}\") - it reads them as missing",
+        unseen.count, unseen.column, unseen.first);
   if (request.unknown_series > 0)
-    log::warn("{} of the series have facts the model has not seen - they share its bucket for unknown ones",
-              request.unknown_series);
+    log::warn(
+        "{} of the series have facts the model has not seen (the first: {}) - they share its bucket for "
+        "unknown ones",
+        request.unknown_series, request.first_unknown);
 }
 
 void say_done(const ForecastCommand& options, const data::SalesTable& table, std::int64_t horizon) {
