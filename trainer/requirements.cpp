@@ -342,7 +342,9 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
   needs.bytes_read_per_epoch = static_cast<double>(corpus.info().series * steps_read * kFloat) *
                                static_cast<double>(1 + columns_of(plan.features));
 
-  const models::DemandModel model = make_model(with_adapter(recipe), plan.features);
+  const Recipe whole = with_adapter(recipe);
+  check_tuning(whole, plan.features);
+  const models::DemandModel model = make_model(whole, plan.features);
   std::vector<parallel::FlatParameter> trained = trained_parameters(model, recipe.tune);
   count_parameters(model.parameters(), needs);
   const TextTraining text = make_text_training(recipe, corpus);

@@ -51,6 +51,16 @@ bool is_trained(const models::Parameter& parameter, const Place& place, const Tu
   return place.depth == tower.num_decoder_layers;
 }
 
+void check_layers(const TuneConfig& tune, const models::TowerConfig& tower) {
+  const bool decodes = tower.architecture == models::Architecture::chronos_bolt;
+  if (tune.method == "top" &&
+      tune.layers > (decodes ? std::min(tower.num_layers, tower.num_decoder_layers) : tower.num_layers))
+    throw input_error(fmt::format("tune.layers is {}", tune.layers),
+                      fmt::format("the tower has {} encoder and {} decoder blocks", tower.num_layers,
+                                  decodes ? tower.num_decoder_layers : 0),
+                      "lower it, or train everything with tune.method=all");
+}
+
 }  // namespace
 
 Recipe with_adapter(Recipe recipe) {
@@ -63,6 +73,7 @@ Recipe with_adapter(Recipe recipe) {
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
   const models::DemandModelConfig config = make_model_config(recipe.model, features);
   config.validate();
+  check_layers(recipe.tune, config.tower);
   if (const auto adapter = recipe.tune.adapter_config()) models::DemandModel::check_adapter(config, *adapter);
 }
 
@@ -80,13 +91,6 @@ models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& fe
 std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
                                                         const TuneConfig& tune) {
   const models::TowerConfig& tower = model.config().tower;
-  const bool decodes = tower.architecture == models::Architecture::chronos_bolt;
-  if (tune.method == "top" &&
-      tune.layers > (decodes ? std::min(tower.num_layers, tower.num_decoder_layers) : tower.num_layers))
-    throw input_error(fmt::format("tune.layers is {}", tune.layers),
-                      fmt::format("the tower has {} encoder and {} decoder blocks", tower.num_layers,
-                                  decodes ? tower.num_decoder_layers : 0),
-                      "lower it, or train everything with tune.method=all");
   std::vector<parallel::FlatParameter> trained;
   for (const models::Parameter& parameter : model.parameters()) {
     const Place place = place_of(parameter.name, tower);

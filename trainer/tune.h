@@ -20,7 +20,7 @@ void check_tuning(const Recipe& recipe, const data::FeatureSpec& features);
 models::DemandModel make_model(const Recipe& recipe, const data::FeatureSpec& features);
 
 // The parameters that `tune` trains, in the model's order, with their learning rates' factors; all others
-// stop requiring gradients. Throws Error(input) when there are fewer blocks than it asks for.
+// stop requiring gradients. `tune` must have passed check_tuning().
 std::vector<parallel::FlatParameter> trained_parameters(const models::DemandModel& model,
                                                         const TuneConfig& tune);
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/context.h"
+#include "tests/models/adapted_models.h"
 #include "tests/models/small_models.h"
 
 namespace shelfcast::models {
@@ -181,7 +182,7 @@ TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower
 }
 
 TEST(DemandModel,
-     with_pretrained_weights_gradients_reach_every_shift_at_once_and_the_text_in_the_second_step) {
+     with_pretrained_weights_gradients_reach_shifts_at_once_all_paths_and_the_text_in_two_steps) {
   at::manual_seed(11);
   const Folder folder;
   DemandModel(small_config(), 7).save(folder.path());
@@ -191,6 +192,7 @@ TEST(DemandModel,
   const DemandModel model(config, 9);
   ModelInputs inputs = small_batch(config, 6);
   inputs.text_bw.requires_grad_();
+  std::map<std::string, double> reached;
   for (int step = 0; step < 2; ++step) {
     inputs.text_bw.mutable_grad() = at::Tensor();
     const auto by_name = gradients(model, loss_of(model, inputs, nullptr));
@@ -198,8 +200,23 @@ TEST(DemandModel,
       EXPECT_GT(by_name.at(name).abs().max().item<double>(), 0.0) << name << " in step " << step;
     EXPECT_EQ(inputs.text_bw.grad().abs().max().item<double>() > 0.0, step == 1);
     const at::NoGradGuard no_grad;
-    for (const Parameter& p : model.parameters()) at::Tensor(p.tensor).sub_(by_name.at(p.name), 0.01);
+    for (const Parameter& p : model.parameters()) {
+      reached[p.name] = std::max(reached[p.name], by_name.at(p.name).abs().max().item<double>());
+      at::Tensor(p.tensor).sub_(by_name.at(p.name), 0.01);
+    }
   }
+  for (const auto& [name, size] : reached) EXPECT_TRUE(size > 0.0 || name.starts_with("tower.")) << name;
+}
+
+TEST(DemandModel, refuses_a_loss_of_a_mean_head_that_is_off) {
+  ModelConfig config = small_config().model;
+  config.mean_head = false;
+  EXPECT_NO_THROW(config.validate());
+  config.loss.mean = 3.0;
+  EXPECT_THAT(testing::message_of([&] { config.validate(); }), ::testing::HasSubstr("of a head that is off"));
+  config.loss.mean = 1.0;
+  config.loss.mean_loss = LossConfig::MeanLoss::tweedie;
+  EXPECT_THAT(testing::message_of([&] { config.validate(); }), ::testing::HasSubstr("of a head that is off"));
 }
 
 TEST(DemandModel, a_text_changes_its_own_windows_forecast_and_zeros_are_no_text) {
@@ -460,7 +477,7 @@ TEST(DemandModelFiles, a_missing_a_surplus_and_a_misshapen_tensor_are_named) {
   DemandModel(config, 7).save(folder.path());
   const auto rewrite = [&](const DemandModelConfig& changed) {
     write_file_atomically(folder.path() / "model.json", to_json(changed).dump());
-    return message_of([&] { DemandModel::load(folder.path()); });
+    return testing::message_of([&] { DemandModel::load(folder.path()); });
   };
   config.static_cardinalities = {5, 7, 2};
   EXPECT_THAT(rewrite(config), ::testing::HasSubstr("fusion.static.2.weight"));

@@ -133,6 +133,7 @@ TEST_F(Tuning, more_blocks_than_there_are_and_unknown_methods_are_errors) {
               train_alone(tuned("many", {"tune.method=top", "tune.layers=3"}));
             }).find("2 encoder and 2 decoder blocks"),
             std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "many"));  // so that the recipe can be put right in place
   EXPECT_NE(message_of([&] {
               tuned("odd", {"tune.method=lorra"});
             }).find("use one of all, top, heads, lora, adalora, adapter, prefix"),
