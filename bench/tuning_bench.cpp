@@ -1,13 +1,16 @@
-// What an adapter of low rank saves over training everything: time, memory, files.
+// What an adapter of low rank saves over training everything: time, memory, files; and what fusion costs.
 //
 //   bench_tuning steps FOLDER  bolt-small, all and lora in turns: windows a second, memory beyond the weights
 //   bench_tuning files FOLDER  an adapter of bolt-small stored; one of bolt-base (200 M parameters) read,
 //                              merged and stored as a tower
+//   bench_tuning fusion FOLDER bolt-small with and without 10 covariates, 5 statics and a frozen text, in
+//   turns
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -43,17 +46,49 @@ trainer::Recipe recipe_of(const fs::path& weights, const std::string& method) {
   return recipe;
 }
 
+// Five columns known ahead, five of the past, five statics and a text.
+data::FeatureSpec fused() {
+  data::FeatureSpec spec = demand_alone();
+  for (int i = 0; i < 5; ++i) {
+    spec.known_numeric.push_back({fmt::format("known {}", i), data::Kind::numeric, "series", {}, {}});
+    spec.past_numeric.push_back({fmt::format("past {}", i), data::Kind::numeric, "series", {}, {}});
+    spec.statics.push_back({fmt::format("fact {}", i), std::vector<std::string>(50)});
+  }
+  spec.text.width = 384;
+  return spec;
+}
+
+data::Batch noise_of(const data::FeatureSpec& spec) {
+  data::Batch batch, demand = noise_batch(kWindows);
+  batch.resize(spec, kWindows);
+  batch.context_bt = demand.context_bt, batch.target_bh = demand.target_bh, batch.weight_b = demand.weight_b;
+  RandomStream random(4);
+  for (auto* values : {&batch.past_bnt, &batch.known_bnu})
+    for (float& value : *values) value = static_cast<float>(random.normal());
+  for (std::int32_t& code : batch.statics_bs) code = static_cast<std::int32_t>(random.below(51));
+  for (std::int64_t row = 0; row < kWindows; ++row) batch.window_b[static_cast<std::size_t>(row)] = {row, 0};
+  return batch;
+}
+
+trainer::SeriesTexts noise_texts(const data::FeatureSpec& spec) {
+  if (spec.text.width == 0) return {};
+  std::vector<std::int64_t> rows(kWindows);
+  std::iota(rows.begin(), rows.end(), 0);
+  return {at::randn({kWindows, spec.text.width}), rows};
+}
+
 // Training on noise by one method.
 struct Training {
-  Training(const fs::path& weights, const std::string& method)
-      : model(trainer::make_model(recipe_of(weights, method), demand_alone())),
+  Training(const fs::path& weights, const std::string& method, data::FeatureSpec columns = demand_alone())
+      : spec(std::move(columns)),
+        model(trainer::make_model(recipe_of(weights, method), spec)),
         buffers(trainer::trained_parameters(model, recipe_of(weights, method).tune)),
         optimizer(trainer::make_optimizer({}, buffers)),
-        batch(noise_batch(kWindows)) {}
+        batch(noise_of(spec)),
+        texts(noise_texts(spec)) {}
   void forward_and_backward() {
     const models::DropoutKeys keys{1, done++, batch.sample_b};
-    const data::FeatureSpec spec = demand_alone();
-    models::loss_sums(model.forward(trainer::make_inputs(batch, spec, {}), &keys),
+    models::loss_sums(model.forward(trainer::make_inputs(batch, spec, texts), &keys),
                       trainer::make_targets(batch, spec), model.config())
         .loss.backward();
   }
@@ -69,27 +104,42 @@ struct Training {
       bytes += 4.0 * static_cast<double>(state.values.numel());
     return bytes + static_cast<double>(trainer::peak_tensor_bytes([this] { forward_and_backward(); }));
   }
+  data::FeatureSpec spec;
   models::DemandModel model;
   parallel::FlatBuffers buffers;
   std::unique_ptr<trainer::Optimizer> optimizer;
   data::Batch batch;
+  trainer::SeriesTexts texts;
   std::int64_t done = 0;
 };
+
+// Windows a second of two trainings that take turns, medians of their steps.
+std::pair<double, double> rates(Training& one, Training& other) {
+  constexpr int kWarmUp = 2, kSteps = 10;
+  std::vector<double> of_one, of_other;
+  for (int round = 0; round < kWarmUp + kSteps; ++round) {
+    const double a = seconds_of([&] { one.step(); }), b = seconds_of([&] { other.step(); });
+    if (round < kWarmUp) continue;
+    of_one.push_back(a);
+    of_other.push_back(b);
+  }
+  return {kWindows / median(of_one), kWindows / median(of_other)};
+}
+
+void bench_fusion(const fs::path& folder) {
+  const fs::path weights = published("bolt-small", folder / "small");
+  Training plain(weights, "all"), with_all(weights, "all", fused());
+  const auto [alone, together] = rates(plain, with_all);
+  fmt::print("windows/s: demand alone {:.1f}, fused {:.1f}: {:.1f} % fewer\n", alone, together,
+             100 * (1 - together / alone));
+}
 
 void bench_steps(const fs::path& folder) {
   const fs::path weights = published("bolt-small", folder / "small");
   Training all(weights, "all"), lora(weights, "lora");
-  std::vector<double> all_seconds, lora_seconds;
-  for (int round = 0; round < 12; ++round) {
-    const double one = seconds_of([&] { all.step(); }), other = seconds_of([&] { lora.step(); });
-    if (round < 2) continue;
-    all_seconds.push_back(one);
-    lora_seconds.push_back(other);
-  }
-  const auto rate = [](const std::vector<double>& seconds) { return kWindows / median(seconds); };
-  fmt::print("windows/s: all {:.1f}, lora {:.1f}: {:.2f} times (medians of {} steps of {} windows)\n",
-             rate(all_seconds), rate(lora_seconds), rate(lora_seconds) / rate(all_seconds),
-             all_seconds.size(), kWindows);
+  const auto [of_all, of_lora] = rates(all, lora);
+  fmt::print("windows/s: all {:.1f}, lora {:.1f}: {:.2f} times (medians of steps of {} windows)\n", of_all,
+             of_lora, of_lora / of_all, kWindows);
   const double all_bytes = all.bytes_beyond_weights(), lora_bytes = lora.bytes_beyond_weights();
   fmt::print("memory beyond the weights: all {:.0f} MB, lora {:.0f} MB: {:.0f} %\n", all_bytes / 1e6,
              lora_bytes / 1e6, 100 * lora_bytes / all_bytes);
@@ -130,10 +180,11 @@ int main(int argc, char** argv) {
     at::set_num_threads(2);
     if (what == "steps") return bench_steps(argv[2]), 0;
     if (what == "files") return bench_files(argv[2]), 0;
+    if (what == "fusion") return bench_fusion(argv[2]), 0;
   } catch (const Error& error) {
     fmt::print(stderr, "bench_tuning: {}\n", error.what());
     return 1;
   }
-  fmt::print(stderr, "usage: bench_tuning steps FOLDER | files FOLDER\n");
+  fmt::print(stderr, "usage: bench_tuning steps FOLDER | files FOLDER | fusion FOLDER\n");
   return 2;
 }
