@@ -114,11 +114,31 @@ const ForecasterResult* strongest_baseline(const BacktestResult& result, const s
 
 const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
                                           const std::string& metric) {
-  const ForecasterResult* strongest = strongest_baseline(result, metric);
-  if (strongest == nullptr) return nullptr;
+  if (!not_met(result, model).empty()) {
+    // Point forecasts have no score of quantiles that would tell whether those not met are stronger.
+    const ForecasterResult* strongest = of_quantiles(metric) ? nullptr : strongest_baseline(result, metric);
+    for (const Comparison& c : result.comparisons)
+      if (c.model == model && c.metric == metric && c.difference && strongest != nullptr &&
+          c.baseline == strongest->name)
+        return &c;
+    return nullptr;
+  }
+  const Comparison* strongest = nullptr;
   for (const Comparison& c : result.comparisons)
-    if (c.model == model && c.metric == metric && c.difference && c.baseline == strongest->name) return &c;
-  return nullptr;
+    if (c.model == model && c.metric == metric && c.difference && !combines_models(c.baseline) &&
+        (strongest == nullptr || *c.difference > *strongest->difference))
+      strongest = &c;
+  return strongest;
+}
+
+std::vector<std::string> not_met(const BacktestResult& result, const std::string& model) {
+  std::vector<std::string> names;
+  for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
+    const std::string& name = result.forecasters[i].name;
+    const auto is_it = [&](const Comparison& c) { return c.model == model && c.baseline == name; };
+    if (!combines_models(name) && std::ranges::none_of(result.comparisons, is_it)) names.push_back(name);
+  }
+  return names;
 }
 
 }  // namespace shelfcast::eval

@@ -12,7 +12,7 @@ namespace shelfcast::eval {
 struct MainTable {
   struct Cell {
     std::optional<double> value;
-    bool best = false;                   // smallest of its column, for bias the nearest to 0
+    bool best = false;  // smallest of its column, for bias the nearest to 0
     // Of a model, against the baseline strongest in this metric; unclear, too, where its backtest lacks it.
     Verdict verdict = Verdict::unclear;
   };
@@ -40,9 +40,12 @@ bool of_quantiles(const std::string& metric);
 bool combines_models(const std::string& forecaster);
 // The baseline with the smallest overall error; nullptr when nothing was judged.
 const ForecasterResult* strongest_baseline(const BacktestResult& result, const std::string& metric);
-// The comparison over all series of a model with that baseline, point forecasts standing for their quantiles;
-// nullptr when there is none: its own backtest may have had other baselines, or none.
+// The comparison over all series of a model with the baseline strongest in that metric: the one that leaves
+// the model least ahead, point forecasts standing for their quantiles. nullptr when there is none, or when
+// the strongest may be one that it has not met.
 const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
                                           const std::string& metric);
+// The baselines of other runs that a model's own backtest lacks.
+std::vector<std::string> not_met(const BacktestResult& result, const std::string& model);
 
 }  // namespace shelfcast::eval

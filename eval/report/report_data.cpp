@@ -74,8 +74,10 @@ std::vector<ReadRun> read_runs(const std::vector<std::filesystem::path>& folders
     require_same_protocol(runs.front(), runs.back());
   }
   make_names_differ(runs);
+  // The verdict is of the first: of a run that met baselines, where there is one.
   std::ranges::stable_sort(runs, {}, [](const ReadRun& read) {
-    return read.result.forecasters.front().overall.score("mae").value.value_or(HUGE_VAL);
+    return std::pair(read.result.comparisons.empty(),
+                     read.result.forecasters.front().overall.score("mae").value.value_or(HUGE_VAL));
   });
   return runs;
 }

@@ -28,8 +28,8 @@ struct WorstSeries {
 
 struct ReportData {
   std::string title;
-  // All runs' models, the one with the smallest MAE first, then each baseline once; comparisons of every
-  // model with the baselines of its run; fans of the first model.
+  // All runs' models, by MAE, those judged without baselines after the others, then each baseline once;
+  // comparisons of every model with the baselines of its run; fans of the first model.
   BacktestResult result;
   std::vector<ReportRun> runs;      // in the order of result's models
   std::vector<Comparison> between;  // the first model with the others

@@ -36,17 +36,28 @@ const char* word_of(Verdict verdict) {
   return verdict == Verdict::worse ? "a loss" : "no clear difference";
 }
 
+constexpr std::size_t kNamed = 4;  // of a long list
+
+// "a, b, c, d and 3 others".
+std::string few(const std::vector<std::string>& names) {
+  const std::size_t shown = std::min(kNamed, names.size());
+  const std::string rest =
+      names.size() > shown ? fmt::format(" and {} others", names.size() - shown) : std::string();
+  return fmt::format(
+      "{}{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), ", "), rest);
+}
+
 // "Its MAE is 12.3 % lower than that of Seasonal Naive, the strongest baseline (...): a win."
 std::string against_strongest(const BacktestResult& result, const std::string& metric) {
-  const ForecasterResult* strongest = strongest_baseline(result, metric);
-  const Comparison* c = compared_with_strongest(result, result.forecasters.front().name, metric);
-  if (strongest == nullptr) return fmt::format("{}: nothing to compare.", title_of(metric));
+  const std::string& model = result.forecasters.front().name;
+  const Comparison* c = compared_with_strongest(result, model, metric);
+  const std::vector<std::string> open = not_met(result, model);
+  if (c == nullptr && open.empty()) return fmt::format("{}: nothing to compare.", title_of(metric));
   if (c == nullptr)
-    return fmt::format(
-        "Its {} was not compared with that of {}, the strongest baseline, which its own backtest "
-        "lacks.",
-        title_of(metric), strongest->name);
-  const char* kind = of_quantiles(metric) && strongest->levels.empty()
+    return fmt::format("Its {} was not compared with that of {}: its own backtest lacks them.",
+                       title_of(metric), few(open));
+  const auto baseline = std::ranges::find(result.forecasters, c->baseline, &ForecasterResult::name);
+  const char* kind = of_quantiles(metric) && baseline != result.forecasters.end() && baseline->levels.empty()
                          ? ", the strongest baseline, a point forecast that stands for each quantile"
                          : ", the strongest baseline";
   return fmt::format("Its {} is {} than that of {}{} ({}{}): {}.", title_of(metric), change(*c->difference),
@@ -65,21 +76,22 @@ std::vector<std::string> in_combinations(const BacktestResult& result) {
   return sentences;
 }
 
-// "Of 3 other runs it beats 2 on MAE; not clearly better than runs/b."
+// "On MAE it beats 2 of 4 other runs; it is not clearly better than a; it loses to b."
 std::string against_runs(const ReportData& data, const std::string& metric) {
-  std::vector<std::string> open;
+  std::vector<std::string> open, lost;
   std::size_t won = 0;
   for (const Comparison& c : data.between) {
     if (c.metric != metric) continue;
     if (c.verdict == Verdict::better)
       ++won;
     else
-      open.push_back(c.baseline);
+      (c.verdict == Verdict::worse ? lost : open).push_back(c.baseline);
   }
-  const std::string rest =
-      open.empty() ? "." : fmt::format("; it is not clearly better than {}.", fmt::join(open, ", "));
-  return fmt::format("On {} it beats {} of {} other runs{}", title_of(metric), won, data.runs.size() - 1,
-                     rest);
+  std::string text =
+      fmt::format("On {} it beats {} of {} other runs", title_of(metric), won, data.runs.size() - 1);
+  if (!open.empty()) text += fmt::format("; it is not clearly better than {}", fmt::join(open, ", "));
+  if (!lost.empty()) text += fmt::format("; it loses to {}", fmt::join(lost, ", "));
+  return text + ".";
 }
 
 // In the order of the comparisons, each once.
@@ -100,7 +112,6 @@ std::string list_of(const std::vector<std::string>& metrics) {
 
 // "Croston on MAE and MSE, TSB on MAE": the baselines that a model met with this verdict, four at most.
 std::string met_with(const BacktestResult& result, const std::string& model, Verdict verdict) {
-  constexpr std::size_t kNamed = 4;
   std::vector<std::pair<std::string, std::vector<std::string>>> met;  // in the order of the comparisons
   for (const Comparison& c : result.comparisons) {
     if (c.model != model || c.verdict != verdict || combines_models(c.baseline)) continue;
@@ -108,22 +119,10 @@ std::string met_with(const BacktestResult& result, const std::string& model, Ver
     if (found == met.end()) found = met.insert(met.end(), {c.baseline, {}});
     found->second.push_back(c.metric);
   }
-  std::string text;
-  for (std::size_t i = 0; i < std::min(kNamed, met.size()); ++i)
-    text += fmt::format("{}{} on {}", i == 0 ? "" : ", ", met[i].first, list_of(met[i].second));
-  if (met.size() > kNamed) text += fmt::format(" and {} others", met.size() - kNamed);
-  return text;
-}
-
-// The baselines of other runs that a model's own backtest lacks.
-std::vector<std::string> not_met(const BacktestResult& result, const std::string& model) {
-  std::vector<std::string> names;
-  for (std::size_t i = result.models; i < result.forecasters.size(); ++i) {
-    const std::string& name = result.forecasters[i].name;
-    const auto is_it = [&](const Comparison& c) { return c.model == model && c.baseline == name; };
-    if (!combines_models(name) && std::ranges::none_of(result.comparisons, is_it)) names.push_back(name);
-  }
-  return names;
+  std::vector<std::string> said;
+  for (const auto& [baseline, metrics] : met)
+    said.push_back(fmt::format("{} on {}", baseline, list_of(metrics)));
+  return few(said);
 }
 
 void decide(const BacktestResult& result, Summary& summary) {
@@ -137,7 +136,7 @@ void decide(const BacktestResult& result, Summary& summary) {
   } else if (!unclear.empty()) {
     summary.headline = fmt::format("{} is not clearly better than {}.", model, unclear);
   } else if (!open.empty()) {
-    summary.headline = fmt::format("{} was not compared with {}.", model, fmt::join(open, ", "));
+    summary.headline = fmt::format("{} was not compared with {}.", model, few(open));
   } else if (result.forecasters.size() == result.models) {
     summary.headline = fmt::format("{} was judged without a baseline.", model);
   } else {

@@ -216,7 +216,7 @@ TEST_F(Report, calls_nothing_a_win_over_a_baseline_that_a_run_never_met) {
     std::swap(data.result.forecasters[0], data.result.forecasters[1]);
   EXPECT_THAT(summarise(data).headline, HasSubstr("weak was not compared with Moving average"));
   EXPECT_THAT(summarise(data).sentences.front(),
-              HasSubstr("Its MAE was not compared with that of Moving average"));
+              HasSubstr("Its MAE was not compared with that of Moving average (28): its own backtest lacks"));
 }
 
 TEST_F(Report, reads_back_what_a_backtest_wrote) {
