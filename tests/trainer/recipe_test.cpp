@@ -77,7 +77,7 @@ TEST(Recipe, survives_being_written_and_read_again) {
   recipe.data.train_until = parse_date("2016-01-03");
   recipe.train.optimizer.lr = 1.0 / 3.0;
   recipe.model.mean_head = false;
-  recipe.model.loss.mean_loss = models::LossConfig::MeanLoss::mae;
+  recipe.model.loss.scale_power = 0.5;
   recipe.parallel.step_deadline = std::chrono::minutes(2);
   recipe.backtest.seasonal_gaps = eval::SeasonalGaps::last_value;
   recipe.backtest.fans = 3;
@@ -89,6 +89,7 @@ TEST(Recipe, survives_being_written_and_read_again) {
   EXPECT_EQ(again.data.train_until, recipe.data.train_until);
   EXPECT_EQ(again.train.optimizer.lr, recipe.train.optimizer.lr);
   EXPECT_FALSE(again.model.mean_head);
+  EXPECT_EQ(again.model.loss.scale_power, 0.5);
   EXPECT_EQ(again.parallel.step_deadline, recipe.parallel.step_deadline);
   EXPECT_EQ(again.backtest.seasonal_gaps, recipe.backtest.seasonal_gaps);
   EXPECT_EQ(again.backtest.fans, recipe.backtest.fans);
