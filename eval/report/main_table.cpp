@@ -114,20 +114,16 @@ const ForecasterResult* strongest_baseline(const BacktestResult& result, const s
 
 const Comparison* compared_with_strongest(const BacktestResult& result, const std::string& model,
                                           const std::string& metric) {
-  if (!not_met(result, model).empty()) {
-    // Point forecasts have no score of quantiles that would tell whether those not met are stronger.
-    const ForecasterResult* strongest = of_quantiles(metric) ? nullptr : strongest_baseline(result, metric);
-    for (const Comparison& c : result.comparisons)
-      if (c.model == model && c.metric == metric && c.difference && strongest != nullptr &&
-          c.baseline == strongest->name)
-        return &c;
-    return nullptr;
-  }
+  // Point forecasts have no score of quantiles that would tell whether those not met are stronger.
+  const bool met_all = not_met(result, model).empty();
+  const ForecasterResult* known =
+      met_all || of_quantiles(metric) ? nullptr : strongest_baseline(result, metric);
   const Comparison* strongest = nullptr;
-  for (const Comparison& c : result.comparisons)
-    if (c.model == model && c.metric == metric && c.difference && !combines_models(c.baseline) &&
-        (strongest == nullptr || *c.difference > *strongest->difference))
-      strongest = &c;
+  for (const Comparison& c : result.comparisons) {
+    if (c.model != model || c.metric != metric || !c.difference || combines_models(c.baseline)) continue;
+    if (!met_all && (known == nullptr || c.baseline != known->name)) continue;
+    if (strongest == nullptr || *c.difference > *strongest->difference) strongest = &c;
+  }
   return strongest;
 }
 

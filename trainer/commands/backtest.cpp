@@ -194,6 +194,14 @@ std::vector<TrainedRun> open_runs(const BacktestCommand& options) {
   return runs;
 }
 
+void say_unseen(const data::FeatureSpec& features, const data::Corpus& corpus) {
+  for (const UnseenWords& unseen : unseen_words(features, corpus.info()))
+    log::all(
+        "{}: {} of the corpus' words were not seen in training (the first: \"{}\") - the model reads them "
+        "as its bucket for unknown ones",
+        unseen.column, unseen.count, unseen.first);
+}
+
 void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   if (!options.corpus.empty() || !options.known.empty() || !options.past.empty())
     throw input_error("--corpus, --known and --past are for published models",
@@ -205,12 +213,7 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   const parallel::World world = parallel::make_world(launch, judging.parallel.world());
   prepare(device_of(world.gpu));
   const data::Corpus corpus(first.recipe.data.corpus);
-  for (const UnseenWords& unseen : unseen_words(first.features, corpus.info()))
-    if (world.ranks->rank() == 0)
-      log::all(
-          "{}: {} of the corpus' words were not seen in training (the first: \"{}\") - the model reads them "
-          "as its bucket for unknown ones",
-          unseen.column, unseen.count, unseen.first);
+  if (world.ranks->rank() == 0) say_unseen(first.features, corpus);
   std::vector<std::unique_ptr<eval::Forecaster>> members;
   for (const TrainedRun& run : runs) {
     models::move_to(device_of(world.gpu), run.model->parameters());
