@@ -64,6 +64,9 @@ Error io_error(std::string problem, int error_number, std::string advice) {
                std::move(advice));
 }
 
+// Letters that a part of a name needs to say which.
+constexpr std::size_t kLeastPart = 4;
+
 std::string nearest_name(const std::string& word, const std::vector<std::string>& candidates) {
   std::string best;
   // A third of the letters wrong is about where a guess stops helping.
@@ -74,6 +77,13 @@ std::string nearest_name(const std::string& word, const std::vector<std::string>
       best_distance = distance;
       best = candidate;
     }
+  }
+  if (!best.empty() || word.size() < kLeastPart) return best;
+  // A name cut short, or one with something before or behind it: the shortest that has so much in common.
+  for (const std::string& candidate : candidates) {
+    const bool part = candidate.find(word) != std::string::npos ||
+                      (candidate.size() >= kLeastPart && word.find(candidate) != std::string::npos);
+    if (part && (best.empty() || candidate.size() < best.size())) best = candidate;
   }
   return best;
 }

@@ -64,8 +64,8 @@ Error io_error(std::string problem, int error_number, std::string advice = {});
                                "please report this with the command and its log");                     \
   } while (false)
 
-// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a likely
-// misspelling.
+// The candidate nearest to `word` by edit distance; where none is near enough to be a likely misspelling, the
+// shortest that it is a part of, or that is a part of it; or "".
 std::string nearest_name(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace shelfcast

@@ -61,7 +61,7 @@ Sum pinball(const data::Batch& batch, const eval::ForecastValues& values, std::i
 
 void judge(const std::string& folder) {
   const trainer::TrainedRun run = trainer::open_run(folder);
-  const data::Corpus corpus(run.recipe.data.corpus);
+  const data::Corpus corpus(run.recipe.data.source());
   const auto alone = parallel::make_single();
   trainer::ModelForecaster forecaster(
       run.name(), *run.model, run.features,
@@ -75,7 +75,7 @@ void judge(const std::string& folder) {
     for (std::size_t s = 0; s < first.size(); ++s)
       if (first[s] >= unseen && first[s] + age + run.features.horizon <= corpus.info().demand_end)
         windows.push_back({static_cast<std::int64_t>(s), first[s] + age});
-    data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, 64);
+    data::EvaluationReader reader(run.recipe.data.source(), run.features, windows, 64);
     Sum of_age;
     data::Batch batch;
     eval::ForecastValues values;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/dates.h"
+#include "data/corpus.h"
 
 namespace shelfcast::data {
 
@@ -25,6 +26,7 @@ struct LabelsConfig {
 
 struct DataConfig {
   std::string corpus;                 // path of the corpus folder
+  std::string target;                 // covariate that is forecast in place of demand; empty = demand
   LabelsConfig labels;                // of train.task text_labels, which reads no corpus
   std::int64_t context = 224;         // steps the model looks back on
   std::int64_t horizon = 28;          // steps it forecasts
@@ -51,6 +53,7 @@ struct DataConfig {
   std::int64_t superblock = 64;    // chunks in one shuffle buffer (K of the sampler)
   std::int64_t chunk_series = 64;  // series in one shuffle chunk
 
+  CorpusSource source() const { return {corpus, target}; }
   // Throws Error(input) naming the field.
   void validate() const;
 };

@@ -89,9 +89,12 @@ std::span<const float> PanelBlock::row(std::size_t column, std::int64_t index) c
 }
 
 struct Corpus::Files {
+  CorpusSource source;
   fs::path folder;
   std::string digest;  // before the manifest: reading that fills it
   Manifest manifest;
+  CorpusInfo seen;                    // the manifest's with the target in demand's place
+  std::optional<std::size_t> target;  // covariate that is seen as demand
   std::vector<std::string> names;
   std::vector<std::vector<std::int32_t>> codes;
   std::vector<std::vector<float>> values;
@@ -100,8 +103,9 @@ struct Corpus::Files {
   std::vector<std::unique_ptr<OpenSegment>> open;
   std::uint64_t uses = 0;
 
-  explicit Files(const fs::path& path);
+  explicit Files(CorpusSource from);
   void load_series();
+  void see_target();
   void check_vocabularies();
   void open_shared();
   OpenSegment& segment(std::size_t index);
@@ -112,9 +116,11 @@ struct Corpus::Files {
   void read_cells(const PanelBlock& block, float* to, DatasetOf dataset_of_segment);
 };
 
-Corpus::Files::Files(const fs::path& path) : folder(path), manifest(read_manifest(path, &digest)) {
+Corpus::Files::Files(CorpusSource from)
+    : source(std::move(from)), folder(source.folder), manifest(read_manifest(folder, &digest)) {
   open.resize(manifest.segments.size());
   load_series();
+  see_target();
   open_shared();
   if (manifest.texts) open_checked(folder, *manifest.texts, "shelfcast-texts");
   if (manifest.truth) truth_file = open_checked(folder, *manifest.truth, "shelfcast-truth");
@@ -147,6 +153,28 @@ void Corpus::Files::load_series() {
     if (covariate.kind == Kind::categorical)
       covariate.vocabulary = file.read_strings("vocabulary/covariate/" + covariate.name);
   check_vocabularies();
+}
+
+void Corpus::Files::see_target() {
+  seen = manifest.info;
+  if (source.target.empty()) return;
+  try {
+    target = seen.covariate_index(source.target);
+  } catch (const Error& error) {
+    throw input_error("data.target: " + error.problem(), error.why(), error.advice());
+  }
+  CovariateInfo& covariate = seen.covariates[*target];
+  const auto refuse = [&](const std::string& why) {
+    throw input_error(fmt::format("data.target: \"{}\" cannot be forecast", source.target), why,
+                      "name a column of numbers that differ from series to series");
+  };
+  if (covariate.kind == Kind::categorical) refuse("it is categorical");
+  if (covariate.per != "series")
+    refuse(fmt::format("it has one row per {}, not one per series", covariate.per));
+  if (std::ranges::find(seen.covariates, "demand", &CovariateInfo::name) != seen.covariates.end())
+    refuse("demand would take its place, and there is a covariate of that name");
+  covariate = {"demand", Role::past, Kind::numeric, "series", {}};
+  seen.target = source.target;
 }
 
 // A code outside its vocabulary would index past the end of a table later.
@@ -229,8 +257,9 @@ void Corpus::Files::read_column(std::size_t covariate, const PanelBlock& block, 
   column.rows = block.series;
   column.row_of.clear();
   column.values.resize(static_cast<std::size_t>(block.series * block.steps));
-  read_cells(block, column.values.data(),
-             [covariate](OpenSegment& segment) -> Hdf5Dataset& { return segment.covariates[covariate]; });
+  read_cells(block, column.values.data(), [&](OpenSegment& segment) -> Hdf5Dataset& {
+    return covariate == target ? segment.demand : segment.covariates[covariate];
+  });
 }
 
 // Reads the rows that the block's series need, once each, in runs; a series without a value of the level
@@ -275,13 +304,13 @@ void Corpus::Files::read_shared_rows(std::size_t covariate, const PanelBlock& bl
   if (column.rows == 1) column.row_of.clear();
 }
 
-Corpus::Corpus(const fs::path& folder) : files_(std::make_unique<Files>(folder)) {}
+Corpus::Corpus(CorpusSource source) : files_(std::make_unique<Files>(std::move(source))) {}
 Corpus::~Corpus() = default;
 Corpus::Corpus(Corpus&&) noexcept = default;
 Corpus& Corpus::operator=(Corpus&&) noexcept = default;
 
-const fs::path& Corpus::folder() const { return files_->folder; }
-const CorpusInfo& Corpus::info() const { return files_->manifest.info; }
+const CorpusSource& Corpus::source() const { return files_->source; }
+const CorpusInfo& Corpus::info() const { return files_->seen; }
 const std::string& Corpus::digest() const { return files_->digest; }
 const std::vector<std::string>& Corpus::series_names() const { return files_->names; }
 const Manifest& Corpus::manifest() const { return files_->manifest; }
@@ -322,8 +351,9 @@ void Corpus::read(std::int64_t first_series, std::int64_t series, std::int64_t f
   block.first_step = first_step;
   block.steps = steps;
   block.demand.resize(static_cast<std::size_t>(series * steps));
-  files_->read_cells(block, block.demand.data(),
-                     [](OpenSegment& segment) -> Hdf5Dataset& { return segment.demand; });
+  files_->read_cells(block, block.demand.data(), [&](OpenSegment& segment) -> Hdf5Dataset& {
+    return files_->target ? segment.covariates[*files_->target] : segment.demand;
+  });
   block.columns.resize(covariates.size());
   for (std::size_t i = 0; i < covariates.size(); ++i)
     files_->read_column(covariates[i], block, block.columns[i]);
@@ -339,16 +369,18 @@ std::vector<float> Corpus::read_shared(std::size_t covariate, std::int64_t first
 }
 
 std::vector<std::string> Corpus::truths() const {
-  return files_->truth_file ? files_->truth_file->names("truth") : std::vector<std::string>{};
+  // Truths are of demand.
+  return files_->truth_file && !files_->target ? files_->truth_file->names("truth")
+                                               : std::vector<std::string>{};
 }
 
 void Corpus::read_truth(const std::string& name, std::int64_t first_series, std::int64_t series,
                         std::int64_t first_step, std::int64_t steps, std::vector<float>& values) const {
   const std::vector<std::string> known = truths();
   if (std::find(known.begin(), known.end(), name) == known.end())
-    throw input_error(
-        fmt::format("the corpus holds no truth \"{}\"", name),
-        known.empty() ? "only synthetic corpora do" : fmt::format("it holds {}", fmt::join(known, ", ")));
+    throw input_error(fmt::format("the corpus holds no truth \"{}\"", name),
+                      known.empty() ? "only synthetic corpora do, of demand"
+                                    : fmt::format("it holds {}", fmt::join(known, ", ")));
   const Hdf5Dataset dataset = files_->truth_file->dataset("truth/" + name, info().series, info().steps);
   values.resize(static_cast<std::size_t>(series * steps));
   dataset.read({first_series, series, first_step, steps}, values.data(), steps);

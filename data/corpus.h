@@ -39,9 +39,23 @@ struct StaticInfo {
   std::vector<std::string> vocabulary;
 };
 
+// A corpus as it is to be read: its folder and, where another column than demand is to be forecast, that one.
+struct CorpusSource {
+  // Implicit: a folder alone is a corpus of demand.
+  CorpusSource(std::filesystem::path path, std::string column = {})  // NOLINT(google-explicit-constructor)
+      : folder(std::move(path)), target(std::move(column)) {}
+  CorpusSource(const std::string& path) : folder(path) {}  // NOLINT(google-explicit-constructor)
+
+  std::filesystem::path folder;
+  std::string target;  // a numeric covariate with a row per series; empty = demand
+
+  bool operator==(const CorpusSource&) const = default;
+};
+
 // What the manifest says: everything but the numbers.
 struct CorpusInfo {
   std::string name;
+  std::string target = "demand";  // what stands in the place of demand
   TimeAxis axis;
   std::int64_t steps = 0;       // length of the time axis; known covariates may go on after the last demand
   std::int64_t demand_end = 0;  // one after the last step on which any demand is observed
@@ -90,14 +104,19 @@ struct Document {
 // segment is found now and never trained on; verify() also reads and compares every digest. Throws
 // Error(data) naming file, dataset and remedy; Error(io) for locks and permissions. Not thread-safe: HDF5
 // handles belong to the thread that reads (one reader thread per process).
+//
+// With a target the corpus is seen as if that covariate were the demand, and demand a past covariate of the
+// name "demand" in its place. Throws Error(input) for a target that is not there, is categorical or has no
+// row per series, and where a covariate is called "demand" already.
 class Corpus {
  public:
-  explicit Corpus(const std::filesystem::path& folder);
+  explicit Corpus(CorpusSource source);
   ~Corpus();
   Corpus(Corpus&&) noexcept;
   Corpus& operator=(Corpus&&) noexcept;
 
-  const std::filesystem::path& folder() const;
+  const CorpusSource& source() const;
+  const std::filesystem::path& folder() const { return source().folder; }
   const CorpusInfo& info() const;
   // Digest of the manifest: names this state of the corpus in run folders and reports.
   const std::string& digest() const;

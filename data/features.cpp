@@ -132,16 +132,21 @@ FeatureColumn column_of(const CovariateInfo& covariate, const Fit& fit) {
   return column;
 }
 
+// The error that finding a column ends with says which key named it.
+template <typename Find>
+std::size_t found_for(const char* field, Find find) {
+  try {
+    return find();
+  } catch (const Error& error) {
+    throw input_error(fmt::format("data.{}: {}", field, error.problem()), error.why(), error.advice());
+  }
+}
+
 std::vector<std::size_t> resolve(const std::vector<std::string>& names, const CorpusInfo& info,
                                  const char* field) {
   std::vector<std::size_t> indices;
-  for (const std::string& name : names) {
-    try {
-      indices.push_back(info.covariate_index(name));
-    } catch (const Error& error) {
-      throw input_error(fmt::format("data.{}: {}", field, error.problem()), error.why(), error.advice());
-    }
-  }
+  for (const std::string& name : names)
+    indices.push_back(found_for(field, [&] { return info.covariate_index(name); }));
   return indices;
 }
 
@@ -195,7 +200,7 @@ void check_inventory(const std::string& name, const CorpusInfo& info) {
 void add_statics(const std::vector<std::string>& names, const Corpus& corpus, FeatureSpec& spec) {
   const CorpusInfo& info = corpus.info();
   for (const std::string& name : names) {
-    const std::size_t index = info.static_index(name);
+    const std::size_t index = found_for("static", [&] { return info.static_index(name); });
     if (info.statics[index].kind == Kind::categorical) {
       spec.statics.push_back({name, info.statics[index].vocabulary});
       continue;

@@ -79,8 +79,7 @@ struct Loader::Impl {
   double waited = 0.0;
   std::thread reader;
 
-  Impl(const std::filesystem::path& path, const FeatureSpec& spec, const Sampler& order,
-       LoaderConfig options);
+  Impl(const CorpusSource& source, const FeatureSpec& spec, const Sampler& order, LoaderConfig options);
   ~Impl();
   std::int64_t total() const { return (config.last_step - config.first_step) * micro_batches; }
   void read_all();
@@ -92,9 +91,9 @@ struct Loader::Impl {
   void enter(std::int64_t epoch, std::int64_t position);
 };
 
-Loader::Impl::Impl(const std::filesystem::path& path, const FeatureSpec& spec, const Sampler& order,
+Loader::Impl::Impl(const CorpusSource& source, const FeatureSpec& spec, const Sampler& order,
                    LoaderConfig options)
-    : corpus(path), sampler(order), config(options), assembler(make_assembler(spec, corpus)), chunks([&] {
+    : corpus(source), sampler(order), config(options), assembler(make_assembler(spec, corpus)), chunks([&] {
         const WindowSpace& space = order.space();
         SHELFCAST_ASSERT(space.series <= corpus.info().series && space.earliest_origin() >= 0 &&
                          space.last_origin <= corpus.info().steps);
@@ -200,7 +199,7 @@ void Loader::Impl::enter(std::int64_t epoch, std::int64_t position) {
   if (next_step < config.last_step) chunks.expect(sampler, next_epoch, next_index);
 }
 
-Loader::Loader(const std::filesystem::path& corpus, const FeatureSpec& spec, const Sampler& sampler,
+Loader::Loader(const CorpusSource& corpus, const FeatureSpec& spec, const Sampler& sampler,
                LoaderConfig config)
     : impl_(std::make_unique<Impl>(corpus, spec, sampler, config)) {}
 
@@ -247,9 +246,8 @@ struct EvaluationReader::Impl {
   StepRange range;
   PanelBlock block;
 
-  Impl(const std::filesystem::path& path, const FeatureSpec& spec, std::vector<Window> given,
-       std::int64_t size)
-      : corpus(path),
+  Impl(const CorpusSource& source, const FeatureSpec& spec, std::vector<Window> given, std::int64_t size)
+      : corpus(source),
         assembler(make_assembler(spec, corpus)),
         columns(covariate_indices(corpus, assembler)),
         windows(std::move(given)),
@@ -268,7 +266,7 @@ struct EvaluationReader::Impl {
   }
 };
 
-EvaluationReader::EvaluationReader(const std::filesystem::path& corpus, const FeatureSpec& spec,
+EvaluationReader::EvaluationReader(const CorpusSource& corpus, const FeatureSpec& spec,
                                    std::vector<Window> windows, std::int64_t batch)
     : impl_(std::make_unique<Impl>(corpus, spec, std::move(windows), batch)) {}
 

@@ -28,8 +28,7 @@ struct LoaderConfig {
 // batch. Memory: two super-blocks and `ahead` batches, whatever the corpus' size.
 class Loader {
  public:
-  Loader(const std::filesystem::path& corpus, const FeatureSpec& spec, const Sampler& sampler,
-         LoaderConfig config);
+  Loader(const CorpusSource& corpus, const FeatureSpec& spec, const Sampler& sampler, LoaderConfig config);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -53,7 +52,7 @@ class Loader {
 // 0. Whole batches, read in place (no thread).
 class EvaluationReader {
  public:
-  EvaluationReader(const std::filesystem::path& corpus, const FeatureSpec& spec, std::vector<Window> windows,
+  EvaluationReader(const CorpusSource& corpus, const FeatureSpec& spec, std::vector<Window> windows,
                    std::int64_t batch);
   ~EvaluationReader();
   std::int64_t batches() const;

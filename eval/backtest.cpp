@@ -181,11 +181,11 @@ void fill_judgement(const BatchErrors& errors, const data::FeatureSpec& spec, st
 
 }  // namespace
 
-BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem::path& corpus_folder,
+BacktestResult run_backtest(const BacktestConfig& config, const data::CorpusSource& corpus_source,
                             const data::FeatureSpec& spec, std::vector<Forecaster*> models,
                             std::int64_t validate_end, Communicator& communicator) {
   config.validate();
-  const data::Corpus corpus(corpus_folder);
+  const data::Corpus corpus(corpus_source);
   const data::CorpusInfo& info = corpus.info();
   BacktestResult result;
   result.config = config;
@@ -201,8 +201,8 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   check_groups(config.by, info);
 
   const std::int64_t threads = threads_of(config, communicator);
-  const auto baselines = make_baselines(config, corpus_folder, spec.censored, threads);
-  const auto learned = make_learned(config, corpus_folder, spec, threads, communicator);
+  const auto baselines = make_baselines(config, corpus_source, spec.censored, threads);
+  const auto learned = make_learned(config, corpus_source, spec, threads, communicator);
   std::vector<Forecaster*> forecasters = std::move(models);
   for (const auto* list : {&baselines, &learned})
     for (const auto& baseline : *list) forecasters.push_back(baseline.get());
@@ -237,7 +237,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
     if (refits_at(config, origins, stage.front()))
       for (Forecaster* forecaster : forecasters) forecaster->refit(stage.front());
     if (combines) combiner.learn(stage.front(), whole ? whole->members : KeyedSums());
-    Judge judge(corpus_folder, spec, config, evaluation_windows(info.series, stage), origins, forecasters,
+    Judge judge(corpus_source, spec, config, evaluation_windows(info.series, stage), origins, forecasters,
                 extras);
     const auto add_to_hierarchies = [&](std::int64_t batch, const BatchErrors& part) {
       add_windows(part, std::span(judge.windows()).subspan(static_cast<std::size_t>(batch * config.batch)),
@@ -256,7 +256,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem:
   summarise(forecasters, errors, hierarchies, groups, cells, result);
   compare_all(result);
   result.fans =
-      forecast_fans(corpus_folder, spec, choose_fans(result.forecasters.front().series, config.fans),
+      forecast_fans(corpus_source, spec, choose_fans(result.forecasters.front().series, config.fans),
                     origins.back(), config.horizon, forecasters, result.series_names);
   return result;
 }

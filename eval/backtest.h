@@ -26,7 +26,7 @@ namespace shelfcast::eval {
 // Throws Error(input): a bad configuration, an origin that reaches into training, too little history, a group
 // the corpus does not have, more ranks than windows. Error(data): a forecast that is not finite, naming
 // series and date.
-BacktestResult run_backtest(const BacktestConfig& config, const std::filesystem::path& corpus,
+BacktestResult run_backtest(const BacktestConfig& config, const data::CorpusSource& corpus,
                             const data::FeatureSpec& spec, std::vector<Forecaster*> models,
                             std::int64_t validate_end, parallel::Communicator& communicator);
 

@@ -95,7 +95,7 @@ std::vector<FanChoice> choose_fans(const std::vector<SeriesErrors>& errors, std:
   return choices;
 }
 
-std::vector<Fan> forecast_fans(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
+std::vector<Fan> forecast_fans(const data::CorpusSource& corpus, const data::FeatureSpec& spec,
                                const std::vector<FanChoice>& choices, std::int64_t origin,
                                std::int64_t horizon, const std::vector<Forecaster*>& forecasters,
                                const std::vector<std::string>& series_names) {

@@ -25,7 +25,7 @@ std::vector<FanChoice> choose_fans(const std::vector<SeriesErrors>& errors, std:
 // Forecasts the chosen series once more from `origin`, in one batch of its own. The history shown is at most
 // four horizons long. Plots only: another batch shape may round the last digit differently than the judged
 // forecasts.
-std::vector<Fan> forecast_fans(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
+std::vector<Fan> forecast_fans(const data::CorpusSource& corpus, const data::FeatureSpec& spec,
                                const std::vector<FanChoice>& choices, std::int64_t origin,
                                std::int64_t horizon, const std::vector<Forecaster*>& forecasters,
                                const std::vector<std::string>& series_names);

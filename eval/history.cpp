@@ -25,7 +25,7 @@ std::vector<SeasonalScale> seasonal_scales(std::span<const float> demand, std::i
   return scales;
 }
 
-HistoryReader::HistoryReader(const std::filesystem::path& corpus, const std::string& censored,
+HistoryReader::HistoryReader(const data::CorpusSource& corpus, const std::string& censored,
                              std::int64_t season, std::vector<std::int64_t> origins,
                              const std::vector<std::size_t>& covariates)
     : corpus_(corpus), censored_(!censored.empty()), season_(season), origins_(std::move(origins)) {

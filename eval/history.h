@@ -33,7 +33,7 @@ struct Coverage {
 // per rank; owns a handle on the corpus, so it is used from one thread.
 class HistoryReader {
  public:
-  HistoryReader(const std::filesystem::path& corpus, const std::string& censored, std::int64_t season,
+  HistoryReader(const data::CorpusSource& corpus, const std::string& censored, std::int64_t season,
                 std::vector<std::int64_t> origins, const std::vector<std::size_t>& covariates = {});
 
   const data::Corpus& corpus() const { return corpus_; }

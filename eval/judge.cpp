@@ -33,7 +33,7 @@ double median_of(const std::vector<double>& levels, std::span<const double> quan
 
 }  // namespace
 
-Judge::Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
+Judge::Judge(const data::CorpusSource& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
              std::vector<data::Window> windows, std::vector<std::int64_t> origins,
              std::vector<Forecaster*> forecasters, JudgeExtras extras)
     : context_(static_cast<std::size_t>(spec.context)),

@@ -85,7 +85,7 @@ struct BatchErrors {
 class Judge {
  public:
   // `windows`: sorted by series, from some of the `origins`.
-  Judge(const std::filesystem::path& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
+  Judge(const data::CorpusSource& corpus, const data::FeatureSpec& spec, const BacktestConfig& config,
         std::vector<data::Window> windows, std::vector<std::int64_t> origins,
         std::vector<Forecaster*> forecasters, JudgeExtras extras);
 

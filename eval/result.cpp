@@ -97,6 +97,7 @@ Json corpus_json(const BacktestResult& result) {
     statics.push_back({{"name", s.name},
                        {"values", s.kind == data::Kind::categorical ? Json(s.vocabulary.size()) : Json()}});
   return {{"name", info.name},
+          {"target", info.target},
           {"digest", result.corpus_digest},
           {"series", info.series},
           {"first_date", result.date_of(0)},

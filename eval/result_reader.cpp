@@ -81,6 +81,7 @@ Date date_of(const Json& json) {
 void read_corpus(const Json& json, BacktestResult& result) {
   data::CorpusInfo& info = result.corpus;
   info.name = json.at("name");
+  info.target = json.value("target", info.target);  // older results lack it
   result.corpus_digest = json.at("digest");
   info.series = json.at("series");
   info.axis = {date_of(json.at("first_date")), parse_frequency(json.at("frequency").get<std::string>())};

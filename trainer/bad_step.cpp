@@ -31,7 +31,7 @@ bool worse(const SampleLoss& a, const SampleLoss& b) {
 }
 
 std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::DemandModel& model,
-                                  const std::filesystem::path& corpus, const DataPlan& plan,
+                                  const data::CorpusSource& corpus, const DataPlan& plan,
                                   const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
                                   std::int64_t step) {
   const at::NoGradGuard no_grad;
@@ -117,7 +117,7 @@ json to_json(const BadStep& bad) {
 }
 
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
-                            const std::filesystem::path& corpus_path, const DataPlan& plan,
+                            const data::CorpusSource& corpus_path, const DataPlan& plan,
                             const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
                             MetricsLog* log, parallel::Communicator& communicator) {
   const data::Corpus corpus(corpus_path);

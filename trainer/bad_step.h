@@ -43,8 +43,8 @@ nlohmann::json to_json(const BadStep& bad);
 // date, loss per valid target) whose loss is not finite or, where all are, is largest. Returns the worst in
 // words, the same on every rank. Collective.
 std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
-                            const std::filesystem::path& corpus, const DataPlan& plan,
-                            const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
-                            MetricsLog* log, parallel::Communicator& communicator);
+                            const data::CorpusSource& corpus, const DataPlan& plan, const SeriesTexts& texts,
+                            const NewItems& new_items, std::uint64_t seed, MetricsLog* log,
+                            parallel::Communicator& communicator);
 
 }  // namespace shelfcast::trainer

@@ -42,7 +42,7 @@ std::vector<double> weights_of(const Counts& met, const models::LossConfig& loss
 
 }  // namespace
 
-DemandClasses::DemandClasses(const std::filesystem::path& corpus, const std::string& censored,
+DemandClasses::DemandClasses(const data::CorpusSource& corpus, const std::string& censored,
                              const models::ModelConfig& model, std::int64_t first_target,
                              std::int64_t train_end) {
   constexpr std::int64_t kNoSeason = 1;  // scales are not asked for

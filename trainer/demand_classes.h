@@ -21,7 +21,7 @@ class DemandClasses {
   // model.classes. Classes are counted over the observed steps from `first_target`, the first that training
   // forecasts, to `train_end`. Steps where `censored` (a covariate's name, or empty) is 1 are not observed.
   // Throws Error(input) for a class that no such step is in.
-  DemandClasses(const std::filesystem::path& corpus, const std::string& censored,
+  DemandClasses(const data::CorpusSource& corpus, const std::string& censored,
                 const models::ModelConfig& model, std::int64_t first_target, std::int64_t train_end);
 
   bool any() const { return thresholds_ != nullptr; }

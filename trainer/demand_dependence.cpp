@@ -77,7 +77,7 @@ std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::Corp
 
 std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const SeriesTexts& texts,
                                            const std::vector<data::Window>& unseen) {
-  data::EvaluationReader reader(run.recipe.data.corpus, run.features, unseen, run.recipe.backtest.batch);
+  data::EvaluationReader reader(run.recipe.data.source(), run.features, unseen, run.recipe.backtest.batch);
   ModelForecaster forecaster("unseen windows", *run.model, run.features, texts);
   std::vector<JudgedWindow> windows;
   data::Batch batch;

@@ -65,7 +65,7 @@ class DemandTask : public Task {
   }
   std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                               parallel::Communicator& communicator) const override {
-    return trainer::report_bad_step(bad, samples_, model_, recipe_.data.corpus, plan_, texts_, new_items_,
+    return trainer::report_bad_step(bad, samples_, model_, recipe_.data.source(), plan_, texts_, new_items_,
                                     seed(), log, communicator);
   }
 
@@ -102,9 +102,9 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
                    : read_series_texts(corpus, plan_.features.text, recipe.model, start.communicator)),
       augment_(recipe.train.augment, seed(), plan_.features),
       new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
-      validation_(recipe.data.corpus, plan_, texts_, recipe.backtest.batch),
+      validation_(recipe.data.source(), plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
-      loader_(recipe.data.corpus, plan_.features, sampler_, loader_config(start)) {
+      loader_(recipe.data.source(), plan_.features, sampler_, loader_config(start)) {
   if (recipe.train.masked > 0) {
     const models::TowerConfig& tower = model_.config().tower;
     masked_.emplace(recipe.train.masked, seed(), plan_.features.context, tower.context_length,
@@ -195,7 +195,7 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
 WeightedLoss DemandTask::anchor_gradient(std::int64_t sample) {
   if (!anchors_)
     anchors_ =
-        std::make_unique<data::EvaluationReader>(recipe_.data.corpus, plan_.features, anchor_windows_, 1);
+        std::make_unique<data::EvaluationReader>(recipe_.data.source(), plan_.features, anchor_windows_, 1);
   data::Batch batch;
   anchors_->read(sample, batch);
   const models::Forecast forecast =

@@ -41,7 +41,7 @@ std::int64_t real_rows(const data::Batch& batch) {
 LastContexts read_last_contexts(const TrainedRun& run, const data::CorpusInfo& info) {
   std::vector<data::Window> windows;
   for (std::int64_t series = 0; series < info.series; ++series) windows.push_back({series, info.demand_end});
-  data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, run.recipe.backtest.batch);
+  data::EvaluationReader reader(run.recipe.data.source(), run.features, windows, run.recipe.backtest.batch);
   LastContexts all;
   data::Batch batch;
   for (std::int64_t k = 0; k < reader.batches(); ++k) {
@@ -83,7 +83,7 @@ scorer::GoldenCases make_golden(const TrainedRun& run, const data::CorpusInfo& i
     golden.series.push_back(i * info.series / cases);
     windows.push_back({golden.series.back(), info.demand_end});
   }
-  data::EvaluationReader reader(run.recipe.data.corpus, run.features, windows, cases);
+  data::EvaluationReader reader(run.recipe.data.source(), run.features, windows, cases);
   data::Batch batch;
   reader.read(0, batch);
   ModelForecaster forecaster("golden", *run.model, run.features, texts);
@@ -116,7 +116,7 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& o
         fmt::format("{} has an adapter that cannot be merged into its tower", run.folder.path().string()),
         fmt::format("tune.method is {}, and the scorer knows no adapters", run.recipe.tune.method),
         "tune with lora, top or all for orders; backtest and forecast work on this run as it is");
-  const data::Corpus corpus(run.recipe.data.corpus);
+  const data::Corpus corpus(run.recipe.data.source());
   const auto alone = parallel::make_single();
   const SeriesTexts texts = read_series_texts(corpus, run.features.text, run.recipe.model, *alone);
   const LastContexts last = read_last_contexts(run, corpus.info());

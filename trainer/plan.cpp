@@ -112,7 +112,7 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   if (!recipe.model.classes.empty()) {
     const data::WindowSpace& space = plan.train_space;
     plan.classes =
-        DemandClasses(corpus.folder(), recipe.data.censored, recipe.model,
+        DemandClasses(corpus.source(), recipe.data.censored, recipe.model,
                       space.replayed > 0 ? space.oldest_origin : space.first_origin, plan.train_end);
   }
   if (recipe.data.text) plan.features.text = text_column(recipe.model, corpus);

@@ -24,6 +24,7 @@ void visit(Visitor& v, data::LabelsConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, data::DataConfig& c) {
   v("corpus", c.corpus);
+  v("target", c.target);
   v.block("labels", c.labels);
   v("context", c.context);
   v("horizon", c.horizon);

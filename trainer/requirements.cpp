@@ -400,7 +400,7 @@ std::int64_t Requirements::memory_total() const {
 Requirements estimate_requirements(const Recipe& recipe, int ranks) {
   at::set_num_threads(static_cast<int>(recipe.train.threads));
   if (recipe.train.task == TrainConfig::Task::text_labels) return estimate_text_labels(recipe, ranks);
-  const data::Corpus corpus(recipe.data.corpus);
+  const data::Corpus corpus(recipe.data.source());
   return recipe.train.task == TrainConfig::Task::masked_language
              ? estimate_masked_language(recipe, corpus, ranks)
              : estimate_demand(recipe, corpus, ranks);

@@ -1,8 +1,11 @@
 #include "trainer/tune.h"
 
+#include <fmt/ranges.h>
+
 #include <cmath>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "models/adapters/adapter.h"
 #include "models/adapters/targets.h"
 #include "trainer/model_inputs.h"
@@ -70,7 +73,35 @@ Recipe with_adapter(Recipe recipe) {
   return recipe;
 }
 
+std::vector<std::string> unread_keys(const TuneConfig& tune) {
+  const TuneConfig usual;
+  const bool lora = tune.method == "lora" || tune.method == "adalora", bottleneck = tune.method == "adapter",
+             prefix = tune.method == "prefix", adapter = lora || bottleneck || prefix;
+  std::vector<std::string> unread;
+  const auto look = [&](const char* key, bool read, const auto& value, const auto& default_value) {
+    if (!read && value != default_value) unread.emplace_back(key);
+  };
+  look("tune.layers", tune.method == "top", tune.layers, usual.layers);
+  look("tune.rank", lora, tune.lora.rank, usual.lora.rank);
+  look("tune.alpha", lora, tune.lora.alpha, usual.lora.alpha);
+  look("tune.rslora", lora, tune.lora.rslora, usual.lora.rslora);
+  look("tune.targets", lora, tune.lora.targets, usual.lora.targets);
+  look("tune.dropout", adapter, tune.lora.dropout, usual.lora.dropout);
+  look("tune.modules_to_save", adapter, tune.lora.modules_to_save, usual.lora.modules_to_save);
+  look("tune.budget.target", tune.method == "adalora", tune.budget.target, usual.budget.target);
+  look("tune.size", bottleneck, tune.bottleneck.size, usual.bottleneck.size);
+  look("tune.activation", bottleneck, tune.bottleneck.activation, usual.bottleneck.activation);
+  look("tune.after", bottleneck, tune.bottleneck.after, usual.bottleneck.after);
+  look("tune.prefix", prefix, tune.prefix.length, usual.prefix.length);
+  look("tune.attentions", prefix, tune.prefix.attentions, usual.prefix.attentions);
+  look("tune.text_layers", tune.text == TuneConfig::Text::top, tune.text_layers, usual.text_layers);
+  look("tune.text_rate", tune.text != TuneConfig::Text::frozen, tune.text_rate, usual.text_rate);
+  return unread;
+}
+
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
+  if (const std::vector<std::string> unread = unread_keys(recipe.tune); !unread.empty())
+    log::all("tune.method {} does not read {}", recipe.tune.method, fmt::join(unread, ", "));
   const models::DemandModelConfig config = make_model_config(recipe.model, features);
   config.validate();
   check_layers(recipe.tune, config.tower);

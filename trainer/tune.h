@@ -13,7 +13,12 @@ namespace shelfcast::trainer {
 // The recipe with what its adapter's own configuration decides. Throws what reading that throws.
 Recipe with_adapter(Recipe recipe);
 
-// Throws Error(input) for what `tune` asks in vain of the recipe's model, without making one.
+// Keys of the block that differ from their defaults though its method does not read them, such as tune.size
+// of an adapter of low rank: none of them changes anything.
+std::vector<std::string> unread_keys(const TuneConfig& tune);
+
+// Says which keys are not read. Throws Error(input) for what `tune` asks in vain of the recipe's model,
+// without making one.
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features);
 
 // A new model as the recipe wants it, its adapter included.

@@ -8,7 +8,7 @@
 
 namespace shelfcast::trainer {
 
-Validation::Validation(const std::filesystem::path& corpus, const DataPlan& plan, SeriesTexts texts,
+Validation::Validation(const data::CorpusSource& corpus, const DataPlan& plan, SeriesTexts texts,
                        std::int64_t batch)
     : spec_(plan.features),
       classes_(plan.classes),

@@ -18,8 +18,7 @@ class Validation {
  public:
   // `batch`: windows per evaluation batch; whole batches go to ranks (batch k to rank k % size).
   // `texts` of the corpus.
-  Validation(const std::filesystem::path& corpus, const DataPlan& plan, SeriesTexts texts,
-             std::int64_t batch);
+  Validation(const data::CorpusSource& corpus, const DataPlan& plan, SeriesTexts texts, std::int64_t batch);
   ~Validation();
 
   bool empty() const { return windows_ == 0; }

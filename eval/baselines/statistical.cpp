@@ -7,7 +7,7 @@
 
 namespace shelfcast::eval {
 
-BatchHistories::BatchHistories(const std::filesystem::path& corpus, const std::string& censored,
+BatchHistories::BatchHistories(const data::CorpusSource& corpus, const std::string& censored,
                                std::int64_t season, SeasonalGaps gaps, std::int64_t history)
     : reader_(corpus, censored, season, {}), season_(season), gaps_(gaps), history_(history) {}
 
@@ -81,7 +81,7 @@ void HistoryForecaster::forecast(const data::Batch& batch, ForecastValues& value
 }
 
 std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config,
-                                                        const std::filesystem::path& corpus,
+                                                        const data::CorpusSource& corpus,
                                                         const std::string& censored, std::int64_t threads) {
   std::vector<std::unique_ptr<Forecaster>> baselines;
   if (config.baselines.empty()) return baselines;

@@ -23,7 +23,7 @@ class BatchHistories {
  public:
   // Steps of covariate `censored` (empty: none) that are 1 do not count as observed. `history`: steps before
   // an origin that are seen; 0 = all.
-  BatchHistories(const std::filesystem::path& corpus, const std::string& censored, std::int64_t season,
+  BatchHistories(const data::CorpusSource& corpus, const std::string& censored, std::int64_t season,
                  SeasonalGaps gaps, std::int64_t history);
 
   // Reads what the batch needs, unless it is what the last one needed.
@@ -65,7 +65,7 @@ class HistoryForecaster final : public Forecaster {
 
 // The statistical baselines that `config` names, in that order. `threads` of each call are at least 1.
 std::vector<std::unique_ptr<Forecaster>> make_baselines(const BacktestConfig& config,
-                                                        const std::filesystem::path& corpus,
+                                                        const data::CorpusSource& corpus,
                                                         const std::string& censored, std::int64_t threads);
 
 }  // namespace shelfcast::eval

@@ -98,6 +98,7 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
   };
   look("corpus", a.corpus.name, b.corpus.name);
   look("state of the corpus", a.corpus_digest, b.corpus_digest);
+  look("column forecast", a.corpus.target, b.corpus.target);
   look("origins", dates(a), dates(b));
   look("horizon", a.judgement.horizon, b.judgement.horizon);
   look("history", a.config.history, b.config.history);

@@ -66,6 +66,7 @@ std::string data_card(const BacktestResult& result) {
   std::string card = "<dl>\n";
   card += fact("Corpus", info.name);
   card += fact("State", result.corpus_digest);
+  card += fact("Forecast", info.target);
   card += fact("Series", format_count(static_cast<double>(info.series)));
   card += fact("Span", fmt::format("{} to {}, {} {}", result.date_of(0), result.date_of(info.demand_end - 1),
                                    info.demand_end, steps_name(info.axis.frequency)));

@@ -171,13 +171,13 @@ std::string report_markdown(const ReportData& data) {
   std::vector<std::string> origins;
   for (const std::int64_t origin : result.judgement.origins) origins.push_back(result.date_of(origin));
   text += fmt::format(
-      "\n## Protocol\n\n- corpus: {} ({}), {} series, {} to {}\n- origins: {}\n- horizon: {}, season: {}\n- "
-      "targets: {} "
-      "judged, {} not observed\n",
+      "\n## Protocol\n\n- corpus: {} ({}), {} series, {} to {}\n- forecast: {}\n- origins: {}\n- horizon: "
+      "{}, "
+      "season: {}\n- targets: {} judged, {} not observed\n",
       result.corpus.name, result.corpus_digest, format_count(static_cast<double>(result.corpus.series)),
-      result.date_of(0), result.date_of(result.corpus.demand_end - 1), fmt::join(origins, ", "),
-      result.judgement.horizon, result.config.season, format_count(result.judgement.targets),
-      format_count(result.judgement.missing_targets));
+      result.date_of(0), result.date_of(result.corpus.demand_end - 1), result.corpus.target,
+      fmt::join(origins, ", "), result.judgement.horizon, result.config.season,
+      format_count(result.judgement.targets), format_count(result.judgement.missing_targets));
   text += "\n## Commands\n";
   for (const ReportRun& run : data.runs)
     text += fmt::format("\n    {}\n", fmt::join(run.metadata.commands, "\n    "));

@@ -44,6 +44,15 @@ TEST(NearestName, finds_likely_misspellings) {
   EXPECT_EQ(nearest_name("steps", keys), "steps");
 }
 
+TEST(NearestName, finds_what_was_cut_short_or_carries_more) {
+  const std::vector<std::string> keys = {"output_patch_embedding.hidden_layer", "output_patch_embedding",
+                                         "q"};
+  EXPECT_EQ(nearest_name("output_patch", keys), "output_patch_embedding");
+  EXPECT_EQ(nearest_name("my_output_patch_embedding", keys), "output_patch_embedding");
+  EXPECT_EQ(nearest_name("qqq", keys), "q");  // two letters off
+  EXPECT_EQ(nearest_name("esp", {"responses"}), "");
+}
+
 TEST(NearestName, is_silent_when_nothing_is_near) {
   EXPECT_EQ(nearest_name("learning_rate", {"batch", "steps"}), "");
   EXPECT_EQ(nearest_name("anything", {}), "");

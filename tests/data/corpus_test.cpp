@@ -34,6 +34,46 @@ class CorpusTest : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
+// Every cell of another target in demand's place, and of demand in its.
+TEST_F(CorpusTest, is_seen_with_another_column_as_the_target) {
+  make_small(path());
+  const Corpus plain(path()), corpus(CorpusSource(path(), "stock"));
+  EXPECT_EQ(corpus.info().target, "stock");
+  EXPECT_EQ(plain.info().target, "demand");
+  EXPECT_EQ(corpus.digest(), plain.digest());
+  EXPECT_EQ(corpus.info().demand_end, plain.info().demand_end);
+  const std::size_t demand = corpus.info().covariate_index("demand");
+  EXPECT_EQ(demand, plain.info().covariate_index("stock"));
+  EXPECT_EQ(corpus.info().covariates[demand].role, Role::past);
+  const std::vector<std::size_t> wanted{demand, corpus.info().covariate_index("price")};
+  PanelBlock block;
+  corpus.read(2, 5, 10, 40, wanted, block);
+  for (std::int64_t i = 2; i < 7; ++i)
+    for (std::int64_t t = 10; t < 50; ++t) {
+      const auto cell = static_cast<std::size_t>(t - 10);
+      EXPECT_EQ(block.demand[static_cast<std::size_t>((i - 2) * 40) + cell], stock_at(i, t));
+      EXPECT_EQ(block.row(0, i)[cell], demand_at(i, t));
+      EXPECT_EQ(block.row(1, i)[cell], price_at(i, t));
+    }
+}
+
+TEST_F(CorpusTest, says_which_columns_cannot_be_targets) {
+  make_small(path());
+  const auto open_with = [&](const std::string& target) {
+    return [this, target] { const Corpus corpus(CorpusSource(path(), target)); };
+  };
+  expect_error(ErrorKind::input, {"stok", "did you mean \"stock\"?"}, open_with("stok"));
+  expect_error(ErrorKind::input, {"event", "categorical"}, open_with("event"));
+  expect_error(ErrorKind::input, {"snap", "one row per state"}, open_with("snap"));
+  fs::remove_all(path());
+  CorpusInfo info = small_info({});
+  info.covariates[3].name = "demand";
+  CorpusWriter writer(path(), info, small_table({}), LayoutOptions{});
+  write_small(writer, {});
+  writer.finish();
+  expect_error(ErrorKind::input, {"cut", "a covariate of that name"}, open_with("cut"));
+}
+
 void expect_cells(const Corpus& corpus, std::int64_t first, std::int64_t series, std::int64_t step,
                   std::int64_t steps) {
   const std::vector<std::size_t> wanted{4, 2, 1, 0};

@@ -139,6 +139,8 @@ TEST_F(FeaturesTest, refuses_leaks_and_names_that_are_not_there) {
   refuses({"data.known", "stock", "leak", "data.past"}, [](DataConfig& c) { c.known = {"stock"}; });
   refuses({"data.known", "pric", "did you mean \"price\""}, [](DataConfig& c) { c.known = {"pric"}; });
   refuses({"data.past", "stok", "stock"}, [](DataConfig& c) { c.past = {"stok"}; });
+  refuses({"data.static", "stores", "did you mean \"store\"?"},
+          [](DataConfig& c) { c.statics = {"stores"}; });
   refuses({"data.censored", "event", "categorical"}, [](DataConfig& c) { c.censored = "event"; });
   refuses({"data.open", "stock", "not in data.known"}, [](DataConfig& c) { c.open = "stock"; });
   refuses({"data.open", "event", "categorical"}, [](DataConfig& c) { c.open = "event"; });

@@ -85,6 +85,27 @@ double scale(const SmallPanel& panel, std::int64_t s, std::int64_t origin, std::
   return n > 0 ? sum / n : 0.0;
 }
 
+TEST_F(Backtest, of_another_target_judges_that_column) {
+  SmallPanel of_traffic = panel_;
+  of_traffic.demand = panel_.traffic;
+  BacktestConfig config = small_backtest();
+  config.baselines = {"naive"};
+  double absolute = 0.0, n = 0.0;
+  for_each_step(of_traffic, config, [&](std::int64_t s, std::int64_t origin, std::int64_t /*h*/, double y) {
+    absolute += std::abs(naive(of_traffic, s, origin) - y);
+    n += 1;
+  });
+  const data::CorpusSource source(corpus(), "traffic");
+  data::DataConfig data = small_config(28, 8);
+  data.past = {"demand"};
+  const auto single = parallel::make_single();
+  const BacktestResult result =
+      run_backtest(config, source, data::make_features(data, data::Corpus(source), 30), {}, 40, *single);
+  EXPECT_EQ(result.judgement.targets, n);
+  EXPECT_NEAR(*result.forecasters.front().overall.score("mae").value, absolute / n, 1e-6);
+  EXPECT_EQ(result.corpus.target, "traffic");
+}
+
 TEST_F(Backtest, agrees_with_plain_loops_overall_and_in_every_group) {
   const BacktestConfig config = small_backtest();
   struct Sums {

@@ -297,6 +297,23 @@ TEST_F(Report, refuses_runs_that_were_judged_otherwise) {
   }
 }
 
+TEST_F(Report, refuses_runs_that_forecast_another_column) {
+  write_run(folder_.path(), "a", 3);
+  write_run(folder_.path(), "b", 3);
+  const std::filesystem::path path = folder_ / "b" / "backtest" / "result.json";
+  auto json = nlohmann::ordered_json::parse(read_file(path));
+  EXPECT_EQ(json["corpus"]["target"], "demand");
+  json["corpus"]["target"] = "visits";
+  write_file_atomically(path, json.dump());
+  EXPECT_THAT(message(
+                  [&] {
+                    gather({"a", "b"});
+                  },
+                  ErrorKind::input),
+              HasSubstr("column forecast: demand against visits"));
+  EXPECT_THAT(report_markdown(gather({"b"})), HasSubstr("- forecast: visits"));
+}
+
 TEST_F(Report, refuses_runs_whose_baselines_were_made_otherwise) {
   write_run(folder_.path(), "a", 3);
   BacktestConfig other = report_config();

@@ -21,6 +21,8 @@ struct SmallCorpusOptions {
   // With any, a level "item" whose values are "item-0", ...: item i has text i ("" = none) and series i, i +
   // texts, ...
   std::vector<std::string> texts = {};
+  // Visits stand in demand's place, and demand is a covariate of that name.
+  bool of_visits = false;
   // A static "size" that is a number: 3 * series + 1, missing for series 4.
   bool sizes = false;
 };
@@ -31,9 +33,10 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
   info.axis = {*parse_date("2022-01-03"), Frequency::daily};
   info.steps = info.demand_end = options.steps;
   info.series = options.series;
-  info.covariates = {{"promo", data::Role::known, data::Kind::numeric, "series", {}},
-                     {"event", data::Role::known, data::Kind::categorical, "all", {"节日", "fair"}},
-                     {"visits", data::Role::past, data::Kind::numeric, "series", {}}};
+  info.covariates = {
+      {"promo", data::Role::known, data::Kind::numeric, "series", {}},
+      {"event", data::Role::known, data::Kind::categorical, "all", {"节日", "fair"}},
+      {options.of_visits ? "demand" : "visits", data::Role::past, data::Kind::numeric, "series", {}}};
   info.statics = {{"store", data::Kind::categorical, {"Köln", "上海"}},
                   {"category", data::Kind::categorical, {"food", "toys"}}};
   info.store_level = "store";
@@ -80,6 +83,7 @@ inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOp
                                : static_cast<float>(random.poisson(mean)));
       if (options.change) demand.back() = options.change(i, t, demand.back());
     }
+  if (options.of_visits) std::swap(demand, visits);
   writer.append(options.series, demand, std::vector<std::vector<float>>{promo, visits});
   writer.write_documents(documents);
   writer.finish();

@@ -39,6 +39,21 @@ class Tuning : public Training {
   }
 };
 
+TEST_F(Tuning, says_which_keys_of_other_methods_are_set_in_vain) {
+  const auto unread = [this](std::vector<std::string> overrides) {
+    return unread_keys(tuned("run", std::move(overrides)).tune);
+  };
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(unread({"tune.method=lora", "tune.rank=4", "tune.dropout=0.1", "tune.size=8", "tune.layers=2"}),
+            Keys({"tune.layers", "tune.size"}));
+  EXPECT_EQ(unread({"tune.rank=4", "tune.dropout=0.1"}), Keys({"tune.rank", "tune.dropout"}));
+  EXPECT_EQ(unread({"tune.method=adapter", "tune.size=8", "tune.targets=[q]", "tune.prefix=3"}),
+            Keys({"tune.targets", "tune.prefix"}));
+  EXPECT_EQ(unread({"tune.method=prefix", "tune.prefix=3", "tune.text_rate=0.1"}), Keys({"tune.text_rate"}));
+  EXPECT_EQ(unread({"tune.method=top", "tune.layers=2"}), Keys());
+  EXPECT_EQ(unread({"tune.method=lora", "tune.budget.target=2"}), Keys({"tune.budget.target"}));
+}
+
 TEST_F(Tuning, heads_leave_all_of_the_tower_but_its_output_layer) {
   train_alone(tuned("heads", {"tune.method=heads"}));
   const std::set<std::string> names = changed("heads");

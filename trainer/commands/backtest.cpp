@@ -155,7 +155,7 @@ void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communi
     activity::enter_phase("backtest");
     const auto started = std::chrono::steady_clock::now();
     const eval::BacktestResult result =
-        eval::run_backtest(j.config, j.corpus.folder(), j.features, {&j.forecaster}, j.validate_end, world);
+        eval::run_backtest(j.config, j.corpus.source(), j.features, {&j.forecaster}, j.validate_end, world);
     if (world.rank() != 0) return;
     eval::RunMetadata metadata = j.metadata;
     metadata.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -182,8 +182,10 @@ std::vector<TrainedRun> open_runs(const BacktestCommand& options) {
       return input_error(fmt::format("{} and {} cannot be averaged", options.model, folder), in + " differs",
                          "average runs of one recipe and other seeds");
     };
-    if (data::Corpus(first.recipe.data.corpus).digest() != data::Corpus(other.recipe.data.corpus).digest())
+    if (data::Corpus(first.recipe.data.source()).digest() !=
+        data::Corpus(other.recipe.data.source()).digest())
       throw differs("the corpus");
+    if (first.recipe.data.target != other.recipe.data.target) throw differs("data.target");
     const auto difference = nlohmann::json::diff(to_json(first.features), to_json(other.features));
     if (!difference.empty())
       throw differs("what they see of it (" + difference[0].at("path").get<std::string>() + ")");
@@ -212,7 +214,7 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   const Recipe judging = read_recipe(first.folder.recipe(), options.overrides);
   const parallel::World world = parallel::make_world(launch, judging.parallel.world());
   prepare(device_of(world.gpu));
-  const data::Corpus corpus(first.recipe.data.corpus);
+  const data::Corpus corpus(first.recipe.data.source());
   if (world.ranks->rank() == 0) say_unseen(first.features, corpus);
   std::vector<std::unique_ptr<eval::Forecaster>> members;
   for (const TrainedRun& run : runs) {
@@ -248,7 +250,7 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
     throw input_error("published models forecast on the CPU only", "parallel.device is gpu", "leave it out");
   recipe.parallel.device = "cpu";
   const parallel::World world = parallel::make_world(launch, recipe.parallel.world());
-  const data::Corpus corpus(options.corpus);
+  const data::Corpus corpus(recipe.data.source());
   const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
   const data::FeatureSpec features =
       series_features(*model, data::make_raw_features(recipe.data, corpus), corpus.info().steps);

@@ -90,7 +90,7 @@ void forecast_run(const ForecastCommand& options) {
   const data::SalesTable table = data::read_sales_table(options.sales, trained.features.frequency);
   std::unique_ptr<data::Corpus> corpus;
   if (std::filesystem::exists(trained.recipe.data.corpus))
-    corpus = std::make_unique<data::Corpus>(trained.recipe.data.corpus);
+    corpus = std::make_unique<data::Corpus>(trained.recipe.data.source());
   const ForecastRequest request = make_request(table, trained.features, corpus.get());
   warn_of_gaps(request, options.sales);
   const SeriesTexts texts = table_texts(table, trained, corpus.get());

@@ -100,9 +100,9 @@ std::vector<Group> make_groups(const Corpus& corpus, std::vector<std::size_t>& g
 
 }  // namespace
 
-std::optional<Drift> measure_drift(const std::filesystem::path& folder, std::int64_t first_new,
+std::optional<Drift> measure_drift(const data::CorpusSource& source, std::int64_t first_new,
                                    std::int64_t season) {
-  const Corpus corpus(folder);
+  const Corpus corpus(source);
   const data::CorpusInfo& info = corpus.info();
   const std::int64_t now = info.demand_end - first_new;
   const std::int64_t before = std::min(first_new, std::max(now, season)), begin = first_new - before;

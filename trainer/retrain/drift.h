@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "data/corpus.h"
+
 namespace shelfcast::trainer {
 
 // One category, or all series together ("").
@@ -39,7 +41,7 @@ struct Drift {
 
 // Compares steps [first_new, demand_end) with as many before them, at least `season`. Memory: a block of
 // series. Nothing when there are no new steps, or none before them.
-std::optional<Drift> measure_drift(const std::filesystem::path& corpus, std::int64_t first_new,
+std::optional<Drift> measure_drift(const data::CorpusSource& corpus, std::int64_t first_new,
                                    std::int64_t season);
 
 }  // namespace shelfcast::trainer

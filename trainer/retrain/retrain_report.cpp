@@ -176,7 +176,7 @@ std::string retrain_report(const RetrainFolder& folder, const History& history,
   if (champion) text += error_drift(folder, retrain, *champion, decision.metric);
   text += "\n## Data\n";
   text += data_drift(
-      measure_drift(recipe.data.corpus, retrain.steps - retrain.new_steps, recipe.backtest.season));
+      measure_drift(recipe.data.source(), retrain.steps - retrain.new_steps, recipe.backtest.season));
   return text + "\n## All retrains\n\n" + history_table(history);
 }
 

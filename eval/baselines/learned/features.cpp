@@ -72,7 +72,7 @@ LearnedColumns LearnedColumns::of(const data::FeatureSpec& spec, const data::Cor
   return columns;
 }
 
-FeatureMaker::FeatureMaker(const std::filesystem::path& corpus, const data::FeatureSpec& spec,
+FeatureMaker::FeatureMaker(const data::CorpusSource& corpus, const data::FeatureSpec& spec,
                            std::int64_t season)
     : corpus_(corpus),
       columns_(LearnedColumns::of(spec, corpus_.info())),

@@ -36,7 +36,7 @@ struct LearnedColumns {
 class FeatureMaker {
  public:
   // Steps of covariate spec.censored that are 1 do not count as observed.
-  FeatureMaker(const std::filesystem::path& corpus, const data::FeatureSpec& spec, std::int64_t season);
+  FeatureMaker(const data::CorpusSource& corpus, const data::FeatureSpec& spec, std::int64_t season);
 
   const std::vector<std::string>& names() const { return names_; }
   // Features that are numbers of categories, without an order.

@@ -112,7 +112,7 @@ std::vector<std::byte> fit(const std::string& method, const LearningTable& table
 // The feature rows of the batch at hand, made once for all learned baselines.
 class BatchRows {
  public:
-  BatchRows(const std::filesystem::path& corpus, const data::FeatureSpec& spec, std::int64_t season,
+  BatchRows(const data::CorpusSource& corpus, const data::FeatureSpec& spec, std::int64_t season,
             std::int64_t history, std::int64_t threads)
       : maker_(corpus, spec, season), history_(history), threads_(threads) {}
 
@@ -255,7 +255,7 @@ const std::vector<LearnedMethod>& learned_methods() {
 }
 
 std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& config,
-                                                      const std::filesystem::path& corpus,
+                                                      const data::CorpusSource& corpus,
                                                       const data::FeatureSpec& spec, std::int64_t threads,
                                                       parallel::Communicator& communicator) {
   std::vector<std::unique_ptr<Forecaster>> forecasters;

@@ -30,7 +30,7 @@ const std::vector<LearnedMethod>& learned_methods();
 // rank gets the same models. Predictions of a window depend on it alone. refit() throws Error(input) when
 // there is nothing to learn from before the origin. `communicator` must outlive them.
 std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& config,
-                                                      const std::filesystem::path& corpus,
+                                                      const data::CorpusSource& corpus,
                                                       const data::FeatureSpec& spec, std::int64_t threads,
                                                       parallel::Communicator& communicator);
 
