@@ -15,16 +15,32 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 thread_local bool recompute = false;
+thread_local bool inputs_alone = false;
 
 // A block and the thread's state when it was called.
 struct Call : torch::CustomClassHolder {
   RecomputedBlock block;
   Precision precision = Precision::fp32;
   std::optional<Dropout> adapter_dropout;
+  bool inputs_alone = false;
 };
 
 at::Tensor leaf_of(const at::Tensor& x) {
   return x.defined() ? x.detach().requires_grad_(x.requires_grad()) : x;
+}
+
+variable_list gradients_of_inputs(const at::Tensor& result, const at::Tensor& gradient, const at::Tensor& x,
+                                  const at::Tensor& beside) {
+  variable_list inputs, found(4);
+  for (const at::Tensor& input : {x, beside})
+    if (input.defined() && input.requires_grad()) inputs.push_back(input);
+  if (inputs.empty()) return found;
+  const variable_list own = torch::autograd::grad({result}, inputs, {gradient}, /*retain_graph=*/std::nullopt,
+                                                  /*create_graph=*/false, /*allow_unused=*/true);
+  std::size_t next = 0;
+  if (x.requires_grad()) found[0] = own[next++];
+  if (beside.defined() && beside.requires_grad()) found[1] = own[next];
+  return found;
 }
 
 struct Recomputed : torch::autograd::Function<Recomputed> {
@@ -45,7 +61,9 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     std::optional<AdapterDropoutScope> adapters;
     if (call.adapter_dropout) adapters.emplace(*call.adapter_dropout);
     const at::Tensor x = leaf_of(saved[0]), beside = leaf_of(saved[1]);
-    torch::autograd::backward({call.block(x, beside)}, {gradients[0]});
+    const at::Tensor result = call.block(x, beside);
+    if (call.inputs_alone) return gradients_of_inputs(result, gradients[0], x, beside);
+    torch::autograd::backward({result}, {gradients[0]});
     return {x.grad(), beside.defined() ? beside.grad() : beside, at::Tensor(), at::Tensor()};
   }
 };
@@ -55,11 +73,15 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
 RecomputeScope::RecomputeScope(bool on) : before_(recompute) { recompute = on; }
 RecomputeScope::~RecomputeScope() { recompute = before_; }
 
+InputsAloneScope::InputsAloneScope() : before_(inputs_alone) { inputs_alone = true; }
+InputsAloneScope::~InputsAloneScope() { inputs_alone = before_; }
+
 at::Tensor recomputed(const at::Tensor& x, const at::Tensor& beside, RecomputedBlock block) {
   if (!recompute || !at::GradMode::is_enabled()) return block(x, beside);
   auto call = c10::make_intrusive<Call>();
   call->block = std::move(block);
   call->precision = current_precision();
+  call->inputs_alone = inputs_alone;
   if (const Dropout* dropout = current_adapter_dropout()) call->adapter_dropout = *dropout;
   const at::Tensor anchor = at::zeros({}, x.options()).requires_grad_(true);
   return Recomputed::apply(x, beside.defined() ? std::optional(beside) : std::nullopt, anchor,

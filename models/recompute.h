@@ -20,6 +20,19 @@ class RecomputeScope {
   bool before_;
 };
 
+// While it lives, backward of what this thread's recomputed() makes leaves parameters alone: for gradients of
+// inputs alone, which an inner backward would else add to the parameters', too.
+class InputsAloneScope {
+ public:
+  InputsAloneScope();
+  ~InputsAloneScope();
+  InputsAloneScope(const InputsAloneScope&) = delete;
+  InputsAloneScope& operator=(const InputsAloneScope&) = delete;
+
+ private:
+  bool before_;
+};
+
 // What a block makes of x and of what it reads beside it (undefined = nothing), which other blocks may read,
 // too. It may use parameters, but no other tensor that gradients flow to; it is called again in backward,
 // maybe on another thread, so that all it refers to must still be there.

@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include "models/recompute.h"
+
 namespace shelfcast::trainer {
 namespace {
 
@@ -23,6 +25,7 @@ at::Tensor within(const at::Tensor& x_bld, const at::Tensor& length_b11) {
 
 // The gradient of the loss for a change of this size, parameters' left alone.
 at::Tensor gradient_at(const at::Tensor& added_bld, const ChangedLoss& loss_of) {
+  const models::InputsAloneScope inputs_alone;
   models::TokenChange change{added_bld.detach().requires_grad_(true), {}};
   const at::Tensor loss = loss_of(&change).loss;
   return torch::autograd::grad({loss}, {change.added_bld}).front();

@@ -176,6 +176,20 @@ TEST_F(AdversarialTraining, in_parts_is_the_whole_to_the_bit_and_on_ranks_the_sa
   EXPECT_LT(relative_distance(weights("one"), weights("ranks")), 1e-5);
 }
 
+// A look for the gradient of tokens computes blocks again, too, and must leave parameters alone.
+TEST_F(AdversarialTraining, with_activation_checkpointing_is_the_same_to_the_bit) {
+  for (const char* method : {"fgm", "pgd"})
+    for (const char* tower : {"model.tower=bolt-nano", "model.tower=chronos-2-nano"}) {
+      const std::string run = std::string(method) + tower;
+      std::vector<std::string> settings = {std::string("train.adversarial.method=") + method, tower,
+                                           "train.steps=4", "train.validate_every=4", "parallel.zero=2"};
+      train_on(2, recipe("kept" + run, settings));
+      settings.emplace_back("train.activation_checkpointing=true");
+      train_on(2, recipe("again" + run, settings));
+      EXPECT_EQ(weights("kept" + run), weights("again" + run)) << run;
+    }
+}
+
 TEST_F(AdversarialTraining, what_cannot_be_is_refused_by_name) {
   for (const char* setting : {"epsilon=0", "weight=-1", "steps=0", "step_size=0", "method=fgsm"})
     EXPECT_NE(message_of([&] {
