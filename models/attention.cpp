@@ -117,7 +117,7 @@ at::Tensor plain_softmax_dropout(const at::Tensor& scores_bnrw, const at::Tensor
   const at::Tensor p = at::softmax(scores, -1);
   if (!site.active()) return p;
   const std::int64_t heads = p.size(1);
-  return p * site.split(heads).keep_mask(p.size(2) * p.size(3)).view(p.sizes()).to(p.device()) * site.scale;
+  return p * site.split(heads).keep_mask(p.size(2) * p.size(3), p.device()).view(p.sizes()) * site.scale;
 }
 
 at::Tensor plain_self_attention(const at::Tensor& qkv, const at::Tensor& bias, const at::Tensor& mask_bl,

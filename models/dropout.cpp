@@ -1,5 +1,6 @@
 #include "models/dropout.h"
 
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
@@ -31,7 +32,7 @@ Layout layout(const at::Tensor& x, const SiteDropout& site) {
 }
 
 at::Tensor keep_of(const at::Tensor& x, const SiteDropout& site) {
-  return site.keep_mask(layout(x, site).elements).view(x.sizes()).to(x.device());
+  return site.keep_mask(layout(x, site).elements, x.device()).view(x.sizes());
 }
 
 // dy * keep * scale.
@@ -175,6 +176,39 @@ struct ReluDropoutFunction : torch::autograd::Function<ReluDropoutFunction> {
 
 }  // namespace
 
+// Words of 32 bits in int64, in the order of models/kernels/variant.inc: groups of 16 blocks.
+at::Tensor keep_mask_of_tensors(const SiteDropout& site, std::int64_t elements, at::Device device) {
+  const at::NoGradGuard no_grad;
+  constexpr std::int64_t kLanes = 16, kGroup = 8 * kLanes, kLow = 0xFFFFFFFF;
+  const auto draws = static_cast<std::int64_t>(site.keys_b.size()), groups = (elements + kGroup - 1) / kGroup;
+  std::vector<std::int64_t> key0, key1;
+  for (const std::uint64_t key : site.keys_b) {
+    key0.push_back(static_cast<std::int64_t>(key & kLow));
+    key1.push_back(static_cast<std::int64_t>(key >> 32));
+  }
+  at::Tensor k0 = at::tensor(key0, at::kLong).to(device).view({draws, 1});
+  at::Tensor k1 = at::tensor(key1, at::kLong).to(device).view({draws, 1});
+  const auto options = at::TensorOptions(at::kLong).device(device);
+  const at::Tensor block = at::arange(groups * kLanes, options);
+  at::Tensor c0 = block.bitwise_and(kLow), c1 = block.bitwise_right_shift(32), c2 = at::zeros({1}, options),
+             c3 = c2;
+  for (int round = 0; round < 10; ++round) {
+    // Products wrap as unsigned ones do; a shift of the sign is cut off.
+    const at::Tensor p0 = c0 * std::int64_t{0xD2511F53}, p1 = c2 * std::int64_t{0xCD9E8D57};
+    c0 = p1.bitwise_right_shift(32).bitwise_and(kLow).bitwise_xor(c1).bitwise_xor(k0);
+    c2 = p0.bitwise_right_shift(32).bitwise_and(kLow).bitwise_xor(c3).bitwise_xor(k1);
+    c1 = p1.bitwise_and(kLow);
+    c3 = p0.bitwise_and(kLow);
+    k0 = (k0 + std::int64_t{0x9E3779B9}).bitwise_and(kLow);
+    k1 = (k1 + std::int64_t{0xBB67AE85}).bitwise_and(kLow);
+  }
+  const auto words = [&](const at::Tensor& word) { return word.to(at::kInt).view({draws, groups, kLanes}); };
+  // Halves of words, the lower one first, with the sign turned so that they compare as unsigned ones.
+  const at::Tensor bits = at::stack({words(c0), words(c1), words(c2), words(c3)}, 2).view(at::kShort);
+  const at::Tensor keep = bits.bitwise_xor(-32768).ge(static_cast<std::int64_t>(site.threshold) - 32768);
+  return keep.view({draws, groups * kGroup}).narrow(1, 0, elements).contiguous().view(at::kByte);
+}
+
 bool fits_kernels(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat; }
 
 SiteDropout SiteDropout::split(std::int64_t parts) const {
@@ -187,7 +221,8 @@ SiteDropout SiteDropout::split(std::int64_t parts) const {
   return result;
 }
 
-at::Tensor SiteDropout::keep_mask(std::int64_t elements) const {
+at::Tensor SiteDropout::keep_mask(std::int64_t elements, at::Device device) const {
+  if (!device.is_cpu()) return keep_mask_of_tensors(*this, elements, device);
   const auto draws = static_cast<std::int64_t>(keys_b.size());
   at::Tensor keep = at::empty({draws, elements}, at::kByte);
   std::uint8_t* data = keep.mutable_data_ptr<std::uint8_t>();

@@ -25,8 +25,8 @@ struct SiteDropout {
   // Each part of a window (an attention head) draws by itself; order: all parts of a window, then the next
   // window.
   SiteDropout split(std::int64_t parts) const;
-  // uint8 [draws, elements], 1 = kept.
-  at::Tensor keep_mask(std::int64_t elements) const;
+  // uint8 [draws, elements], 1 = kept: the same on every device, and made there.
+  at::Tensor keep_mask(std::int64_t elements, at::Device device = at::kCPU) const;
 };
 
 // The dropout of one forward.
@@ -57,5 +57,9 @@ at::Tensor relu_dropout_(at::Tensor x, const SiteDropout& site);
 
 // Whether the kernels take this tensor; others (GPU, double) go through LibTorch's operators.
 bool fits_kernels(const at::Tensor& x);
+
+// What keep_mask() does on devices that the kernels are not written for: their Philox4x32-10 as some 120
+// operations on whole tensors.
+at::Tensor keep_mask_of_tensors(const SiteDropout& site, std::int64_t elements, at::Device device);
 
 }  // namespace shelfcast::models

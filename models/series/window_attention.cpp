@@ -219,7 +219,7 @@ at::Tensor plain_attention(const std::vector<at::Tensor>& qkv, const at::Tensor&
   const at::Tensor mask = mask_wl.view({plan.keys.windows, 1, 1, plan.keys.tokens}).to(q.dtype());
   at::Tensor p = at::softmax(at::matmul(q, k.transpose(2, 3)) + mask, -1);
   if (plan.site.active()) {
-    p = p * plan.site.keep_mask(p.size(2) * p.size(3)).view(p.sizes()).to(p.device()) * plan.site.scale;
+    p = p * plan.site.keep_mask(p.size(2) * p.size(3), p.device()).view(p.sizes()) * plan.site.scale;
   }
   const at::Tensor by_window = at::matmul(p, v).transpose(1, 2).reshape({plan.queries.rows(), -1});
   return by_window.index_select(0, row_index(plan.queries).argsort().to(q.device()));

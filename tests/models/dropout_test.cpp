@@ -40,6 +40,17 @@ TEST(Dropout, masks_are_the_documented_function_of_key_and_element_in_every_inst
   }
 }
 
+TEST(Dropout, masks_by_operations_on_tensors_are_those_of_the_kernels) {
+  for (const double rate : {0.1, 0.5, 0.9}) {
+    const SiteDropout site = site_of({3, 4, 1'000'000'007}, rate);
+    for (const std::int64_t n : {1, 127, 128, 5000})
+      EXPECT_TRUE(at::equal(keep_mask_of_tensors(site, n, at::kCPU), site.keep_mask(n))) << rate << " " << n;
+  }
+  const at::Tensor shape = site_of({3, 4}).keep_mask(500, at::kMeta);
+  EXPECT_EQ(shape.sizes(), (std::vector<std::int64_t>{2, 500}));
+  EXPECT_EQ(shape.scalar_type(), at::kByte);
+}
+
 TEST(Dropout, a_samples_mask_is_the_same_wherever_it_stands) {
   const at::Tensor first = site_of({3, 4, 5}).keep_mask(500), second = site_of({9, 5, 3}).keep_mask(500);
   EXPECT_TRUE(at::equal(first[0], second[2]));
