@@ -69,6 +69,10 @@ Launch::Launch(int* argc, char*** argv) : uncaught_(std::uncaught_exceptions()) 
     // The communicator may be handed from thread to thread, but never used by two at once.
     if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
       throw Error(ErrorKind::communication, "MPI cannot be initialised");
+    if (provided < MPI_THREAD_SERIALIZED)
+      throw Error(ErrorKind::communication, "MPI allows calls from one thread only",
+                  fmt::format("it offers level {}, MPI_THREAD_SERIALIZED is needed", provided),
+                  "use an MPI that was built with threads");
     initialized_ = true;
     MPI_Comm_rank(MPI_COMM_WORLD, &identity.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &identity.size);

@@ -75,8 +75,25 @@ Error failed_error(const RankStatus& status, const std::string& message) {
                 status);
 }
 
+namespace {
+
+// Who may be missing where nobody says who is.
+std::vector<int> suspects_of(std::span<const RankStatus> run) {
+  std::vector<int> all, suspects;
+  for (std::size_t rank = 0; rank < run.size(); ++rank) {
+    all.push_back(static_cast<int>(rank));
+    if (!is_heard(run[rank]) || !run[rank].waits_for_ranks()) suspects.push_back(static_cast<int>(rank));
+  }
+  return suspects.empty() ? all : suspects;
+}
+
+constexpr std::size_t kNamed = 8;  // ranks in a message
+
+}  // namespace
+
 RankWitness::Verdict judge_wait(std::span<const RankStatus> run, std::span<const int> awaited,
                                 milliseconds deadline, milliseconds blur) {
+  if (awaited.empty() && !run.empty()) return judge_wait(run, suspects_of(run), deadline, blur);
   const double limit = seconds(deadline + blur);
   double freshest = limit;  // the youngest progress of any rank that is heard
   for (const RankStatus& status : run)
@@ -86,12 +103,13 @@ RankWitness::Verdict judge_wait(std::span<const RankStatus> run, std::span<const
   std::vector<std::string> texts;
   for (const int rank : awaited) {
     const RankStatus& status = run[static_cast<std::size_t>(rank)];
-    texts.push_back(describe(status));
+    if (texts.size() < kNamed) texts.push_back(describe(status));
     const double age = status.waits_for_ranks() ? freshest : status.progress_age();
     left = is_heard(status) ? std::min(left, limit - age) : 0.0;
   }
   RankWitness::Verdict verdict;
   verdict.text = fmt::format("{}", fmt::join(texts, "; "));
+  if (awaited.size() > kNamed) verdict.text += fmt::format("; and {} more", awaited.size() - kNamed);
   if (awaited.empty() || left <= 0.0) return verdict;
   verdict.extension = std::max(milliseconds(static_cast<std::int64_t>(left * 1000.0) + 1), blur);
   return verdict;

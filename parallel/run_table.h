@@ -44,7 +44,9 @@ Error failed_error(const RankStatus& status, const std::string& message);
 
 // What becomes of a wait for `awaited` that has lasted `deadline`. A rank whose heartbeats show progress
 // within `deadline` is slow; one that itself waits for ranks is slow as long as any rank of the run makes
-// progress. Everything else ends the wait. `blur` is the age that news of a rank may have.
+// progress. Everything else ends the wait. No `awaited` means that it is not known who is missing (NCCL does
+// not say): those ranks are then judged that do not wait for others, or all where every one does. `blur` is
+// the age that news of a rank may have.
 RankWitness::Verdict judge_wait(std::span<const RankStatus> run, std::span<const int> awaited,
                                 std::chrono::milliseconds deadline, std::chrono::milliseconds blur);
 

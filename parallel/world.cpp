@@ -3,6 +3,8 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/host.h"
+#include "base/log.h"
 #include "parallel/gpu/gpu_loader.h"
 #include "parallel/nccl/gpu_choice.h"
 #include "parallel/nccl/nccl_communicator.h"
@@ -16,9 +18,6 @@ bool any_has_gpus(Communicator& host, const GpuReport& own) {
   host.all_reduce(std::span(&found, 1), ReduceOp::max, "GPUs");
   return found > 0;
 }
-
-// NCCL takes ranks of one host on one GPU for a mistake; of different hosts they cannot be.
-void let_ranks_share(int rank) { setenv("NCCL_HOSTID", fmt::format("shelfcast-rank-{}", rank).c_str(), 1); }
 
 }  // namespace
 
@@ -47,7 +46,14 @@ World make_world(Launch& launch, const WorldConfig& config) {
   // Only this rank's is opened: a context on each of a host's would cost every one of them memory for every
   // rank.
   const GpuReport gpus = inspect_gpus(world.ranks->local_rank());
-  if (!asked_for && !any_has_gpus(*world.ranks, gpus)) return world;
+  if (!asked_for && !any_has_gpus(*world.ranks, gpus)) {
+    if (gpus.has_driver)
+      log::warn(
+          "{} computes on the CPU though it has an NVIDIA driver: {} - parallel.device=gpu makes that an "
+          "error, parallel.device=cpu says it is meant",
+          host_name(), gpus.problem);
+    return world;
+  }
 
   world.gpu = choose_gpus(*world.ranks, gpus, config.share_gpus);
   world.device_name = gpus.devices[static_cast<std::size_t>(world.gpu)].name;
@@ -55,7 +61,6 @@ World make_world(Launch& launch, const WorldConfig& config) {
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   open_torch_cuda();
   if (world.ranks->size() == 1) return world;
-  if (config.share_gpus) let_ranks_share(world.ranks->rank());
   world.ranks = make_nccl(world.ranks, gpu_operations(), world.gpu, config.deadlines);
   return world;
 }

@@ -56,6 +56,7 @@ std::filesystem::path gpu_module_path() {
 
 GpuReport inspect_gpus(int open) {
   GpuReport report;
+  report.has_driver = std::filesystem::exists("/dev/nvidiactl");  // without the module, too
   const Module& module = the_module();
   if (module.operations == nullptr) {
     report.problem = module.problem;
@@ -66,6 +67,7 @@ GpuReport inspect_gpus(int open) {
   report.runtime = versions.runtime;
   report.driver = versions.driver;
   report.nccl = versions.nccl;
+  report.has_driver = report.has_driver || versions.driver > 0;
 
   std::array<ShelfcastGpuDevice, 64> found{};
   ShelfcastGpuProblem problem{};

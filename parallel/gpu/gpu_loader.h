@@ -24,6 +24,7 @@ struct GpuReport {
   std::vector<GpuDevice> devices;
   std::string problem;                    // empty when devices can be used
   int runtime = 0, driver = 0, nccl = 0;  // versions as CUDA and NCCL number them; 0 = absent
+  bool has_driver = false;                // of NVIDIA: the machine is meant to compute on GPUs
 };
 
 // Where libshelfcast_gpu.so is looked for: `lib` beside the folder of the running program.

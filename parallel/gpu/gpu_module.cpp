@@ -50,7 +50,8 @@ std::int32_t list_devices(ShelfcastGpuDevice* devices, std::int32_t capacity, st
   const bool chosen = cudaGetDevice(&current) == cudaSuccess;
   for (int index = 0; index < std::min(count, capacity); ++index)
     devices[index] = describe(index, open < 0 || index == open % count);
-  if (chosen) cudaSetDevice(current);
+  // The one that was opened stays current: since CUDA 12 going back would open device 0 for every rank.
+  if (chosen && open < 0) cudaSetDevice(current);
   return count;
 }
 

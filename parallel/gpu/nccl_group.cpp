@@ -187,6 +187,9 @@ std::int32_t passed(void* group, std::int64_t mark, ShelfcastGpuProblem* problem
 }
 
 void leave(void* group, std::int32_t abort) {
+  // While a split goes on NCCL's own thread may still write the communicator into the group, whatever has
+  // become of the ranks: so few bytes are left behind.
+  if (group_of(group).split_from != nullptr) return;
   const std::unique_ptr<Group> self(&group_of(group));
   cudaSetDevice(self->device);
   if (self->comm == nullptr) return;

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <cstdlib>
 #include <map>
 
 #include "base/error.h"
@@ -51,20 +52,13 @@ std::vector<std::string> unpacked(const std::string& text) {
 
 }  // namespace
 
-int choose_gpu(const RankGpus& rank, bool share) {
+int choose_gpu(const RankGpus& rank) {
   const std::vector<GpuDevice>& devices = rank.gpus.devices;
   check_driver(rank.gpus, rank.host);
   if (devices.empty())
     throw input_error(fmt::format("{} has no GPU to compute on", rank.host), rank.gpus.problem,
                       fmt::format("see shelfcast doctor, {}", kOrCpu));
-  const auto count = static_cast<int>(devices.size());
-  if (count < rank.local_size && !share)
-    throw input_error(
-        fmt::format("{} has {} ranks and {} GPU{}", rank.host, rank.local_size, count, count == 1 ? "" : "s"),
-        {},
-        "start as many ranks a host as it has GPUs (CUDA_VISIBLE_DEVICES hides some), or let ranks "
-        "share them with parallel.share_gpus=true");
-  const int index = rank.local_rank % count;
+  const int index = rank.local_rank % static_cast<int>(devices.size());
   const GpuDevice& device = devices[static_cast<std::size_t>(index)];
   if (too_old(device))
     throw input_error(fmt::format("{} of {} is too old", device.name, rank.host),
@@ -81,13 +75,14 @@ int choose_gpus(Communicator& ranks, const GpuReport& own, bool share) {
   int index = 0;
   std::string message;
   try {
-    index = choose_gpu({host_name(), ranks.local_rank(), ranks.local_size(), own}, share);
+    index = choose_gpu({host_name(), ranks.local_rank(), own});
     message = "ok" + std::string(1, kSeparator) + own.devices[static_cast<std::size_t>(index)].uuid;
   } catch (const Error& error) {
     message = packed(error);
   }
   const std::vector<std::string> all = gather_texts(ranks, message, "GPUs of the ranks");
   std::map<std::string, int> taken;
+  bool shared = false;
   for (int rank = 0; rank < ranks.size(); ++rank) {
     const std::vector<std::string> parts = unpacked(all[static_cast<std::size_t>(rank)]);
     if (parts[0] == "error") {
@@ -96,12 +91,17 @@ int choose_gpus(Communicator& ranks, const GpuReport& own, bool share) {
       throw error;
     }
     const auto [other, fresh] = taken.emplace(parts[1], rank);
+    shared = shared || !fresh;
     if (!fresh && !share)
-      throw input_error(fmt::format("ranks {} and {} are on the same GPU {}", other->second, rank, parts[1]),
-                        "each needs one of its own",
-                        "check CUDA_VISIBLE_DEVICES and Slurm's --gpus-per-task, or let them share it with "
-                        "parallel.share_gpus=true");
+      throw input_error(
+          fmt::format("ranks {} and {} are on the same GPU {}", other->second, rank, parts[1]),
+          fmt::format("each needs one of its own; {} has {} ranks and shows this one {} GPU{}", host_name(),
+                      ranks.local_size(), own.devices.size(), own.devices.size() == 1 ? "" : "s"),
+          "start as many ranks a host as it has GPUs (CUDA_VISIBLE_DEVICES and Slurm's "
+          "--gpus-per-task say which a rank sees), or let ranks share them with "
+          "parallel.share_gpus=true");
   }
+  if (shared) setenv("NCCL_HOSTID", fmt::format("shelfcast-rank-{}", ranks.rank()).c_str(), 1);
   return index;
 }
 

@@ -50,7 +50,7 @@ void NcclGroup::wait_for(const std::function<std::int32_t(ShelfcastGpuProblem*)>
       const std::int32_t now = state(&problem);
       if (now == kGpuDone) return;
       if (now == kGpuFailed) throw failed(label, problem);
-      // NCCL does not say who is missing; heartbeats do.
+      // NCCL does not say who is missing: the witness looks at every rank.
       patience.pause([] { return std::vector<int>(); });
     }
   } catch (const Error& error) {

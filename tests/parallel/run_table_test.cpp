@@ -104,7 +104,31 @@ TEST(WaitJudgement, silent_lost_and_unknown_ranks_are_not_waited_for) {
     run[1].presence = presence;
     EXPECT_EQ(judge_wait(run, std::vector{1}, 10s, 1s).extension, 0s);
   }
+}
+
+TEST(WaitJudgement, of_nobody_named_is_about_those_who_do_not_wait_themselves) {
+  std::vector<RankStatus> run = {status_of(0, 20.0, "bucket"), status_of(1, 20.0, "bucket"),
+                                 status_of(2, 4.0)};
+  const auto slow = judge_wait(run, {}, 10s, 1s);
+  EXPECT_GE(slow.extension, 7s);
+  EXPECT_LE(slow.extension, 7100ms);
+  run[2] = status_of(2, 12.0);
+  const auto stuck = judge_wait(run, {}, 10s, 1s);
+  EXPECT_EQ(stuck.extension, 0s);
+  EXPECT_THAT(stuck.text, HasSubstr("rank 2 on"));
+  EXPECT_THAT(stuck.text, testing::Not(HasSubstr("rank 1 on")));
+  run[2] = status_of(2, 12.0, "bucket");  // all wait for each other, and nothing moves
   EXPECT_EQ(judge_wait(run, {}, 10s, 1s).extension, 0s);
+  run[2].silent = true;
+  EXPECT_THAT(judge_wait(run, {}, 10s, 1s).text, HasSubstr("rank 2 on"));
+}
+
+TEST(WaitJudgement, names_no_more_ranks_than_can_be_read) {
+  std::vector<RankStatus> run;
+  for (int rank = 0; rank < 100; ++rank) run.push_back(status_of(rank, 30.0));
+  const std::string text = judge_wait(run, {}, 10s, 1s).text;
+  EXPECT_THAT(text, HasSubstr("and 92 more"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("rank 50 ")));
 }
 
 TEST(LateRanks, are_warned_about_once_and_at_doubling_intervals) {
