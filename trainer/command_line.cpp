@@ -83,7 +83,7 @@ void add_train(CLI::App& app, Command& chosen) {
   auto* const check = train->add_flag(
       "--check", command->check, "Tell shapes, steps, parameters, memory and cost of the run, and leave");
   train->add_option("--ranks", command->ranks, "With --check: for so many ranks")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
       ->needs(check);
   train
       ->add_option("--assume", command->assumptions,

@@ -13,6 +13,7 @@ namespace shelfcast::trainer {
 namespace {
 
 constexpr double kGiga = 1e9, kMicro = 1e-6, kHour = 3600;
+constexpr double kLeastAssumed = 1e-6, kMostAssumed = 1e9;
 
 struct Field {
   const char* name;
@@ -62,13 +63,17 @@ double ring_bandwidth(const CostAssumptions& assumed, const Layout& layout) {
   return std::min(assumed.node_gb_s, assumed.network_gb_s * layout.in_node) * kGiga;
 }
 
+// From the first rank of a ring to the last.
+double chain_latency_seconds(const CostAssumptions& assumed, const Layout& layout) {
+  const double hops_between = layout.nodes == 1 ? 0 : std::min(layout.nodes, layout.ranks - 1);
+  return kMicro * (hops_between * assumed.network_latency_us +
+                   (layout.ranks - 1 - hops_between) * assumed.node_latency_us);
+}
+
 // One turn around the ring: half an all-reduce.
 double half_ring_seconds(const CostAssumptions& assumed, const Layout& layout, double bytes) {
   if (layout.ranks == 1) return 0;
-  const double hops_between = layout.nodes == 1 ? 0 : layout.nodes;
-  const double hops_inside = layout.ranks - 1 - std::min(hops_between, layout.ranks - 1);
-  return kMicro * (std::min(hops_between, layout.ranks - 1) * assumed.network_latency_us +
-                   hops_inside * assumed.node_latency_us) +
+  return chain_latency_seconds(assumed, layout) +
          (layout.ranks - 1) / layout.ranks * bytes / ring_bandwidth(assumed, layout);
 }
 
@@ -79,8 +84,26 @@ double trees_seconds(const CostAssumptions& assumed, const Layout& layout, doubl
          2 * bytes / ring_bandwidth(assumed, layout);
 }
 
+// A sum that one rank keeps: a chain through all ranks, in which parts follow each other.
+double rooted_sum_seconds(const CostAssumptions& assumed, const Layout& layout, double bytes) {
+  return chain_latency_seconds(assumed, layout) + bytes / ring_bandwidth(assumed, layout);
+}
+
+// A bucket's gradients to the ranks that keep them: one sum for each, one after the other.
+double shares_seconds(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks,
+                      const parallel::Bucket& bucket) {
+  const Layout layout = layout_of(assumed, ranks);
+  const std::int64_t share = std::max<std::int64_t>(1, (inputs.elements + ranks - 1) / ranks);
+  double seconds = 0;
+  for (std::int64_t begin = bucket.first, end = 0; begin < bucket.first + bucket.elements; begin = end) {
+    end = std::min(bucket.first + bucket.elements, (begin / share + 1) * share);
+    seconds += rooted_sum_seconds(assumed, layout, static_cast<double>(end - begin) * inputs.gradient_bytes);
+  }
+  return seconds;
+}
+
 // Of a step. With ZeRO-2 the gradients of every micro-batch travel, each bucket to the ranks that keep them,
-// which is half of an all-reduce, and there is room for two.
+// and there is room for two.
 double exposed_gradients(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks,
                          double backward_s, double micro_batches) {
   std::vector<double> bytes, seconds;
@@ -88,7 +111,7 @@ double exposed_gradients(const CostInputs& inputs, const CostAssumptions& assume
        parallel::cut_buckets(inputs.ranges, inputs.elements, inputs.bucket_bytes)) {
     bytes.push_back(static_cast<double>(bucket.elements) * inputs.gradient_bytes);
     seconds.push_back(inputs.zero < 2 ? all_reduce_seconds(assumed, ranks, bytes.back())
-                                      : all_gather_seconds(assumed, ranks, bytes.back()));
+                                      : shares_seconds(inputs, assumed, ranks, bucket));
   }
   return inputs.zero < 2 ? exposed_seconds(backward_s, bytes, seconds)
                          : micro_batches * exposed_seconds(backward_s, bytes, seconds, 2);
@@ -167,10 +190,15 @@ void CostAssumptions::set(const std::string& assignment) {
   double value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool number = failed == std::errc() && end == text.data() + text.size() && std::isfinite(value);
-  if (!number || value < 0 || (value == 0 && !may_be_zero(name)) || (name == "backward" && value > 1) ||
-      (name == "gpus_per_node" && value < 1))
+  // Beyond these no machine is meant, and what is printed would run into other columns.
+  const bool sane = value == 0 ? may_be_zero(name) : value >= kLeastAssumed && value <= kMostAssumed;
+  const bool whole = name != "gpus_per_node" || (value >= 1 && value == std::floor(value));
+  if (!number || !sane || !whole || (name == "backward" && value > 1))
     throw input_error(fmt::format("--assume {}: \"{}\" cannot be", name, text),
-                      name == "backward" ? "it is a share of 1" : "it is a number above 0");
+                      name == "backward" ? "it is a share of 1"
+                      : name == "gpus_per_node"
+                          ? "it is a whole number"
+                          : fmt::format("it is a number from {:g} to {:g}", kLeastAssumed, kMostAssumed));
   this->*(field->value) = value;
 }
 

@@ -99,7 +99,7 @@ TEST(CostModel, a_shared_out_optimizer_updates_less_and_gathers) {
               4e8 * (1 + 8 / 8.0) / 2500e9 + all_gather_seconds(assumed, 8, 4e8), 1e-9);
 }
 
-TEST(CostModel, shares_of_gradients_travel_half_as_far_for_every_micro_batch_and_wait_for_room) {
+TEST(CostModel, shares_of_gradients_travel_one_sum_a_rank_for_every_micro_batch_and_wait_for_room) {
   const std::vector<double> four(4, 1.0);
   // The first leaves at 1 and is sent at 3, the others follow each other; with room for two the third is made
   // from 3 to 4 and the fourth from 5 to 6, still ahead of the link.
@@ -112,11 +112,15 @@ TEST(CostModel, shares_of_gradients_travel_half_as_far_for_every_micro_batch_and
   inputs.batch = 32 * 8 * 5;  // five micro-batches on each of eight ranks
   const CostAssumptions assumed;
   inputs.zero = 2;
-  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, 5 * all_gather_seconds(assumed, 8, 4e6), 1e-12);
+  // Eight chains of seven hops, each with an eighth of the bytes.
+  const auto shares = [&](double bytes) {
+    return 8 * (7e-6 * assumed.node_latency_us + bytes / 8 / (1e9 * assumed.node_gb_s));
+  };
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, 5 * shares(4e6), 1e-12);
   EXPECT_NEAR(step_cost(inputs, assumed, 8).update,
               4e6 * (1 / 8.0 + 8 / 8.0) / 2500e9 + all_gather_seconds(assumed, 8, 4e6), 1e-12);
   inputs.gradient_bytes = 2;
-  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, 5 * all_gather_seconds(assumed, 8, 2e6), 1e-12);
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, 5 * shares(2e6), 1e-12);
   inputs.zero = 0;
   EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, all_reduce_seconds(assumed, 8, 2e6), 1e-12);
 }
