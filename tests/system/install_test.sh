@@ -17,6 +17,10 @@ for program in "$bin"/bench_*; do
   [[ ! -e software/bin/$(basename "$program") ]] || fail "$program is installed"
 done
 
+# The GPU module opens from the installation alone: its libraries are there, and not only where it was built.
+missing=$(env -i ldd software/lib/libshelfcast_gpu.so | grep -E "libnccl.*(not found|=> $HOME/)" || true)
+[[ -z $missing ]] || fail "the installed GPU module wants $missing"
+
 # The module of slurm/, with the clusters' own modules stood in for.
 mkdir -p modules/{shelfcast,openmpi,hdf5}
 sed "s|^local prefix = .*|local prefix = \"$scratch/software\"|" software/share/shelfcast/slurm/modulefile.lua >modules/shelfcast/0.1.lua
