@@ -47,7 +47,7 @@ void bench(int count, char** words) {
   const auto number = [&](int i, long otherwise) { return count > i ? std::atol(words[i]) : otherwise; };
   if (count < 2)
     throw input_error("no corpus named", "", "bench_baselines CORPUS [THREADS] [SEASON] [EVERY]");
-  const data::Corpus corpus(words[1]);
+  const data::Corpus corpus{std::filesystem::path(words[1])};
   for (const std::string& method : eval::method_names()) {
     const bool fitted = method == "theta" || method == "ets" || method.starts_with("holt");
     const Speed speed = measure(method, corpus, number(2, 2), number(3, 7), fitted ? number(4, 1) : 1);

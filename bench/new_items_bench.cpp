@@ -111,7 +111,7 @@ void add_words(const std::string& text, std::set<std::string>& words) {
 
 void make_encoder(const std::string& folder, std::span<char* const> corpora) {
   std::set<std::string> words;
-  for (const char* corpus : corpora)
+  for (const std::string corpus : corpora)
     for (const data::Document& document : data::Corpus(corpus).documents()) add_words(document.text, words);
   std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
   for (const std::string& word : words) vocabulary += word + "\n";

@@ -33,8 +33,11 @@ class HostCopies {
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;  // on the device, on the host
 };
 
-// What LibTorch throws when a device's memory is used up, as an error that says what of it the flat arrays
-// (weights, gradients, the optimizer's state) take and what to lower.
+// What LibTorch throws when a device's memory is used up, as an error that says what of it the flat arrays of
+// what is trained (weights and their averages, gradients, the optimizer's state) take and what to lower.
 Error out_of_memory(const c10::OutOfMemoryError& error, std::int64_t flat_bytes, const TrainConfig& train);
+
+// The same outside of forward and backward: in which phase of the run.
+Error out_of_memory(const c10::OutOfMemoryError& error, const std::string& phase);
 
 }  // namespace shelfcast::trainer

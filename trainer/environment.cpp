@@ -4,12 +4,14 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/dates.h"
 #include "base/host.h"
+#include "parallel/gpu/gpu_loader.h"
 #include "trainer/command_line.h"
 
 namespace shelfcast::trainer {
@@ -26,6 +28,17 @@ std::string proc_value(const char* file, const std::string& key) {
     return first == std::string::npos ? "" : line.substr(first);
   }
   return "";
+}
+
+// What NCCL chooses the order of its additions by.
+std::string nccl_conditions(const parallel::Communicator& communicator) {
+  ShelfcastGpuVersions versions{};
+  parallel::gpu_operations().versions(&versions);
+  std::string conditions =
+      fmt::format("version {}, {} ranks a host", versions.nccl, communicator.local_size());
+  for (const char* name : {"NCCL_ALGO", "NCCL_PROTO"})
+    if (const char* value = std::getenv(name)) conditions += fmt::format(", {}={}", name, value);
+  return conditions;
 }
 
 // How gradients are added up.
@@ -57,14 +70,16 @@ nlohmann::json describe_environment(const parallel::Communicator& communicator, 
 
 nlohmann::json bit_conditions(const Recipe& recipe, const parallel::Communicator& communicator,
                               const std::string& device, std::int64_t bucket_mb) {
-  return {{"ranks", communicator.size()},
-          {"backend", std::string(communicator.backend())},
-          {"threads", recipe.train.threads},
-          {"bucket_mb", bucket_mb},
-          {"gradients", sums_of(recipe, communicator)},
-          {"device", device},
-          {"build", build_id()},
-          {"cpu", proc_value("/proc/cpuinfo", "model name")}};
+  nlohmann::json conditions{{"ranks", communicator.size()},
+                            {"backend", std::string(communicator.backend())},
+                            {"threads", recipe.train.threads},
+                            {"bucket_mb", bucket_mb},
+                            {"gradients", sums_of(recipe, communicator)},
+                            {"device", device},
+                            {"build", build_id()},
+                            {"cpu", proc_value("/proc/cpuinfo", "model name")}};
+  if (communicator.backend() == "nccl") conditions["nccl"] = nccl_conditions(communicator);
+  return conditions;
 }
 
 }  // namespace shelfcast::trainer

@@ -22,14 +22,15 @@ void ModelForecaster::forecast(const data::Batch& batch, eval::ForecastValues& v
   // make_inputs only views the arrays; the forward does not write to them.
   const models::ModelInputs inputs = make_inputs(const_cast<data::Batch&>(batch), spec_, texts_);
   const models::Forecast forecast = model_.forward(inputs, nullptr);
-  const at::Tensor quantiles = forecast.demand_quantiles_bqh(0.0);
+  // Levels are looked up on the host, whatever device has forecast.
+  const at::Tensor quantiles = forecast.demand_quantiles_bqh(0.0).cpu();
   const std::vector<double>& trained = model_.config().model.quantiles;
   const at::Tensor median = models::interpolate_levels(quantiles, trained, {0.5}).select(1, 0);
   values.levels = levels_;
   copy_out(models::interpolate_levels(quantiles, trained, levels_), values.quantiles_bqh);
   copy_out(median, values.median_bh);
   if (says_sums())
-    copy_out(models::interpolate_levels(forecast.demand_cumulated_bqh(0.0), trained, levels_),
+    copy_out(models::interpolate_levels(forecast.demand_cumulated_bqh(0.0).cpu(), trained, levels_),
              values.cumulated_bqh);
   if (says_classes()) copy_out(forecast.class_logits_bch.softmax(1), values.classes_bch);
   if (says_inventory()) copy_out(forecast.units_held_bh(), values.inventory_bh);

@@ -103,7 +103,8 @@ at::Tensor SeriesTexts::of(const std::vector<data::Window>& window_b, const mode
   const std::vector<std::int64_t> distinct = distinct_rows(rows);
   for (std::int64_t& row : rows) row = row < 0 ? 0 : 1 + place_of(distinct, row);
   const at::Tensor encoded = live_->encode(distinct, keys);
-  return at::cat({at::zeros({1, live_->width()}), encoded}).index_select(0, at::tensor(rows, at::kLong));
+  const at::Tensor of_none = at::zeros({1, live_->width()}, encoded.options());
+  return at::cat({of_none, encoded}).index_select(0, at::tensor(rows, at::kLong).to(encoded.device()));
 }
 
 SeriesTexts SeriesTexts::now(const std::vector<data::Window>& windows,

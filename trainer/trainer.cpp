@@ -243,6 +243,8 @@ WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
     });
   } catch (const c10::OutOfMemoryError& error) {
     std::int64_t elements = buffers_.elements() + buffers_.gradients().numel();
+    if (recipe_.train.ema > 0) elements += buffers_.elements();
+    if (anchor_) elements += 2 * buffers_.elements();
     for (const OptimizerState& state : optimizer_->state()) elements += state.values.numel();
     throw out_of_memory(error, elements * static_cast<std::int64_t>(sizeof(float)), recipe_.train);
   }
@@ -517,8 +519,12 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;
   log::open_file(folder.log(communicator.rank()));
   activity::enter_phase("start");
-  Run run(plan, options, communicator, goes_on);
-  return run.loop();
+  try {
+    Run run(plan, options, communicator, goes_on);
+    return run.loop();
+  } catch (const c10::OutOfMemoryError& error) {
+    throw out_of_memory(error, activity::snapshot(communicator.rank()).phase);
+  }
 }
 
 }  // namespace shelfcast::trainer

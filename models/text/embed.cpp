@@ -80,7 +80,7 @@ at::Tensor embed(const Bert& bert, const data::Tokenizer& tokenizer, std::span<c
     const std::vector<std::int64_t> rows(order.begin() + first, order.begin() + last);
     const at::Tensor batch = encode(bert, distinct, rows, options);
     const std::lock_guard lock(writing);
-    vectors.index_copy_(0, at::tensor(rows, at::kLong), batch);
+    vectors.index_copy_(0, at::tensor(rows, at::kLong), batch.cpu());
     done += last - first;
     if (progress) progress(done, count);
   });

@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
     std::fputs("usage: interval_coverage CORPUS BUNDLE\n", stderr);
     return 2;
   }
-  const data::Corpus corpus(argv[1]);
+  const data::Corpus corpus{std::filesystem::path(argv[1])};
   const scorer::Bundle bundle(argv[2]);
   const std::vector<float> truth = read_future_truth(corpus, bundle.info().horizon);
   const scorer::Forecasts forecasts = scorer::forecast(bundle.model(), bundle.inputs(), {}, 2);

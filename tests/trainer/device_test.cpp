@@ -100,6 +100,9 @@ TEST(DeviceMemory, used_up_it_is_said_what_took_it_and_what_to_lower) {
   EXPECT_NE(error.why().find("96 windows"), std::string::npos) << error.what();
   EXPECT_NE(error.why().find("Tried to allocate 2.00 GiB"), std::string::npos) << error.what();
   EXPECT_NE(error.advice().find("train.micro_batch"), std::string::npos) << error.what();
+  const Error elsewhere = out_of_memory(words, "validation");
+  EXPECT_NE(elsewhere.why().find("in phase validation; CUDA out of memory."), std::string::npos)
+      << elsewhere.what();
 }
 
 TEST(HostCopies, what_is_in_host_memory_stands_for_itself) {

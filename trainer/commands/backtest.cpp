@@ -154,8 +154,14 @@ void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communi
   run_watched(parallel, world, [&] {
     activity::enter_phase("backtest");
     const auto started = std::chrono::steady_clock::now();
-    const eval::BacktestResult result =
-        eval::run_backtest(j.config, j.corpus.source(), j.features, {&j.forecaster}, j.validate_end, world);
+    const eval::BacktestResult result = [&] {
+      try {
+        return eval::run_backtest(j.config, j.corpus.source(), j.features, {&j.forecaster}, j.validate_end,
+                                  world);
+      } catch (const c10::OutOfMemoryError& error) {
+        throw out_of_memory(error, "backtest");
+      }
+    }();
     if (world.rank() != 0) return;
     eval::RunMetadata metadata = j.metadata;
     metadata.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
