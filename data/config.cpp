@@ -68,7 +68,9 @@ void DataConfig::validate() const {
   for (const std::string& name : calendar) calendar_columns(name);
   if (train_until && validate_until && *validate_until < *train_until)
     throw input_error(fmt::format("data.validate_until ({}) is before data.train_until ({})",
-                                  format_date(*validate_until), format_date(*train_until)));
+                                  format_date(*validate_until), format_date(*train_until)),
+                      "what is validated on lies between the two",
+                      "move data.validate_until behind it, or leave it out for the first backtest origin");
 }
 
 }  // namespace shelfcast::data

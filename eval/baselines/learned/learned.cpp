@@ -186,6 +186,7 @@ class Lessons {
     std::vector<std::byte> bytes;
     if (communicator_.rank() == 0) {
       if (fitted_ == 0) draw_before(origin);
+      log::all("learned baselines: fitting {}", method);  // may take minutes
       bytes = eval::fit(method, table_, rows_->maker().categorical(), config_, rows_->threads());
       fitted_ = (fitted_ + 1) % methods_;
       if (fitted_ == 0) table_ = {};
