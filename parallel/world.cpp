@@ -47,7 +47,7 @@ World make_world(Launch& launch, const WorldConfig& config) {
   // rank.
   const GpuReport gpus = inspect_gpus(world.ranks->local_rank());
   if (!asked_for && !any_has_gpus(*world.ranks, gpus)) {
-    if (gpus.has_driver)
+    if (gpus.has_driver && world.ranks->local_rank() == 0)
       log::warn(
           "{} computes on the CPU though it has an NVIDIA driver: {} - parallel.device=gpu makes that an "
           "error, parallel.device=cpu says it is meant",
