@@ -197,23 +197,20 @@ std::string series_csv(const BacktestResult& result) {
 
 std::string dates_csv(const BacktestResult& result) {
   std::string csv = "model,category,date,n,absolute_error,squared_error,quantile_loss\n";
-  for (std::size_t model = 0; model < result.models; ++model) {
-    const LossRecord& record = result.losses[model];
+  for (const LossRecord& record : result.losses)
     for (std::size_t category = 0; category < record.dates.size(); ++category)
       for (const DateSums& date : record.dates[category])
         csv += fmt::format("{},{},{},{},{},{},{}\n", csv_cell(record.name),
                            csv_cell(result.categories[category]), result.date_of(date.step), date.n,
                            date.absolute, date.squared, date.quantile);
-  }
   return csv;
 }
 
 std::string wrmsse_csv(const BacktestResult& result) {
   std::string csv = "model,date,wrmsse\n";
-  for (std::size_t model = 0; model < result.models; ++model)
-    for (const DateWrmsse& date : result.losses[model].wrmsse_dates)
-      csv += fmt::format("{},{},{}\n", csv_cell(result.losses[model].name), result.date_of(date.step),
-                         date.value);
+  for (const LossRecord& record : result.losses)
+    for (const DateWrmsse& date : record.wrmsse_dates)
+      csv += fmt::format("{},{},{}\n", csv_cell(record.name), result.date_of(date.step), date.value);
   return csv;
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <sstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -677,6 +678,29 @@ TEST_F(Backtest, names_the_series_whose_forecast_is_not_a_number) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(),
                 HasSubstr("broken forecast a value that is not a number for series series-6 on 2024-"));
+  }
+}
+
+TEST_F(Backtest, error_sums_by_date_add_up_to_everybodys_errors) {
+  SeasonalQuantiles model(7, 3);
+  const BacktestResult result = run(small_backtest(), &model);
+  std::map<std::string, std::pair<double, double>> sums;  // n and absolute errors, by forecaster
+  std::istringstream lines(dates_csv(result));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::vector<std::string> cells;  // no cell of these has a comma
+    std::istringstream parts(line);
+    for (std::string cell; std::getline(parts, cell, ',');) cells.push_back(cell);
+    ASSERT_EQ(cells.size(), 7U) << line;
+    sums[cells[0]].first += std::stod(cells[3]);
+    sums[cells[0]].second += std::stod(cells[4]);
+  }
+  EXPECT_EQ(sums.size(), result.forecasters.size());
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    const auto& [n, absolute] = sums.at(forecaster.name);
+    EXPECT_EQ(n, result.judgement.targets) << forecaster.name;
+    EXPECT_NEAR(absolute / n, *forecaster.overall.score("mae").value, 1e-6) << forecaster.name;
   }
 }
 
