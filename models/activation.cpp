@@ -13,10 +13,13 @@ namespace shelfcast::models {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, Activation>, 16> kNames = {{
+constexpr std::array<std::pair<const char*, Activation>, 20> kNames = {{
     {"relu", Activation::relu},
+    {"relu2", Activation::relu2},
     {"relu6", Activation::relu6},
+    {"leaky_relu", Activation::leaky_relu},
     {"gelu", Activation::gelu},
+    {"gelu_10", Activation::gelu_10},
     {"gelu_python", Activation::gelu},
     {"gelu_new", Activation::gelu_tanh},
     {"gelu_fast", Activation::gelu_tanh},
@@ -27,6 +30,7 @@ constexpr std::array<std::pair<const char*, Activation>, 16> kNames = {{
     {"silu", Activation::silu},
     {"swish", Activation::silu},
     {"mish", Activation::mish},
+    {"laplace", Activation::laplace},
     {"tanh", Activation::tanh},
     {"sigmoid", Activation::sigmoid},
     {"linear", Activation::linear},

@@ -140,10 +140,16 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
   switch (activation) {
     case Activation::relu:
       return at::relu(x);
+    case Activation::relu2:
+      return at::relu(x).square();
     case Activation::relu6:
       return at::clamp(x, 0, 6);
+    case Activation::leaky_relu:
+      return at::leaky_relu(x);
     case Activation::gelu:
       return at::gelu(x);
+    case Activation::gelu_10:
+      return at::gelu(x).clamp(-10, 10);
     case Activation::gelu_tanh:
       return at::gelu(x, "tanh");
     case Activation::quick_gelu:
@@ -152,6 +158,8 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
       return at::silu(x);
     case Activation::mish:
       return at::mish(x);
+    case Activation::laplace:  // of the mean and deviation that Ma et al. (2022, Mega) give it
+      return 0.5 * (1 + at::erf((x - 0.707107) / (0.282095 * std::sqrt(2.0))));
     case Activation::tanh:
       return at::tanh(x);
     case Activation::sigmoid:

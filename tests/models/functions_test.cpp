@@ -66,6 +66,39 @@ void expect_right(const Function& function, const std::vector<at::Tensor>& value
   expect_finite_differences(function, values);
 }
 
+// What transformers 4.57 makes of -12, -1, -0.25, 0.5, 1, 8 and 12 in float64.
+TEST(Activations, of_every_published_name_are_those_of_the_reference) {
+  const std::vector<std::pair<std::string, std::vector<double>>> reference = {
+      {"relu", {0, 0, 0, 0.5, 1, 8, 12}},
+      {"relu2", {0, 0, 0, 0.25, 1, 64, 144}},
+      {"relu6", {0, 0, 0, 0.5, 1, 6, 6}},
+      {"leaky_relu", {-0.12, -0.01, -0.0025, 0.5, 1, 8, 12}},
+      {"gelu", {0, -0.1586553, -0.1003234, 0.3457312, 0.8413447, 8, 12}},
+      {"gelu_python", {0, -0.1586553, -0.1003234, 0.3457312, 0.8413447, 8, 12}},
+      {"gelu_10", {0, -0.1586553, -0.1003234, 0.3457312, 0.8413447, 8, 10}},
+      {"gelu_new", {0, -0.158808, -0.1003246, 0.345714, 0.841192, 8, 12}},
+      {"gelu_fast", {0, -0.158808, -0.1003246, 0.345714, 0.841192, 8, 12}},
+      {"gelu_accurate", {0, -0.158808, -0.1003246, 0.345714, 0.841192, 8, 12}},
+      {"gelu_pytorch_tanh", {0, -0.158808, -0.1003246, 0.345714, 0.841192, 8, 12}},
+      {"gelu_python_tanh", {0, -0.158808, -0.1003246, 0.345714, 0.841192, 8, 12}},
+      {"quick_gelu", {-1.618642e-08, -0.1542042, -0.09880035, 0.3503884, 0.8457958, 7.99999, 12}},
+      {"silu", {-7.37301e-05, -0.2689414, -0.1094559, 0.3112297, 0.7310586, 7.997317, 11.99993}},
+      {"swish", {-7.37301e-05, -0.2689414, -0.1094559, 0.3112297, 0.7310586, 7.997317, 11.99993}},
+      {"mish", {-7.373032e-05, -0.3034015, -0.129927, 0.3752452, 0.8650984, 7.999998, 12}},
+      {"laplace", {0, 7.173726e-10, 0.0003458431, 0.2314211, 0.8504296, 1, 1}},
+      {"tanh", {-1, -0.7615942, -0.2449187, 0.4621172, 0.7615942, 0.9999998, 1}},
+      {"sigmoid", {6.144175e-06, 0.2689414, 0.4378235, 0.6224593, 0.7310586, 0.9996646, 0.9999939}},
+      {"linear", {-12, -1, -0.25, 0.5, 1, 8, 12}}};
+  const at::Tensor x = at::tensor({-12.0, -1.0, -0.25, 0.5, 1.0, 8.0, 12.0}, at::kDouble);
+  for (const auto& [name, values] : reference) {
+    const at::Tensor y = activate(x.clone(), activation_of(name));
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      const double value = values[static_cast<std::size_t>(i)];
+      EXPECT_NEAR(y[i].item<double>(), value, 1e-6 * std::max(1.0, std::abs(value))) << name << " " << i;
+    }
+  }
+}
+
 TEST(RmsNorm, value_and_gradients_are_right) {
   at::manual_seed(1);
   const Function norm = [](const std::vector<at::Tensor>& v) { return rms_norm(v[0], v[1], 1e-6); };

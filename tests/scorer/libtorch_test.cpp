@@ -172,8 +172,9 @@ TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {
     c.tower.patch = one_of(random, {1, 4, 8, 16});
     c.tower.stride =
         one_of(random, {c.tower.patch, c.tower.patch, (c.tower.patch + 1) / 2, c.tower.patch + 1});
-    constexpr std::array kActivations = {"relu", "relu", "gelu",    "gelu_new", "quick_gelu", "silu",
-                                         "mish", "tanh", "sigmoid", "relu6",    "linear"};
+    constexpr std::array kActivations = {"relu",   "relu",  "gelu",       "gelu_new", "quick_gelu",
+                                         "silu",   "mish",  "tanh",       "sigmoid",  "relu6",
+                                         "linear", "relu2", "leaky_relu", "gelu_10",  "laplace"};
     c.tower.activation = kActivations[static_cast<std::size_t>(random.below(kActivations.size()))];
     c.tower.gated = one_of(random, {0, 0, 1}) != 0;
     c.tower.d_model = one_of(random, {8, 24, 64}), c.tower.d_ff = one_of(random, {16, 40, 128});
