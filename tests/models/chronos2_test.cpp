@@ -257,7 +257,7 @@ TEST(Chronos2Config, refuses_foreign_and_gated_descriptions) {
           [](nlohmann::json& j) { j["chronos_pipeline_class"] = "ChronosBoltPipeline"; });
   refused("chronos_config", [](nlohmann::json& j) { j.erase("chronos_config"); });
   refused("context_length", [](nlohmann::json& j) { j["chronos_config"].erase("context_length"); });
-  refused("cannot be read", [](nlohmann::json& j) { j["d_model"] = "wide"; });
+  refused("config.json has d_model \"wide\"", [](nlohmann::json& j) { j["d_model"] = "wide"; });
 }
 
 TEST(Chronos2, refuses_inputs_that_do_not_fit) {
