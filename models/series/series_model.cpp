@@ -106,8 +106,9 @@ class Chronos2SeriesModel : public SeriesModel {
   at::Tensor forecast(const at::Tensor& context_bt, std::int64_t horizon,
                       const std::vector<double>& levels) const override {
     check_request(horizon, levels);
+    const std::int64_t together = rows_in_memory(model_.tower.config(), context_bt.size(1), horizon);
     std::vector<at::Tensor> parts;
-    for (const at::Tensor& rows : context_bt.split(kRows))
+    for (const at::Tensor& rows : context_bt.split(together))
       parts.push_back(unrolled_forecast(model_.tower, {rows, {}, {}, 1}, horizon));
     return interpolate_levels(at::cat(parts), this->levels(), levels);
   }
