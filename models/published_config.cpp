@@ -73,7 +73,7 @@ ConfigKeys::ConfigKeys(const json& object, std::string within) : object_(object)
 void ConfigKeys::refuse(const char* key, const std::string& why) const {
   std::string value = object_.at(key).dump();
   constexpr std::size_t kLongest = 80;
-  if (value.size() > kLongest) value = value.substr(0, kLongest) + "...";
+  if (value.size() > kLongest) value.replace(kLongest, std::string::npos, "...");
   throw data_error(fmt::format("{} has {}{} {}", kFile, within_, key, value), why,
                    "correct it, or fetch the file again");
 }
