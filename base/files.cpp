@@ -79,6 +79,28 @@ std::pair<int, fs::path> create_beside(const fs::path& path) {
   throw io_error("cannot write " + path.string(), EEXIST, "remove the *.partial-* files beside it");
 }
 
+constexpr int kMostLinks = 40;  // as the kernel
+
+// Where a file written to `path` has to go: links are followed, also to a file that is not there yet, so that
+// it is their target that a rename replaces.
+fs::path behind_links(const fs::path& path) {
+  fs::path at = path;
+  std::error_code failed;
+  for (int link = 0; fs::is_symlink(at, failed); ++link) {
+    if (link == kMostLinks) throw io_error("cannot write " + path.string(), ELOOP);
+    const fs::path target = fs::read_symlink(at, failed);
+    if (failed) throw io_error("cannot write " + path.string(), failed.value());
+    at = at.parent_path() / target;  // an absolute target stands for itself
+  }
+  return at;
+}
+
+// A device, a pipe or a socket, which cannot be replaced, only written to.
+bool takes_bytes_at_once(const fs::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
 // In pieces, each of which a file system that works takes soon. Returns errno or 0.
 int write_all(int number, std::string_view bytes, const fs::path& path) {
   constexpr std::size_t kPiece = std::size_t{16} << 20;
@@ -162,6 +184,13 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  if (takes_bytes_at_once(path_)) {
+    // Nobody watches how long this takes: a pipe waits for its reader.
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) throw io_error("cannot write " + path_.string(), errno);
+    return;
+  }
+  path_ = behind_links(path_);
   std::tie(descriptor_, partial_) = create_beside(path_);
 }
 
@@ -180,10 +209,12 @@ void AtomicFile::commit() {
   SHELFCAST_ASSERT(descriptor_ >= 0);
   const activity::Operation watched(activity::Kind::file, path_.native());
   int failed = ::fsync(descriptor_) == 0 ? 0 : errno;
+  if (partial_.empty() && (failed == EINVAL || failed == ENOTSUP)) failed = 0;  // a device holds nothing back
   // Network file systems may report a full disk only when the file is closed.
   if (::close(std::exchange(descriptor_, -1)) != 0 && failed == 0) failed = errno;
-  if (failed == 0 && ::rename(partial_.c_str(), path_.c_str()) != 0) failed = errno;
+  if (failed == 0 && !partial_.empty() && ::rename(partial_.c_str(), path_.c_str()) != 0) failed = errno;
   if (failed != 0) throw io_error("cannot write " + path_.string(), failed);
+  if (partial_.empty()) return;
   partial_.clear();
   failed = flush_to_disk(parent_of(path_));
   if (failed != 0) throw io_error("cannot flush the folder of " + path_.string(), failed);

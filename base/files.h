@@ -15,7 +15,8 @@ namespace shelfcast {
 std::string read_file(const std::filesystem::path& path);
 
 // Writes `bytes` beside `path`, flushes them to disk and renames: readers see the old file or the new one.
-// Throws Error(io) (full disk, permission) and leaves nothing half-written behind.
+// A symbolic link stays, its target is replaced; what is not a regular file (a device, a pipe) is written to
+// as it is. Throws Error(io) (full disk, permission) and leaves nothing half-written behind.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
 // The same for a file too large to hold in memory twice: write() piece by piece, then commit(). The

@@ -277,6 +277,10 @@ std::size_t size_of(DType dtype) {
   return 1;
 }
 
+bool is_floating(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::f16 || dtype == DType::bf16;
+}
+
 const char* to_string(DType dtype) {
   switch (dtype) {
     case DType::f32:

@@ -18,6 +18,8 @@ enum class DType { f32, f64, f16, bf16, i64, i32, u8, boolean };
 
 // Bytes of one element.
 std::size_t size_of(DType dtype);
+// Whether its elements are floating-point numbers, as weights are.
+bool is_floating(DType dtype);
 // The format's own names: "F32", "BF16", ...
 const char* to_string(DType dtype);
 

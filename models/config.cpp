@@ -3,14 +3,11 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/files.h"
-#include "base/json_file.h"
 #include "models/activation.h"
 #include "models/heads_config.h"
+#include "models/published_config.h"
 #include "models/series/chronos2_config.h"
 
 namespace shelfcast::models {
@@ -42,10 +39,6 @@ TowerConfig plain_tower(Architecture architecture, std::int64_t width, std::int6
   c.use_reg_token = false;
   c.input_patch_size = c.input_patch_stride = patch;
   return c;
-}
-
-TowerConfig published_tower(const std::string& weights) {
-  return tower_config_from_published_json(read_json(std::filesystem::path(weights) / "config.json"));
 }
 
 }  // namespace
@@ -147,7 +140,7 @@ TowerConfig named_tower(const std::string& name) {
 }
 
 Architecture ModelConfig::architecture() const {
-  return weights.empty() ? named_tower(tower).architecture : published_tower(weights).architecture;
+  return weights.empty() ? named_tower(tower).architecture : read_published_tower(weights).architecture;
 }
 
 std::int64_t ModelConfig::count_parameters() const {
@@ -307,7 +300,7 @@ TowerConfig tower_for(const ModelConfig& model, std::int64_t context, std::int64
     tower.initializer_factor = 1.0;
     return tower;
   }
-  TowerConfig tower = published_tower(model.weights);
+  TowerConfig tower = read_published_tower(model.weights);
   tower.dropout_rate = model.dropout;
   if (tower.prediction_length < horizon) {
     throw input_error(

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/config.h"
+#include "models/published_config.h"
 #include "models/series/chronos2_config.h"
 
 namespace shelfcast::models {
@@ -38,6 +39,19 @@ struct Reader {
   void operator()(const char* key, T& value, const T& otherwise) {
     value = otherwise;
     if (const auto found = j.find(key); found != j.end()) found->get_to(value);
+  }
+};
+
+// Of foreign files.
+struct PublishedReader {
+  const ConfigKeys& keys;
+  template <typename T>
+  void operator()(const char* key, T& value) {
+    keys.read(key, value);
+  }
+  template <typename T>
+  void operator()(const char* key, T& value, const T& otherwise) {
+    keys.read(key, value, otherwise);
   }
 };
 
@@ -194,11 +208,15 @@ LossConfig loss_from_json(const json& j) {
 }
 
 // "relu", "gated-silu": what transformers makes dense_act_fn and is_gated_act of when they are not there.
-void read_feed_forward(const std::string& text, TowerConfig& config) {
+void read_feed_forward(const ConfigKeys& keys, TowerConfig& config) {
+  constexpr const char* kKey = "feed_forward_proj";
   constexpr std::string_view kGated = "gated-";
+  std::string text;
+  keys.read(kKey, text, std::string("relu"));
   config.gated = text.starts_with(kGated);
   config.activation = config.gated ? text.substr(kGated.size()) : text;
   if (text == "gated-gelu") config.activation = "gelu_new";
+  keys.require_activation(kKey, config.activation);
 }
 
 // Runs `read` and turns the JSON library's exceptions into ours.
@@ -278,25 +296,26 @@ json to_published_json(const TowerConfig& c) {
 }
 
 TowerConfig tower_config_from_published_json(const json& j) {
-  const auto pipeline = j.find("chronos_pipeline_class");
-  return pipeline != j.end() && *pipeline == "Chronos2Pipeline"
+  return published_architecture(j) == Architecture::chronos2
              ? tower_config(chronos2_config_from_published_json(j))
              : bolt_config_from_published_json(j);
 }
 
 TowerConfig bolt_config_from_published_json(const json& j) {
-  return reading("config.json", [&j] {
-    if (!j.contains("chronos_config")) {
-      throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
-                       "point model.weights to a published Chronos-Bolt or Chronos-2 directory");
-    }
-    TowerConfig config;
-    visit_t5(Reader{j}, config);
-    if (!j.contains("dense_act_fn")) read_feed_forward(j.value("feed_forward_proj", "relu"), config);
-    visit_patching(Reader{j.at("chronos_config")}, config);
-    config.validate();
-    return config;
-  });
+  const ConfigKeys keys(j);
+  if (!j.contains("chronos_config")) {
+    throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-Bolt model",
+                     "point model.weights to a published Chronos-Bolt or Chronos-2 directory");
+  }
+  TowerConfig config;
+  visit_t5(PublishedReader{keys}, config);
+  if (keys.has("dense_act_fn"))
+    keys.require_activation("dense_act_fn", config.activation);
+  else
+    read_feed_forward(keys, config);
+  visit_patching(PublishedReader{keys.part("chronos_config")}, config);
+  config.validate();
+  return config;
 }
 
 }  // namespace shelfcast::models

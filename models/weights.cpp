@@ -66,6 +66,13 @@ void check_shape(const StoredWeights& file, const std::string& name, const Store
                    "check that the configuration beside it belongs to these weights");
 }
 
+void check_dtype(const StoredWeights& file, const std::string& name, const StoredTensor& stored) {
+  if (is_floating(stored.dtype)) return;
+  throw data_error(
+      fmt::format("tensor \"{}\" in {} is of type {}", name, file.path().string(), to_string(stored.dtype)),
+      "weights are floating-point numbers", "fetch the weights again");
+}
+
 struct Copy {
   std::string name;
   const StoredTensor* stored;
@@ -119,6 +126,7 @@ void load_weights(const std::filesystem::path& path, const std::string& prefix,
     const std::string name = parameter.name.substr(prefix.size());
     const Entry& entry = find(entries, name, file);
     check_shape(file, entry.name, *entry.tensor, parameter.tensor);
+    check_dtype(file, entry.name, *entry.tensor);
     used.insert(name);
     copies.push_back({entry.name, entry.tensor, parameter.tensor});
   }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <limits>
 #include <memory>
 
 #include "base/dates.h"
@@ -18,6 +20,47 @@ constexpr const char* kAbout =
     "Shelfcast trains and judges one large retail demand model on many GPUs and turns its forecasts into "
     "orders.\n"
     "First steps: shelfcast synth, shelfcast train, shelfcast backtest, shelfcast export, shelfcast-score.";
+
+constexpr std::int64_t kMostSteps = 100'000;  // ahead: 273 years of days
+constexpr std::int64_t kMostRanks = 1'000'000;
+
+// CLI11's own check prints the largest double in full.
+CLI::Validator whole_number_up_to(std::int64_t most) {
+  return CLI::Validator(
+      [most](const std::string& text) {
+        std::int64_t number = 0;
+        const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+        const bool whole = failed != std::errc::invalid_argument && end == text.data() + text.size();
+        if (!whole) return fmt::format("\"{}\" is not a whole number", text);
+        if (number < 1 && failed == std::errc{}) return fmt::format("{} is below 1", text);
+        if (number > most || failed != std::errc{}) return fmt::format("{} is beyond {}", text, most);
+        return std::string();
+      },
+      "");
+}
+
+CLI::Validator positive() { return whole_number_up_to(std::numeric_limits<std::int64_t>::max()); }
+
+// An option whose values are separated by commas; it may be repeated. An empty value between two commas is a
+// slip of the hand that CLI11 would pass over.
+template <typename Value>
+void add_list(CLI::App* sub, const char* name, std::vector<Value>& values, const std::string& about) {
+  sub->add_option_function<std::vector<std::string>>(
+         name,
+         [name, &values](const std::vector<std::string>& lists) {
+           for (const std::string& list : lists) {
+             if (fmt::format(",{},", list).find(",,") != std::string::npos)
+               throw CLI::ValidationError(name, fmt::format("\"{}\" has an empty item", list));
+             for (const std::string& item : CLI::detail::split(list, ',')) {
+               Value value{};
+               if (!CLI::detail::lexical_cast(item, value)) throw CLI::ConversionError(item, name);
+               values.push_back(std::move(value));
+             }
+           }
+         },
+         about)
+      ->allow_extra_args(false);
+}
 
 // A subcommand whose options fill `command`; the one that was named leaves it in `chosen`.
 template <typename Filled>
@@ -59,7 +102,7 @@ void add_ingest(CLI::App& app, Command& chosen) {
                      "Sum daily values up: W (weeks ending on Sunday) or M");
   ingest->add_option("--until", command->until, "Leave out what comes after this day (YYYY-MM-DD)");
   ingest->add_option("--series-limit", command->series_limit, "Keep only the first N series")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
 }
 
 void add_inspect(CLI::App& app, Command& chosen) {
@@ -79,11 +122,11 @@ void add_train(CLI::App& app, Command& chosen) {
       ->expected(0, 1)
       ->check(CLI::IsMember({"auto"}));
   train->add_option("--stop-after", command->stop_after, "Save and leave after this step, as a signal would")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   auto* const check = train->add_flag(
       "--check", command->check, "Tell shapes, steps, parameters, memory and cost of the run, and leave");
   train->add_option("--ranks", command->ranks, "With --check: for so many ranks")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+      ->check(whole_number_up_to(kMostRanks))
       ->needs(check);
   train
       ->add_option("--assume", command->assumptions,
@@ -108,13 +151,9 @@ void add_stop(CLI::App& app, Command& chosen) {
 
 template <typename Filled>
 void add_covariate_options(CLI::App* sub, Filled& command, const std::string& of) {
-  sub->add_option("--known", command->known,
-                  fmt::format("Columns of {} that a published model reads, known ahead: price,promo", of))
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  sub->add_option("--past", command->past, "The same for columns known only afterwards: customers")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  add_list(sub, "--known", command->known,
+           fmt::format("Columns of {} that a published model reads, known ahead: price,promo", of));
+  add_list(sub, "--past", command->past, "The same for columns known only afterwards: customers");
 }
 
 void add_forecast(CLI::App& app, Command& chosen) {
@@ -126,15 +165,12 @@ void add_forecast(CLI::App& app, Command& chosen) {
                    "CSV: long (series,date,value[,covariates]) or wide (one column a date)")
       ->required();
   forecast->add_option("--horizon", command->horizon, "Steps to forecast (default: the model's)")
-      ->check(CLI::PositiveNumber);
-  forecast
-      ->add_option("--quantiles", command->quantiles,
-                   "Levels to forecast: 0.1,0.5,0.9 (default: the model's)")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+      ->check(whole_number_up_to(kMostSteps));
+  add_list(forecast, "--quantiles", command->quantiles,
+           "Levels to forecast: 0.1,0.5,0.9 (default: the model's)");
   add_covariate_options(forecast, command, "the table");
   forecast->add_option("--threads", command->threads, "For published models (default: all cores)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   forecast->add_option("--out", command->out, "CSV to write: series,date,mean,q0.1,...")->required();
 }
 
@@ -150,7 +186,7 @@ void add_backtest(CLI::App& app, Command& chosen) {
                        "Runs to average the run's forecasts with, of other seeds, say; needs --out");
   add_covariate_options(backtest, command, "the corpus");
   backtest->add_option("--threads", command->threads, "For published models: threads of each rank")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   backtest
       ->add_option("--set", command->overrides, "Override a key of the backtest: --set backtest.origins=5")
@@ -194,7 +230,7 @@ void add_text_options(CLI::App* sub, Filled& command) {
   sub->add_option("model", command.model, "Published directory of a BERT-family model")->required();
   sub->add_option("--text", command.text, "Texts to read, one a line, UTF-8")->required();
   sub->add_option("--max-len", command.max_length, "Cut texts to so many tokens, special ones included")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
 }
 
@@ -216,7 +252,7 @@ void add_embed(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   embed->add_flag("--normalize", command->normalize, "Make every vector of length 1");
   embed->add_option("--batch", command->batch, "Texts encoded together by each thread")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
 }
 
@@ -227,7 +263,7 @@ void add_label(CLI::App& app, Command& chosen) {
   label->add_option("--text", command->text, "Texts to read, one a line, UTF-8")->required();
   label->add_option("--out", command->out, "CSV to write: text,class,probability,tags")->required();
   label->add_option("--batch", command->batch, "Texts labelled together by each thread")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "trainer/commands/commands.h"
+#include "trainer/error_text.h"
 
 namespace {
 
@@ -39,6 +40,6 @@ int main(int argc, char** argv) {
     std::visit(run, std::get<trainer::Command>(line));
     return 0;
   } catch (const std::exception& error) {
-    return fail(launch, error.what());
+    return fail(launch, trainer::error_text(error));
   }
 }

@@ -35,6 +35,9 @@ bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
 }
 
 Recipe RunFolder::stored_recipe() const {
+  if (!std::filesystem::exists(path_))
+    throw input_error(fmt::format("there is no folder {}", path_.string()), "",
+                      "name the folder that `shelfcast train` made, e.g. runs/m5");
   if (!exists())
     throw input_error(fmt::format("{} is not a run folder", path_.string()), "it has no recipe.yaml",
                       "name the folder that `shelfcast train` made, e.g. runs/m5");

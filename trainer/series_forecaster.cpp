@@ -91,29 +91,28 @@ SeriesForecaster::SeriesForecaster(std::string name, const models::SeriesModel& 
   models::require_levels(levels_, "--quantiles");
 }
 
-at::Tensor SeriesForecaster::forecast(const data::Batch& batch, const std::vector<double>& levels) const {
+at::Tensor SeriesForecaster::trained_quantiles(const data::Batch& batch) const {
+  const std::vector<double>& trained = model_.levels();
   if (!has_columns(spec_))
     return model_.forecast(at::from_blob(const_cast<float*>(batch.context_bt.data()),
                                          {batch.windows, spec_.context}, at::kFloat),
-                           spec_.horizon, levels);
+                           spec_.horizon, trained);
   std::vector<models::ForecastTask> tasks;
   for (std::int64_t row = 0; row < batch.windows; ++row) {
     const WindowColumns columns(spec_, row);
     const float* demand = batch.context_bt.data() + row * spec_.context;
     tasks.push_back({{{demand, demand + spec_.context}}, columns.past(batch), columns.known(batch)});
   }
-  return at::cat(model_.forecast_tasks(tasks, spec_.horizon, levels), 0);
+  return at::cat(model_.forecast_tasks(tasks, spec_.horizon, trained), 0);
 }
 
+// Crossing levels are sorted before any is taken, so that none depends on which others are asked for.
 void SeriesForecaster::forecast(const data::Batch& batch, eval::ForecastValues& values) {
-  std::vector<double> asked = levels_;
-  asked.push_back(0.5);
-  const at::Tensor all = forecast(batch, asked);
-  const auto levels = static_cast<std::int64_t>(levels_.size());
-  const at::Tensor quantiles = std::get<0>(all.narrow(1, 0, levels).clamp_min(0.0).sort(1));
+  const std::vector<double>& trained = model_.levels();
+  const at::Tensor all = std::get<0>(trained_quantiles(batch).clamp_min(0.0).sort(1));
   values.levels = levels_;
-  copy_out(quantiles, values.quantiles_bqh);
-  copy_out(all.select(1, levels).clamp_min(0.0), values.median_bh);
+  copy_out(models::interpolate_levels(all, trained, levels_), values.quantiles_bqh);
+  copy_out(models::interpolate_levels(all, trained, {0.5}).select(1, 0), values.median_bh);
   values.mean_bh = values.median_bh;
 }
 

@@ -13,8 +13,8 @@ namespace shelfcast::trainer {
 data::FeatureSpec series_features(const models::SeriesModel& model, data::FeatureSpec spec,
                                   std::int64_t most_context);
 
-// Quantiles in units of demand, never below 0 and never crossing. The published models have no mean: the
-// median stands for it.
+// Quantiles in units of demand, never below 0 and never crossing: the trained levels are sorted, others lie
+// between them (models::interpolate_levels). The published models have no mean: the median stands for it.
 class SeriesForecaster : public eval::Forecaster {
  public:
   // `spec` from series_features(); `levels` ascending; empty = those the model was trained on. Throws
@@ -26,8 +26,8 @@ class SeriesForecaster : public eval::Forecaster {
   void forecast(const data::Batch& batch, eval::ForecastValues& values) override;
 
  private:
-  // [windows, levels, horizon].
-  at::Tensor forecast(const data::Batch& batch, const std::vector<double>& levels) const;
+  // [windows, levels, horizon] at the model's own levels, as it says them.
+  at::Tensor trained_quantiles(const data::Batch& batch) const;
 
   std::string name_;
   const models::SeriesModel& model_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -31,14 +32,23 @@ void write_cache(const fs::path& path, const at::Tensor& vectors) {
 }
 
 at::Tensor read_cache(const fs::path& path, std::int64_t texts, std::int64_t width) {
-  const SafetensorsFile file(path);
-  const StoredTensor& stored = file.at(kVectors);
-  const auto digest = file.metadata().find(kDigest);
+  const auto damaged = [&](const std::string& why) {
+    return data_error(fmt::format("{} is damaged", path.string()), why,
+                      "remove it: the texts are encoded again");
+  };
+  std::optional<SafetensorsFile> file;
+  try {
+    file.emplace(path);
+    (void)file->at(kVectors);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    throw damaged(error.why().empty() ? error.problem() : error.why());
+  }
+  const StoredTensor& stored = file->at(kVectors);
+  const auto digest = file->metadata().find(kDigest);
   if (stored.dtype != DType::f32 || stored.shape != std::vector<std::int64_t>{texts, width} ||
-      digest == file.metadata().end() || digest->second != digest_bytes(stored.bytes))
-    throw data_error(fmt::format("{} is damaged", path.string()),
-                     "it does not hold the vectors that its name promises",
-                     "remove it: the texts are encoded again");
+      digest == file->metadata().end() || digest->second != digest_bytes(stored.bytes))
+    throw damaged("it does not hold the vectors that its name promises");
   at::Tensor vectors = at::empty({texts, width}, at::kFloat);
   stored.to_float(0, stored.elements(), vectors.mutable_data_ptr<float>());
   return vectors;

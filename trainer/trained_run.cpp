@@ -17,7 +17,15 @@ std::string name_of(const std::filesystem::path& folder) {
 }
 
 bool is_published_model(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "config.json") && !RunFolder(folder).exists();
+  if (RunFolder(folder).exists()) return false;
+  if (std::filesystem::exists(folder / "config.json")) return true;
+  if (!std::filesystem::exists(folder))
+    throw input_error(fmt::format("there is no folder {}", folder.string()), "",
+                      "name a run folder, e.g. runs/m5, or the folder of a published model");
+  throw input_error(fmt::format("{} is not a run folder, nor a published model", folder.string()),
+                    "it has neither recipe.yaml nor config.json",
+                    "name the folder that `shelfcast train` made, e.g. runs/m5, or one with config.json and "
+                    "model.safetensors");
 }
 
 std::string TrainedRun::name() const { return name_of(folder.path()); }

@@ -27,7 +27,8 @@ struct TrainedRun {
 // The last part of a folder's name.
 std::string name_of(const std::filesystem::path& folder);
 
-// Whether this is a folder in published form (config.json), not a run.
+// Whether this is a folder in published form (config.json), not a run. Throws Error(input) when it is
+// neither.
 bool is_published_model(const std::filesystem::path& folder);
 
 // Opens the best whole checkpoint of a run folder; recipe.model.text names its own text encoder if it was

@@ -91,6 +91,17 @@ void find_demand_end(SalesTable& table, const fs::path& file) {
     throw input_error(fmt::format("{} holds no value", file.string()), "every value is missing");
 }
 
+// A cell that float32 cannot hold would make forecasts of its series all infinite or NaN. `table` can tell
+// the place of a row.
+template <typename Table, typename Row>
+float finite(float number, const Table& table, Row row, const std::string& column) {
+  if (std::isinf(number))
+    throw input_error(fmt::format("{}: \"{}\" is infinite", table.place(row), column),
+                      fmt::format("numbers reach to {:.1e}", std::numeric_limits<float>::max()),
+                      "correct it, or leave the cell empty if it is missing");
+  return number;
+}
+
 // ---- long
 
 LongMap map_of(const std::vector<std::string>& columns) {
@@ -126,7 +137,9 @@ SalesTable::Column covariate_of(const LongRows& rows, std::size_t index, const s
   if (!numbers) column.vocabulary = rows.covariate_vocabularies[index];
   for (std::size_t row = 0; row < cells.size(); ++row) {
     const float code = rows.covariates[index][row];
-    if (code >= 0) column.values[cells[row]] = numbers ? (*numbers)[static_cast<std::size_t>(code)] : code;
+    if (code < 0) continue;
+    column.values[cells[row]] =
+        numbers ? finite((*numbers)[static_cast<std::size_t>(code)], rows, row, name) : code;
   }
   return column;
 }
@@ -160,7 +173,8 @@ SalesTable read_long(const fs::path& path, const std::vector<std::string>& colum
   table.series = rows.names;
   lay_out(table, distinct(rows.day), frequency, path);
   const auto cells = cells_of(rows, table);
-  for (std::size_t row = 0; row < cells.size(); ++row) table.demand[cells[row]] = rows.target[row];
+  for (std::size_t row = 0; row < cells.size(); ++row)
+    table.demand[cells[row]] = finite(rows.target[row], rows, row, map.target);
   for (std::size_t c = 0; c < map.covariates.size(); ++c) {
     table.covariates.push_back(covariate_of(rows, c, map.covariates[c].name, cells, table.demand.size()));
   }
@@ -238,7 +252,9 @@ SalesTable read_wide(const fs::path& path, const std::vector<std::string>& colum
       const auto step = static_cast<std::size_t>(*table.axis.step_of(date_of(wide.days[date])));
       const auto& numbers = batch.columns[wide.keys + date].numbers;
       for (std::size_t row = 0; row < numbers.size(); ++row)
-        table.demand[(first + row) * steps + step] = static_cast<float>(numbers[row]);
+        table.demand[(first + row) * steps + step] =
+            finite(static_cast<float>(numbers[row]), reader, batch.first_row + static_cast<std::int64_t>(row),
+                   wide.requests[wide.keys + date].name);
     }
   }
   return table;

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "models/activation.h"
+#include "models/published_config.h"
 
 namespace shelfcast::models {
 
@@ -13,56 +13,57 @@ namespace {
 
 using nlohmann::json;
 
-std::string activation_from(const std::string& name) {
+std::string activation_from(const ConfigKeys& keys) {
+  std::string name;
+  keys.read("feed_forward_proj", name, std::string("relu"));
   if (name.starts_with("gated-")) {
     throw data_error(fmt::format("config.json has feed_forward_proj \"{}\"", name),
                      "Chronos-2 has no gated layers; the reference package refuses them, too");
   }
-  (void)activation_of(name);
+  keys.require_activation("feed_forward_proj", name);
   return name;
 }
 
-// `object[key]`, or `otherwise` when it is missing or null.
-template <typename T>
-T value_or(const json& object, const char* key, T otherwise) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? otherwise : found->get<T>();
+void read_patching(const ConfigKeys& keys, Chronos2Config& c) {
+  keys.read("context_length", c.context_length);
+  keys.read("input_patch_size", c.patch_size);
+  keys.read("input_patch_stride", c.input_patch_stride);
+  std::int64_t output_patch_size = 0;
+  keys.read("output_patch_size", output_patch_size);
+  if (output_patch_size != c.patch_size) {
+    throw data_error(fmt::format("config.json has output_patch_size {}", output_patch_size),
+                     fmt::format("it must equal input_patch_size, {}", c.patch_size));
+  }
+  keys.read("max_output_patches", c.max_output_patches, std::int64_t{1});
+  keys.read("time_encoding_scale", c.time_encoding_scale, c.context_length);
+  keys.read("quantiles", c.quantiles);
+  keys.read("use_reg_token", c.use_reg_token, false);
+  keys.read("use_arcsinh", c.use_arcsinh, false);
 }
 
 Chronos2Config read(const json& j) {
+  const ConfigKeys keys(j);
   if (!j.contains("chronos_config")) {
     throw data_error("config.json has no \"chronos_config\"", "it does not describe a Chronos-2 model");
   }
-  const std::string pipeline = value_or<std::string>(j, "chronos_pipeline_class", "Chronos2Pipeline");
+  std::string pipeline;
+  keys.read("chronos_pipeline_class", pipeline, std::string("Chronos2Pipeline"));
   if (pipeline != "Chronos2Pipeline") {
     throw data_error(fmt::format("config.json has chronos_pipeline_class \"{}\"", pipeline),
                      "Chronos-2 models have \"Chronos2Pipeline\"");
   }
   Chronos2Config c;
-  c.d_model = value_or<std::int64_t>(j, "d_model", 512);
-  c.d_kv = value_or<std::int64_t>(j, "d_kv", 64);
-  c.d_ff = value_or<std::int64_t>(j, "d_ff", 2048);
-  c.num_layers = value_or<std::int64_t>(j, "num_layers", 6);
-  c.num_heads = value_or<std::int64_t>(j, "num_heads", 8);
-  c.dropout_rate = value_or(j, "dropout_rate", 0.1);
-  c.layer_norm_epsilon = value_or(j, "layer_norm_epsilon", 1e-6);
-  c.initializer_factor = value_or(j, "initializer_factor", 0.05);
-  c.rope_theta = value_or(j, "rope_theta", 10000.0);
-  c.activation = activation_from(value_or<std::string>(j, "feed_forward_proj", "relu"));
-  const json& chronos = j.at("chronos_config");
-  c.context_length = chronos.at("context_length").get<std::int64_t>();
-  c.patch_size = chronos.at("input_patch_size").get<std::int64_t>();
-  c.input_patch_stride = chronos.at("input_patch_stride").get<std::int64_t>();
-  const auto output_patch_size = chronos.at("output_patch_size").get<std::int64_t>();
-  if (output_patch_size != c.patch_size) {
-    throw data_error(fmt::format("config.json has output_patch_size {}", output_patch_size),
-                     fmt::format("it must equal input_patch_size, {}", c.patch_size));
-  }
-  c.max_output_patches = value_or<std::int64_t>(chronos, "max_output_patches", 1);
-  c.time_encoding_scale = value_or(chronos, "time_encoding_scale", c.context_length);
-  chronos.at("quantiles").get_to(c.quantiles);
-  c.use_reg_token = value_or(chronos, "use_reg_token", false);
-  c.use_arcsinh = value_or(chronos, "use_arcsinh", false);
+  keys.read("d_model", c.d_model, std::int64_t{512});
+  keys.read("d_kv", c.d_kv, std::int64_t{64});
+  keys.read("d_ff", c.d_ff, std::int64_t{2048});
+  keys.read("num_layers", c.num_layers, std::int64_t{6});
+  keys.read("num_heads", c.num_heads, std::int64_t{8});
+  keys.read("dropout_rate", c.dropout_rate, 0.1);
+  keys.read("layer_norm_epsilon", c.layer_norm_epsilon, 1e-6);
+  keys.read("initializer_factor", c.initializer_factor, 0.05);
+  keys.read("rope_theta", c.rope_theta, 10000.0);
+  c.activation = activation_from(keys);
+  read_patching(keys.part("chronos_config"), c);
   return c;
 }
 
@@ -218,13 +219,9 @@ json to_published_json(const Chronos2Config& c) {
 }
 
 Chronos2Config chronos2_config_from_published_json(const json& j) {
-  try {
-    Chronos2Config config = read(j);
-    config.validate();
-    return config;
-  } catch (const json::exception& error) {
-    throw data_error("config.json cannot be read", error.what());
-  }
+  Chronos2Config config = read(j);
+  config.validate();
+  return config;
 }
 
 }  // namespace shelfcast::models

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_file.h"
+#include "models/published_config.h"
 #include "models/weights.h"
 
 namespace shelfcast::models {
@@ -24,7 +25,12 @@ Chronos2Model make_chronos2(const Chronos2Config& config, std::uint64_t seed) {
 
 Chronos2Config read_chronos2_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
-  return chronos2_config_from_published_json(read_json(path));
+  const nlohmann::json json = read_json(path);
+  try {
+    return chronos2_config_from_published_json(json);
+  } catch (const Error& error) {
+    throw error_of_file(path, error);
+  }
 }
 
 Chronos2Model load_chronos2(const std::filesystem::path& folder) {

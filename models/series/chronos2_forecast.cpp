@@ -95,14 +95,17 @@ Chronos2Inputs batch_of(const std::vector<PreparedTask>& tasks, std::size_t firs
   return {at::cat(contexts, 0), at::cat(ids, 0), at::cat(futures, 0), 1};
 }
 
-// Rows whose attention probabilities stay below 256 MB a layer.
-std::int64_t rows_in_memory(const Chronos2Config& c, std::int64_t horizon) {
-  const std::int64_t tokens = c.context_length / c.input_patch_stride + 2 +
-                              std::min(c.max_output_patches, (horizon + c.patch_size - 1) / c.patch_size);
-  return std::max<std::int64_t>(1, (std::int64_t{64} << 20) / (c.num_heads * tokens * tokens));
-}
-
 }  // namespace
+
+std::int64_t rows_in_memory(const Chronos2Config& c, std::int64_t context, std::int64_t horizon,
+                            const UnrollOptions& options) {
+  constexpr std::int64_t kNumbers = std::int64_t{64} << 20;  // 256 MB
+  const std::int64_t tokens = std::min(context, c.context_length) / c.input_patch_stride + 2 +
+                              std::min(c.max_output_patches, (horizon + c.patch_size - 1) / c.patch_size);
+  const std::int64_t paths = horizon > c.prediction_length() ? std::ssize(options.levels) : 1;
+  const std::int64_t rows = kNumbers / (c.num_heads * tokens * tokens * std::max<std::int64_t>(1, paths));
+  return std::clamp<std::int64_t>(rows, 1, options.batch_rows);
+}
 
 at::Tensor unrolled_forecast(const Chronos2& tower, const Chronos2Inputs& inputs, std::int64_t horizon,
                              const UnrollOptions& options) {
@@ -133,7 +136,9 @@ std::vector<at::Tensor> forecast(const Chronos2& tower, const std::vector<Foreca
   const Chronos2Config& config = tower.config();
   const std::vector<PreparedTask> prepared = prepare_tasks(tasks, horizon);
   const std::vector<std::int64_t> rows = rows_of_levels(levels, config.quantiles);
-  const std::int64_t most = std::min(options.batch_rows, rows_in_memory(config, horizon));
+  std::int64_t context = 1;
+  for (const PreparedTask& task : prepared) context = std::max(context, task.context_rt.size(1));
+  const std::int64_t most = rows_in_memory(config, context, horizon, options);
   std::vector<at::Tensor> result;
   for (std::size_t first = 0, last = 0; first < prepared.size(); first = last) {
     for (std::int64_t count = 0; last < prepared.size() && count < most; ++last)

@@ -1,11 +1,10 @@
 #include "models/series/series_model.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "models/demand_model.h"
+#include "models/published_config.h"
 #include "models/series/chronos2_files.h"
 #include "models/series/chronos2_forecast.h"
 #include "models/series/quantile_levels.h"
@@ -34,8 +33,8 @@ at::Tensor last_steps(const at::Tensor& x, std::int64_t steps) {
 // Chronos-Bolt is a demand model that adds nothing to its tower.
 class BoltSeriesModel : public SeriesModel {
  public:
-  explicit BoltSeriesModel(const fs::path& directory, const nlohmann::json& config)
-      : model_(config_of(directory, config), 0) {}
+  BoltSeriesModel(const fs::path& directory, const TowerConfig& tower)
+      : model_(config_of(directory, tower), 0) {}
 
   std::string architecture() const override { return "chronos-bolt"; }
   std::int64_t context_length() const override { return tower().context_length; }
@@ -64,10 +63,10 @@ class BoltSeriesModel : public SeriesModel {
   }
 
  private:
-  static DemandModelConfig config_of(const fs::path& directory, const nlohmann::json& config) {
+  static DemandModelConfig config_of(const fs::path& directory, const TowerConfig& tower) {
     DemandModelConfig result;
     result.model.weights = directory.string();
-    result.tower = bolt_config_from_published_json(config);
+    result.tower = tower;
     result.model.quantiles = result.tower.quantiles;
     result.model.mean_head = false;
     result.horizon = result.tower.prediction_length;
@@ -107,8 +106,9 @@ class Chronos2SeriesModel : public SeriesModel {
   at::Tensor forecast(const at::Tensor& context_bt, std::int64_t horizon,
                       const std::vector<double>& levels) const override {
     check_request(horizon, levels);
+    const std::int64_t together = rows_in_memory(model_.tower.config(), context_bt.size(1), horizon);
     std::vector<at::Tensor> parts;
-    for (const at::Tensor& rows : context_bt.split(kRows))
+    for (const at::Tensor& rows : context_bt.split(together))
       parts.push_back(unrolled_forecast(model_.tower, {rows, {}, {}, 1}, horizon));
     return interpolate_levels(at::cat(parts), this->levels(), levels);
   }
@@ -143,23 +143,13 @@ at::Tensor interpolate_levels(const at::Tensor& values_bqh, const std::vector<do
 }
 
 std::unique_ptr<SeriesModel> open_series_model(const fs::path& directory) {
-  const fs::path path = directory / "config.json";
-  if (!fs::exists(path)) {
+  if (!fs::exists(directory / "config.json")) {
     throw input_error(directory.string() + " is not a published model", "it holds no config.json",
                       "point to the folder with config.json and model.safetensors");
   }
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object())
-    throw data_error(path.string() + " is not a JSON object", "it is damaged or foreign");
-  // Older files leave the pipeline out: those are Chronos-Bolt's.
-  const auto pipeline = json.find("chronos_pipeline_class");
-  if (pipeline != json.end() && *pipeline == "Chronos2Pipeline")
-    return std::make_unique<Chronos2SeriesModel>(directory);
-  if (pipeline != json.end() && *pipeline != "ChronosBoltPipeline") {
-    throw data_error(fmt::format("{} has chronos_pipeline_class {}", path.string(), pipeline->dump()),
-                     "known are \"ChronosBoltPipeline\" and \"Chronos2Pipeline\"");
-  }
-  return std::make_unique<BoltSeriesModel>(directory, json);
+  const TowerConfig tower = read_published_tower(directory);
+  if (tower.architecture == Architecture::chronos2) return std::make_unique<Chronos2SeriesModel>(directory);
+  return std::make_unique<BoltSeriesModel>(directory, tower);
 }
 
 }  // namespace shelfcast::models

@@ -4,7 +4,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/files.h"
+#include "base/json_file.h"
+#include "models/published_config.h"
 
 namespace shelfcast::models {
 
@@ -13,40 +14,59 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-void check_architecture(const json& j, const fs::path& path) {
-  std::string type = j.value("model_type", std::string());
-  if (type.empty() && j.contains("architectures") && !j["architectures"].empty())
-    type = j["architectures"][0].get<std::string>().starts_with("Bert") ? "bert" : j["architectures"][0];
+void check_architecture(const json& j, const ConfigKeys& keys) {
+  std::string type, positions;
+  keys.read("model_type", type, std::string());
+  if (type.empty() && j.contains("architectures") && j["architectures"].is_array() &&
+      !j["architectures"].empty() && j["architectures"][0].is_string()) {
+    const std::string architecture = j["architectures"][0];
+    type = architecture.starts_with("Bert") ? "bert" : architecture;
+  }
   if (!type.empty() && type != "bert")
-    throw data_error(fmt::format("{} describes a model of type \"{}\"", path.string(), type),
+    throw data_error(fmt::format("config.json describes a model of type \"{}\"", type),
                      "only encoders of type \"bert\" are known", "use a model of the BERT family");
-  const std::string positions = j.value("position_embedding_type", std::string("absolute"));
+  keys.read("position_embedding_type", positions, std::string("absolute"));
   if (positions != "absolute")
-    throw data_error(fmt::format("{} has position_embedding_type \"{}\"", path.string(), positions),
+    throw data_error(fmt::format("config.json has position_embedding_type \"{}\"", positions),
                      "only \"absolute\" is known", "use a model with absolute positions");
-  if (j.value("is_decoder", false) || j.value("add_cross_attention", false))
-    throw data_error(fmt::format("{} describes a decoder", path.string()), "only encoders are known",
+  bool decoder = false, crossing = false;
+  keys.read("is_decoder", decoder, false);
+  keys.read("add_cross_attention", crossing, false);
+  if (decoder || crossing)
+    throw data_error("config.json describes a decoder", "only encoders are known",
                      "use a model whose is_decoder is false");
 }
 
-BertConfig config_of(const json& j, const fs::path& path) {
-  check_architecture(j, path);
+BertConfig config_of(const json& j) {
+  const ConfigKeys keys(j);
+  check_architecture(j, keys);
   BertConfig config;
-  const auto required = [&](const char* key, std::int64_t& value) { j.at(key).get_to(value); };
-  required("vocab_size", config.vocab_size);
-  required("hidden_size", config.hidden_size);
-  required("num_hidden_layers", config.num_hidden_layers);
-  required("num_attention_heads", config.num_attention_heads);
-  required("intermediate_size", config.intermediate_size);
-  config.max_position_embeddings = j.value("max_position_embeddings", config.max_position_embeddings);
-  config.type_vocab_size = j.value("type_vocab_size", config.type_vocab_size);
-  config.hidden_dropout = j.value("hidden_dropout_prob", config.hidden_dropout);
-  config.attention_dropout = j.value("attention_probs_dropout_prob", config.attention_dropout);
-  config.layer_norm_eps = j.value("layer_norm_eps", config.layer_norm_eps);
-  config.initializer_range = j.value("initializer_range", config.initializer_range);
-  config.hidden_act = activation_of(j.value("hidden_act", std::string("gelu")));
+  const BertConfig usual;
+  keys.read("vocab_size", config.vocab_size);
+  keys.read("hidden_size", config.hidden_size);
+  keys.read("num_hidden_layers", config.num_hidden_layers);
+  keys.read("num_attention_heads", config.num_attention_heads);
+  keys.read("intermediate_size", config.intermediate_size);
+  keys.read("max_position_embeddings", config.max_position_embeddings, usual.max_position_embeddings);
+  keys.read("type_vocab_size", config.type_vocab_size, usual.type_vocab_size);
+  keys.read("hidden_dropout_prob", config.hidden_dropout, usual.hidden_dropout);
+  keys.read("attention_probs_dropout_prob", config.attention_dropout, usual.attention_dropout);
+  keys.read("layer_norm_eps", config.layer_norm_eps, usual.layer_norm_eps);
+  keys.read("initializer_range", config.initializer_range, usual.initializer_range);
+  std::string activation;
+  keys.read("hidden_act", activation, std::string("gelu"));
+  keys.require_activation("hidden_act", activation);
+  config.hidden_act = activation_of(activation);
   config.validate();
   return config;
+}
+
+// Weights of the matrices and tables.
+double parameters_of(const BertConfig& c) {
+  const auto width = static_cast<double>(c.hidden_size);
+  const auto rows = static_cast<double>(c.vocab_size + c.max_position_embeddings + c.type_vocab_size);
+  const double layer = 4 * width * width + 2 * width * static_cast<double>(c.intermediate_size);
+  return rows * width + static_cast<double>(c.num_hidden_layers) * layer;
 }
 
 void require(bool holds, const char* field, const char* rule) {
@@ -75,16 +95,15 @@ BertConfig read_bert_config(const fs::path& folder) {
   if (!fs::exists(path))
     throw input_error(fmt::format("{} holds no config.json", folder.string()), "it is not a published model",
                       "give the directory of a BERT-family model: config.json, model.safetensors, vocab.txt");
-  const std::string bytes = read_file(path);
+  const json described = read_json(path);
+  BertConfig config;
   try {
-    return config_of(json::parse(bytes), path);
-  } catch (const json::exception& error) {
-    throw data_error(fmt::format("{} cannot be read as a BERT configuration", path.string()), error.what(),
-                     "fetch it again");
+    config = config_of(described);
   } catch (const Error& error) {
-    if (error.problem().starts_with(path.string())) throw;
-    throw data_error(fmt::format("{}: {}", path.string(), error.problem()), error.why(), "fetch it again");
+    throw error_of_file(path, error);
   }
+  require_room_for(folder, parameters_of(config));
+  return config;
 }
 
 json to_published_json(const BertConfig& config, const char* architecture) {

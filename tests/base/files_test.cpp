@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,6 +131,47 @@ TEST(WriteFileAtomically, gives_readers_one_of_the_writers_files_whole) {
   const std::string text = read_file(folder / "f");
   EXPECT_EQ(text, std::string(50'000, text[0]));
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"f"});
+}
+
+TEST(WriteFileAtomically, replaces_what_a_link_points_to_and_keeps_the_link) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "store");
+  write_file_atomically(folder / "store/f", "old");
+  fs::create_symlink("store/f", folder / "near");
+  fs::create_symlink(folder / "near", folder / "far");
+  fs::create_symlink("store/fresh", folder / "dangling");
+  write_file_atomically(folder / "far", "new");
+  write_file_atomically(folder / "dangling", "fresh");
+  EXPECT_TRUE(fs::is_symlink(folder / "near") && fs::is_symlink(folder / "far"));
+  EXPECT_TRUE(fs::is_symlink(folder / "dangling"));
+  EXPECT_EQ(read_file(folder / "store/f"), "new");
+  EXPECT_EQ(names_in(folder / "store"), (std::vector<std::string>{"f", "fresh"}));
+  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"dangling", "far", "near", "store"}));
+}
+
+TEST(WriteFileAtomically, says_io_for_links_in_a_ring) {
+  const TemporaryFolder folder;
+  fs::create_symlink("b", folder / "a");
+  fs::create_symlink("a", folder / "b");
+  EXPECT_EQ(kind_of([&] { write_file_atomically(folder / "a", "x"); }), ErrorKind::io);
+  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(WriteFileAtomically, writes_into_a_pipe_and_leaves_it_there) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  fs::create_symlink("pipe", folder / "link");
+  for (const char* name : {"pipe", "link"}) {
+    std::string seen;
+    {
+      const std::jthread reader([&] { std::getline(std::ifstream(folder / "pipe"), seen, '\0'); });
+      write_file_atomically(folder / name, "through");
+    }
+    EXPECT_EQ(seen, "through");
+    EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+    EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  }
+  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"link", "pipe"}));
 }
 
 TEST(AtomicFile, is_absent_without_commit) {

@@ -69,6 +69,22 @@ TEST_F(Sales, dates_of_another_or_no_frequency_are_an_error) {
               HasSubstr("irregular frequency"));
 }
 
+TEST_F(Sales, infinite_numbers_are_refused_with_row_and_column) {
+  for (const char* infinite : {"inf", "-Infinity", "1e300"}) {
+    const std::string cell = infinite;
+    EXPECT_THAT(message("series,date,value\na,2024-01-01,1\na,2024-01-02," + cell + "\n"),
+                AllOf(HasSubstr("row 2 of"), HasSubstr("sales.csv"), HasSubstr("\"value\" is infinite")));
+    EXPECT_THAT(message("series,date,value,price\na,2024-01-01,1,2.5\nb,2024-01-01,1," + cell + "\n"),
+                AllOf(HasSubstr("row 2 of"), HasSubstr("sales.csv"), HasSubstr("\"price\" is infinite")));
+    EXPECT_THAT(
+        message("store,2024-01-01,2024-01-02\na,1,2\nb,3," + cell + "\n"),
+        AllOf(HasSubstr("row 2 of"), HasSubstr("sales.csv"), HasSubstr("\"2024-01-02\" is infinite")));
+  }
+  const SalesTable table = read("series,date,value,event\na,2024-01-01,nan,inf\na,2024-01-02,1,festival\n");
+  EXPECT_THAT(table.demand, same_floats({kNan, 1}));
+  EXPECT_EQ(table.covariates[0].kind, Kind::categorical);
+}
+
 TEST_F(Sales, bad_tables_are_named_with_their_row) {
   EXPECT_THAT(message("series,date,value\na,2024-01-01,1\na,01/02/2024,2\n"),
               AllOf(HasSubstr("row 2"), HasSubstr("\"01/02/2024\"")));

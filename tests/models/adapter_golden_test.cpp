@@ -25,7 +25,6 @@ using testing::Adapted;
 using testing::AdaptedBolt;
 using testing::adapter_folder;
 using testing::base_of;
-using testing::digest;
 using testing::digest_error;
 using testing::error_of;
 using testing::expect_below;
@@ -119,9 +118,7 @@ TEST_P(AdapterGolden, loss_and_every_gradient_equal_the_reference) {
   for (const Parameter& parameter : some) {
     const std::string name = parameter.name.substr(model->prefix().size());
     expect_below("lora gradient",
-                 digest_error(digest(gradient_of(parameter)), stored(file, "gradient." + name),
-                              parameter.tensor.numel(), 1e-6),
-                 2e-4, name);
+                 digest_error(gradient_of(parameter), stored(file, "gradient." + name), 1e-6), 4e-4, name);
   }
 }
 

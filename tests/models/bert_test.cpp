@@ -20,7 +20,9 @@ namespace shelfcast::models {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 fs::path golden(const std::string& name) { return shelfcast::testing::golden_dir() / "bert" / name; }
 
@@ -198,7 +200,7 @@ class DamagedModel : public ::testing::Test {
 
 TEST_F(DamagedModel, other_architectures_activations_and_positions_are_named) {
   set("hidden_act", "snake");
-  EXPECT_THAT(error(), HasSubstr("config.json: there is no activation function \"snake\""));
+  EXPECT_THAT(error(), HasSubstr("config.json has hidden_act \"snake\""));
   set("hidden_act", "gelu");
   set("position_embedding_type", "relative_key");
   EXPECT_THAT(error(), HasSubstr("position_embedding_type \"relative_key\""));
@@ -211,6 +213,23 @@ TEST_F(DamagedModel, other_architectures_activations_and_positions_are_named) {
   EXPECT_THAT(error(), HasSubstr("vocab_size"));
   fs::remove(folder_ / "config.json");
   EXPECT_THAT(error(), HasSubstr("holds no config.json"));
+}
+
+TEST_F(DamagedModel, sizes_that_are_none_or_fill_any_memory_are_named_with_file_and_key) {
+  const std::string file = (folder_ / "config.json").string();
+  const auto original = nlohmann::json::parse(read_file(folder_ / "config.json"));
+  for (const char* key : {"num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings",
+                          "num_attention_heads", "intermediate_size", "type_vocab_size"}) {
+    for (const nlohmann::json& value :
+         {nlohmann::json(1e12), nlohmann::json(1'000'000'000), nlohmann::json("many"), nlohmann::json(2.5)}) {
+      set(key, value);
+      EXPECT_THAT(error(), AllOf(StartsWith(file), HasSubstr(key))) << value;
+      set(key, original.at(key));
+    }
+  }
+  // As large as it may be, and far more than the weights hold.
+  set("vocab_size", 1 << 24);
+  EXPECT_THAT(error(), AllOf(StartsWith(file), HasSubstr("parameters")));
 }
 
 TEST_F(DamagedModel, truncated_missing_and_pickled_weights_are_named) {

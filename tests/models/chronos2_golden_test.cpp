@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::digest;
 using testing::digest_error;
 using testing::expect_below;
 using testing::gradient_of;
@@ -71,9 +70,8 @@ TEST_P(Chronos2Golden, loss_and_every_gradient_equal_the_reference) {
   EXPECT_EQ(model_.parameters.size(), in_file);
   for (const Parameter& p : model_.parameters) {
     const std::string name = "gradient." + p.name;
-    expect_below("chronos2 gradient",
-                 digest_error(digest(gradient_of(p)), stored(golden_, name), p.tensor.numel()),
-                 bound(name, 1e-4), p.name);
+    expect_below("chronos2 gradient", digest_error(gradient_of(p), stored(golden_, name)), bound(name, 2e-4),
+                 p.name);
   }
 }
 
@@ -90,8 +88,7 @@ TEST_P(Chronos2Golden, five_steps_of_training_equal_the_reference) {
   }
   for (const Parameter& p : model_.parameters) {
     const std::string name = "trained." + p.name;
-    expect_below("chronos2 trained weight",
-                 digest_error(digest(p.tensor), stored(golden_, name), p.tensor.numel()), bound(name, 1e-5),
+    expect_below("chronos2 trained weight", digest_error(p.tensor, stored(golden_, name)), bound(name, 1e-4),
                  p.name);
   }
 }

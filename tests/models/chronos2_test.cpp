@@ -1,5 +1,6 @@
 // What a row of Chronos-2 depends on, and what is refused.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
 #include <limits>
@@ -9,7 +10,9 @@
 #include "models/series/chronos2_files.h"
 #include "models/series/chronos2_forecast.h"
 #include "models/series/chronos2_loss.h"
+#include "models/series/series_model.h"
 #include "tests/models/small_models.h"
+#include "tests/support/temporary_folder.h"
 
 namespace shelfcast::models {
 namespace {
@@ -257,7 +260,40 @@ TEST(Chronos2Config, refuses_foreign_and_gated_descriptions) {
           [](nlohmann::json& j) { j["chronos_pipeline_class"] = "ChronosBoltPipeline"; });
   refused("chronos_config", [](nlohmann::json& j) { j.erase("chronos_config"); });
   refused("context_length", [](nlohmann::json& j) { j["chronos_config"].erase("context_length"); });
-  refused("cannot be read", [](nlohmann::json& j) { j["d_model"] = "wide"; });
+  refused("config.json has d_model \"wide\"", [](nlohmann::json& j) { j["d_model"] = "wide"; });
+}
+
+// The most memory this process has ever had, in bytes.
+std::int64_t peak_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+TEST(Chronos2, unrolling_many_long_series_takes_no_more_memory_than_a_few) {
+  Chronos2Config config = named_chronos2("chronos-2-nano");
+  config.d_model = 24;
+  config.d_kv = 2;
+  config.num_heads = 12;
+  config.num_layers = 1;
+  const shelfcast::testing::TemporaryFolder folder;
+  save_chronos2(folder.path(), config, make_chronos2(config, 3).parameters);
+  const auto model = open_series_model(folder.path());
+  const std::int64_t series = 40, steps = 8192, horizon = 1040;
+  ASSERT_GT(horizon, model->prediction_length());
+  const at::Tensor context = at::rand({series, steps});
+  const std::int64_t before = peak_memory();
+  const at::Tensor forecast = model->forecast(context, horizon, {0.5});
+  EXPECT_EQ(forecast.sizes(), at::IntArrayRef({series, 1, horizon}));
+  std::vector<ForecastTask> tasks;
+  for (std::int64_t i = 0; i < series; ++i) {
+    const float* values = context.const_data_ptr<float>() + i * steps;
+    tasks.push_back({{{values, values + steps}}, {}, {}});
+  }
+  const at::Tensor by_tasks = at::cat(model->forecast_tasks(tasks, horizon, {0.5}), 0);
+  EXPECT_LT(largest_difference(by_tasks, forecast), 1e-5);
+  // All series in one: 40 series, 9 paths, 12 heads and 577 tokens squared make 5.8 GB.
+  EXPECT_LT(peak_memory() - before, std::int64_t{1} << 30);
 }
 
 TEST(Chronos2, refuses_inputs_that_do_not_fit) {

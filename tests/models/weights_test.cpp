@@ -78,6 +78,8 @@ TEST(LoadWeights, names_the_tensor_that_is_not_finite_misshapen_or_of_integers) 
   store(path, DType::f32, std::vector<float>{1.0F, 2.0F});
   expect_refused(path, parameters({2, 1}), "shape");
   expect_refused(path, {}, "no place");
+  store(path, DType::i64, std::vector<std::int64_t>{1, 2});
+  expect_refused(path, parameters({2}), "I64");
 }
 
 }  // namespace

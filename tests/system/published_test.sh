@@ -9,6 +9,16 @@ grep -q "ChronosBoltModelForForecasting" weights.txt || fail "no architecture: $
 grep -qE "encoder.block.0.layer.1.DenseReluDense.wi_0.weight +F32 +384 +\[24, 16\]" weights.txt ||
   fail "no tensor: $(cat weights.txt)"
 grep -qE "^[0-9]+ tensors, [0-9]+ parameters" weights.txt || fail "no sums: $(cat weights.txt)"
+ranks 2 "$bin/shelfcast" weights "$golden/gated_overlap" >twice.txt
+cmp weights.txt twice.txt || fail "two ranks list the tensors differently: $(cat twice.txt)"
+"$bin/shelfcast" weights "$root/tests/golden/bert/chinese" >bert.txt
+counted=$(awk '/ (F16|F32) / { sum += $3 } END { print sum }' bert.txt)
+grep -q "I64" bert.txt || fail "no tensor of integers: $(cat bert.txt)"
+grep -q " tensors, $counted parameters" bert.txt || fail "integers are counted as parameters: $(cat bert.txt)"
+code=0
+"$bin/shelfcast" weights "$golden/gated_overlap" >/dev/full 2>full.txt || code=$?
+((code == 1)) || fail "a list that could not be written ends with code $code"
+grep -q "cannot write" full.txt || fail "no word of a full disk: $(cat full.txt)"
 
 # 40 days of two series; one has gaps and the other ends early.
 {
@@ -67,6 +77,13 @@ mv w.csv none.csv
 with --known price,weather
 [[ $(wc -l <w.csv) == 11 ]] || fail "rows with covariates: $(wc -l <w.csv)"
 cmp -s w.csv none.csv && fail "the table's covariates change nothing"
+with --known price,weather >ahead.txt 2>&1
+grep -q "no price" ahead.txt && fail "a warning of a future that is there: $(cat ahead.txt)"
+sed -n 1,41p covariates.csv >no-future.csv
+"$bin/shelfcast" forecast "$c2" --sales no-future.csv --known price,weather --horizon 10 --threads 1 --out n.csv >ahead.txt 2>&1
+grep -q "no-future.csv has no price, weather after the last sales" ahead.txt || fail "no warning of a missing future: $(cat ahead.txt)"
+refused "column \"price\" is named twice" -- with --known price,price
+refused "column \"price\" is named twice" -- with --known price --past price
 refused "no column \"prise\"" "price, weather" -- with --known prise
 refused "reads no covariates" -- "$bin/shelfcast" forecast "$golden/wide_heads" --sales covariates.csv --known price --out h.csv
 
@@ -93,7 +110,17 @@ refused "matches no tensor" "nearest is \"SelfAttention.q\"" -- \
 
 refused "--ensemble averages runs" -- "$bin/shelfcast" backtest "$golden/wide_heads" --corpus s.corpus --ensemble runs/lora --out e
 refused "knows no corpus" "--corpus" -- "$bin/shelfcast" backtest "$golden/wide_heads"
-refused "not a run folder" -- "$bin/shelfcast" forecast s.corpus --sales sales.csv --out h.csv
+refused "s.corpus is not a run folder, nor a published model" "config.json" -- "$bin/shelfcast" forecast s.corpus --sales sales.csv --out h.csv
+for command in "forecast nope --sales sales.csv --known price --out h.csv" "backtest nope --corpus s.corpus --out n" \
+  "backtest nope" "export nope --out n" "weights nope"; do
+  # shellcheck disable=SC2086  # words
+  refused "no folder nope\|cannot read nope" -- "$bin/shelfcast" $command
+done
+refused "^--horizon: 0 is below 1$" -- forecast --horizon 0 --out h.csv
+refused "^--horizon: 1000000000000 is beyond 100000$" -- forecast --horizon 1000000000000 --out h.csv
+refused "^--threads: \"two\" is not a whole number$" -- forecast --threads two --out h.csv
+refused "--quantiles: \"0.1,,0.9\" has an empty item" -- forecast --quantiles 0.1,,0.9 --out h.csv
+refused "--known: \"price,\" has an empty item" -- with --known price,
 refused "ascend" -- forecast --quantiles 0.5,0.1 --out h.csv
 refused "between 0 and 1" -- forecast --quantiles 0.5,1.5 --out h.csv
 broken() { # broken NAME: a copy of a published model to damage

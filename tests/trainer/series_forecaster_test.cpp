@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "data/loader.h"
 #include "models/series/chronos2_files.h"
 #include "models/series/chronos2_forecast.h"
+#include "models/series/quantile_levels.h"
 #include "tests/data/small_corpus.h"
 #include "tests/support/paths.h"
 
@@ -31,12 +34,12 @@ class PublishedWithCovariates : public ::testing::Test {
     config.horizon = kHorizon;
     return series_features(*model_, data::make_raw_features(config, data::Corpus(corpus())), kSteps);
   }
-  eval::ForecastValues forecast(const data::FeatureSpec& spec,
-                                const std::vector<data::Window>& windows) const {
+  eval::ForecastValues forecast(const data::FeatureSpec& spec, const std::vector<data::Window>& windows,
+                                const std::vector<double>& levels = {0.1, 0.5, 0.9}) const {
     data::EvaluationReader reader(corpus(), spec, windows, std::ssize(windows));
     data::Batch batch;
     reader.read(0, batch);
-    SeriesForecaster forecaster("published", *model_, spec, {0.1, 0.5, 0.9});
+    SeriesForecaster forecaster("published", *model_, spec, levels);
     eval::ForecastValues values;
     forecaster.forecast(batch, values);
     return values;
@@ -77,15 +80,47 @@ TEST_F(PublishedWithCovariates, forecasts_from_a_corpus_are_those_of_tasks_made_
   const models::Chronos2Model model =
       models::load_chronos2(shelfcast::testing::golden_dir() / "chronos2/published");
   for (std::size_t i = 0; i < windows.size(); ++i) {
+    const std::vector<double>& trained = model_->levels();
     const at::Tensor published =
-        models::forecast(model.tower, {task_of(windows[i])}, kHorizon, {0.1, 0.5, 0.9}).front()[0];
-    const at::Tensor expected = std::get<0>(published.clamp_min(0.0).sort(0));
+        models::forecast(model.tower, {task_of(windows[i])}, kHorizon, trained).front()[0];
+    const auto asked = models::rows_of_levels({0.1, 0.5, 0.9}, trained);
+    const at::Tensor expected =
+        std::get<0>(published.clamp_min(0.0).sort(0)).index_select(0, at::tensor(asked, at::kLong));
     const float scale = expected.abs().max().item<float>();
     for (std::int64_t q = 0; q < 3; ++q)
       for (std::int64_t h = 0; h < kHorizon; ++h)
         EXPECT_NEAR(values.quantiles_bqh[i * 3 * kHorizon + static_cast<std::size_t>(q * kHorizon + h)],
                     expected[q][h].item<float>(), 1e-5 * scale)
             << "window " << i << " level " << q << " step " << h;
+  }
+}
+
+TEST_F(PublishedWithCovariates, a_level_is_the_same_whichever_others_are_asked_for) {
+  for (const char* folder : {"chronos2/published", "bolt/wide_heads"}) {
+    model_ = models::open_series_model(shelfcast::testing::golden_dir() / folder);
+    const data::FeatureSpec spec = features({}, {});
+    const std::vector<data::Window> windows = {{1, 40}, {4, 20}, {6, 51}};
+    const std::vector<double> many = {0.1, 0.17, 0.3, 0.5, 0.61, 0.8, 0.9};
+    const eval::ForecastValues all = forecast(spec, windows, many);
+    const auto step = [&](const eval::ForecastValues& values, std::size_t window, std::size_t level,
+                          std::size_t at) {
+      return values.quantiles_bqh[(window * values.levels.size() + level) * kHorizon + at];
+    };
+    const std::vector<std::vector<double>> few = {{0.1}, {0.17}, {0.1, 0.9}, {0.3, 0.5}, {0.5, 0.61, 0.8}};
+    for (const std::vector<double>& asked : few) {
+      const eval::ForecastValues some = forecast(spec, windows, asked);
+      EXPECT_EQ(some.median_bh, all.median_bh);
+      for (std::size_t window = 0; window < windows.size(); ++window)
+        for (std::size_t h = 0; h < kHorizon; ++h)
+          for (std::size_t q = 0; q < asked.size(); ++q) {
+            const auto same = static_cast<std::size_t>(std::ranges::find(many, asked[q]) - many.begin());
+            EXPECT_EQ(step(some, window, q, h), step(all, window, same, h)) << folder << " " << asked[q];
+          }
+    }
+    for (std::size_t window = 0; window < windows.size(); ++window)
+      for (std::size_t h = 0; h < kHorizon; ++h)
+        EXPECT_EQ(step(all, window, 3, h), all.median_bh[window * kHorizon + h]) << folder;
+    EXPECT_EQ(all.mean_bh, all.median_bh);
   }
 }
 

@@ -184,12 +184,17 @@ TEST_F(Texts, a_run_stopped_while_they_were_encoded_goes_on) {
 TEST_F(Texts, say_so_when_their_cache_is_damaged) {
   train_alone(text_recipe("run", {"train.steps=2"}));
   const fs::path file = cache_files().at(0);
-  std::string bytes = read_file(file);
-  bytes.back() = static_cast<char>(bytes.back() ^ 1);
-  write_file_atomically(file, bytes);
-  const std::string message = message_of([&] { train_alone(text_recipe("again", {"train.steps=2"})); });
-  EXPECT_THAT(message, HasSubstr(file.string()));
-  EXPECT_THAT(message, HasSubstr("remove it"));
+  const std::string whole = read_file(file);
+  std::string flipped = whole;
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  for (const std::string& bytes :
+       {flipped, whole.substr(0, whole.size() - 5), whole.substr(0, 3), std::string()}) {
+    write_file_atomically(file, bytes);
+    const std::string message = message_of([&] { train_alone(text_recipe("again", {"train.steps=2"})); });
+    EXPECT_THAT(message, HasSubstr(file.string() + " is damaged"));
+    EXPECT_THAT(message, HasSubstr("remove it"));
+    fs::remove_all(folder_ / "again");
+  }
 }
 
 class CorpusWithoutTexts : public Texts {

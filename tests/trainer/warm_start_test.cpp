@@ -78,7 +78,7 @@ TEST_F(WarmStart, says_what_is_built_differently) {
   EXPECT_THAT(refusal("model.patch=14"), HasSubstr("fusion.patch.hidden.weight is [256, 70] there"));
   EXPECT_THAT(refusal("model.heads.mean=false"),
               HasSubstr("heads.known.output.weight is [4, 64] there and [3, 64] here"));
-  EXPECT_THAT(refusal("run.start=" + (folder_ / "nowhere").string()), HasSubstr("is not a run folder"));
+  EXPECT_THAT(refusal("run.start=" + (folder_ / "nowhere").string()), HasSubstr("there is no folder"));
 }
 
 }  // namespace

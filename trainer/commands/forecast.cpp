@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -60,11 +61,21 @@ void add_columns(const std::vector<std::string>& names, const data::SalesTable& 
   }
 }
 
+void refuse_columns_named_twice(const ForecastCommand& options) {
+  std::set<std::string> named;
+  for (const auto* names : {&options.known, &options.past})
+    for (const std::string& name : *names)
+      if (!named.insert(name).second)
+        throw input_error(fmt::format("column \"{}\" is named twice under --known and --past", name),
+                          "a model reads a column once", "name it once");
+}
+
 void forecast_published(const ForecastCommand& options) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
   const data::SalesTable table = data::read_sales_table(options.sales);
   const std::int64_t horizon = options.horizon == 0 ? model->prediction_length() : options.horizon;
+  refuse_columns_named_twice(options);
   data::FeatureSpec columns;
   columns.horizon = horizon;
   columns.frequency = table.axis.frequency;
@@ -72,6 +83,7 @@ void forecast_published(const ForecastCommand& options) {
   add_columns(options.past, table, options.sales, columns.past_numeric, columns.past_categorical);
   const data::FeatureSpec spec = series_features(*model, columns, table.demand_end);
   const ForecastRequest request = make_request(table, spec, nullptr);
+  warn_of_gaps(request, options.sales);
   SeriesForecaster forecaster(name_of(options.model), *model, spec, options.quantiles);
   write_file_atomically(options.out, forecast_csv(table, request, spec, horizon, forecaster));
   say_done(options, table, horizon);

@@ -1,10 +1,13 @@
 // shelfcast weights MODEL: what a model consists of and what training it takes.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "base/safetensors.h"
 #include "trainer/checkpoint.h"
 #include "trainer/commands/commands.h"
@@ -49,25 +52,29 @@ std::string architecture_of(const fs::path& part) {
 }  // namespace
 
 void run(const WeightsCommand& options, parallel::Launch&) {
+  if (log::identity().rank != 0) return;
+  std::string text;
   std::int64_t parameters = 0, tensors = 0, bytes = 0;
   for (const fs::path& part : parts_of(options.model)) {
     const StoredWeights weights(part);
-    fmt::print("{} {}\n", part.string(), architecture_of(part));
+    text += fmt::format("{} {}\n", part.string(), architecture_of(part));
     std::size_t widest = 0;
     for (const auto& [name, tensor] : weights.tensors()) widest = std::max(widest, name.size());
     for (const auto& [name, tensor] : weights.tensors()) {
-      fmt::print("  {:<{}}  {:<5} {:>12}  [{}]\n", name, widest, to_string(tensor.dtype), tensor.elements(),
-                 fmt::join(tensor.shape, ", "));
+      text += fmt::format("  {:<{}}  {:<5} {:>12}  [{}]\n", name, widest, to_string(tensor.dtype),
+                          tensor.elements(), fmt::join(tensor.shape, ", "));
       ++tensors;
-      parameters += tensor.elements();
+      if (is_floating(tensor.dtype)) parameters += tensor.elements();  // others are tables of positions
       bytes += static_cast<std::int64_t>(tensor.bytes.size());
     }
   }
-  fmt::print("{} tensors, {} parameters, {:.1f} MB stored\n", tensors, parameters,
-             static_cast<double>(bytes) / 1e6);
-  fmt::print(
+  text += fmt::format("{} tensors, {} parameters, {:.1f} MB stored\n", tensors, parameters,
+                      static_cast<double>(bytes) / 1e6);
+  text += fmt::format(
       "training all of them: {:.1f} MB for fp32 weights, gradients and AdamW's moments, and activations\n",
       static_cast<double>(parameters * kTrainingBytes) / 1e6);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw io_error("cannot write the list of tensors to standard output", errno);
 }
 
 }  // namespace shelfcast::trainer
