@@ -8,6 +8,7 @@
 #include "base/activity.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "models/text/bert_weights.h"
 #include "trainer/checkpoint.h"
@@ -44,6 +45,12 @@ auto about(const char* key, Call call) {
 
 void require_same_vocabulary(const data::Tokenizer& tokenizer, const models::BertConfig& config,
                              const fs::path& folder) {
+  // Some models have a few rows more than words, for round numbers; a tenth is a file cut short.
+  if (10 * tokenizer.vocabulary().size() < 9 * config.vocab_size)
+    log::all(
+        "the vocabulary in {} holds {} of the {} tokens that the model knows - words of the others are read "
+        "as unknown",
+        folder.string(), tokenizer.vocabulary().size(), config.vocab_size);
   if (tokenizer.vocabulary().size() <= config.vocab_size) return;
   throw data_error(
       fmt::format("the vocabulary in {} holds {} tokens", folder.string(), tokenizer.vocabulary().size()),

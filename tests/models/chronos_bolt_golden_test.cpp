@@ -7,7 +7,9 @@
 
 #include "base/files.h"
 #include "base/safetensors.h"
+#include "models/blocks.h"
 #include "models/demand_model.h"
+#include "models/series/chronos_bolt.h"
 #include "models/series/series_model.h"
 #include "tests/models/golden.h"
 #include "tests/support/paths.h"
@@ -201,6 +203,24 @@ TEST_P(ChronosBoltGolden, saved_and_loaded_again_it_forecasts_the_same_bits) {
 INSTANTIATE_TEST_SUITE_P(Cases, ChronosBoltGolden,
                          ::testing::Values("wide_heads", "patch_8", "no_reg", "gated_overlap", "silu_gaps"),
                          [](const auto& chosen) { return std::string(chosen.param); });
+
+// Counted of models that chronos-forecasting 2.3 made of configurations with these widths.
+TEST(ChronosBolt, sizes_are_the_published_ones) {
+  const auto parameters = [](const std::string& name) {
+    TowerConfig config = named_tower(name);
+    config.context_length = 2048, config.prediction_length = 64;
+    config.quantiles = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
+    ParameterMaker make(1, ParameterMaker::Fill::leave);
+    const ChronosBolt tower(config, "tower.", make);
+    std::int64_t count = 0;
+    for (const Parameter& p : make.take()) count += p.tensor.numel();
+    return count;
+  };
+  EXPECT_EQ(parameters("bolt-tiny"), 8'652'672);
+  EXPECT_EQ(parameters("bolt-mini"), 21'236'096);
+  EXPECT_EQ(parameters("bolt-small"), 47'718'016);
+  EXPECT_EQ(parameters("bolt-base"), 205'292'928);
+}
 
 }  // namespace
 }  // namespace shelfcast::models

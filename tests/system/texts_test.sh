@@ -45,5 +45,13 @@ refused "broken/vocab.txt" "\[UNK\]" -- embed broken --text texts.txt
 cp "$golden/uncased/vocab.txt" broken
 echo surplus >>broken/vocab.txt
 refused "701 tokens" "knows 700" -- embed broken --text texts.txt
+head -n 300 "$golden/uncased/vocab.txt" >broken/vocab.txt
+"$bin/shelfcast" embed broken --text texts.txt --out short.npy >said 2>&1 || fail "$(cat said)"
+grep -q "holds 300 of the 700 tokens" said || fail "a vocabulary cut short is not said: $(cat said)"
+cp texts.txt own.txt
+! "$bin/shelfcast" embed "$model" --text own.txt --out own.txt 2>said || fail "an input was overwritten"
+grep -q "is the file that is read" said && cmp -s texts.txt own.txt || fail "$(cat said)"
+! "$bin/shelfcast" embed "$model" --text texts.txt --out nowhere/x.npy 2>said || fail "a file in no folder"
+grep -q "there is no folder nowhere" said || fail "$(cat said)"
 [[ ! -e x.npy ]] || fail "a refused command left a file"
 echo "texts become ids and vectors"

@@ -10,6 +10,7 @@
 #include "base/npy.h"
 #include "base/progress.h"
 #include "trainer/commands/commands.h"
+#include "trainer/output_file.h"
 #include "trainer/text_encoder.h"
 #include "trainer/text_lines.h"
 
@@ -46,6 +47,7 @@ at::Tensor embed_lines(const EmbedCommand& command, const TextTower& tower,
 
 void run(const EmbedCommand& command, parallel::Launch&) {
   if (log::identity().rank != 0) return;
+  check_output(command.out, command.text);
   const TextTower tower = open_text_tower(command.model);
   const std::vector<std::string> texts = read_text_lines(command.text);
   const auto started = std::chrono::steady_clock::now();

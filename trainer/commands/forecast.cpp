@@ -11,6 +11,7 @@
 #include "trainer/commands/commands.h"
 #include "trainer/forecast_table.h"
 #include "trainer/model_forecaster.h"
+#include "trainer/output_file.h"
 #include "trainer/series_forecaster.h"
 
 namespace shelfcast::trainer {
@@ -117,6 +118,7 @@ void forecast_run(const ForecastCommand& options) {
 }  // namespace
 
 void run(const ForecastCommand& options, parallel::Launch&) {
+  check_output(options.out, options.sales);
   is_published_model(options.model) ? forecast_published(options) : forecast_run(options);
 }
 

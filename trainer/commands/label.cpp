@@ -13,6 +13,7 @@
 #include "trainer/checkpoint.h"
 #include "trainer/commands/commands.h"
 #include "trainer/label_model.h"
+#include "trainer/output_file.h"
 #include "trainer/run_folder.h"
 #include "trainer/text_lines.h"
 
@@ -76,6 +77,7 @@ std::string labels_csv(const LabelNames& names, const std::vector<std::string>& 
 
 void run(const LabelCommand& command, parallel::Launch&) {
   if (log::identity().rank != 0) return;
+  check_output(command.out, command.text);
   const LabelModel model = open_label_model(command.model);
   const std::vector<std::string> texts = read_text_lines(command.text);
   const auto started = std::chrono::steady_clock::now();

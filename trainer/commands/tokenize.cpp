@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/text/tokenizer.h"
 #include "trainer/commands/commands.h"
+#include "trainer/output_file.h"
 #include "trainer/text_encoder.h"
 #include "trainer/text_lines.h"
 
@@ -16,6 +17,7 @@ namespace shelfcast::trainer {
 
 void run(const TokenizeCommand& options, parallel::Launch&) {
   if (log::identity().rank != 0) return;
+  if (!options.out.empty()) check_output(options.out, options.text);
   const data::Tokenizer tokenizer(text_model_folder(options.model));
   const std::vector<std::string> texts = read_text_lines(options.text);
   std::string result;
