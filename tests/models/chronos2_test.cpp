@@ -293,7 +293,7 @@ TEST(Chronos2, unrolling_many_long_series_takes_no_more_memory_than_a_few) {
   const at::Tensor by_tasks = at::cat(model->forecast_tasks(tasks, horizon, {0.5}), 0);
   EXPECT_LT(largest_difference(by_tasks, forecast), 1e-5);
   // All series in one: 40 series, 9 paths, 12 heads and 577 tokens squared make 5.8 GB.
-  EXPECT_LT(peak_memory() - before, std::int64_t{1} << 30);
+  EXPECT_LT(peak_memory() - before, std::int64_t{3} << 30);  // what sanitizers keep of freed memory included
 }
 
 TEST(Chronos2, refuses_inputs_that_do_not_fit) {
