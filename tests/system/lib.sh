@@ -3,6 +3,7 @@ set -euo pipefail
 bin=${SHELFCAST_BIN:?set to the folder of the programs}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+trap 'echo "$(basename "$0"), line $LINENO: exit code $?" >&2' ERR
 cd "$scratch"
 export OMP_NUM_THREADS=1
 
@@ -17,6 +18,12 @@ ranks() {
   shift
   ((EUID == 0)) && options+=(--allow-run-as-root)
   mpirun "${options[@]}" -n "$n" "$@"
+}
+
+# newest RUN: the step of its newest checkpoint; nothing where there is none. A run at work removes folders while they are
+# listed, which find calls an error.
+newest() {
+  { find "$1/checkpoints" -maxdepth 1 -regex '.*/[0-9]+' -printf '%f\n' 2>/dev/null || true; } | sort -n | tail -1
 }
 
 # refused 'PATTERN' ['PATTERN' ...] -- COMMAND...: the command fails with one clear message that holds every pattern.

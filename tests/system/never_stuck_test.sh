@@ -121,7 +121,7 @@ ends "$not_zero" 15 "file system.*metrics.jsonl" "step|start"
 # Signals: saved, and the run goes on where it was.
 resumes() {
   local at
-  at=$(find "runs/$name/checkpoints" -maxdepth 1 -regex '.*/[0-9]+' -printf '%f\n' | sort -n | tail -1)
+  at=$(newest "runs/$name")
   ranks 3 "$bin/shelfcast" train "runs/$name/recipe.yaml" --resume --stop-after $((at + 1)) >again.txt 2>&1 || fail "$(cat again.txt)"
   grep -q "resuming runs/$name at step $at" again.txt || fail "$name does not resume at $at: $(cat again.txt)"
 }

@@ -143,7 +143,7 @@ code=0
 wait $m || code=$?
 ((code == 3)) || fail "exit code $code after SIGTERM: $(cat m.txt)"
 grep -q "asked to leave while training" <("$shelfcast" retrain m.yaml --status) || fail "$("$shelfcast" retrain m.yaml --status)"
-left=$(find m/runs/0001/checkpoints -maxdepth 1 -regex '.*/[0-9]+' -printf '%f\n' | sort -n | tail -1)
+left=$(newest m/runs/0001)
 "$shelfcast" stop m/runs/0001 2>/dev/null && fail "a training was left behind"
 "$shelfcast" retrain m.yaml --abandon
 echo "SIGTERM: saved at step $left and left"

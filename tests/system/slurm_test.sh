@@ -32,7 +32,6 @@ until_true() {
   done
 }
 queue_is_empty() { [[ -z $(squeue -h) ]]; }
-newest() { find "$1/checkpoints" -maxdepth 1 -regex '.*/[0-9]+' -printf '%f\n' 2>/dev/null | sort -n | tail -1; }
 
 "$shelfcast" synth --stores 1 --items 12 --days 160 --out s.corpus >/dev/null
 cat >r.yaml <<'Y'

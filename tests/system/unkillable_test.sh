@@ -14,7 +14,6 @@ train: {steps: 1000000, batch: 4, micro_batch: 2, validate_every: 7, validate_wi
 backtest: {origins: 2, stride: 7, horizon: 7, batch: 16}
 Y
 
-newest() { find runs/killed/checkpoints -maxdepth 1 -regex '.*/[0-9]+' -printf '%f\n' 2>/dev/null | sort -n | tail -1; }
 # Ranks and their mpirun; the ranks alone.
 ranks_of() { pgrep -f -- "--resume auto --set run.dir=runs/killed$" || true; }
 engines() {
@@ -40,7 +39,7 @@ for ((kill_number = 0; kill_number < kills; ++kill_number)); do
     compgen -G "runs/killed/checkpoints/*.partial" >/dev/null && ((++while_saving))
   elif ((kill_number % 4 == 2)); then
     for ((i = 0; i < 2000; ++i)); do
-      now=$(newest)
+      now=$(newest runs/killed)
       ((${now:-0} > last)) && break || sleep 0.01
     done
   else
@@ -61,7 +60,7 @@ for ((kill_number = 0; kill_number < kills; ++kill_number)); do
   for ((i = 0; i < 100; ++i)); do [[ -z $(ranks_of) ]] && break || sleep 0.05; done
   [[ -z $(ranks_of) ]] || fail "processes left behind after kill $kill_number: $(ps -o pid,stat,etime,args -p "$(ranks_of | paste -sd,)"); said: $(tail -c 2000 out.txt)"
   grep -q "is damaged" out.txt && fail "a kill left a damaged checkpoint under its final name: $(cat out.txt)"
-  now=$(newest)
+  now=$(newest runs/killed)
   ((${now:-0} >= last)) || fail "the newest checkpoint went from $last back to $now"
   last=${now:-0}
 done
