@@ -140,6 +140,10 @@ void bench_overlap(const std::string& tower, std::int64_t windows, std::int64_t 
 void bench_sums(parallel::Launch& launch, std::int64_t megabytes, std::int64_t bucket_mb) {
   const auto ranks = launch.world(parallel::Backend::mpi, {});
   std::vector<float> values(static_cast<std::size_t>(megabytes * 1'000'000) / sizeof(float), 1.0F);
+  // Where the trainer's gradients lie.
+  const auto memory = ranks->allocate(values.size() * sizeof(float), "gradients");
+  const std::span<float> gradients(reinterpret_cast<float*>(memory.get()), values.size());
+  std::ranges::fill(gradients, 1.0F);
   const std::size_t bucket = static_cast<std::size_t>(bucket_mb * 1'000'000) / sizeof(float);
   std::vector<double> bare, ours;
   for (int round = 0; round < 15; ++round) {
@@ -151,15 +155,16 @@ void bench_sums(parallel::Launch& launch, std::int64_t megabytes, std::int64_t b
     ranks->barrier("round");
     const double in_buckets = seconds_of([&] {
       std::vector<std::unique_ptr<parallel::Pending>> under_way;
-      for (std::size_t at = 0; at < values.size(); at += bucket)
+      for (std::size_t at = 0; at < gradients.size(); at += bucket)
         under_way.push_back(ranks->start_all_reduce(
-            std::span(values).subspan(at, std::min(bucket, values.size() - at)), "bucket"));
+            gradients.subspan(at, std::min(bucket, gradients.size() - at)), "bucket"));
       for (const auto& sum : under_way) sum->wait();
     });
     if (round < 2) continue;  // cold memory
     bare.push_back(in_one);
     ours.push_back(in_buckets);
     std::ranges::fill(values, 1.0F);
+    std::ranges::fill(gradients, 1.0F);
   }
   if (ranks->rank() != 0) return;
   const double bytes = 1e6 * static_cast<double>(megabytes);

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "parallel/summed_tensor.h"
+
 namespace shelfcast::parallel {
 namespace {
 
@@ -32,19 +34,26 @@ std::unique_ptr<Pending> start_sum(Communicator& communicator, const at::Tensor&
 class WholeTransfers : public BucketTransfers {
  public:
   WholeTransfers(const FlatBuffers& buffers, Communicator& communicator, GradientFormat format)
-      : gradients_(buffers.gradients()), communicator_(communicator), format_(format) {}
+      : gradients_(buffers.gradients()), communicator_(communicator) {
+    const at::ScalarType element = element_of(format);
+    sent_ = element == gradients_.scalar_type()
+                ? gradients_
+                : summed_tensor(gradients_.numel(), gradients_.options().dtype(element), &communicator,
+                                "memory of rounded gradients");
+  }
 
   void start(const Bucket& bucket, const std::string& label) override {
-    const at::Tensor slice = gradients_.narrow(0, bucket.first, bucket.elements);
-    // In float32 that is the slice itself.
-    const at::Tensor sent = slice.to(element_of(format_));
+    const at::NoGradGuard no_grad;
+    const at::Tensor slice = gradients_.narrow(0, bucket.first, bucket.elements),
+                     sent = sent_.narrow(0, bucket.first, bucket.elements);
+    if (!sent_.is_same(gradients_)) sent.copy_(slice);
     started_.push_back({slice, sent, start_sum(communicator_, sent, std::nullopt, label)});
   }
 
   void finish() override {
     for (const Started& one : started_) {
       wait_for(*one.pending);
-      if (!one.sent.is_same(one.slice)) one.slice.copy_(one.sent);
+      if (!sent_.is_same(gradients_)) one.slice.copy_(one.sent);
     }
     started_.clear();
   }
@@ -55,9 +64,8 @@ class WholeTransfers : public BucketTransfers {
     std::unique_ptr<Pending> pending;
   };
 
-  at::Tensor gradients_;
+  at::Tensor gradients_, sent_;  // the latter the same, or rounded
   Communicator& communicator_;
-  GradientFormat format_;
   std::vector<Started> started_;
 };
 
@@ -122,7 +130,8 @@ class ShareTransfers : public BucketTransfers {
     empty(place());
     at::Tensor& room = place().room;
     if (!room.defined() || room.numel() < bucket.elements)
-      room = at::empty({bucket.elements}, buffers_.gradients().options().dtype(element_of(format_)));
+      room = summed_tensor(bucket.elements, buffers_.gradients().options().dtype(element_of(format_)),
+                           &communicator_, "memory of a bucket");
     // Parameters without a gradient count as zeros, and so does what lies between parameters.
     place().memory = room.narrow(0, 0, bucket.elements).zero_();
   }

@@ -106,6 +106,11 @@ class Communicator {
   // Moves what was started on, without waiting: for back ends that make no progress by themselves. Cheap
   // enough to be called between any two pieces of work. Not collective; throws as Pending::wait() does.
   virtual void progress() {}
+  // Memory for `bytes`, zero at first and on a cache line's beginning, for values that are summed over and
+  // over. Sums of what lies here may take less copying, if all ranks of the group sum the same place of it:
+  // MPI's ranks of one host reach into each other's. The size is the same on every rank. Freed with its last
+  // owner, who may outlive the communicator. Host memory. Collective.
+  virtual std::shared_ptr<std::byte> allocate(std::size_t bytes, std::string_view label);
   // A new group of the ranks that gave the same `color`, ordered by `key` then rank. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
   // From now on waits in this group, and in all that were or will be split from one common to them, look at

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "parallel/sum_of_squares.h"
+#include "parallel/summed_tensor.h"
 
 namespace shelfcast::parallel {
 
@@ -46,7 +47,7 @@ std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters)
 }
 
 FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts,
-                         std::optional<int> held_part)
+                         std::optional<int> held_part, Communicator* summed_by)
     : ranges_(flat_layout(checked(parameters))), parts_(parts) {
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter)
     tensors_.push_back(parameter->tensor);
@@ -56,7 +57,8 @@ FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts
   const auto options =
       tensors_.empty() ? at::TensorOptions(at::kFloat) : tensors_.front().options().requires_grad(false);
   values_ = at::zeros({elements}, options);
-  gradients_ = at::zeros({held_.size()}, options);
+  gradients_ = summed_tensor(held_.size(), options, holds_whole_gradients() ? summed_by : nullptr,
+                             "memory of gradients");
   const at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     const FlatRange& range = ranges_[i];

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/communicator.h"
 #include "parallel/flat_range.h"
 #include "parallel/sharding.h"
 
@@ -31,9 +32,10 @@ std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters)
 class FlatBuffers {
  public:
   // Padded at the end, so that `parts` ranks can each hold an equal, 64-byte aligned part. `held_part`: of
-  // the gradients; none = they are whole.
+  // the gradients; none = they are whole, and in the memory that `summed_by`, if given, sums fastest: then
+  // collective.
   explicit FlatBuffers(const std::vector<FlatParameter>& parameters, int parts = 1,
-                       std::optional<int> held_part = std::nullopt);
+                       std::optional<int> held_part = std::nullopt, Communicator* summed_by = nullptr);
 
   at::Tensor values() const { return values_; }        // [elements]
   at::Tensor gradients() const { return gradients_; }  // [held().size()]

@@ -138,6 +138,9 @@ class Hierarchical : public Communicator {
     return all_->start_broadcast(bytes, root, label);
   }
   void barrier(std::string_view label) override { settled().barrier(label); }
+  std::shared_ptr<std::byte> allocate(std::size_t bytes, std::string_view label) override {
+    return settled().allocate(bytes, label);
+  }
   std::unique_ptr<Communicator> split(int color, int key) override { return settled().split(color, key); }
   void set_witness(std::shared_ptr<RankWitness> witness) override { all_->set_witness(std::move(witness)); }
   void abort(const std::string& message) override { all_->abort(message); }

@@ -49,17 +49,24 @@ void reduce_onto(SumOf<T>* accumulator, const T* values, std::size_t count, Redu
   }
 }
 
-// target[i] = sources[0][i] op sources[1][i] op ...; `target` may be one of the sources. Works in blocks that
+// target[i] = sources[0][i] op sources[1][i] op ... of each target; they may be sources. Works in blocks that
 // stay in the first-level cache: each source is read once.
 template <typename T>
-void reduce_in_rank_order(std::span<const T* const> sources, T* target, std::size_t count, ReduceOp op) {
+void reduce_in_rank_order(std::span<const T* const> sources, std::span<T* const> targets, std::size_t count,
+                          ReduceOp op) {
   std::array<SumOf<T>, 1024> block;
   for (std::size_t begin = 0; begin < count; begin += block.size()) {
     const std::size_t length = std::min(block.size(), count - begin);
     std::transform(sources[0] + begin, sources[0] + begin + length, block.data(), widened<T>);
     for (const T* source : sources.subspan(1)) reduce_onto(block.data(), source + begin, length, op);
-    std::transform(block.data(), block.data() + length, target + begin, narrowed<T>);
+    for (T* target : targets)
+      std::transform(block.data(), block.data() + length, target + begin, narrowed<T>);
   }
+}
+
+template <typename T>
+void reduce_in_rank_order(std::span<const T* const> sources, T* target, std::size_t count, ReduceOp op) {
+  reduce_in_rank_order<T>(sources, std::span<T* const>(&target, 1), count, op);
 }
 
 }  // namespace shelfcast::parallel

@@ -202,22 +202,22 @@ std::int64_t bucket_bytes(const ParallelConfig& config) {
          1'000'000;
 }
 
-// What sending gradients takes beside the gradients.
-std::int64_t transfer_bytes(const ParallelConfig& config, const Requirements& needs) {
+// What sending gradients takes beside the gradients, with so many ranks on a host.
+std::int64_t transfer_bytes(const ParallelConfig& config, const Requirements& needs,
+                            std::int64_t ranks_per_host) {
   if (needs.ranks == 1) return 0;
   const bool compressed = config.compress == parallel::GradientFormat::bf16;
   const std::int64_t element = compressed ? kFloat / 2 : kFloat;
-  if (config.zero < 2) {
-    // Every bucket is under way at once at the end of backward, with room for what the others send, and
-    // compressed ones are copies.
-    return needs.elements * element * (compressed ? 2 : 1);
-  }
-  // Two buckets at a time, with room for what the others send.
+  // Ranks of one host add up in each other's memory; else there is room for what the others send.
+  const int room = needs.ranks <= ranks_per_host ? 0 : 1;
+  // Every bucket is under way at once at the end of backward; compressed ones are copies.
+  if (config.zero < 2) return needs.elements * element * (room + (compressed ? 1 : 0));
+  // Two buckets at a time.
   std::int64_t largest = 0;
   for (const parallel::Bucket& bucket :
        parallel::cut_buckets(needs.ranges, needs.elements, bucket_bytes(config)))
     largest = std::max(largest, bucket.elements);
-  return 2 * 2 * largest * element;
+  return 2 * (1 + room) * largest * element;
 }
 
 // What training takes whatever it trains. Gradients and weights are in memory by now.
@@ -237,7 +237,6 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
           {"average of weights", average},
           {"elastic weights", recipe.train.ewc.strength > 0 ? 2 * trained : 0},
           {"activations", activations},
-          {"gradient sums", transfer_bytes(recipe.parallel, needs)},
           {"checkpoint copy", trained + (moments + average) / needs.ranks}};
 }
 
@@ -397,13 +396,25 @@ std::int64_t Requirements::memory_total() const {
   return total;
 }
 
-Requirements estimate_requirements(const Recipe& recipe, int ranks) {
-  at::set_num_threads(static_cast<int>(recipe.train.threads));
+namespace {
+
+Requirements estimate_task(const Recipe& recipe, int ranks) {
   if (recipe.train.task == TrainConfig::Task::text_labels) return estimate_text_labels(recipe, ranks);
   const data::Corpus corpus(recipe.data.source());
   return recipe.train.task == TrainConfig::Task::masked_language
              ? estimate_masked_language(recipe, corpus, ranks)
              : estimate_demand(recipe, corpus, ranks);
+}
+
+}  // namespace
+
+Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed) {
+  at::set_num_threads(static_cast<int>(recipe.train.threads));
+  Requirements needs = estimate_task(recipe, ranks);
+  needs.memory.emplace_back(
+      "gradient sums",
+      transfer_bytes(recipe.parallel, needs, static_cast<std::int64_t>(assumed.gpus_per_node)));
+  return needs;
 }
 
 CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe) {

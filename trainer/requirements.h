@@ -34,9 +34,10 @@ struct Requirements {
 };
 
 // Makes the plan and the model as training would and runs forward and backward on two small micro-batches,
-// from which the memory of the recipe's own follows: it grows in proportion. Leaves no folder. Throws what
+// from which the memory of the recipe's own follows: it grows in proportion. Of `assumed` it takes how many
+// ranks a node has. Leaves no folder. Throws what
 // training would throw for this recipe on `ranks` ranks.
-Requirements estimate_requirements(const Recipe& recipe, int ranks);
+Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed = {});
 
 // What a run of `recipe` costs follows from.
 CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe);

@@ -125,7 +125,7 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       resume_step_(resume_step(goes_on)),
       state_(resume_step_ < 0 ? TrainState() : checkpoints_.read_state(resume_step_)),
       task_(plan.start(task_start())),
-      buffers_(task_->trained(), communicator.size(), held_part()),
+      buffers_(task_->trained(), communicator.size(), held_part(), &communicator),
       optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe_.train.ema),
       ranks_(task_->rank_allocator()),

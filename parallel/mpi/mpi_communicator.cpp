@@ -15,6 +15,8 @@
 #include "parallel/gather_texts.h"
 #include "parallel/mpi/mpi_engine.h"
 #include "parallel/mpi/mpi_operations.h"
+#include "parallel/mpi/shared_memory.h"
+#include "parallel/mpi/shared_reduce.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -110,6 +112,7 @@ class MpiCommunicator : public Communicator {
   std::unique_ptr<Pending> start_broadcast(std::span<std::byte> bytes, int root,
                                            std::string_view label) override;
   void barrier(std::string_view label) override;
+  std::shared_ptr<std::byte> allocate(std::size_t bytes, std::string_view label) override;
   std::unique_ptr<Communicator> split(int color, int key) override;
   void progress() override { engine_->progress(); }
   void set_witness(std::shared_ptr<RankWitness> witness) override {
@@ -122,6 +125,10 @@ class MpiCommunicator : public Communicator {
   void reduce(std::span<T> values, ReduceOp op, std::string_view label);
   template <typename T>
   std::unique_ptr<Pending> start_sum(std::span<T> values, std::optional<int> root, std::string_view label);
+  // The sum of values in shared memory, or of others; at `root` alone, if any.
+  template <typename T>
+  std::shared_ptr<MpiOperation> reduction(std::span<T> values, ReduceOp op, std::optional<int> root,
+                                          std::string_view label);
   std::unique_ptr<Pending> start(const std::shared_ptr<MpiOperation>& operation);
   void broadcast_bytes(std::span<std::byte> bytes, int root, std::string_view label);
   // Every rank's bytes, of known lengths, into `parts`.
@@ -162,8 +169,20 @@ template <typename T>
 void MpiCommunicator::reduce(std::span<T> values, ReduceOp op, std::string_view label) {
   engine_->check_usable(label);
   if (size() == 1) return;
-  MpiReduce<T> operation(place_, next_tag(), label, values, op, std::nullopt, pool_);
-  engine_->wait(operation, members_, deadline());
+  engine_->wait(*reduction(values, op, std::nullopt, label), members_, deadline());
+}
+
+template <typename T>
+std::shared_ptr<MpiOperation> MpiCommunicator::reduction(std::span<T> values, ReduceOp op,
+                                                         std::optional<int> root, std::string_view label) {
+  auto memory = engine_->shared_at(std::as_bytes(values));
+  const auto reaches = [&](int member) {
+    return member == members_[static_cast<std::size_t>(rank())] || memory->of(member) != nullptr;
+  };
+  if (memory && std::ranges::all_of(members_, reaches))
+    return std::make_shared<MpiSharedReduce<T>>(place_, next_tag(), label, values, op, root,
+                                                std::move(memory), members_);
+  return std::make_shared<MpiReduce<T>>(place_, next_tag(), label, values, op, root, pool_);
 }
 
 template <typename T>
@@ -171,7 +190,7 @@ std::unique_ptr<Pending> MpiCommunicator::start_sum(std::span<T> values, std::op
                                                     std::string_view label) {
   SHELFCAST_ASSERT(!root || (*root >= 0 && *root < size()));
   engine_->check_usable(label);
-  return start(std::make_shared<MpiReduce<T>>(place_, next_tag(), label, values, ReduceOp::sum, root, pool_));
+  return start(reduction(values, ReduceOp::sum, root, label));
 }
 
 std::unique_ptr<Pending> MpiCommunicator::start(const std::shared_ptr<MpiOperation>& operation) {
@@ -268,6 +287,28 @@ void MpiCommunicator::barrier(std::string_view label) {
     exchange.transfers.send_signal(peer);
   }
   engine_->wait(exchange, members_, deadline());
+}
+
+std::shared_ptr<std::byte> MpiCommunicator::allocate(std::size_t bytes, std::string_view label) {
+  std::shared_ptr<SharedMemory> memory = bytes > 0 ? SharedMemory::make(bytes) : nullptr;
+  const std::vector<std::string> addresses = gather_texts(*this, memory ? memory->address() : "", label);
+  const auto host_of = [&](int of) -> const std::string& {
+    return engine_->hosts()[static_cast<std::size_t>(members_[static_cast<std::size_t>(of)])];
+  };
+  bool mapped = memory != nullptr;
+  for (int peer = 0; peer < size() && mapped; ++peer)
+    if (peer != rank() && host_of(peer) == host_of(rank()))
+      mapped =
+          memory->map(members_[static_cast<std::size_t>(peer)], addresses[static_cast<std::size_t>(peer)]);
+  // All ranks of a host, or none.
+  const std::vector<std::string> outcomes = gather_texts(*this, mapped ? "mapped" : "", label);
+  for (int peer = 0; peer < size(); ++peer)
+    mapped &= host_of(peer) != host_of(rank()) || !outcomes[static_cast<std::size_t>(peer)].empty();
+  if (!mapped) return Communicator::allocate(bytes, label);
+  memory->close();
+  engine_->share(memory);
+  std::byte* const own = memory->own();
+  return {std::move(memory), own};
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {

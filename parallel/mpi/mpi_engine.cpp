@@ -19,6 +19,13 @@ void MpiEngine::check_usable(std::string_view label) {
   }
 }
 
+std::shared_ptr<SharedMemory> MpiEngine::shared_at(std::span<const std::byte> values) {
+  std::erase_if(shared_, [](const auto& memory) { return memory.expired(); });
+  for (const auto& entry : shared_)
+    if (auto memory = entry.lock(); memory && memory->offset_of(values)) return memory;
+  return nullptr;
+}
+
 void MpiEngine::start(const std::shared_ptr<MpiOperation>& operation) {
   check_usable(operation->label());
   started_.push_back(operation);

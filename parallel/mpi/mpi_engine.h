@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "parallel/communicator.h"
 #include "parallel/mpi/mpi_transfers.h"
+#include "parallel/mpi/shared_memory.h"
 #include "parallel/patience.h"
 
 namespace shelfcast::parallel {
@@ -29,6 +31,11 @@ class MpiEngine {
   // Throws Error(communication) when broken, and breaks with the witness's failure when it knows one.
   void check_usable(std::string_view label);
   bool is_broken() const { return !broken_by_.empty(); }
+
+  // Memory in which ranks of this host sum in place, as long as it is there.
+  void share(const std::shared_ptr<SharedMemory>& memory) { shared_.push_back(memory); }
+  // That in which `values` lie; null: in none.
+  std::shared_ptr<SharedMemory> shared_at(std::span<const std::byte> values);
 
   // Registers an operation, so that it advances whenever anyone waits; it is dropped when done.
   void start(const std::shared_ptr<MpiOperation>& operation);
@@ -52,6 +59,7 @@ class MpiEngine {
 
   RankPlace place_;
   std::vector<std::shared_ptr<MpiOperation>> started_;
+  std::vector<std::weak_ptr<SharedMemory>> shared_;
   std::string broken_by_;
   std::shared_ptr<RankWitness> witness_;
 };

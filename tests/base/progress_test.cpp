@@ -79,5 +79,15 @@ TEST(MemoryUse, peak_follows_what_was_touched) {
   EXPECT_GE(after.peak_bytes, after.resident_bytes);
 }
 
+TEST(MemoryUse, other_processes_memory_is_not_counted) {
+  const MemoryUse before = memory_use();
+  constexpr std::int64_t kOthers = 1'000'000;
+  count_others_memory(kOthers);
+  const MemoryUse without = memory_use();
+  count_others_memory(-kOthers);
+  EXPECT_NEAR(static_cast<double>(before.peak_bytes - without.peak_bytes), kOthers, 2e5);
+  EXPECT_NEAR(static_cast<double>(before.resident_bytes - without.resident_bytes), kOthers, 2e5);
+}
+
 }  // namespace
 }  // namespace shelfcast

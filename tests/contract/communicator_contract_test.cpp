@@ -2,10 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <fstream>
+#include <memory>
 #include <thread>
 
 #include "base/error.h"
@@ -465,14 +469,16 @@ TEST_P(CommunicatorContract, the_first_operation_has_the_long_deadline) {
       {30'000ms, 100ms});
 }
 
-// Runs `wait` on all ranks but `late`, who comes after the deadline: the error that comes out of the run, or
-// out of each waiting process of it, must name the operation and the late rank.
-void expect_timeout(const World& world, int late, const std::string& label, const RankBody& wait,
-                    bool names_the_late = true) {
+// Runs `before` on all ranks, then `wait` on all but `late`, who comes after the deadline: the error that
+// comes out of the run, or out of each waiting process of it, must name the operation and the late rank.
+void expect_timeout(
+    const World& world, int late, const std::string& label, const RankBody& wait, bool names_the_late = true,
+    const RankBody& before = [](Communicator&) {}) {
   std::atomic<bool> somebody_waits_here = false;
   try {
     world.run(
         [&](Communicator& ranks) {
+          before(ranks);
           ranks.barrier("begin");
           if (ranks.rank() == late) return std::this_thread::sleep_for(1000ms);
           somebody_waits_here = true;
@@ -532,6 +538,170 @@ TEST_P(CommunicatorContract, ranks_that_disagree_about_a_size_get_an_error) {
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("loss"), std::string::npos) << error.what();
   }
+}
+
+// Values in memory of the communicator's.
+template <typename T>
+std::span<T> allocated(const std::shared_ptr<std::byte>& memory, std::size_t first, std::size_t count) {
+  return {reinterpret_cast<T*>(memory.get()) + first, count};
+}
+
+TEST_P(CommunicatorContract, allocated_memory_is_zero_and_aligned_and_outlives_its_communicator) {
+  std::vector<std::shared_ptr<std::byte>> kept(static_cast<std::size_t>(size()));
+  run([&](Communicator& ranks) {
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{1'000'000}}) {
+      const auto memory = ranks.allocate(bytes, "memory");
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.get()) % 64, 0U);
+      for (std::size_t i = 0; i < bytes; ++i) ASSERT_EQ(memory.get()[i], std::byte{0}) << i;
+      kept[static_cast<std::size_t>(ranks.rank())] = memory;
+    }
+    const std::span<float> values = allocated<float>(kept[static_cast<std::size_t>(ranks.rank())], 0, 1000);
+    std::fill(values.begin(), values.end(), 1.0f);
+    ranks.all_reduce(values, ReduceOp::sum, "sum");
+  });
+  for (const auto& memory : kept)
+    if (memory) {
+      EXPECT_EQ(allocated<float>(memory, 999, 1)[0], static_cast<float>(size()));
+    }
+}
+
+// Whatever way they take: to all or to one, of any type, from any place, several at a time.
+TEST_P(CommunicatorContract, sums_in_allocated_memory_have_the_bits_of_those_elsewhere) {
+  run([this](Communicator& ranks) {
+    constexpr std::size_t kCount = 10'007;
+    const auto memory = ranks.allocate(4 * kCount * sizeof(float), "memory"),
+               halves = ranks.allocate(kCount * sizeof(BFloat16), "memory of halves");
+    const std::vector<float> rough = rough_values(ranks.rank(), kCount);
+    std::vector<BFloat16> rounded;
+    for (const float value : rough) rounded.push_back(to_bfloat16(value));
+    const int last = size() - 1;
+    std::vector<float> sum = rough, at_last = rough, least = rough;
+    std::vector<BFloat16> rounded_sum = rounded;
+    ranks.start_all_reduce(std::span(sum), "sum")->wait();
+    ranks.start_reduce(std::span(at_last), last, "sum at one rank")->wait();
+    ranks.all_reduce(std::span(least), ReduceOp::min, "least");
+    ranks.start_all_reduce(std::span(rounded_sum), "sum of halves")->wait();
+
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      const auto place = [&](std::size_t number) {
+        const std::span<float> values = allocated<float>(memory, number * kCount, kCount);
+        std::copy(rough.begin(), rough.end(), values.begin());
+        return values;
+      };
+      const std::span<float> whole = place(0), pieces = place(1), rooted = place(2), other = place(3);
+      const std::span<BFloat16> small = allocated<BFloat16>(halves, 0, kCount);
+      std::copy(rounded.begin(), rounded.end(), small.begin());
+      std::vector<std::unique_ptr<Pending>> pending;
+      pending.push_back(ranks.start_all_reduce(whole, "whole"));
+      for (const auto& [begin, end] :
+           {std::pair<std::size_t, std::size_t>{0, 1}, {1, 3}, {3, 5000}, {5000, 5000}, {5000, kCount}})
+        pending.push_back(ranks.start_all_reduce(pieces.subspan(begin, end - begin), "piece"));
+      pending.push_back(ranks.start_reduce(rooted, last, "rooted"));
+      pending.push_back(ranks.start_all_reduce(small, "small"));
+      for (auto& one : pending) one->wait();
+      ranks.all_reduce(other, ReduceOp::min, "least");
+      EXPECT_TRUE(std::ranges::equal(whole, sum));
+      if (GetParam().sums_in_rank_order) {
+        EXPECT_TRUE(std::ranges::equal(pieces, sum));
+      }
+      if (ranks.rank() == last) {
+        EXPECT_TRUE(std::ranges::equal(rooted, at_last));
+      }
+      EXPECT_TRUE(std::ranges::equal(small, rounded_sum));
+      EXPECT_TRUE(std::ranges::equal(other, least));
+    }
+  });
+}
+
+TEST_P(CommunicatorContract, groups_sum_in_memory_allocated_by_all) {
+  run([this](Communicator& ranks) {
+    const auto memory = ranks.allocate(3000 * sizeof(float), "memory");
+    const auto group = ranks.split(ranks.rank() % 2, ranks.rank());
+    const std::span<float> values = allocated<float>(memory, 500, 2001);
+    const std::vector<float> own = values_of<float>(ranks.rank(), values.size());
+    std::copy(own.begin(), own.end(), values.begin());
+    group->all_reduce(values, ReduceOp::sum, "of the group");
+    std::vector<float> expected(own.size(), 0.0f);
+    for (int rank = ranks.rank() % 2; rank < size(); rank += 2)
+      for (std::size_t i = 0; i < own.size(); ++i) expected[i] += values_of<float>(rank, own.size())[i];
+    EXPECT_TRUE(std::ranges::equal(values, expected));
+    EXPECT_EQ(allocated<float>(memory, 499, 1)[0], 0.0f);
+    EXPECT_EQ(allocated<float>(memory, 2501, 1)[0], 0.0f);
+  });
+}
+
+// How much memory shared with other processes this one has mapped.
+int mappings() {
+  std::ifstream maps("/proc/self/maps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);)
+    if (line.find("memfd:shelfcast") != std::string::npos) ++count;
+  return count;
+}
+
+// Or nothing above would have been about shared memory.
+TEST_P(CommunicatorContract, ranks_that_are_processes_map_each_other_s_memory) {
+  run([this](Communicator& ranks) {
+    if (ranks.backend() != "mpi") return;
+    EXPECT_EQ(mappings(), 0);
+    auto memory = ranks.allocate(1'000'000, "memory");
+    EXPECT_EQ(mappings(), size());
+    ranks.barrier("mapped");
+    memory.reset();
+    EXPECT_EQ(mappings(), 0);
+  });
+}
+
+TEST_P(CommunicatorContract, where_one_rank_has_no_memory_to_share_all_send_messages) {
+  run([this](Communicator& ranks) {
+    if (ranks.backend() != "mpi") return;
+    rlimit files = {};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+    const rlimit none = {3, files.rlim_max};
+    if (ranks.rank() == size() - 1) setrlimit(RLIMIT_NOFILE, &none);
+    const auto memory = ranks.allocate(4000, "memory");
+    setrlimit(RLIMIT_NOFILE, &files);
+    EXPECT_EQ(mappings(), 0);
+    const std::span<float> values = allocated<float>(memory, 0, 1000);
+    std::fill(values.begin(), values.end(), 1.0f);
+    ranks.all_reduce(values, ReduceOp::sum, "sum");
+    EXPECT_TRUE(
+        std::ranges::all_of(values, [&](float value) { return value == static_cast<float>(size()); }));
+  });
+}
+
+TEST_P(CommunicatorContract, ranks_that_disagree_about_a_place_in_memory_get_an_error) {
+  if (size() == 1) GTEST_SKIP() << "nobody to disagree with";
+  for (const std::size_t wrong : {900, 1000}) {
+    try {
+      run(
+          [&](Communicator& ranks) {
+            const auto memory = ranks.allocate(8000, "memory");
+            const bool odd = ranks.rank() == 0 && ranks.backend() == "mpi";
+            const auto values = allocated<float>(memory, odd && wrong == 1000 ? 16 : 0, odd ? wrong : 1000);
+            ranks.barrier("begin");
+            if (ranks.backend() != "mpi") return;
+            EXPECT_THROW(ranks.all_reduce(values, ReduceOp::sum, "loss"), Error);
+          },
+          {30'000ms, 500ms});
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("loss"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST_P(CommunicatorContract, a_late_rank_is_named_in_sums_in_allocated_memory) {
+  if (size() == 1) GTEST_SKIP() << "nobody to wait for";
+  std::vector<std::shared_ptr<std::byte>> memory(static_cast<std::size_t>(size()));
+  const auto own = [&](Communicator & ranks) -> auto& {
+    return memory[static_cast<std::size_t>(ranks.rank())];
+  };
+  expect_timeout(
+      GetParam(), 0, "bucket 3",
+      [&](Communicator& ranks) {
+        ranks.start_all_reduce(allocated<float>(own(ranks), 0, 1000), "bucket 3")->wait();
+      },
+      GetParam().names_the_late, [&](Communicator& ranks) { own(ranks) = ranks.allocate(4000, "memory"); });
 }
 
 // A witness that says what the test wants.

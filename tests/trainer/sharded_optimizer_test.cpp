@@ -211,19 +211,32 @@ TEST_F(ShardedOptimizer, takes_the_memory_that_check_foretells) {
   };
   const Requirements whole = estimate_requirements(zero(0, "unused"), 4),
                      shares = estimate_requirements(zero(1, "unused"), 4),
-                     parts = estimate_requirements(zero(2, "unused"), 4),
-                     halves = estimate_requirements(zero(2, "unused", {"parallel.compress=bf16"}), 4);
+                     parts = estimate_requirements(zero(2, "unused"), 4);
   EXPECT_EQ(of(whole, "optimizer"), 2 * 4 * whole.trainable);
   EXPECT_EQ(of(shares, "optimizer"), of(whole, "optimizer") / 4);
   EXPECT_EQ(of(shares, "gradients"), of(whole, "gradients"));
   EXPECT_EQ(of(parts, "optimizer"), of(shares, "optimizer"));
   EXPECT_EQ(of(parts, "gradients"), of(whole, "gradients") / 4);
-  // Two buckets, and what the other ranks send of them.
+  // On one host two buckets, else what the other ranks send of them, too; of whole gradients what they send,
+  // and copies where they are rounded.
   std::int64_t largest = 0;
   for (const parallel::Bucket& bucket : parallel::cut_buckets(parts.ranges, parts.elements, 25'000'000))
     largest = std::max(largest, bucket.elements);
-  EXPECT_EQ(of(parts, "gradient sums"), 4 * 4 * largest);
-  EXPECT_EQ(of(halves, "gradient sums"), 4 * 2 * largest);
+  CostAssumptions two_hosts;
+  two_hosts.gpus_per_node = 2;
+  const std::vector<std::string> bf16 = {"parallel.compress=bf16"};
+  const auto sums = [&](int stage, const std::vector<std::string>& overrides,
+                        const CostAssumptions& assumed) {
+    return of(estimate_requirements(zero(stage, "unused", overrides), 4, assumed), "gradient sums");
+  };
+  EXPECT_EQ(of(whole, "gradient sums"), 0);
+  EXPECT_EQ(sums(0, {}, two_hosts), 4 * whole.elements);
+  EXPECT_EQ(sums(0, bf16, {}), 2 * whole.elements);
+  EXPECT_EQ(sums(0, bf16, two_hosts), 2 * 2 * whole.elements);
+  EXPECT_EQ(of(parts, "gradient sums"), 2 * 4 * largest);
+  EXPECT_EQ(sums(2, {}, two_hosts), 4 * 4 * largest);
+  EXPECT_EQ(sums(2, bf16, {}), 2 * 2 * largest);
+  EXPECT_EQ(sums(2, bf16, two_hosts), 4 * 2 * largest);
 }
 
 TEST_F(ShardedOptimizer, what_cannot_be_sharded_is_refused_by_name) {

@@ -26,7 +26,7 @@ std::string describe(const TrainResult& result, const Recipe& recipe) {
 }
 
 void check(const Recipe& recipe, const CostAssumptions& assumed, int ranks) {
-  const Requirements needs = estimate_requirements(recipe, ranks);
+  const Requirements needs = estimate_requirements(recipe, ranks, assumed);
   log::all(describe(needs, recipe) + "\n" + describe_cost(cost_inputs(needs, recipe), assumed, ranks));
 }
 
