@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/about.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "data/hdf5_file.h"
@@ -158,11 +159,7 @@ void Corpus::Files::load_series() {
 void Corpus::Files::see_target() {
   seen = manifest.info;
   if (source.target.empty()) return;
-  try {
-    target = seen.covariate_index(source.target);
-  } catch (const Error& error) {
-    throw input_error("data.target: " + error.problem(), error.why(), error.advice());
-  }
+  target = about("data.target", [&] { return seen.covariate_index(source.target); });
   CovariateInfo& covariate = seen.covariates[*target];
   const auto refuse = [&](const std::string& why) {
     throw input_error(fmt::format("data.target: \"{}\" cannot be forecast", source.target), why,

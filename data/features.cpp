@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/about.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "data/calendar.h"
@@ -132,21 +133,11 @@ FeatureColumn column_of(const CovariateInfo& covariate, const Fit& fit) {
   return column;
 }
 
-// The error that finding a column ends with says which key named it.
-template <typename Find>
-std::size_t found_for(const char* field, Find find) {
-  try {
-    return find();
-  } catch (const Error& error) {
-    throw input_error(fmt::format("data.{}: {}", field, error.problem()), error.why(), error.advice());
-  }
-}
-
 std::vector<std::size_t> resolve(const std::vector<std::string>& names, const CorpusInfo& info,
-                                 const char* field) {
+                                 const char* key) {
   std::vector<std::size_t> indices;
   for (const std::string& name : names)
-    indices.push_back(found_for(field, [&] { return info.covariate_index(name); }));
+    indices.push_back(about(key, [&] { return info.covariate_index(name); }));
   return indices;
 }
 
@@ -169,7 +160,7 @@ void check_known(const std::vector<std::size_t>& known, const CorpusInfo& info) 
 
 void check_censored(const std::string& name, const CorpusInfo& info) {
   if (name.empty()) return;
-  const std::size_t index = resolve({name}, info, "censored").front();
+  const std::size_t index = resolve({name}, info, "data.censored").front();
   if (info.covariates[index].kind != Kind::numeric)
     throw input_error(fmt::format("data.censored: \"{}\" is categorical", name),
                       "it must be 1 where sales were cut, else 0", "name a numeric covariate");
@@ -187,7 +178,7 @@ void check_open(const DataConfig& config, const CorpusInfo& info) {
 
 void check_inventory(const std::string& name, const CorpusInfo& info) {
   if (name.empty()) return;
-  const std::size_t index = resolve({name}, info, "inventory").front();
+  const std::size_t index = resolve({name}, info, "data.inventory").front();
   if (info.covariates[index].kind != Kind::numeric)
     throw input_error(fmt::format("data.inventory: \"{}\" is categorical", name),
                       "it must be the units on hand at a step's end", "name a numeric covariate");
@@ -200,7 +191,7 @@ void check_inventory(const std::string& name, const CorpusInfo& info) {
 void add_statics(const std::vector<std::string>& names, const Corpus& corpus, FeatureSpec& spec) {
   const CorpusInfo& info = corpus.info();
   for (const std::string& name : names) {
-    const std::size_t index = found_for("static", [&] { return info.static_index(name); });
+    const std::size_t index = about("data.static", [&] { return info.static_index(name); });
     if (info.statics[index].kind == Kind::categorical) {
       spec.statics.push_back({name, info.statics[index].vocabulary});
       continue;
@@ -331,8 +322,8 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
                       fmt::format("the corpus starts on {}", format_date(info.axis.start)),
                       "move data.train_until");
   train_end = std::min(train_end, info.steps);
-  const std::vector<std::size_t> known = resolve(config.known, info, "known");
-  const std::vector<std::size_t> past = resolve(config.past, info, "past");
+  const std::vector<std::size_t> known = resolve(config.known, info, "data.known");
+  const std::vector<std::size_t> past = resolve(config.past, info, "data.past");
   check_known(known, info);
   check_censored(config.censored, info);
   check_open(config, info);
@@ -358,7 +349,7 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
 
 FeatureSpec make_raw_features(const DataConfig& config, const Corpus& corpus) {
   const CorpusInfo& info = corpus.info();
-  const std::vector<std::size_t> known = resolve(config.known, info, "known");
+  const std::vector<std::size_t> known = resolve(config.known, info, "data.known");
   check_known(known, info);
   FeatureSpec spec;
   spec.context = config.context;
@@ -374,7 +365,7 @@ FeatureSpec make_raw_features(const DataConfig& config, const Corpus& corpus) {
     }
   };
   add(known, spec.known_numeric, spec.known_categorical);
-  add(resolve(config.past, info, "past"), spec.past_numeric, spec.past_categorical);
+  add(resolve(config.past, info, "data.past"), spec.past_numeric, spec.past_categorical);
   return spec;
 }
 

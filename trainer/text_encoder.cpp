@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/about.h"
 #include "base/activity.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -29,16 +30,6 @@ nlohmann::json weight_digests(const fs::path& folder) {
       digests[name] = digest_file(entry.path());
   }
   return digests;
-}
-
-// An error about one key of the recipe.
-template <typename Call>
-auto about(const char* key, Call call) {
-  try {
-    return call();
-  } catch (const Error& error) {
-    throw Error(error.kind(), fmt::format("{}: {}", key, error.problem()), error.why(), error.advice());
-  }
 }
 
 }  // namespace
