@@ -28,6 +28,8 @@ exceptions='
 parallel/bucket_transfers.cpp torch
 parallel/flat_buffers.h     torch
 parallel/flat_buffers.cpp   torch
+parallel/summed_tensor.h    torch
+parallel/summed_tensor.cpp  torch
 parallel/gradient_sync.h    torch
 parallel/gradient_sync.cpp  torch
 trainer/recipe              yaml

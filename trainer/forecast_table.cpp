@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <unordered_map>
 
 #include "base/csv.h"
@@ -29,11 +30,36 @@ std::unordered_map<std::string, std::int32_t> index_of(const std::vector<std::st
   return index;
 }
 
-// The text of one cell: a category by its name, a number as it would be written ("7", not "7.0").
-std::string cell_text(const data::SalesTable::Column& column, float value) {
-  if (std::isnan(value) || (column.kind == data::Kind::categorical && value < 0)) return "";
-  return column.kind == data::Kind::categorical ? column.vocabulary[static_cast<std::size_t>(value)]
-                                                : fmt::format("{}", value);
+// The model's code of each text of a column, -1 = it has none. A text that it does not know may be a number
+// that it knows as otherwise written ("7.0").
+std::vector<std::int32_t> model_codes(const data::SalesTable::Column& column,
+                                      const std::vector<std::string>& words) {
+  const auto index = index_of(words);
+  std::vector<std::int32_t> codes;
+  for (std::size_t i = 0; i < column.vocabulary.size(); ++i) {
+    auto found = index.find(column.vocabulary[i]);
+    if (found == index.end() && i < column.numbers.size())
+      found = index.find(fmt::format("{}", column.numbers[i]));
+    codes.push_back(found == index.end() ? -1 : found->second);
+  }
+  return codes;
+}
+
+// [series, steps], NaN = missing. Throws Error(input) naming a word.
+std::vector<float> numbers_of(const data::SalesTable& table, const data::SalesTable::Column& column) {
+  std::vector<float> values(column.codes.size(), kMissing);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (column.codes[i] < 0) continue;
+    const auto text = static_cast<std::size_t>(column.codes[i]);
+    if (text == column.numbers.size())  // the first that is no number
+      throw input_error(
+          fmt::format("column \"{}\" holds words: \"{}\" of {} on {}", column.name, column.vocabulary[text],
+                      table.series[i / static_cast<std::size_t>(table.steps)],
+                      format_date(table.axis.date_of(static_cast<std::int64_t>(i) % table.steps))),
+          "the model reads numbers there", "write numbers, or leave cells empty");
+    if (text < column.numbers.size()) values[i] = column.numbers[text];
+  }
+  return values;
 }
 
 // The feature of the model that a covariate feeds; nullptr when the name is the mask of censored demand, or
@@ -47,32 +73,38 @@ const data::FeatureColumn* find_feature(const data::FeatureSpec& spec, const std
 }
 
 // The table's column in the codes of the model's vocabulary (numbers stay numbers).
-std::vector<float> in_model_terms(const data::SalesTable::Column& column, const data::FeatureColumn* feature,
-                                  ForecastRequest& request) {
-  if (feature == nullptr || feature->kind == data::Kind::numeric) return column.values;
-  const auto codes = index_of(feature->vocabulary);
+std::vector<float> in_model_terms(const data::SalesTable& table, const data::SalesTable::Column& column,
+                                  const data::FeatureColumn* feature, ForecastRequest& request) {
+  if (feature == nullptr || feature->kind == data::Kind::numeric) return numbers_of(table, column);
+  const std::vector<std::int32_t> codes = model_codes(column, feature->vocabulary);
   std::vector<float> values;
-  values.reserve(column.values.size());
+  values.reserve(column.codes.size());
   UnseenWords unseen{column.name, 0, {}};
-  for (const float value : column.values) {
-    const std::string word = cell_text(column, value);
-    const auto found = codes.find(word);
-    values.push_back(found == codes.end() ? -1.0F : static_cast<float>(found->second));
-    if (found == codes.end() && !word.empty() && unseen.count++ == 0) unseen.first = word;
+  for (const std::int32_t text : column.codes) {
+    const std::int32_t code = text < 0 ? -1 : codes[static_cast<std::size_t>(text)];
+    values.push_back(static_cast<float>(code));
+    if (text < 0 || code >= 0) continue;
+    // Where all are numbers, a word for none of them is a missing one.
+    if (column.kind() == data::Kind::numeric && std::isnan(column.numbers[static_cast<std::size_t>(text)]))
+      continue;
+    if (unseen.count++ == 0) unseen.first = column.vocabulary[static_cast<std::size_t>(text)];
   }
   if (unseen.count > 0) request.unseen_words.push_back(std::move(unseen));
   return values;
 }
 
-// Whether no series has a value on the steps to be forecast.
-bool ends_with_sales(const data::SalesTable& table, const data::SalesTable::Column& column,
-                     std::int64_t horizon) {
+// Notes what the table does not say of the `horizon` steps after the sales, in a column known ahead.
+void note_future(const data::SalesTable& table, const data::SalesTable::Column& column,
+                 const std::vector<float>& values, std::int64_t horizon, ForecastRequest& request) {
+  FutureGap gap{column.name, 0, std::ssize(table.series) * horizon};
   for (std::int64_t series = 0; series < std::ssize(table.series); ++series)
-    for (std::int64_t step = table.demand_end; step < std::min(table.steps, table.demand_end + horizon);
-         ++step)
-      if (!cell_text(column, column.values[static_cast<std::size_t>(series * table.steps + step)]).empty())
-        return false;
-  return true;
+    for (std::int64_t step = table.demand_end; step < table.demand_end + horizon; ++step) {
+      const auto cell = static_cast<std::size_t>(series * table.steps + step);
+      // A word that the model does not know is there all the same.
+      const bool there = step < table.steps && column.codes[cell] >= 0 && !std::isnan(values[cell]);
+      gap.missing += there ? 0 : 1;
+    }
+  if (gap.missing > 0) request.future_gaps.push_back(std::move(gap));
 }
 
 bool is_known_ahead(const data::FeatureSpec& spec, const std::string& name) {
@@ -82,7 +114,8 @@ bool is_known_ahead(const data::FeatureSpec& spec, const std::string& name) {
   return has(spec.known_numeric) || has(spec.known_categorical);
 }
 
-void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, ForecastRequest& request) {
+void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, std::int64_t horizon,
+                 ForecastRequest& request) {
   const data::WindowAssembler assembler(spec, table.axis, request.statics, request.static_numbers);
   const std::size_t cells = static_cast<std::size_t>(request.block.series * request.block.steps);
   for (const std::string& name : assembler.columns()) {
@@ -91,9 +124,8 @@ void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, F
     data::PanelBlock::Column& target = request.block.columns.emplace_back();
     target.rows = request.block.series;
     if (column != nullptr) {
-      target.values = in_model_terms(*column, feature, request);
-      if (is_known_ahead(spec, name) && ends_with_sales(table, *column, spec.horizon))
-        request.columns_without_future.push_back(name);
+      target.values = in_model_terms(table, *column, feature, request);
+      if (is_known_ahead(spec, name)) note_future(table, *column, target.values, horizon, request);
       continue;
     }
     const bool categorical = feature != nullptr && feature->kind == data::Kind::categorical;
@@ -103,16 +135,20 @@ void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, F
   }
 }
 
-// The first cell of a series that says something, as text.
-std::string first_cell(const data::SalesTable& table, const data::SalesTable::Column& column,
+// The first text of a series; -1 = it has none.
+std::int32_t first_code(const data::SalesTable& table, const data::SalesTable::Column& column,
+                        std::size_t series) {
+  const auto row = std::span(column.codes)
+                       .subspan(series * static_cast<std::size_t>(table.steps))
+                       .first(static_cast<std::size_t>(table.steps));
+  const auto found = std::ranges::find_if(row, [](std::int32_t code) { return code >= 0; });
+  return found == row.end() ? -1 : *found;
+}
+
+std::string first_text(const data::SalesTable& table, const data::SalesTable::Column& column,
                        std::size_t series) {
-  for (std::int64_t step = 0; step < table.steps; ++step) {
-    std::string text = cell_text(
-        column,
-        column.values[series * static_cast<std::size_t>(table.steps) + static_cast<std::size_t>(step)]);
-    if (!text.empty()) return text;
-  }
-  return "";
+  const std::int32_t code = first_code(table, column, series);
+  return code < 0 ? "" : column.vocabulary[static_cast<std::size_t>(code)];
 }
 
 // The value of a static for each series of the table, "" = not known.
@@ -121,7 +157,7 @@ std::vector<std::string> static_texts(const data::SalesTable& table, const std::
   std::vector<std::string> texts(table.series.size());
   if (const data::SalesTable::Column* column = find_column(table, name)) {
     for (std::size_t series = 0; series < texts.size(); ++series)
-      texts[series] = first_cell(table, *column, series);
+      texts[series] = first_text(table, *column, series);
     return texts;
   }
   if (corpus == nullptr) return texts;
@@ -141,13 +177,11 @@ std::vector<float> static_values(const data::SalesTable& table, const std::strin
                                  const data::Corpus* corpus) {
   std::vector<float> values(table.series.size(), kMissing);
   if (const data::SalesTable::Column* column = find_column(table, name)) {
-    if (column->kind != data::Kind::numeric)
-      throw input_error(fmt::format("column \"{}\" holds words", name), "the model reads a number there",
-                        "write numbers, or leave cells empty");
+    const std::vector<float> numbers = numbers_of(table, *column);
     const auto steps = static_cast<std::size_t>(table.steps);
     for (std::size_t series = 0; series < values.size(); ++series)
       for (std::size_t step = 0; step < steps && std::isnan(values[series]); ++step)
-        values[series] = column->values[series * steps + step];
+        values[series] = numbers[series * steps + step];
     return values;
   }
   if (corpus == nullptr) return values;
@@ -170,8 +204,17 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
     unknown[series] = true;
   };
   for (const data::StaticColumn& column : spec.statics) {
-    const auto codes = index_of(column.vocabulary);
     std::vector<std::int32_t>& target = request.statics.emplace_back();
+    if (const data::SalesTable::Column* given = find_column(table, column.name)) {
+      const std::vector<std::int32_t> codes = model_codes(*given, column.vocabulary);
+      for (std::size_t series = 0; series < table.series.size(); ++series) {
+        const std::int32_t text = first_code(table, *given, series);
+        target.push_back(text < 0 ? 0 : codes[static_cast<std::size_t>(text)] + 1);
+        if (target.back() == 0) note(series, column.name, first_text(table, *given, series));
+      }
+      continue;
+    }
+    const auto codes = index_of(column.vocabulary);
     const std::vector<std::string> texts = static_texts(table, column.name, corpus);
     for (std::size_t series = 0; series < texts.size(); ++series) {
       const auto found = codes.find(texts[series]);
@@ -186,6 +229,23 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
       if (std::isnan(values[series])) note(series, fact.name, "");
   }
   request.unknown_series = std::count(unknown.begin(), unknown.end(), true);
+}
+
+// Columns that nothing reads and whose name is near to one that the table lacks.
+void find_misspelt(const data::SalesTable& table, const data::FeatureSpec& spec, ForecastRequest& request) {
+  std::vector<std::string> wanted = request.missing_columns, known;
+  if (!spec.censored.empty() && find_column(table, spec.censored) == nullptr) wanted.push_back(spec.censored);
+  for (const data::StaticColumn& column : spec.statics) known.push_back(column.name);
+  for (const data::NumericStatic& fact : spec.static_numbers) known.push_back(fact.name);
+  for (const std::string& name : known)
+    if (find_column(table, name) == nullptr) wanted.push_back(name);
+  known.insert(known.end(), {"text", spec.censored, spec.inventory});
+  for (const data::SalesTable::Column& column : table.covariates) {
+    if (find_feature(spec, column.name) != nullptr || std::ranges::find(known, column.name) != known.end())
+      continue;
+    if (const std::string meant = nearest_name(column.name, wanted); !meant.empty())
+      request.misspelt.emplace_back(column.name, meant);
+  }
 }
 
 void append_rows(const data::SalesTable& table, const data::Batch& batch, std::int64_t model_horizon,
@@ -221,13 +281,14 @@ void append_rows(const data::SalesTable& table, const data::Batch& batch, std::i
 }  // namespace
 
 ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec,
-                             const data::Corpus* corpus) {
+                             std::int64_t horizon, const data::Corpus* corpus) {
   ForecastRequest request;
   request.block.series = static_cast<std::int64_t>(table.series.size());
   request.block.steps = table.steps;
   request.block.demand = table.demand;
   add_statics(table, spec, corpus, request);
-  add_columns(table, spec, request);
+  add_columns(table, spec, horizon, request);
+  find_misspelt(table, spec, request);
   return request;
 }
 
@@ -236,7 +297,7 @@ SeriesTexts table_texts(const data::SalesTable& table, const TrainedRun& run, co
   std::vector<std::string> texts(table.series.size());
   if (const data::SalesTable::Column* column = find_column(table, "text"))
     for (std::size_t series = 0; series < texts.size(); ++series)
-      texts[series] = first_cell(table, *column, series);
+      texts[series] = first_text(table, *column, series);
   if (corpus != nullptr) {
     const std::unordered_map<std::string, std::string> of_item = text_of_item(*corpus);
     const std::vector<std::string> items = static_texts(table, corpus->info().item_level, corpus);

@@ -12,21 +12,31 @@
 
 namespace shelfcast::trainer {
 
+// Of a column known ahead: cells of the steps to be forecast that the table leaves empty.
+struct FutureGap {
+  std::string column;
+  std::int64_t missing = 0, cells = 0;
+};
+
 // A sales table in the form a model reads, and what could not be found for it.
 struct ForecastRequest {
   data::PanelBlock block;
   std::vector<std::vector<std::int32_t>> statics;  // [static][series], model codes
   std::vector<std::vector<float>> static_numbers;  // [static][series], NaN = missing
   std::vector<std::string> missing_columns;  // of the model, absent from the table: treated as missing values
-  std::vector<std::string> columns_without_future;  // known ahead, without a value after the last sales
-  std::vector<UnseenWords> unseen_words;            // of columns, counted in cells
-  std::int64_t unknown_series = 0;  // series with a static the model has not seen: its bucket "unknown"
-  std::string first_unknown;        // of the first of them: "store \"mars\" of a-1"
+  std::vector<FutureGap> future_gaps;
+  // Columns that nothing reads, and the one of the model that each may stand for.
+  std::vector<std::pair<std::string, std::string>> misspelt;
+  std::vector<UnseenWords> unseen_words;  // of columns, counted in cells
+  std::int64_t unknown_series = 0;        // series with a static the model has not seen: its bucket "unknown"
+  std::string first_unknown;              // of the first of them: "store \"mars\" of a-1"
 };
 
-// Statics come from columns of the table named like them, else from the corpus' series of the same name.
+// For a forecast of `horizon` steps. Statics come from columns of the table named like them, else from the
+// corpus' series of the same name. Throws Error(input) where a column that the model reads numbers in holds
+// words.
 ForecastRequest make_request(const data::SalesTable& table, const data::FeatureSpec& spec,
-                             const data::Corpus* corpus);
+                             std::int64_t horizon, const data::Corpus* corpus);
 
 // Texts of the table's series: from its column "text", else the corpus' for their item, which stands in a
 // column named like the item level or belongs to the corpus' series of the same name. Nothing when the model

@@ -118,12 +118,12 @@ LongMap map_of(const std::vector<std::string>& columns) {
   return map;
 }
 
-// The numbers behind a column's texts; nothing when one is not a number.
-std::optional<std::vector<float>> as_numbers(const std::vector<std::string>& vocabulary) {
+// The numbers behind a column's texts, up to the first that is none.
+std::vector<float> as_numbers(const std::vector<std::string>& vocabulary) {
   std::vector<float> numbers;
   for (const std::string& text : vocabulary) {
     const auto number = parse_number(text);
-    if (!number) return std::nullopt;
+    if (!number) break;
     numbers.push_back(static_cast<float>(*number));
   }
   return numbers;
@@ -131,15 +131,14 @@ std::optional<std::vector<float>> as_numbers(const std::vector<std::string>& voc
 
 SalesTable::Column covariate_of(const LongRows& rows, std::size_t index, const std::string& name,
                                 const std::vector<std::size_t>& cells, std::size_t size) {
-  const auto numbers = as_numbers(rows.covariate_vocabularies[index]);
-  SalesTable::Column column{name, numbers ? Kind::numeric : Kind::categorical, {}, {}};
-  column.values.assign(size, numbers ? kNan : -1.0F);
-  if (!numbers) column.vocabulary = rows.covariate_vocabularies[index];
+  const std::vector<std::string>& texts = rows.covariate_vocabularies[index];
+  SalesTable::Column column{name, texts, std::vector<std::int32_t>(size, -1), as_numbers(texts)};
+  const bool numeric = column.kind() == Kind::numeric;
   for (std::size_t row = 0; row < cells.size(); ++row) {
-    const float code = rows.covariates[index][row];
+    const auto code = static_cast<std::int32_t>(rows.covariates[index][row]);
     if (code < 0) continue;
-    column.values[cells[row]] =
-        numbers ? finite((*numbers)[static_cast<std::size_t>(code)], rows, row, name) : code;
+    column.codes[cells[row]] = code;
+    if (numeric) finite(column.numbers[static_cast<std::size_t>(code)], rows, row, name);
   }
   return column;
 }

@@ -21,9 +21,13 @@ struct SalesTable {
 
   struct Column {
     std::string name;
-    Kind kind = Kind::numeric;            // numeric when every cell of it is a number
-    std::vector<float> values;            // [series, steps]: numbers (NaN = missing), or codes (-1 = missing)
-    std::vector<std::string> vocabulary;  // categorical
+    std::vector<std::string> vocabulary;  // its texts, as written
+    std::vector<std::int32_t> codes;      // [series, steps], of these; -1 = an empty cell
+    // Of the texts up to the first that is no number; NaN = it stands for a missing one ("NA", "none").
+    std::vector<float> numbers;
+
+    // Numeric when every text is a number, or for a missing one.
+    Kind kind() const { return numbers.size() == vocabulary.size() ? Kind::numeric : Kind::categorical; }
   };
   std::vector<Column> covariates;  // long tables only
 };
@@ -34,6 +38,7 @@ struct SalesTable {
 // without it, it is taken from the dates. Throws Error(input) naming file and row: missing column, unparsable
 // date or number, two rows of one series and date, dates off the frequency's grid, an empty table, no value
 // at all.
+// What a column means, its reader decides: "7" and "none" are numbers to one and words to another.
 SalesTable read_sales_table(const std::filesystem::path& path, std::optional<Frequency> frequency = {});
 
 }  // namespace shelfcast::data

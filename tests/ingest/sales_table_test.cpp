@@ -36,11 +36,13 @@ TEST_F(Sales, a_long_table_has_values_covariates_and_a_known_future) {
   EXPECT_EQ(table.demand_end, 2);
   EXPECT_THAT(table.demand, same_floats({1, kNan, kNan, 3, 4, kNan}));
   ASSERT_EQ(table.covariates.size(), 2U);
-  EXPECT_EQ(table.covariates[0].kind, Kind::numeric);
-  EXPECT_THAT(table.covariates[0].values, same_floats({2.5, 2.5, 1.5, kNan, 9, kNan}));
-  EXPECT_EQ(table.covariates[1].kind, Kind::categorical);
+  EXPECT_EQ(table.covariates[0].kind(), Kind::numeric);
+  EXPECT_THAT(table.covariates[0].vocabulary, ElementsAre("2.5", "9", "1.5"));
+  EXPECT_THAT(table.covariates[0].numbers, same_floats({2.5, 9, 1.5}));
+  EXPECT_THAT(table.covariates[0].codes, ElementsAre(0, 0, 2, -1, 1, -1));
+  EXPECT_EQ(table.covariates[1].kind(), Kind::categorical);
   EXPECT_THAT(table.covariates[1].vocabulary, ElementsAre("春节", "Easter"));
-  EXPECT_THAT(table.covariates[1].values, same_floats({-1, 0, 1, -1, -1, -1}));
+  EXPECT_THAT(table.covariates[1].codes, ElementsAre(-1, 0, 1, -1, -1, -1));
 }
 
 TEST_F(Sales, a_wide_table_has_one_row_a_series_and_one_column_a_date) {
@@ -82,7 +84,7 @@ TEST_F(Sales, infinite_numbers_are_refused_with_row_and_column) {
   }
   const SalesTable table = read("series,date,value,event\na,2024-01-01,nan,inf\na,2024-01-02,1,festival\n");
   EXPECT_THAT(table.demand, same_floats({kNan, 1}));
-  EXPECT_EQ(table.covariates[0].kind, Kind::categorical);
+  EXPECT_EQ(table.covariates[0].kind(), Kind::categorical);
 }
 
 TEST_F(Sales, bad_tables_are_named_with_their_row) {

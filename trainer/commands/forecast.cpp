@@ -21,11 +21,13 @@ void warn_of_gaps(const ForecastRequest& request, const std::string& file) {
   if (!request.missing_columns.empty())
     log::warn("{} has no column {} - the model reads it as missing, add the column for better forecasts",
               file, fmt::join(request.missing_columns, ", "));
-  if (!request.columns_without_future.empty())
+  for (const FutureGap& gap : request.future_gaps)
     log::warn(
-        "{} has no {} after the last sales - the model reads them as missing, add rows of the days to "
-        "forecast with an empty value",
-        file, fmt::join(request.columns_without_future, ", "));
+        "{} has no {} in {} of the {} cells to forecast - the model reads them as missing, add rows of the "
+        "days to forecast with an empty value",
+        file, gap.column, gap.missing, gap.cells);
+  for (const auto& [name, meant] : request.misspelt)
+    log::warn("nothing reads column {} of {} - did you mean {}?", name, file, meant);
   for (const UnseenWords& unseen : request.unseen_words)
     log::warn(
         "{} cells of {} hold what the model has not seen (the first: \"{}\") - it reads them as missing",
@@ -57,8 +59,8 @@ void add_columns(const std::vector<std::string>& names, const data::SalesTable& 
           there.empty() ? "it holds sales alone" : fmt::format("it has {}", fmt::join(there, ", ")),
           "name columns of the table under --known and --past");
     }
-    (found->kind == data::Kind::numeric ? numeric : categorical)
-        .push_back({name, found->kind, "series", {data::Scaler::Kind::raw}, found->vocabulary});
+    (found->kind() == data::Kind::numeric ? numeric : categorical)
+        .push_back({name, found->kind(), "series", {data::Scaler::Kind::raw}, found->vocabulary});
   }
 }
 
@@ -83,7 +85,7 @@ void forecast_published(const ForecastCommand& options) {
   add_columns(options.known, table, options.sales, columns.known_numeric, columns.known_categorical);
   add_columns(options.past, table, options.sales, columns.past_numeric, columns.past_categorical);
   const data::FeatureSpec spec = series_features(*model, columns, table.demand_end);
-  const ForecastRequest request = make_request(table, spec, nullptr);
+  const ForecastRequest request = make_request(table, spec, horizon, nullptr);
   warn_of_gaps(request, options.sales);
   SeriesForecaster forecaster(name_of(options.model), *model, spec, options.quantiles);
   write_file_atomically(options.out, forecast_csv(table, request, spec, horizon, forecaster));
@@ -104,7 +106,7 @@ void forecast_run(const ForecastCommand& options) {
   std::unique_ptr<data::Corpus> corpus;
   if (std::filesystem::exists(trained.recipe.data.corpus))
     corpus = std::make_unique<data::Corpus>(trained.recipe.data.source());
-  const ForecastRequest request = make_request(table, trained.features, corpus.get());
+  const ForecastRequest request = make_request(table, trained.features, horizon, corpus.get());
   warn_of_gaps(request, options.sales);
   const SeriesTexts texts = table_texts(table, trained, corpus.get());
   if (texts.series_without() > 0)
