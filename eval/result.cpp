@@ -253,13 +253,23 @@ void write_backtest(const BacktestResult& result, const std::filesystem::path& r
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) throw io_error(fmt::format("cannot make {}", folder.string()), failed.value());
-  write_file_atomically(folder / "metrics.csv", result_csv(result));
-  write_file_atomically(folder / "series.csv", series_csv(result));
-  write_file_atomically(folder / "dates.csv", dates_csv(result));
-  write_file_atomically(folder / "wrmsse.csv", wrmsse_csv(result));
-  write_file_atomically(folder / "fans.json", fans_json(result).dump() + "\n");
+  // The last file says which others belong to it: a backtest that ended half-way is not mixed with the one
+  // before.
+  nlohmann::ordered_json digests;
+  const auto write = [&](const char* name, const std::string& text) {
+    digests[name] = digest_text(text);
+    write_file_atomically(folder / name, text);
+  };
+  write("metrics.csv", result_csv(result));
+  write("series.csv", series_csv(result));
+  write("dates.csv", dates_csv(result));
+  write("wrmsse.csv", wrmsse_csv(result));
+  write("fans.json", fans_json(result).dump() + "\n");
+  // How long it took is no result.
   write_file_atomically(folder / "run.json", run_json(metadata).dump(1) + "\n");
-  write_file_atomically(folder / "result.json", result_json(result).dump(1) + "\n");
+  nlohmann::ordered_json whole = result_json(result);
+  whole["files"] = digests;
+  write_file_atomically(folder / "result.json", whole.dump(1) + "\n");
 }
 
 }  // namespace shelfcast::eval

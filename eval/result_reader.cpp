@@ -284,6 +284,13 @@ std::size_t index_of(const std::string& name, std::map<std::string, std::size_t>
   return found->second;
 }
 
+// Whether a file is the one that the backtest was written with.
+void check_digest(const std::filesystem::path& path, const BacktestFiles& backtest) {
+  const auto written = backtest.digests.find(path.filename().string());
+  if (written != backtest.digests.end() && digest_file(path) != written->second)
+    throw std::runtime_error("it is not the file that result.json beside it was written with");
+}
+
 }  // namespace
 
 BacktestFiles read_backtest(const std::filesystem::path& run_folder) {
@@ -293,18 +300,23 @@ BacktestFiles read_backtest(const std::filesystem::path& run_folder) {
                       fmt::format("there is no {}", file.string()),
                       fmt::format("run: shelfcast backtest {}", run_folder.string()));
   BacktestFiles files;
-  files.result =
-      read_or_name(file, [&] { return result_of(nlohmann::ordered_json::parse(read_file(file))); });
-  files.result.fans = read_or_name(folder / "fans.json", [&] {
-    return fans_of(read_json(folder / "fans.json"), files.result.corpus.axis);
+  files.result = read_or_name(file, [&] {
+    const auto json = nlohmann::ordered_json::parse(read_file(file));
+    if (json.contains("files")) json.at("files").get_to(files.digests);
+    return result_of(json);
   });
-  files.metadata =
-      read_or_name(folder / "run.json", [&] { return metadata_of(read_json(folder / "run.json")); });
+  const std::filesystem::path fans = folder / "fans.json", run = folder / "run.json";
+  files.result.fans = read_or_name(fans, [&] {
+    std::vector<Fan> read = fans_of(read_json(fans), files.result.corpus.axis);
+    check_digest(fans, files);
+    return read;
+  });
+  files.metadata = read_or_name(run, [&] { return metadata_of(read_json(run)); });
   return files;
 }
 
 ModelLosses read_losses(const std::filesystem::path& run_folder, const std::string& model,
-                        std::int64_t series) {
+                        const BacktestFiles& backtest) {
   ModelLosses read;
   read.losses.name = model;
   std::map<std::string, std::size_t> categories;
@@ -325,9 +337,10 @@ ModelLosses read_losses(const std::filesystem::path& run_folder, const std::stri
       add_series(errors, read.losses);
       read.category_of.push_back(index_of(cells[6], categories, read.categories));
     });
-    if (std::ssize(read.series) != series)
-      throw std::runtime_error(
-          fmt::format("it has {} of {} series of {}", read.series.size(), series, model));
+    if (std::ssize(read.series) != backtest.result.corpus.series)
+      throw std::runtime_error(fmt::format("it has {} of {} series of {}", read.series.size(),
+                                           backtest.result.corpus.series, model));
+    check_digest(by_series, backtest);
     return 0;
   });
   read_or_name(dates, [&] {
@@ -340,6 +353,7 @@ ModelLosses read_losses(const std::filesystem::path& run_folder, const std::stri
                                                      number_of(cells[4]), number_of(cells[5]),
                                                      number_of(cells[6])});
     });
+    check_digest(dates, backtest);
     return 0;
   });
   read_or_name(hierarchy, [&] {
@@ -348,6 +362,7 @@ ModelLosses read_losses(const std::filesystem::path& run_folder, const std::stri
       if (!date) throw std::runtime_error(fmt::format("'{}' is no date", cells[1]));
       read.losses.wrmsse_dates.push_back({date->time_since_epoch().count(), number_of(cells[2])});
     });
+    check_digest(hierarchy, backtest);
     return 0;
   });
   return read;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "eval/result.h"
 
@@ -10,10 +12,11 @@ namespace shelfcast::eval {
 struct BacktestFiles {
   BacktestResult result;  // without series errors and losses: read_losses() has these
   RunMetadata metadata;
+  std::map<std::string, std::string> digests;  // of the files beside; those of an earlier version: none
 };
 
 // Reads RUN/backtest/{result.json, fans.json, run.json}. Throws Error(input) for a folder without a finished
-// backtest, Error(data) naming the file that is damaged or of another version.
+// backtest, Error(data) naming the file that is damaged, of another backtest or of another version.
 BacktestFiles read_backtest(const std::filesystem::path& run_folder);
 
 // Of all series in file order and all dates.
@@ -24,9 +27,9 @@ struct ModelLosses {
   LossRecord losses;
 };
 
-// Reads what RUN/backtest/{series.csv, dates.csv, wrmsse.csv} say of one model on a corpus of so many series.
-// Throws Error(data) naming the file that is damaged, and the line.
+// Reads what RUN/backtest/{series.csv, dates.csv, wrmsse.csv} say of one model on the backtest's series.
+// Throws Error(data) naming the file that is damaged, and the line, or that is of another backtest.
 ModelLosses read_losses(const std::filesystem::path& run_folder, const std::string& model,
-                        std::int64_t series);
+                        const BacktestFiles& backtest);
 
 }  // namespace shelfcast::eval

@@ -119,6 +119,19 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
     };
     look("sums of WRMSSE", sums(a.config), sums(b.config));
   }
+  const auto where_both_have = [&](const char* name, const std::string& ours, const std::string& theirs) {
+    if (!ours.empty() && !theirs.empty()) look(name, ours, theirs);
+  };
+  where_both_have("promotion", a.config.promotion, b.config.promotion);
+  where_both_have("price", a.config.price, b.config.price);
+  // Order costs and fill rates stand in one column, and so do what the bootstrap calls wins.
+  const auto orders = [](const OrderConfig& config) {
+    return config.review == 0
+               ? ""
+               : fmt::format("every {}, after {}, service {}", config.review, config.lead, config.service);
+  };
+  where_both_have("orders", orders(a.config.orders), orders(b.config.orders));
+  look("resamples of the bootstrap", a.config.bootstrap, b.config.bootstrap);
   // A baseline has one row for all runs, so that it must have been made alike.
   for (std::size_t i = a.models; i < a.forecasters.size(); ++i) {
     const ForecasterResult& ours = a.forecasters[i];
@@ -130,7 +143,7 @@ std::vector<std::string> protocol_differences(const BacktestResult& a, const Bac
     if (x && y && std::abs(*x - *y) > 1e-6 * std::abs(*x))
       differences.push_back(
           fmt::format("MAE of {}: {:.6g} against {:.6g} (another backtest.seasonal_gaps, "
-                      "learned_rows or learned_rounds?)",
+                      "window, learned_rows or learned_rounds?)",
                       ours.name, *x, *y));
   }
   return differences;

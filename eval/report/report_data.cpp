@@ -22,7 +22,7 @@ constexpr std::size_t kWorst = 10;
 
 struct ReadRun {
   ReportRun run;
-  BacktestResult result;
+  BacktestFiles files;
   std::string model;  // as its own files call it
 };
 
@@ -38,11 +38,10 @@ ReadRun read_run(const std::filesystem::path& folder) {
   if (files.result.models != 1)
     throw input_error(fmt::format("{} judges {} models", folder.string(), files.result.models),
                       "a run's backtest judges its own", "name the folder of a run");
-  ReadRun read{{folder_name(folder), folder, std::move(files.metadata), read_training(folder)},
-               std::move(files.result),
-               {}};
-  read.model = read.result.forecasters.front().name;
-  return read;
+  std::string model = files.result.forecasters.front().name;
+  return {{folder_name(folder), folder, files.metadata, read_training(folder)},
+          std::move(files),
+          std::move(model)};
 }
 
 // Folders of the same name are told apart by where they lie.
@@ -55,7 +54,7 @@ void make_names_differ(std::vector<ReadRun>& runs) {
 }
 
 void require_same_protocol(const ReadRun& first, const ReadRun& other) {
-  const std::vector<std::string> differences = protocol_differences(first.result, other.result);
+  const std::vector<std::string> differences = protocol_differences(first.files.result, other.files.result);
   if (differences.empty()) return;
   throw input_error(fmt::format("{} and {} were judged by different protocols", first.run.folder.string(),
                                 other.run.folder.string()),
@@ -76,8 +75,8 @@ std::vector<ReadRun> read_runs(const std::vector<std::filesystem::path>& folders
   make_names_differ(runs);
   // The verdict is of the first: of a run that met baselines, where there is one.
   std::ranges::stable_sort(runs, {}, [](const ReadRun& read) {
-    return std::pair(read.result.comparisons.empty(),
-                     read.result.forecasters.front().overall.score("mae").value.value_or(HUGE_VAL));
+    return std::pair(read.files.result.comparisons.empty(),
+                     read.files.result.forecasters.front().overall.score("mae").value.value_or(HUGE_VAL));
   });
   return runs;
 }
@@ -89,28 +88,28 @@ void rename_model(const std::string& from, const std::string& to, std::vector<Co
 
 // The best run's result with the models of all runs before the baselines of all.
 BacktestResult merge(std::vector<ReadRun>& runs) {
-  BacktestResult merged = runs.front().result;
+  BacktestResult merged = runs.front().files.result;
   merged.models = runs.size();
   merged.forecasters.clear();
   merged.comparisons.clear();
   merged.category_comparisons.clear();
   for (ReadRun& read : runs) {
-    merged.forecasters.push_back(read.result.forecasters.front());
+    merged.forecasters.push_back(read.files.result.forecasters.front());
     merged.forecasters.back().name = read.run.name;
-    rename_model(read.model, read.run.name, read.result.comparisons);
-    rename_model(read.model, read.run.name, read.result.category_comparisons);
+    rename_model(read.model, read.run.name, read.files.result.comparisons);
+    rename_model(read.model, read.run.name, read.files.result.category_comparisons);
     const auto add = [](std::vector<Comparison>& to, const std::vector<Comparison>& from) {
       to.insert(to.end(), from.begin(), from.end());
     };
-    add(merged.comparisons, read.result.comparisons);
-    add(merged.category_comparisons, read.result.category_comparisons);
+    add(merged.comparisons, read.files.result.comparisons);
+    add(merged.category_comparisons, read.files.result.category_comparisons);
   }
   for (Fan& fan : merged.fans) fan.forecasts.front().name = runs.front().run.name;
   for (const ReadRun& read : runs)
-    for (std::size_t i = 1; i < read.result.forecasters.size(); ++i)
-      if (std::ranges::find(merged.forecasters, read.result.forecasters[i].name, &ForecasterResult::name) ==
-          merged.forecasters.end())
-        merged.forecasters.push_back(read.result.forecasters[i]);
+    for (std::size_t i = 1; i < read.files.result.forecasters.size(); ++i)
+      if (std::ranges::find(merged.forecasters, read.files.result.forecasters[i].name,
+                            &ForecasterResult::name) == merged.forecasters.end())
+        merged.forecasters.push_back(read.files.result.forecasters[i]);
   return merged;
 }
 
@@ -127,10 +126,11 @@ std::vector<ModelLosses> read_all_losses(const std::vector<ReadRun>& runs) {
   const auto read_every = [&](std::size_t first, std::size_t apart) {
     for (std::size_t i = first; i < runs.size(); i += apart) {
       try {
-        losses[i] = read_losses(runs[i].run.folder, runs[i].model, runs[i].result.corpus.series);
+        losses[i] = read_losses(runs[i].run.folder, runs[i].model, runs[i].files);
         losses[i].losses.name = runs[i].run.name;
-        losses[i].losses.levels = runs[i].result.forecasters.front().levels;
-        if (!same_sums(runs[i].result.config, runs.front().result.config)) losses[i].losses.wrmsse.clear();
+        losses[i].losses.levels = runs[i].files.result.forecasters.front().levels;
+        if (!same_sums(runs[i].files.result.config, runs.front().files.result.config))
+          losses[i].losses.wrmsse.clear();
       } catch (...) {
         failed[i] = std::current_exception();
       }
@@ -229,7 +229,8 @@ RunComparison compare_runs(const std::filesystem::path& first, const std::filesy
   // read_runs() puts the better one first; here the first named is compared with the second.
   if (std::filesystem::weakly_canonical(runs.front().run.folder) != std::filesystem::weakly_canonical(first))
     std::swap(runs.front(), runs.back());
-  Comparisons comparisons = compare_models(read_all_losses(runs), runs.front().result, Categories::each);
+  Comparisons comparisons =
+      compare_models(read_all_losses(runs), runs.front().files.result, Categories::each);
   return {runs.front().run.name, runs.back().run.name, std::move(comparisons.overall),
           std::move(comparisons.by_category)};
 }

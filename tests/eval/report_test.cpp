@@ -364,7 +364,44 @@ TEST_F(Report, names_what_is_wrong_with_a_run) {
   EXPECT_THAT(damage("backtest/series.csv", series.substr(0, series.find("Seasonal quantiles,series-9"))),
               HasSubstr("9 of 11"));
   EXPECT_THAT(damage("metrics.jsonl", "{\"step\": 1}\n{\"st"), HasSubstr("line 2 of"));
+  // Whole lines, but too few: tests over dates would come out otherwise.
+  for (const char* file : {"backtest/series.csv", "backtest/dates.csv", "backtest/wrmsse.csv"}) {
+    const std::string whole = read_file(folder_ / "a" / file);
+    const std::string shorter = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
+    EXPECT_THAT(damage(file, shorter), AllOf(HasSubstr(file), HasSubstr("not the file that result.json")));
+  }
   EXPECT_NO_THROW(gather({"a"}));
+}
+
+// A backtest anew that was killed before its last file.
+TEST_F(Report, does_not_mix_two_backtests_of_a_run) {
+  write_run(folder_.path(), "a", 3);
+  const std::filesystem::path result = folder_ / "a" / "backtest" / "result.json";
+  const std::string before = read_file(result);
+  BacktestConfig fewer = report_config();
+  fewer.origins = 1;
+  write_run(folder_.path(), "a", 3, fewer);
+  write_file_atomically(result, before);
+  EXPECT_THAT(message([&] { gather({"a"}); }, ErrorKind::data),
+              AllOf(HasSubstr("not the file that result.json"), HasSubstr("run the backtest again")));
+}
+
+TEST_F(Report, refuses_runs_whose_costs_and_groups_mean_something_else) {
+  write_run(folder_.path(), "a", 3);
+  const auto refusal = [&](const std::function<void(BacktestConfig&)>& change) {
+    BacktestConfig other = report_config();
+    change(other);
+    write_run(folder_.path(), "b", 3, other);
+    return message([&] { gather({"a", "b"}); }, ErrorKind::input);
+  };
+  EXPECT_THAT(refusal([](BacktestConfig& config) { config.orders.service = 0.5; }),
+              HasSubstr("orders: every"));
+  EXPECT_THAT(refusal([](BacktestConfig& config) { config.bootstrap += 10; }),
+              HasSubstr("resamples of the bootstrap: "));
+  BacktestConfig none = report_config();
+  none.orders.review = 0;
+  write_run(folder_.path(), "b", 3, none);
+  EXPECT_NO_THROW(gather({"a", "b"}));
 }
 
 std::string published(double anchor, int horizon) {

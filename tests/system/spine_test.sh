@@ -45,6 +45,18 @@ for metric in mse pinball; do
     'BEGIN { exit !(both > 0 && both <= (a + b) / 2 && a != b) }' || fail "$metric of the ensemble is not below its members' mean"
 done
 "$bin/shelfcast" report runs/both runs/r runs/other --out report >/dev/null
+# The commands that a report names make the same numbers again, beside what is there.
+"$bin/shelfcast" report runs/both --out again-report >/dev/null
+grep -o '^    .*shelfcast \(train\|backtest\|report\) .*' again-report/report.md >commands.sh
+(($(wc -l <commands.sh) == 4)) || fail "the report of two runs averaged names: $(cat commands.sh)"
+(
+  PATH=$bin:$PATH
+  mpirun() { command mpirun --allow-run-as-root --oversubscribe --bind-to none "$@"; }
+  # shellcheck source=/dev/null
+  source commands.sh
+) >commands.txt 2>&1 || fail "commands of the report: $(cat commands.sh commands.txt)"
+cut -d, -f2- runs/both/backtest/metrics.csv >was.csv
+cut -d, -f2- runs/both-again/backtest/metrics.csv | cmp - was.csv || fail "the commands of a report make other numbers: $(cat commands.sh)"
 refused "--out" -- "$bin/shelfcast" backtest runs/r --ensemble runs/other
 "$bin/shelfcast" train r.yaml --set run.dir=runs/odd --set train.steps=2 --set 'model.heads.quantiles=[0.1, 0.5, 0.9]'
 refused "cannot be averaged" "model.heads.quantiles" -- "$bin/shelfcast" backtest runs/r --ensemble runs/odd --out runs/o

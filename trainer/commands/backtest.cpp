@@ -98,6 +98,12 @@ std::string of_each(const std::vector<TrainedRun>& runs, Say say) {
   return listed(said);
 }
 
+// Where a run is made a second time: "runs/a-again".
+std::string again(const std::filesystem::path& folder) {
+  const std::filesystem::path plain = folder.lexically_normal();
+  return (plain.has_filename() ? plain : plain.parent_path()).string() + "-again";
+}
+
 std::string date_or_nothing(const std::optional<Date>& date) { return date ? format_date(*date) : ""; }
 
 // Of the last of the runs: the first date that none has seen.
@@ -112,18 +118,22 @@ eval::RunMetadata metadata_of(const std::vector<TrainedRun>& runs, const data::C
   eval::RunMetadata metadata;
   const nlohmann::json environment = read_json(runs.front().folder.environment());
   add_environment(environment, metadata);
-  std::vector<std::string> words{"backtest", options.model};
+  // Beside what is there, from the recipes that it was made of.
+  std::vector<std::string> members{again(options.model)};
+  for (const std::string& member : options.ensemble) members.push_back(again(member));
+  std::vector<std::string> words{"backtest", members.front()};
   if (!options.ensemble.empty()) {
     words.emplace_back("--ensemble");
-    words.insert(words.end(), options.ensemble.begin(), options.ensemble.end());
+    words.insert(words.end(), members.begin() + 1, members.end());
   }
-  if (!options.out.empty()) words.insert(words.end(), {"--out", options.out});
-  for (const TrainedRun& run : runs)
+  if (!options.out.empty()) words.insert(words.end(), {"--out", again(options.out)});
+  for (std::size_t i = 0; i < runs.size(); ++i)
     metadata.commands.push_back(
         command_line(environment.value("ranks", std::int64_t{1}),
-                     {"train", run.folder.recipe().string(), "--set", "run.dir=" + run.name() + "-again"}));
+                     {"train", runs[i].folder.recipe().string(), "--set", "run.dir=" + members[i]}));
   metadata.commands.push_back(command_line(world.ranks->size(), with_overrides(std::move(words), options)));
-  metadata.commands.push_back(command_line(1, {"report", options.out.empty() ? options.model : options.out}));
+  metadata.commands.push_back(
+      command_line(1, {"report", options.out.empty() ? members.front() : again(options.out)}));
   metadata.title = name_of(options.ensemble.empty() ? options.model : options.out);
   metadata.facts = {{"model", of_each(runs, [](const TrainedRun& run) {
                        return fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step);
