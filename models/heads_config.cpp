@@ -78,7 +78,8 @@ void validate_heads(const ModelConfig& model) {
     throw input_error(fmt::format("model.loss.tweedie_power is {}", loss.tweedie_power),
                       "a Tweedie distribution with zeros and sizes has one between 1 and 2", "1.5 is usual");
   validate_counts(model);
-  if (!model.mean_head && (loss.mean > 1.0 || loss.mean_loss != LossConfig::MeanLoss::mse))
+  if (!model.mean_head &&
+      ((loss.mean != LossConfig().mean && loss.mean != 0.0) || loss.mean_loss != LossConfig::MeanLoss::mse))
     throw input_error("model.loss has a weight or a mean_loss of a head that is off",
                       "model.heads.mean is false", "set it to true, or leave them out");
   validate_switch("cumulated", model.cumulated, loss.cumulated, "1");

@@ -38,7 +38,7 @@ std::string dates(const BacktestResult& result) {
 }
 
 // The first property in which the backtest is not the published task, the number of series before all;
-// empty: none.
+// empty: none. Throws Error(input) for one that it does not know.
 std::string mismatch(const Json& protocol, const BacktestResult& result) {
   const std::vector<std::pair<const char*, Json>> ours{
       {"series", result.corpus.series},
@@ -47,7 +47,17 @@ std::string mismatch(const Json& protocol, const BacktestResult& result) {
       {"origins", result.judgement.origins.size()},
       {"stride", result.config.stride},
       {"horizon", result.judgement.horizon},
-      {"season", result.config.season}};
+      {"season", result.config.season},
+      {"quantile_levels", result.forecasters.front().levels}};
+  std::vector<std::string> known;
+  for (const auto& [name, value] : ours) known.emplace_back(name);
+  for (const auto& [name, value] : protocol.items())
+    if (std::ranges::find(known, name) == known.end()) {
+      const std::string meant = nearest_name(name, known);
+      throw input_error(fmt::format("a published protocol has the unknown key \"{}\"", name),
+                        fmt::format("there are {}", fmt::join(known, ", ")),
+                        meant.empty() ? "" : fmt::format("did you mean {}?", meant));
+    }
   for (const auto& [name, value] : ours)
     if (protocol.contains(name) && protocol.at(name) != value)
       return fmt::format("{} is {}, published {}", name, value.dump(), protocol.at(name).dump());

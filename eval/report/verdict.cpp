@@ -79,16 +79,20 @@ std::vector<std::string> in_combinations(const BacktestResult& result) {
 // "On MAE it beats 2 of 4 other runs; it is not clearly better than a; it loses to b."
 std::string against_runs(const ReportData& data, const std::string& metric) {
   std::vector<std::string> open, lost;
-  std::size_t won = 0;
+  std::size_t won = 0, compared = 0;
   for (const Comparison& c : data.between) {
-    if (c.metric != metric) continue;
+    if (c.metric != metric || !c.difference) continue;
+    ++compared;
     if (c.verdict == Verdict::better)
       ++won;
     else
       (c.verdict == Verdict::worse ? lost : open).push_back(c.baseline);
   }
-  std::string text =
-      fmt::format("On {} it beats {} of {} other runs", title_of(metric), won, data.runs.size() - 1);
+  const std::size_t others = data.runs.size() - 1;
+  const char* const why = of_quantiles(metric) ? "other levels of quantiles" : "no sums alike";
+  if (compared == 0) return fmt::format("On {} no other run compares: {}.", title_of(metric), why);
+  std::string text = fmt::format("On {} it beats {} of {} other runs", title_of(metric), won, compared);
+  if (compared < others) text += fmt::format(" ({} do not compare: {})", others - compared, why);
   if (!open.empty()) text += fmt::format("; it is not clearly better than {}", fmt::join(open, ", "));
   if (!lost.empty()) text += fmt::format("; it loses to {}", fmt::join(lost, ", "));
   return text + ".";
@@ -110,10 +114,10 @@ std::string list_of(const std::vector<std::string>& metrics) {
   return list;
 }
 
-// "Croston on MAE and MSE, TSB on MAE": the baselines that a model met with this verdict, four at most.
-std::string met_with(const BacktestResult& result, const std::string& model, Verdict verdict) {
+// "Croston on MAE and MSE, TSB on MAE": whom a model met with this verdict, four at most.
+std::string met_with(const std::vector<Comparison>& comparisons, const std::string& model, Verdict verdict) {
   std::vector<std::pair<std::string, std::vector<std::string>>> met;  // in the order of the comparisons
-  for (const Comparison& c : result.comparisons) {
+  for (const Comparison& c : comparisons) {
     if (c.model != model || c.verdict != verdict || combines_models(c.baseline)) continue;
     auto found = std::ranges::find(met, c.baseline, &decltype(met)::value_type::first);
     if (found == met.end()) found = met.insert(met.end(), {c.baseline, {}});
@@ -127,8 +131,8 @@ std::string met_with(const BacktestResult& result, const std::string& model, Ver
 
 void decide(const BacktestResult& result, Summary& summary) {
   const std::string model = result.forecasters.front().name;
-  const std::string lost = met_with(result, model, Verdict::worse),
-                    unclear = met_with(result, model, Verdict::unclear);
+  const std::string lost = met_with(result.comparisons, model, Verdict::worse),
+                    unclear = met_with(result.comparisons, model, Verdict::unclear);
   const std::vector<std::string> open = not_met(result, model);
   if (!lost.empty()) {
     summary.verdict = Verdict::worse;
@@ -156,6 +160,12 @@ Summary summarise(const ReportData& data) {
     return summary;
   }
   decide(result, summary);
+  // What beats it in the same table belongs to the first sentence, be it called a baseline or not.
+  const std::string beaten_by = met_with(data.between, result.forecasters.front().name, Verdict::worse);
+  if (!beaten_by.empty()) {
+    if (summary.verdict == Verdict::better) summary.verdict = Verdict::unclear;
+    summary.headline += fmt::format(" Another run beats it: {}.", beaten_by);
+  }
   std::vector<std::string> metrics = compared_metrics(result);
   if (metrics.empty()) metrics = {"mae", "mse"};
   for (const std::string& metric : metrics) {

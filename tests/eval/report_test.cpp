@@ -16,6 +16,7 @@
 namespace shelfcast::eval {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -436,6 +437,33 @@ TEST_F(Report, shows_published_rows_only_beside_their_own_protocol) {
   EXPECT_THAT(refused(published(naive * 1.01, 7), ErrorKind::input),
               HasSubstr("mase_window_mean of Naive is"));
   EXPECT_THAT(refused("{}", ErrorKind::data), HasSubstr("holds no published rows"));
+  const auto with = [&](const std::string& before, const std::string& after) {
+    std::string text = published(naive, 7);
+    return text.replace(text.find(before), before.size(), after);
+  };
+  EXPECT_THAT(refused(with("\"horizon\"", "\"horizn\""), ErrorKind::input),
+              AllOf(HasSubstr("unknown key \"horizn\""), HasSubstr("did you mean horizon")));
+  // A mean over other levels is another measure.
+  EXPECT_THAT(refused(with("\"horizon\"", "\"quantile_levels\": [0.5], \"horizon\""), ErrorKind::input),
+              HasSubstr("quantile_levels is [0.1,"));
+}
+
+TEST_F(Report, says_first_which_other_run_is_better_and_counts_only_what_compares) {
+  write_run(folder_.path(), "a", 3);
+  write_run(folder_.path(), "b", 2);
+  ReportData data = gather({"a", "b"});
+  const std::string first = data.runs.front().name, second = data.runs.back().name;
+  EXPECT_THAT(summarise(data).headline, Not(HasSubstr("Another run")));
+  for (Comparison& c : data.between) {
+    if (c.metric == "mae") c.verdict = Verdict::worse;
+    if (c.metric == "wql") c.difference.reset();  // as of other levels
+  }
+  const Summary summary = summarise(data);
+  EXPECT_THAT(summary.headline, HasSubstr("Another run beats it: " + second + " on MAE."));
+  EXPECT_NE(summary.verdict, Verdict::better);
+  EXPECT_THAT(summary.sentences,
+              AllOf(Contains(HasSubstr("On MAE it beats 0 of 1 other runs; it loses to " + second)),
+                    Contains(HasSubstr("On WQL no other run compares: other levels of quantiles."))));
 }
 
 TEST_F(Report, ships_published_rows_that_can_be_read_and_fit_other_data_nowhere) {
