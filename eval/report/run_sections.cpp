@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "eval/baselines/catalogue.h"
+#include "eval/report/facts.h"
 #include "eval/report/sections.h"
 #include "eval/report/text.h"
 
@@ -15,70 +16,7 @@ std::string fact(const std::string& name, const std::string& value) {
   return fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(name), escape_html(value));
 }
 
-std::string share_of(double part, double whole) {
-  return whole > 0 ? fmt::format("{} ({})", format_count(part), format_percent(part / whole)) : "n = 0";
-}
-
-const char* steps_name(Frequency frequency) {
-  switch (frequency) {
-    case Frequency::daily:
-      return "days";
-    case Frequency::weekly:
-      return "weeks";
-    case Frequency::monthly:
-      break;
-  }
-  return "months";
-}
-
-std::string protocol_card(const BacktestResult& result) {
-  const Judgement& judged = result.judgement;
-  std::vector<std::string> origins;
-  for (const std::int64_t origin : judged.origins) origins.push_back(result.date_of(origin));
-  const char* steps = steps_name(result.corpus.axis.frequency);
-  std::string card = "<dl>\n";
-  card += fact("Origins", fmt::format("{} (the first day of each horizon), {} {} apart",
-                                      fmt::join(origins, ", "), result.config.stride, steps));
-  card += fact("Horizon", fmt::format("{} {}", judged.horizon, steps));
-  card += fact("Model looks back", fmt::format("{} {}", judged.context, steps));
-  card += fact("First date unseen", result.date_of(judged.validate_end) + ": no origin lies before it");
-  card += fact("Windows",
-               fmt::format("{} (series × origins)", format_count(static_cast<double>(judged.windows))));
-  card += fact("Targets judged", format_count(judged.targets));
-  card += fact("of them zero", share_of(judged.zero_targets, judged.targets));
-  card += fact("Not observed, left out",
-               share_of(judged.missing_targets, judged.targets + judged.missing_targets));
-  card += fact("Season", fmt::format("{} {} (of seasonal baselines and the scale of MASE)",
-                                     result.config.season, steps));
-  return card + "</dl>\n";
-}
-
-std::string data_card(const BacktestResult& result) {
-  const data::CorpusInfo& info = result.corpus;
-  const Coverage& history = result.judgement.history;
-  std::vector<std::string> covariates, statics;
-  for (const data::CovariateInfo& c : info.covariates)
-    covariates.push_back(
-        fmt::format("{} ({})", c.name, c.role == data::Role::known ? "known ahead" : "known afterwards"));
-  for (const data::StaticInfo& s : info.statics)
-    statics.push_back(s.kind == data::Kind::categorical ? fmt::format("{} ({})", s.name, s.vocabulary.size())
-                                                        : s.name);
-  std::string card = "<dl>\n";
-  card += fact("Corpus", info.name);
-  card += fact("State", result.corpus_digest);
-  card += fact("Forecast", info.target);
-  card += fact("Series", format_count(static_cast<double>(info.series)));
-  card += fact("Span", fmt::format("{} to {}, {} {}", result.date_of(0), result.date_of(info.demand_end - 1),
-                                   info.demand_end, steps_name(info.axis.frequency)));
-  card += fact("Zero demand", share_of(history.zeros, history.cells));
-  card += fact("Not observed", share_of(history.missing, history.cells));
-  card += fact("Covariates", covariates.empty() ? "none" : fmt::format("{}", fmt::join(covariates, ", ")));
-  card += fact("Facts per series", statics.empty() ? "none" : fmt::format("{}", fmt::join(statics, ", ")));
-  if (!info.notes.empty()) card += fact("Notes", info.notes);
-  return card + "</dl>\n";
-}
-
-std::string facts_of(const std::vector<std::pair<std::string, std::string>>& facts) {
+std::string facts_of(const Facts& facts) {
   std::string html = "<dl>\n";
   for (const auto& [name, value] : facts) html += fact(name, value);
   return html + "</dl>\n";
@@ -128,8 +66,8 @@ std::string resources_section(const ReportData& data) {
 std::string cards_section(const ReportData& data) {
   return "<section id=\"protocol\"><h2>Protocol and data</h2><div class=\"halves\"><div><h3>How it was "
          "judged</h3>\n" +
-         protocol_card(data.result) + "</div><div><h3>What it was judged on</h3>\n" + data_card(data.result) +
-         "</div></div></section>\n";
+         facts_of(protocol_facts(data.result)) + "</div><div><h3>What it was judged on</h3>\n" +
+         facts_of(data_facts(data.result)) + "</div></div></section>\n";
 }
 
 std::string reproduction_section(const ReportData& data) {
@@ -178,7 +116,7 @@ std::string notes_section(const ReportData& data) {
       "first "
       "averages each origin, then the origins, as some published tables do (WAPE there divides by at least "
       "1).</p>\n"
-      "<p><b>Baselines</b> see the whole history before an origin; one without any observation forecasts 0. "
+      "<p><b>Baselines</b> see {}; one without any observation forecasts 0. "
       "For a step that was not observed {} stands in; a season has {} steps.{}</p>\n"
       "<p><b>Chance.</b> Series are drawn with replacement, all forecasters on the same draws: what other "
       "series like "
@@ -187,7 +125,10 @@ std::string notes_section(const ReportData& data) {
       "the horizon and the correction of Harvey, Leybourne and Newbold (1997), takes the mean difference of "
       "losses "
       "date by date: what other weeks would say. From one origin it cannot be made.</p></section>\n",
-      config.season, gaps, config.season, baselines);
+      config.season,
+      config.history == 0 ? "the whole history before an origin"
+                          : fmt::format("{} steps before an origin", config.history),
+      gaps, config.season, baselines);
 }
 
 }  // namespace shelfcast::eval

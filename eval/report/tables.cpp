@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/csv.h"
+#include "eval/report/facts.h"
 #include "eval/report/main_table.h"
 #include "eval/report/report.h"
 #include "eval/report/sections.h"
@@ -168,16 +169,13 @@ std::string report_markdown(const ReportData& data) {
   text +=
       overall_table(result, "Low, normal and high demand",
                     {{"accuracy", "accuracy"}, {"f1_macro", "F1, macro"}, {"f1_weighted", "F1, weighted"}});
-  std::vector<std::string> origins;
-  for (const std::int64_t origin : result.judgement.origins) origins.push_back(result.date_of(origin));
-  text += fmt::format(
-      "\n## Protocol\n\n- corpus: {} ({}), {} series, {} to {}\n- forecast: {}\n- origins: {}\n- horizon: "
-      "{}, "
-      "season: {}\n- targets: {} judged, {} not observed\n",
-      result.corpus.name, result.corpus_digest, format_count(static_cast<double>(result.corpus.series)),
-      result.date_of(0), result.date_of(result.corpus.demand_end - 1), result.corpus.target,
-      fmt::join(origins, ", "), result.judgement.horizon, result.config.season,
-      format_count(result.judgement.targets), format_count(result.judgement.missing_targets));
+  const auto list = [&text](const char* heading, const Facts& facts) {
+    text += fmt::format("\n## {}\n\n", heading);
+    for (const auto& [name, value] : facts) text += fmt::format("- {}: {}\n", name, value);
+  };
+  list("Protocol", protocol_facts(result));
+  list("Data", data_facts(result));
+  for (const ReportRun& run : data.runs) list(("Run " + run.name).c_str(), run.metadata.facts);
   text += "\n## Commands\n";
   for (const ReportRun& run : data.runs)
     text += fmt::format("\n    {}\n", fmt::join(run.metadata.commands, "\n    "));

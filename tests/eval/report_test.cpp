@@ -312,7 +312,7 @@ TEST_F(Report, refuses_runs_that_forecast_another_column) {
                   },
                   ErrorKind::input),
               HasSubstr("column forecast: demand against visits"));
-  EXPECT_THAT(report_markdown(gather({"b"})), HasSubstr("- forecast: visits"));
+  EXPECT_THAT(report_markdown(gather({"b"})), HasSubstr("- Forecast: visits"));
 }
 
 TEST_F(Report, refuses_runs_whose_baselines_were_made_otherwise) {
@@ -446,6 +446,24 @@ TEST_F(Report, shows_published_rows_only_beside_their_own_protocol) {
   // A mean over other levels is another measure.
   EXPECT_THAT(refused(with("\"horizon\"", "\"quantile_levels\": [0.5], \"horizon\""), ErrorKind::input),
               HasSubstr("quantile_levels is [0.1,"));
+}
+
+TEST_F(Report, tells_the_rules_in_every_form) {
+  BacktestConfig config = report_config();
+  config.history = 60;
+  write_run(folder_.path(), "a", 3, config);
+  const ReportData data = gather({"a"});
+  const std::string markdown = report_markdown(data), html = report_html(data);
+  for (const char* value :
+       {"2024-02-20, 2024-02-27 (the first day of each horizon), 7 days apart", "60 days before an origin",
+        "reviewed every 2 days, 1 until one arrives, service level 0.9",
+        "never: what learns, learns before the first origin", "no origin lies before it"}) {
+    EXPECT_THAT(markdown, HasSubstr(value));
+    EXPECT_THAT(html, HasSubstr(value));
+  }
+  EXPECT_THAT(html, Not(HasSubstr("see the whole history")));
+  EXPECT_THAT(markdown, AllOf(HasSubstr("- Resamples of the bootstrap: 100"), HasSubstr("- build: v1"),
+                              HasSubstr("- Covariates: price (known ahead)")));
 }
 
 TEST_F(Report, says_first_which_other_run_is_better_and_counts_only_what_compares) {

@@ -1,0 +1,19 @@
+// What a reviewer asks of a backtest, name by name, for every form of the report.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "eval/result.h"
+
+namespace shelfcast::eval {
+
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+// By which rules it judges.
+Facts protocol_facts(const BacktestResult& result);
+// On which data.
+Facts data_facts(const BacktestResult& result);
+
+}  // namespace shelfcast::eval
