@@ -187,13 +187,25 @@ void check_inventory(const std::string& name, const CorpusInfo& info) {
                       "there is nothing to forecast of it", "list it under data.known alone");
 }
 
+// The words of a static that some series has: nothing would be learned of others, which are unknown later on.
+std::vector<std::string> words_of_series(const Corpus& corpus, std::size_t index) {
+  const std::vector<std::string>& vocabulary = corpus.info().statics[index].vocabulary;
+  std::vector<bool> used(vocabulary.size());
+  for (const std::int32_t code : corpus.static_codes(index))
+    if (code >= 0) used[static_cast<std::size_t>(code)] = true;
+  std::vector<std::string> words;
+  for (std::size_t code = 0; code < vocabulary.size(); ++code)
+    if (used[code]) words.push_back(vocabulary[code]);
+  return words;
+}
+
 // Facts are known from the beginning, so all series count, whenever they begin to sell.
 void add_statics(const std::vector<std::string>& names, const Corpus& corpus, FeatureSpec& spec) {
   const CorpusInfo& info = corpus.info();
   for (const std::string& name : names) {
     const std::size_t index = about("data.static", [&] { return info.static_index(name); });
     if (info.statics[index].kind == Kind::categorical) {
-      spec.statics.push_back({name, info.statics[index].vocabulary});
+      spec.statics.push_back({name, words_of_series(corpus, index)});
       continue;
     }
     const Moments moments =

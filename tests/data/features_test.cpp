@@ -51,6 +51,15 @@ TEST_F(FeaturesTest, columns_come_in_the_order_of_the_recipe_numbers_apart_from_
   EXPECT_EQ(spec.statics[1].vocabulary, (std::vector<std::string>{"CA", "TX"}));
 }
 
+// Else a forecast for a store in Texas would read a row of weights that no series has trained.
+TEST_F(FeaturesTest, facts_that_no_series_has_are_not_in_the_vocabulary) {
+  SmallCorpus shape;
+  shape.series = 2;
+  const FeatureSpec spec = make_features(config(), Corpus(make(shape)), 40);
+  EXPECT_EQ(spec.statics[0].vocabulary, (std::vector<std::string>{"S0", "S1"}));
+  EXPECT_EQ(spec.statics[1].vocabulary, (std::vector<std::string>{"CA"}));
+}
+
 TEST_F(FeaturesTest, scalers_are_the_moments_before_the_cut_off) {
   const std::int64_t end = 37;
   const FeatureSpec spec = make_features(config(), Corpus(make()), end);
