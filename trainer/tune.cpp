@@ -99,7 +99,22 @@ std::vector<std::string> unread_keys(const TuneConfig& tune) {
   return unread;
 }
 
+std::vector<std::string> untrained_outputs(const models::ModelConfig& model) {
+  using models::ModelConfig;
+  std::vector<std::string> outputs;
+  if (!model.weights.empty()) return outputs;
+  const bool by_counts = model.counts != ModelConfig::Counts::none && model.loss.counts > 0;
+  if (model.loss.quantile == 0 && model.written == ModelConfig::WrittenQuantiles::quantiles)
+    outputs.emplace_back("quantiles (model.loss.quantile is 0)");
+  if (model.mean_head && model.loss.mean == 0 && !by_counts)
+    outputs.emplace_back("the mean (model.loss.mean is 0)");
+  return outputs;
+}
+
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
+  if (const std::vector<std::string> outputs = untrained_outputs(recipe.model); !outputs.empty())
+    log::warn("forecasts and their scores will be of outputs that nothing trains: {}",
+              fmt::join(outputs, ", "));
   if (const std::vector<std::string> unread = unread_keys(recipe.tune); !unread.empty())
     log::all("tune.method {} does not read {}", recipe.tune.method, fmt::join(unread, ", "));
   const models::DemandModelConfig config = make_model_config(recipe.model, features);

@@ -17,8 +17,11 @@ Recipe with_adapter(Recipe recipe);
 // of an adapter of low rank: none of them changes anything.
 std::vector<std::string> unread_keys(const TuneConfig& tune);
 
-// Says which keys are not read. Throws Error(input) for what `tune` asks in vain of the recipe's model,
-// without making one.
+// What a model trained from scratch writes though no loss has trained it: "the mean (model.loss.mean is 0)".
+std::vector<std::string> untrained_outputs(const models::ModelConfig& model);
+
+// Says which keys are not read, and what is not trained. Throws Error(input) for what `tune` asks in vain of
+// the recipe's model, without making one.
 void check_tuning(const Recipe& recipe, const data::FeatureSpec& features);
 
 // A new model as the recipe wants it, its adapter included.

@@ -99,8 +99,10 @@ std::string levels_table(const BacktestResult& result, const std::string& group,
                         format_count(static_cast<double>(first->score(metric).n)));
     for (const ForecasterResult& forecaster : result.forecasters) {
       const GroupScores* scores = find_group(forecaster, group, level);
-      const Score score = scores != nullptr ? scores->score(metric) : Score{};
-      text += score.value ? fmt::format(" {} |", format_score(metric, *score.value)) : " n = 0 |";
+      // Whose backtest has no such group was judged on it all the same: nothing is said of how.
+      const Score score = scores != nullptr ? scores->score(metric) : Score{metric, {}, 1};
+      text += score.value ? fmt::format(" {} |", format_score(metric, *score.value))
+                          : (score.n == 0 ? " n = 0 |" : " – |");
     }
     text += '\n';
   }
@@ -185,10 +187,13 @@ std::string report_markdown(const ReportData& data) {
 
 std::string report_latex(const ReportData& data) {
   const MainTable table = main_table(data, main_metrics());
+  const bool over_dates =
+      std::ranges::any_of(data.result.comparisons, [](const Comparison& c) { return c.dates.has_value(); });
   std::string text = fmt::format(
-      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline (paired bootstrap "
-      "and "
-      "Diebold-Mariano).\n\\begin{{tabular}}{{l{}}}\n\\toprule\nForecaster",
+      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline ({}).\n"
+      "\\begin{{tabular}}{{l{}}}\n\\toprule\nForecaster",
+      over_dates ? "paired bootstrap and Diebold-Mariano"
+                 : "paired bootstrap over series; too few dates to test other weeks",
       std::string(table.metrics.size(), 'r'));
   for (const std::string& metric : table.metrics) text += fmt::format(" & {}", title_of(metric));
   text += " \\\\\n\\midrule\n";

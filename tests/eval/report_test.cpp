@@ -466,6 +466,30 @@ TEST_F(Report, tells_the_rules_in_every_form) {
                               HasSubstr("- Covariates: price (known ahead)")));
 }
 
+// n = 0 is said of groups where nothing was judged, and of nothing else.
+TEST_F(Report, leaves_open_what_a_run_was_not_asked_for) {
+  write_run(folder_.path(), "a", 3);
+  BacktestConfig fewer = report_config();
+  fewer.by = {"category", "horizon", "price"};
+  fewer.baselines.clear();
+  write_run(folder_.path(), "b", 2, fewer);
+  const std::string markdown = report_markdown(gather({"a", "b"}));
+  const std::size_t stores = markdown.find("| store | n | a | b |");
+  ASSERT_NE(stores, std::string::npos);
+  const std::string row = markdown.substr(markdown.find("|--:|\n", stores) + 6);
+  EXPECT_THAT(row.substr(0, row.find('\n')), AllOf(HasSubstr("| – |"), Not(HasSubstr("n = 0"))));
+}
+
+TEST_F(Report, tex_names_the_tests_that_were_made) {
+  write_run(folder_.path(), "a", 3);
+  EXPECT_THAT(report_latex(gather({"a"})), HasSubstr("paired bootstrap and Diebold-Mariano"));
+  BacktestConfig once = report_config();
+  once.origins = 1;
+  once.horizon = 2;
+  write_run(folder_.path(), "b", 3, once);
+  EXPECT_THAT(report_latex(gather({"b"})), HasSubstr("too few dates to test other weeks"));
+}
+
 TEST_F(Report, says_first_which_other_run_is_better_and_counts_only_what_compares) {
   write_run(folder_.path(), "a", 3);
   write_run(folder_.path(), "b", 2);

@@ -39,6 +39,20 @@ class Tuning : public Training {
   }
 };
 
+TEST_F(Tuning, outputs_that_nothing_trains_are_known) {
+  const auto untrained = [this](const std::vector<std::string>& overrides) {
+    return untrained_outputs(recipe("run", overrides).model);
+  };
+  using Outputs = std::vector<std::string>;
+  EXPECT_EQ(untrained({}), Outputs());
+  EXPECT_EQ(untrained({"model.loss.quantile=0"}), Outputs({"quantiles (model.loss.quantile is 0)"}));
+  EXPECT_EQ(untrained({"model.loss.mean=0"}), Outputs({"the mean (model.loss.mean is 0)"}));
+  EXPECT_EQ(untrained({"model.heads.mean=false"}), Outputs());
+  EXPECT_EQ(untrained({"model.loss.mean=0", "model.heads.counts=negative_binomial", "model.loss.counts=1"}),
+            Outputs());
+  EXPECT_EQ(untrained_outputs(tuned("run", {"model.loss.quantile=0"}).model), Outputs());  // as published
+}
+
 TEST_F(Tuning, says_which_keys_of_other_methods_are_set_in_vain) {
   const auto unread = [this](std::vector<std::string> overrides) {
     return unread_keys(tuned("run", std::move(overrides)).tune);
