@@ -135,20 +135,13 @@ void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, s
   }
 }
 
-// The first text of a series; -1 = it has none.
-std::int32_t first_code(const data::SalesTable& table, const data::SalesTable::Column& column,
-                        std::size_t series) {
-  const auto row = std::span(column.codes)
-                       .subspan(series * static_cast<std::size_t>(table.steps))
-                       .first(static_cast<std::size_t>(table.steps));
-  const auto found = std::ranges::find_if(row, [](std::int32_t code) { return code >= 0; });
-  return found == row.end() ? -1 : *found;
-}
-
+// The first text of a series, "" = it has none.
 std::string first_text(const data::SalesTable& table, const data::SalesTable::Column& column,
                        std::size_t series) {
-  const std::int32_t code = first_code(table, column, series);
-  return code < 0 ? "" : column.vocabulary[static_cast<std::size_t>(code)];
+  const auto steps = static_cast<std::size_t>(table.steps);
+  const auto row = std::span(column.codes).subspan(series * steps, steps);
+  const auto found = std::ranges::find_if(row, [](std::int32_t code) { return code >= 0; });
+  return found == row.end() ? "" : column.vocabulary[static_cast<std::size_t>(*found)];
 }
 
 // The value of a static for each series of the table, "" = not known.
@@ -204,17 +197,13 @@ void add_statics(const data::SalesTable& table, const data::FeatureSpec& spec, c
     unknown[series] = true;
   };
   for (const data::StaticColumn& column : spec.statics) {
-    std::vector<std::int32_t>& target = request.statics.emplace_back();
+    auto codes = index_of(column.vocabulary);
     if (const data::SalesTable::Column* given = find_column(table, column.name)) {
-      const std::vector<std::int32_t> codes = model_codes(*given, column.vocabulary);
-      for (std::size_t series = 0; series < table.series.size(); ++series) {
-        const std::int32_t text = first_code(table, *given, series);
-        target.push_back(text < 0 ? 0 : codes[static_cast<std::size_t>(text)] + 1);
-        if (target.back() == 0) note(series, column.name, first_text(table, *given, series));
-      }
-      continue;
+      const std::vector<std::int32_t> as_written = model_codes(*given, column.vocabulary);
+      for (std::size_t i = 0; i < as_written.size(); ++i)
+        if (as_written[i] >= 0) codes.emplace(given->vocabulary[i], as_written[i]);
     }
-    const auto codes = index_of(column.vocabulary);
+    std::vector<std::int32_t>& target = request.statics.emplace_back();
     const std::vector<std::string> texts = static_texts(table, column.name, corpus);
     for (std::size_t series = 0; series < texts.size(); ++series) {
       const auto found = codes.find(texts[series]);

@@ -23,7 +23,6 @@ class SharedMemory {
   SharedMemory& operator=(const SharedMemory&) = delete;
 
   std::byte* own() const { return own_; }
-  std::size_t size() const { return size_; }
   // Where other processes find it, until close().
   std::string address() const;
   // Takes in the memory of `rank` that has this address; false where it cannot be reached, or is not of this
