@@ -88,6 +88,13 @@ Json combinations_json(const BacktestResult& result) {
   return {{"members", result.combinations.members}, {"weights", weights}};
 }
 
+Json unfinished_json(const BacktestResult& result) {
+  Json trainings = Json::array();
+  for (const UnfinishedTraining& training : result.unfinished)
+    trainings.push_back({{"run", training.run}, {"step", training.step}, {"planned", training.planned}});
+  return trainings;
+}
+
 Json corpus_json(const BacktestResult& result) {
   const data::CorpusInfo& info = result.corpus;
   Json covariates = Json::array(), statics = Json::array();
@@ -164,6 +171,7 @@ nlohmann::ordered_json result_json(const BacktestResult& result) {
           {"protocol", protocol_json(result)},
           {"absent_groups", result.absent_groups},
           {"models", result.models},
+          {"unfinished_trainings", unfinished_json(result)},
           {"forecasters", forecasters},
           {"combinations", combinations_json(result)},
           {"comparisons", comparisons},

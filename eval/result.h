@@ -79,6 +79,12 @@ struct Combinations {
   std::vector<CombinationWeights> weights;
 };
 
+// A training that was judged before it had ended: neither were all steps done, nor did it stop early.
+struct UnfinishedTraining {
+  std::string run;
+  std::int64_t step = 0, planned = 0;  // done by its newest checkpoint, of so many
+};
+
 struct BacktestResult {
   BacktestConfig config;
   data::CorpusInfo corpus;
@@ -95,6 +101,7 @@ struct BacktestResult {
   std::vector<LossRecord> losses;        // of each forecaster, by series and date
   std::vector<Fan> fans;
   Combinations combinations;
+  std::vector<UnfinishedTraining> unfinished;  // of the models, or of the runs averaged in one
 
   std::string date_of(std::int64_t step) const;
 };

@@ -199,6 +199,9 @@ BacktestResult result_of(const nlohmann::ordered_json& json) {
   read_protocol(json.at("protocol"), result);
   result.absent_groups = json.at("absent_groups").get<std::vector<std::string>>();
   result.models = json.at("models");
+  if (json.contains("unfinished_trainings"))  // older files lack them
+    for (const auto& training : json.at("unfinished_trainings"))
+      result.unfinished.push_back({training.at("run"), training.at("step"), training.at("planned")});
   for (const auto& forecaster : json.at("forecasters"))
     result.forecasters.push_back(forecaster_of(forecaster));
   if (result.forecasters.empty() || result.models > result.forecasters.size())

@@ -184,13 +184,16 @@ std::optional<std::int64_t> Checkpoints::newest_valid() const {
 
 std::optional<std::int64_t> Checkpoints::best_valid() const {
   const std::optional<std::int64_t> newest = newest_valid();
-  if (!newest) return std::nullopt;
-  const std::int64_t best = read_state(*newest).best_step;
-  if (best < 0 || best == *newest) return newest;
+  return newest ? std::optional(best_valid(*newest)) : std::nullopt;
+}
+
+std::int64_t Checkpoints::best_valid(std::int64_t newest) const {
+  const std::int64_t best = read_state(newest).best_step;
+  if (best < 0 || best == newest) return newest;
   const std::string what = damage(best);
   if (what.empty()) return best;
   log::warn(fmt::format("the best checkpoint {} is damaged ({}) - using {} instead", path_of(best).string(),
-                        what, path_of(*newest).string()));
+                        what, path_of(newest).string()));
   return newest;
 }
 

@@ -71,6 +71,8 @@ class Checkpoints {
   std::optional<std::int64_t> newest_valid() const;
   // The best whole checkpoint by the newest state; falls back to the newest. nullopt when there is none.
   std::optional<std::int64_t> best_valid() const;
+  // The same where the newest whole one is known.
+  std::int64_t best_valid(std::int64_t newest) const;
 
   TrainState read_state(std::int64_t step) const;
   nlohmann::json read_conditions(std::int64_t step) const;

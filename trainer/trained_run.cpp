@@ -31,7 +31,7 @@ bool is_published_model(const std::filesystem::path& folder) {
 std::string TrainedRun::name() const { return name_of(folder.path()); }
 
 TrainedRun open_run(const std::filesystem::path& folder) {
-  TrainedRun run{.folder = RunFolder(folder), .recipe = {}, .features = {}, .step = 0, .model = nullptr};
+  TrainedRun run{.folder = RunFolder(folder), .recipe = {}, .features = {}, .model = nullptr};
   run.recipe = run.folder.stored_recipe();
   if (run.recipe.train.task != TrainConfig::Task::demand)
     throw input_error(fmt::format("{} trained a text encoder, which forecasts nothing", folder.string()),
@@ -44,17 +44,22 @@ TrainedRun open_run(const std::filesystem::path& folder) {
   }
   at::set_num_threads(static_cast<int>(run.recipe.train.threads));
   const Checkpoints checkpoints(run.folder.checkpoints());
-  const std::optional<std::int64_t> step = checkpoints.best_valid();
-  if (!step)
+  const std::optional<std::int64_t> newest = checkpoints.newest_valid();
+  if (!newest)
     throw data_error(fmt::format("{} has no whole checkpoint", folder.string()),
                      "the run was stopped before its first", "go on with `shelfcast train RECIPE --resume`");
-  run.step = *step;
+  run.step = checkpoints.best_valid(*newest);
+  const TrainState state = checkpoints.read_state(*newest);
+  const TrainConfig& train = run.recipe.train;
+  run.trained = state.step;
+  run.ended = state.step >= train.steps ||
+              (train.early_stop > 0 && state.validations_without_best >= train.early_stop);
   run.features = data::feature_spec_from_json(read_json(run.folder.features(), "damaged file"));
   if (run.recipe.tune.text != TuneConfig::Text::frozen) {
-    run.recipe.model.text = (checkpoints.path_of(*step) / kTextFolder).string();
+    run.recipe.model.text = (checkpoints.path_of(run.step) / kTextFolder).string();
     run.features.text.encoder = TextEncoder(run.recipe.model).digest();
   }
-  run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(*step)));
+  run.model = std::make_unique<models::DemandModel>(models::DemandModel::load(checkpoints.path_of(run.step)));
   run.model->merge_adapter();
   return run;
 }

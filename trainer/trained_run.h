@@ -18,6 +18,8 @@ struct TrainedRun {
   Recipe recipe;
   data::FeatureSpec features;
   std::int64_t step = 0;                       // of the checkpoint used
+  std::int64_t trained = 0;                    // steps done, by the newest whole checkpoint
+  bool ended = false;                          // all steps done, or stopped early
   std::unique_ptr<models::DemandModel> model;  // with its adapter merged
 
   // "m5": the last part of the folder's name.

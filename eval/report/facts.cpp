@@ -41,6 +41,15 @@ std::string order_policy(const OrderConfig& orders, const char* steps) {
 
 }  // namespace
 
+std::string unfinished_trainings(const BacktestResult& result) {
+  std::vector<std::string> said;
+  for (const UnfinishedTraining& training : result.unfinished)
+    said.push_back(fmt::format("{} trained {} of {} steps", training.run,
+                               format_count(static_cast<double>(training.step)),
+                               format_count(static_cast<double>(training.planned))));
+  return fmt::format("{}", fmt::join(said, "; "));
+}
+
 Facts protocol_facts(const BacktestResult& result) {
   const Judgement& judged = result.judgement;
   const BacktestConfig& config = result.config;
@@ -59,6 +68,7 @@ Facts protocol_facts(const BacktestResult& result) {
                                   : fmt::format("{} {} before an origin", config.history, steps)},
       {"Fitted anew", config.refit_every == 0 ? "never: what learns, learns before the first origin"
                                               : fmt::format("every {} origins", config.refit_every)}};
+  if (!result.unfinished.empty()) facts.emplace_back("Training had not ended", unfinished_trainings(result));
   const auto learns = [](const std::string& name) {
     return std::ranges::find(learned_methods(), name, &LearnedMethod::name) != learned_methods().end();
   };

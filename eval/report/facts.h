@@ -15,5 +15,7 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 Facts protocol_facts(const BacktestResult& result);
 // On which data.
 Facts data_facts(const BacktestResult& result);
+// "a trained 300 of 1,500 steps; b ..." of trainings that had not ended; empty where there are none.
+std::string unfinished_trainings(const BacktestResult& result);
 
 }  // namespace shelfcast::eval

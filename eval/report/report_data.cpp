@@ -93,6 +93,7 @@ BacktestResult merge(std::vector<ReadRun>& runs) {
   merged.forecasters.clear();
   merged.comparisons.clear();
   merged.category_comparisons.clear();
+  merged.unfinished.clear();
   for (ReadRun& read : runs) {
     merged.forecasters.push_back(read.files.result.forecasters.front());
     merged.forecasters.back().name = read.run.name;
@@ -103,6 +104,11 @@ BacktestResult merge(std::vector<ReadRun>& runs) {
     };
     add(merged.comparisons, read.files.result.comparisons);
     add(merged.category_comparisons, read.files.result.category_comparisons);
+    for (UnfinishedTraining training : read.files.result.unfinished) {
+      training.run =
+          training.run == read.model ? read.run.name : fmt::format("{} of {}", training.run, read.run.name);
+      merged.unfinished.push_back(std::move(training));
+    }
   }
   for (Fan& fan : merged.fans) fan.forecasts.front().name = runs.front().run.name;
   for (const ReadRun& read : runs)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/report/facts.h"
 #include "eval/report/main_table.h"
 #include "eval/report/text.h"
 
@@ -166,6 +167,9 @@ Summary summarise(const ReportData& data) {
     if (summary.verdict == Verdict::better) summary.verdict = Verdict::unclear;
     summary.headline += fmt::format(" Another run beats it: {}.", beaten_by);
   }
+  if (!result.unfinished.empty())
+    summary.sentences.push_back(
+        fmt::format("Judged before training had ended: {}.", unfinished_trainings(result)));
   std::vector<std::string> metrics = compared_metrics(result);
   if (metrics.empty()) metrics = {"mae", "mse"};
   for (const std::string& metric : metrics) {

@@ -1,8 +1,12 @@
 // Run folders with a backtest of the small panel, for tests of reports.
 #pragma once
 
-#include <fstream>
+#include <gtest/gtest.h>
 
+#include <fstream>
+#include <functional>
+
+#include "base/error.h"
 #include "base/files.h"
 #include "eval/backtest.h"
 #include "eval/report/report.h"
@@ -58,5 +62,25 @@ inline std::size_t count(const std::string& text, const std::string& part) {
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
   return n;
 }
+
+class Report : public ::testing::Test {
+ protected:
+  ReportData gather(const std::vector<std::string>& names) const {
+    std::vector<std::filesystem::path> runs;
+    for (const std::string& name : names) runs.push_back(folder_ / name);
+    return gather_report(runs, {});
+  }
+  std::string message(const std::function<void()>& act, ErrorKind kind) const {
+    try {
+      act();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+      return error.what();
+    }
+    return "no error";
+  }
+
+  testing::TemporaryFolder folder_;
+};
 
 }  // namespace shelfcast::eval

@@ -22,26 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Report : public ::testing::Test {
- protected:
-  ReportData gather(const std::vector<std::string>& names) const {
-    std::vector<std::filesystem::path> runs;
-    for (const std::string& name : names) runs.push_back(folder_ / name);
-    return gather_report(runs, {});
-  }
-  std::string message(const std::function<void()>& act, ErrorKind kind) const {
-    try {
-      act();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      return error.what();
-    }
-    return "no error";
-  }
-
-  testing::TemporaryFolder folder_;
-};
-
 TEST_F(Report, asks_the_network_for_nothing) {
   write_run(folder_.path(), "a", 3);
   const std::string html = report_html(gather({"a"}));

@@ -16,6 +16,10 @@ train: {steps: 40, batch: 32, micro_batch: 16, validate_every: 20, checkpoint_ev
 backtest: {origins: 2, stride: 28, horizon: 28, batch: 32}
 END
 ranks 2 "$bin/shelfcast" train r.yaml --stop-after 20
+"$bin/shelfcast" backtest runs/r >/dev/null 2>half.txt
+grep -q "it trained 20 of 40 steps" half.txt || fail "nobody says that the training had not ended: $(cat half.txt)"
+grep -q '"planned": 40' runs/r/backtest/result.json || fail "result.json does not say that the training had not ended"
+grep -q "r trained 20 of 40 steps" runs/r/report/report.md || fail "the report does not say that the training had not ended"
 refused "run folder runs/r exists" "--resume" -- "$bin/shelfcast" train r.yaml
 ranks 2 "$bin/shelfcast" train r.yaml --resume
 [[ -d runs/r/checkpoints/40 ]] || fail "no checkpoint of step 40"
@@ -27,6 +31,7 @@ for n in 1 2 3 5; do
   cmp result-1.json "result-$n.json" || fail "the backtest on $n ranks differs"
   cmp metrics-1.csv "metrics-$n.csv" || fail "the metrics on $n ranks differ"
 done
+! grep -q "had not ended" runs/r/report/report.md || fail "the report says that a whole training had not ended"
 grep -q data-plot runs/r/report/report.html || fail "the report has no plots"
 
 # Averaged with a run of another seed; with itself it stays what it was.

@@ -42,6 +42,21 @@ TEST_F(Training, ends_in_the_same_weights_to_the_bit_when_stopped_and_resumed_tw
   EXPECT_EQ(losses[0], losses[1]);
 }
 
+TEST_F(Training, tells_whether_it_had_ended) {
+  train_alone(recipe("run"), {.resume = Resume::never, .stop_after = 12});
+  EXPECT_EQ(open_run(folder_ / "run").trained, 12);
+  EXPECT_FALSE(open_run(folder_ / "run").ended);
+  train_alone(recipe("run"), {.resume = Resume::required, .stop_after = {}});
+  EXPECT_EQ(open_run(folder_ / "run").trained, 30);
+  EXPECT_TRUE(open_run(folder_ / "run").ended);
+  // Whose weights stay as they are never gets better.
+  const TrainResult early =
+      train_alone(recipe("early", {"train.early_stop=1", "train.optimizer.lr=1.0e-12"}));
+  EXPECT_EQ(early.ending, Ending::stopped_early);
+  EXPECT_LT(open_run(folder_ / "early").trained, 30);
+  EXPECT_TRUE(open_run(folder_ / "early").ended);
+}
+
 TEST_F(Training, does_not_depend_on_ranks_or_micro_batches_beyond_rounding) {
   train_alone(recipe("one"));
   const std::vector<float> expected = weights("one");

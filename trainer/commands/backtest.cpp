@@ -158,13 +158,14 @@ struct Judgement {
   std::int64_t validate_end;  // first step that the model has not seen
   std::filesystem::path folder;
   eval::RunMetadata metadata;
+  std::vector<eval::UnfinishedTraining> unfinished;
 };
 
 void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communicator& world) {
   run_watched(parallel, world, [&] {
     activity::enter_phase("backtest");
     const auto started = std::chrono::steady_clock::now();
-    const eval::BacktestResult result = [&] {
+    eval::BacktestResult result = [&] {
       try {
         return eval::run_backtest(j.config, j.corpus.source(), j.features, {&j.forecaster}, j.validate_end,
                                   world);
@@ -173,6 +174,7 @@ void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communi
       }
     }();
     if (world.rank() != 0) return;
+    result.unfinished = j.unfinished;
     eval::RunMetadata metadata = j.metadata;
     metadata.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     metadata.ranks = world.size();
@@ -212,6 +214,23 @@ std::vector<TrainedRun> open_runs(const BacktestCommand& options) {
   return runs;
 }
 
+// Of these runs, what stopped or was stopped before it had ended.
+std::vector<eval::UnfinishedTraining> unfinished_of(const std::vector<TrainedRun>& runs) {
+  std::vector<eval::UnfinishedTraining> unfinished;
+  for (const TrainedRun& run : runs)
+    if (!run.ended) unfinished.push_back({run.name(), run.trained, run.recipe.train.steps});
+  return unfinished;
+}
+
+void say_unfinished(const std::vector<TrainedRun>& runs) {
+  for (const TrainedRun& run : runs)
+    if (!run.ended)
+      log::warn(
+          "the training of {} has not ended: it trained {} of {} steps - what is judged is how far it came; "
+          "go on with `shelfcast train {} --resume`",
+          run.folder.path().string(), run.trained, run.recipe.train.steps, run.folder.recipe().string());
+}
+
 void say_unseen(const data::FeatureSpec& features, const data::Corpus& corpus) {
   for (const UnseenWords& unseen : unseen_words(features, corpus.info()))
     log::all(
@@ -231,7 +250,10 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   const parallel::World world = parallel::make_world(launch, judging.parallel.world());
   prepare(device_of(world.gpu));
   const data::Corpus corpus(first.recipe.data.source());
-  if (world.ranks->rank() == 0) say_unseen(first.features, corpus);
+  if (world.ranks->rank() == 0) {
+    say_unseen(first.features, corpus);
+    say_unfinished(runs);
+  }
   std::vector<std::unique_ptr<eval::Forecaster>> members;
   for (const TrainedRun& run : runs) {
     models::move_to(device_of(world.gpu), run.model->parameters());
@@ -244,7 +266,8 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   // The stored recipes are dated, so the plan need not be made (and its scalers fitted) again.
   judge({judging.backtest, corpus, first.features, ensemble,
          corpus.info().axis.step_at_or_before(*validated_until(runs)),
-         options.out.empty() ? first.folder.path() : std::filesystem::path(options.out), metadata},
+         options.out.empty() ? first.folder.path() : std::filesystem::path(options.out), metadata,
+         unfinished_of(runs)},
         judging.parallel, *world.ranks);
 }
 
@@ -285,7 +308,7 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
                                    "--threads", std::to_string(options.threads)},
                                   options)),
       command_line(1, {"report", out})};
-  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata}, recipe.parallel, *world.ranks);
+  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata, {}}, recipe.parallel, *world.ranks);
 }
 
 }  // namespace

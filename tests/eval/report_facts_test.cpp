@@ -1,0 +1,45 @@
+// What a reader must know beside the numbers.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "eval/report/facts.h"
+#include "eval/report/verdict.h"
+#include "tests/eval/report_fixture.h"
+
+namespace shelfcast::eval {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST_F(Report, tells_in_every_form_whose_training_had_not_ended) {
+  SeasonalQuantiles model(7, 3);
+  BacktestResult result = judge_panel(folder_.path(), make_small_panel(), model, report_config());
+  write_run(folder_ / "whole", result);
+  result.unfinished = {{result.forecasters.front().name, 300, 1500}};
+  write_run(folder_ / "half", result);
+  result.unfinished = {{"seed-17", 20, 40}, {"seed-18", 30, 40}};  // of an ensemble
+  write_run(folder_ / "mean", result);
+
+  const ReportData half = gather({"half"}), all = gather({"whole", "half", "mean"});
+  for (const std::string& text : {report_html(half), report_markdown(half)})
+    EXPECT_THAT(text, AllOf(HasSubstr("Judged before training had ended: half trained 300 of 1,500 steps."),
+                            HasSubstr("Training had not ended")));
+  EXPECT_EQ(report_json(half).at("result").at("unfinished_trainings").at(0).at("step"), 300);
+  for (const std::string& text : {report_html(all), report_markdown(all)})
+    EXPECT_THAT(text, HasSubstr("half trained 300 of 1,500 steps; seed-17 of mean trained 20 of 40 steps; "
+                                "seed-18 of mean trained 30 of 40 steps"));
+  const ReportData whole = gather({"whole"});
+  for (const std::string& text : {report_html(whole), report_markdown(whole)})
+    EXPECT_THAT(text, Not(HasSubstr("had not ended")));
+  // Results of before this was told.
+  auto json = nlohmann::ordered_json::parse(read_file(folder_ / "whole/backtest/result.json"));
+  json.erase("unfinished_trainings");
+  write_file_atomically(folder_ / "whole/backtest/result.json", json.dump());
+  EXPECT_NO_THROW(gather({"whole"}));
+}
+
+}  // namespace
+}  // namespace shelfcast::eval
