@@ -57,6 +57,7 @@ void BacktestConfig::validate() const {
   require_known("baselines", "no baseline", baselines, baseline_names());
   require_known_combinations(combine, baselines);
   require_known("views", "no view", views, view_names());
+  require_each_once("by", by);
   require_each_once("hierarchy", hierarchy);
   if (!classes.empty() &&
       !(classes.size() == 2 && classes[0] > 0.0 && classes[0] < classes[1] && classes[1] < 1.0))

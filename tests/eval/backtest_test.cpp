@@ -643,6 +643,32 @@ TEST(BacktestConfig, refuses_baselines_that_are_unknown_or_named_twice) {
   EXPECT_THAT(message({"ses", "ets", "ses"}), HasSubstr("'ses' twice"));
 }
 
+TEST(BacktestConfig, refuses_what_is_named_twice_in_every_list) {
+  const auto message = [](const std::function<void(BacktestConfig&)>& change) -> std::string {
+    BacktestConfig config;
+    change(config);
+    try {
+      config.validate();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(message([](auto& c) {
+                c.by = {"store", "horizon", "store"};
+              }),
+              HasSubstr("backtest.by names 'store' twice"));
+  EXPECT_THAT(message([](auto& c) { c.views = {"week", "week"}; }), HasSubstr("backtest.views"));
+  EXPECT_THAT(message([](auto& c) {
+                c.combine.methods = {"mean", "mean"};
+              }),
+              HasSubstr("backtest.combine.methods names 'mean' twice"));
+  EXPECT_THAT(message([](auto& c) {
+                c.combine.of = {"naive", "model", "naive"};
+              }),
+              HasSubstr("backtest.combine.of names 'naive' twice"));
+}
+
 TEST_F(Backtest, on_more_ranks_than_windows_is_an_error_and_no_hang) {
   const data::FeatureSpec features = spec(28, 8);
   BacktestConfig config = small_backtest();
