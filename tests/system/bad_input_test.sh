@@ -20,6 +20,9 @@ refused "train.batch 2" "3 ranks" -- ranks 3 "$bin/shelfcast" train a.yaml --set
 refused "exists" "--resume" -- "$bin/shelfcast" train a.yaml
 refused "training" -- "$bin/shelfcast" backtest runs/a --set backtest.origins=8
 refused "not a run folder" -- "$bin/shelfcast" backtest s.corpus
+refused "does not take data.horizon" "keys of backtest, parallel" -- "$bin/shelfcast" backtest runs/a --set data.horizon=7
+refused "did you mean backtest.origins" -- "$bin/shelfcast" backtest runs/a --set bactest.origins=1
+refused "backtest.by names 'store' twice" -- "$bin/shelfcast" backtest runs/a --set 'backtest.by=[store, store]'
 
 # A damaged newest checkpoint is named and the one before it used.
 truncate -s 100 runs/a/checkpoints/4/tower/model.safetensors

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "tests/support/paths.h"
+#include "trainer/overrides.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -116,6 +117,23 @@ TEST(Recipe, lists_the_baselines_of_a_backtest) {
   EXPECT_EQ(parse_recipe(to_yaml(recipe), "again.yaml", {}).backtest.baselines, recipe.backtest.baselines);
   expect_parts(message_of("data: {corpus: x}\nbacktest: {baselines: [naive, crostn]}\n"),
                {"backtest.baselines", "'crostn'", "did you mean 'croston'?"});
+}
+
+TEST(Recipe, overrides_that_a_command_has_no_use_for_are_named) {
+  const auto message = [](const std::string& override) -> std::string {
+    try {
+      require_settable({"backtest.origins=2", override}, {"backtest", "data.target"}, "a judgement");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  for (const char* settable : {"backtest.orders.lead=3", "data.target=visits", "backtest={origins: 1}"})
+    EXPECT_EQ(message(settable), "") << settable;
+  expect_parts(message("data.horizon=7"), {"--set data.horizon=7", "a judgement does not take data.horizon",
+                                           "keys of backtest, data.target"});
+  expect_parts(message("data={target: visits}"), {"does not take data"});
+  expect_parts(message("backtests.origins=7"), {"did you mean backtest.origins?"});
 }
 
 TEST(Recipe, checks_what_only_holds_between_blocks) {

@@ -17,6 +17,7 @@
 #include "trainer/ensemble_forecaster.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
+#include "trainer/overrides.h"
 #include "trainer/run_folder.h"
 #include "trainer/series_forecaster.h"
 #include "trainer/trained_run.h"
@@ -243,9 +244,10 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   if (!options.corpus.empty() || !options.known.empty() || !options.past.empty())
     throw input_error("--corpus, --known and --past are for published models",
                       fmt::format("{} is a run: it knows its corpus and its columns", options.model));
+  // Overrides shape the backtest and where it runs; what the model was trained on stays what it was.
+  require_settable(options.overrides, {"backtest", "parallel"}, "the backtest of a run");
   const std::vector<TrainedRun> runs = open_runs(options);
   const TrainedRun& first = runs.front();
-  // Overrides shape the backtest and where it runs; what the model was trained on stays what it was.
   const Recipe judging = read_recipe(first.folder.recipe(), options.overrides);
   const parallel::World world = parallel::make_world(launch, judging.parallel.world());
   prepare(device_of(world.gpu));
@@ -276,6 +278,8 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
   if (options.corpus.empty())
     throw input_error(options.model + " is a published model and knows no corpus", "",
                       "name one: --corpus X.corpus");
+  require_settable(options.overrides, {"backtest", "parallel", "data.target"},
+                   "the backtest of a published model");
   // Its horizon may be any: longer ones are unrolled.
   constexpr std::int64_t kAnyHorizon = 1'000'000;
   Recipe recipe = parse_recipe(fmt::format("data: {{corpus: {}, horizon: {}}}\nrun: {{dir: {}}}\n",
