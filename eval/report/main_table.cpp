@@ -80,6 +80,11 @@ const std::vector<std::string>& window_metrics() {
   return metrics;
 }
 
+const std::vector<std::string>& more_metrics() {
+  static const std::vector<std::string> metrics{"smape", "sql", "crps"};
+  return metrics;
+}
+
 MainTable main_table(const ReportData& data, const std::vector<std::string>& metrics) {
   MainTable table;
   table.metrics = metrics;

@@ -33,6 +33,8 @@ MainTable main_table(const ReportData& data, const std::vector<std::string>& met
 // What the main table shows, and what published tables average otherwise.
 const std::vector<std::string>& main_metrics();
 const std::vector<std::string>& window_metrics();
+// Of a table apart.
+const std::vector<std::string>& more_metrics();
 
 // Whether a metric judges quantiles, which point forecasts lack.
 bool of_quantiles(const std::string& metric);

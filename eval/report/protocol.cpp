@@ -37,6 +37,33 @@ std::string dates(const BacktestResult& result) {
   return fmt::format("{}", fmt::join(origins, ", "));
 }
 
+// `what` ("a row") has the unknown `kind` ("key") `name`.
+Error unknown(const std::string& what, const char* kind, const std::string& name,
+              const std::vector<std::string>& known) {
+  const std::string meant = nearest_name(name, known);
+  return input_error(fmt::format("{} has the unknown {} \"{}\"", what, kind, name),
+                     fmt::format("there are {}", fmt::join(known, ", ")),
+                     meant.empty() ? "name one of those" : fmt::format("did you mean {}?", meant));
+}
+
+void require_keys(const Json& object, const std::string& what, const std::vector<std::string>& known) {
+  for (const auto& [name, value] : object.items())
+    if (std::ranges::find(known, name) == known.end()) throw unknown(what, "key", name, known);
+}
+
+void require_metric(const std::string& what, const std::string& metric,
+                    const std::vector<std::string>& known) {
+  if (std::ranges::find(known, metric) == known.end()) throw unknown(what, "metric", metric, known);
+}
+
+// Of the columns of the report's tables: what else is named would be shown nowhere.
+std::vector<std::string> table_metrics() {
+  std::vector<std::string> metrics = main_metrics();
+  metrics.insert(metrics.end(), window_metrics().begin(), window_metrics().end());
+  metrics.insert(metrics.end(), more_metrics().begin(), more_metrics().end());
+  return metrics;
+}
+
 // The first property in which the backtest is not the published task, the number of series before all;
 // empty: none. Throws Error(input) for one that it does not know.
 std::string mismatch(const Json& protocol, const BacktestResult& result) {
@@ -51,13 +78,7 @@ std::string mismatch(const Json& protocol, const BacktestResult& result) {
       {"quantile_levels", result.forecasters.front().levels}};
   std::vector<std::string> known;
   for (const auto& [name, value] : ours) known.emplace_back(name);
-  for (const auto& [name, value] : protocol.items())
-    if (std::ranges::find(known, name) == known.end()) {
-      const std::string meant = nearest_name(name, known);
-      throw input_error(fmt::format("a published protocol has the unknown key \"{}\"", name),
-                        fmt::format("there are {}", fmt::join(known, ", ")),
-                        meant.empty() ? "" : fmt::format("did you mean {}?", meant));
-    }
+  require_keys(protocol, "a published protocol", known);
   for (const auto& [name, value] : ours)
     if (protocol.contains(name) && protocol.at(name) != value)
       return fmt::format("{} is {}, published {}", name, value.dump(), protocol.at(name).dump());
@@ -80,13 +101,22 @@ std::string anchor_mismatch(const Json& anchor, const BacktestResult& result) {
 PublishedTask task_of(const Json& json, const BacktestResult& result) {
   PublishedTask task;
   task.name = json.at("name");
+  require_keys(json, "the published task " + task.name,
+               {"name", "source", "protocol", "anchor", "metrics", "rows"});
   task.source = json.at("source");
-  std::vector<std::string> columns;
+  std::vector<std::string> columns, row_keys{"model", "trained_on_task"};
   for (const Json& column : json.at("metrics")) {
     columns.push_back(column.at(0));
     task.metrics.push_back(column.at(1));
+    require_metric(fmt::format("column {} of the published task {}", columns.back(), task.name),
+                   task.metrics.back(), table_metrics());
   }
+  row_keys.insert(row_keys.end(), columns.begin(), columns.end());
+  const Json& anchor = json.at("anchor");
+  require_keys(anchor, "the anchor of " + task.name, {"baseline", "metric", "value"});
+  require_metric("the anchor of " + task.name, anchor.at("metric"), table_metrics());
   for (const Json& row : json.at("rows")) {
+    require_keys(row, "a row of " + task.name, row_keys);
     PublishedTask::Row& published = task.rows.emplace_back();
     published.model = row.at("model");
     for (const std::string& column : columns)
@@ -95,7 +125,7 @@ PublishedTask task_of(const Json& json, const BacktestResult& result) {
                                      : std::nullopt);
   }
   task.mismatch = mismatch(json.at("protocol"), result);
-  if (task.mismatch.empty()) task.mismatch = anchor_mismatch(json.at("anchor"), result);
+  if (task.mismatch.empty()) task.mismatch = anchor_mismatch(anchor, result);
   return task;
 }
 
@@ -164,6 +194,7 @@ std::vector<PublishedTask> published_tasks(const std::string& json, const std::s
   std::vector<PublishedTask> tasks;
   try {
     const Json all = Json::parse(json);
+    require_keys(all, file, {"tasks"});
     for (const Json& task : all.at("tasks")) tasks.push_back(task_of(task, result));
   } catch (const Json::exception& error) {
     throw data_error(fmt::format("{} holds no published rows", file), error.what(),

@@ -27,7 +27,8 @@ struct PublishedTask {
 
 // The tasks of a file like eval/report/published.json, each held against the backtest: series, dates,
 // origins, horizon and season must be those of the publication, and a baseline must come out as published.
-// Throws Error(data) naming the file.
+// Throws Error(input) for a key or a metric that it does not know, with the nearest one, Error(data) naming
+// the file.
 std::vector<PublishedTask> published_tasks(const std::string& json, const std::string& file,
                                            const BacktestResult& result);
 

@@ -153,8 +153,8 @@ std::string main_table_section(const ReportData& data) {
          "class=\"small\">Each origin is averaged over all series and steps, then the origins with equal "
          "weight.</p>\n" +
          table_html(data, main_table(data, window_metrics())) + "</details>" + published_note(data) +
-         "<details><summary>More measures</summary>\n" +
-         table_html(data, main_table(data, {"smape", "sql", "crps"})) + "</details></section>\n";
+         "<details><summary>More measures</summary>\n" + table_html(data, main_table(data, more_metrics())) +
+         "</details></section>\n";
 }
 
 std::string comparison_section(const ReportData& data, Page& page) {

@@ -423,6 +423,16 @@ TEST_F(Report, shows_published_rows_only_beside_their_own_protocol) {
   };
   EXPECT_THAT(refused(with("\"horizon\"", "\"horizn\""), ErrorKind::input),
               AllOf(HasSubstr("unknown key \"horizn\""), HasSubstr("did you mean horizon")));
+  EXPECT_THAT(refused(with("\"mase_window_mean\"]", "\"mase_window_men\"]"), ErrorKind::input),
+              AllOf(HasSubstr("column MASE of the published task small task has the unknown metric"),
+                    HasSubstr("\"mase_window_men\""), HasSubstr("did you mean mase_window_mean?")));
+  EXPECT_THAT(refused(with("\"metric\": \"mase_window_mean\"", "\"metric\": \"maes\""), ErrorKind::input),
+              AllOf(HasSubstr("the anchor of small task"), HasSubstr("did you mean mae?")));
+  EXPECT_THAT(
+      refused(with("\"MASE\": 0.001", "\"MASES\": 0.001"), ErrorKind::input),
+      AllOf(HasSubstr("a row of small task has the unknown key \"MASES\""), HasSubstr("did you mean MASE?")));
+  EXPECT_THAT(refused(with("\"rows\"", "\"row\""), ErrorKind::input), HasSubstr("did you mean rows?"));
+  EXPECT_THAT(refused(with("\"tasks\"", "\"task\""), ErrorKind::input), HasSubstr("did you mean tasks?"));
   // A mean over other levels is another measure.
   EXPECT_THAT(refused(with("\"horizon\"", "\"quantile_levels\": [0.5], \"horizon\""), ErrorKind::input),
               HasSubstr("quantile_levels is [0.1,"));
