@@ -59,6 +59,7 @@ BatchErrors empty_whole(const BatchErrors& part, std::int64_t series) {
   for (const KeyedSums& sums : part.sums) whole.sums.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.inventory) whole.inventory.emplace_back(sums.keys(), sums.width());
   for (const KeyedSums& sums : part.orders) whole.orders.emplace_back(sums.keys(), sums.width());
+  whole.simpler.resize(part.simpler.size());
   whole.members = KeyedSums(part.members.keys(), part.members.width());
   whole.profiles.resize(static_cast<std::size_t>(series));
   return whole;

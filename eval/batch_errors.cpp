@@ -29,6 +29,7 @@ void BatchErrors::merge(const BatchErrors& part) {
     sums[i].merge(part.sums[i]);
     inventory[i].merge(part.inventory[i]);
     orders[i].merge(part.orders[i]);
+    simpler[i] += part.simpler[i];
   }
   for (std::size_t i = 0; i < views.size(); ++i) views[i].merge(part.views[i]);
   members.merge(part.members);
@@ -50,6 +51,7 @@ void BatchErrors::pack(std::vector<double>& out) const {
     sums[i].pack(out);
     inventory[i].pack(out);
     orders[i].pack(out);
+    out.push_back(simpler[i]);
     out.push_back(static_cast<double>(window_errors[i].size()));
     out.insert(out.end(), window_errors[i].begin(), window_errors[i].end());
   }
@@ -75,11 +77,13 @@ BatchErrors BatchErrors::unpack(std::span<const double>& in) {
     errors.sums.push_back(KeyedSums::unpack(in));
     errors.inventory.push_back(KeyedSums::unpack(in));
     errors.orders.push_back(KeyedSums::unpack(in));
-    SHELFCAST_ASSERT(!in.empty());
-    const auto count = static_cast<std::size_t>(in[0]);
-    SHELFCAST_ASSERT(in.size() > count);
-    errors.window_errors.emplace_back(in.begin() + 1, in.begin() + 1 + static_cast<std::ptrdiff_t>(count));
-    in = in.subspan(1 + count);
+    SHELFCAST_ASSERT(in.size() >= 2);
+    errors.simpler.push_back(in[0]);
+    const auto count = static_cast<std::size_t>(in[1]);
+    in = in.subspan(2);
+    SHELFCAST_ASSERT(in.size() >= count);
+    errors.window_errors.emplace_back(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(count));
+    in = in.subspan(count);
   }
   errors.members = KeyedSums::unpack(in);
   constexpr std::size_t kProfile = 5;

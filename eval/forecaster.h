@@ -2,6 +2,7 @@
 // torch.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct ForecastValues {
   std::vector<float> classes_bch{};
   // Stock on hand at each step's end; empty where nothing is said of it.
   std::vector<float> inventory_bh{};
+  // 1 where a simpler method stood in for a baseline (baselines/made_by.h); empty where none ever does.
+  std::vector<std::uint8_t> simpler_b{};
 };
 
 class Forecaster {

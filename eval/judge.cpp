@@ -144,6 +144,7 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   values_.cumulated_bqh.clear();
   values_.classes_bch.clear();
   values_.inventory_bh.clear();
+  values_.simpler_b.clear();
   forecaster.forecast(batch_, values_);
   const std::size_t steps = static_cast<std::size_t>(batch_.windows) * model_horizon_;
   SHELFCAST_ASSERT(values_.mean_bh.size() == steps && values_.median_bh.size() == steps &&
@@ -165,6 +166,8 @@ void Judge::judge_forecaster(Forecaster& forecaster, BatchErrors& errors) {
   errors.inventory.emplace_back(values_.inventory_bh.empty() ? 0 : extras_.date_levels,
                                 ErrorLayout().width());
   errors.orders.emplace_back(order_cells_.cells(), OrderCells::kWidth);
+  const std::span simpler = std::span(values_.simpler_b).first(std::min(rows_, values_.simpler_b.size()));
+  errors.simpler.push_back(static_cast<double>(std::ranges::count(simpler, 1)));
   for (std::size_t row = 0; row < rows_; ++row) {
     judge_window(forecaster, row, errors);
     if (extras_.sums) judge_sums(forecaster, row, errors);

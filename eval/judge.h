@@ -67,6 +67,7 @@ struct BatchErrors {
   std::vector<KeyedSums> sums;       // one a forecaster, by number of steps added up; no keys without
   std::vector<KeyedSums> inventory;  // one a forecaster, by date level; no keys without forecasts of it
   std::vector<KeyedSums> orders;     // one a forecaster, by OrderCells; no keys without simulated orders
+  std::vector<double> simpler;       // one a forecaster: windows that a simpler method stood in for it in
   KeyedSums members;                 // by MemberCells; no keys without combinations
   // One a forecaster, [rows, horizon]: mean forecast - target of the batch's windows, NaN = not observed.
   // Only in the parts, and only when asked for.

@@ -31,6 +31,7 @@ Json forecaster_json(const ForecasterResult& forecaster) {
   return {{"name", forecaster.name},
           {"quantile_levels", forecaster.levels},
           {"classes_from", forecaster.says_classes ? "head" : "median"},
+          {"windows_of_simpler_method", forecaster.simpler_windows},
           {"overall", scores_json(forecaster.overall.scores)},
           {"by", by}};
 }

@@ -45,6 +45,8 @@ struct ForecasterResult {
   std::vector<GroupScores> groups;  // "hierarchy" first where there is one; then grouping after grouping, in
                                     // the order asked for; "horizon" levels are "1", "2", ...
   std::vector<SeriesErrors> series;
+  // Of a baseline: windows whose history did not admit its method, so that a simpler one stood in.
+  std::int64_t simpler_windows = 0;
   bool says_classes = false;  // by a head of its own; else its median is sorted
 };
 

@@ -46,6 +46,7 @@ ForecasterResult forecaster_of(const nlohmann::ordered_json& json) {
   forecaster.name = json.at("name");
   forecaster.levels = json.at("quantile_levels").get<std::vector<double>>();
   forecaster.says_classes = json.value("classes_from", "median") == "head";  // older files lack it
+  forecaster.simpler_windows = json.value("windows_of_simpler_method", std::int64_t{0});
   forecaster.overall = {"overall", "all", scores_of(json.at("overall"))};
   in_order(json.at("by"), [&](const std::string& group, const nlohmann::ordered_json& levels) {
     in_order(levels, [&](const std::string& level, const nlohmann::ordered_json& scores) {

@@ -187,6 +187,7 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
     ForecasterResult& forecaster = result.forecasters.emplace_back(
         summary_of(forecasters[i]->name(), errors.tables[i], first_levels, errors.regimes[i], groups));
     forecaster.says_classes = forecasters[i]->says_classes();
+    forecaster.simpler_windows = static_cast<std::int64_t>(errors.simpler[i]);
     for (std::size_t v = 0; v < groups.views.size(); ++v)
       add_view(groups.views[v], errors.views[i * groups.views.size() + v], groups, forecaster);
     add_sums(errors.sums[i], forecasters[i]->says_sums() ? forecaster.levels : std::vector<double>(),

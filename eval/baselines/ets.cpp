@@ -121,13 +121,17 @@ void forecast_fit(const EtsFit& fit, std::span<const double> history, std::int64
 }
 
 // The first of these forms that the history admits; simple exponential smoothing failing all.
-void forecast_first(std::initializer_list<EtsForm> forms, std::span<const double> history,
-                    std::int64_t season, std::span<double> steps) {
-  if (!is_constant(history)) {
-    for (const EtsForm& form : forms)
-      if (const auto fit = fit_ets(form, history, season)) return forecast_fit(*fit, history, season, steps);
+MadeBy forecast_first(std::initializer_list<EtsForm> forms, std::span<const double> history,
+                      std::int64_t season, std::span<double> steps) {
+  const bool constant = is_constant(history);
+  for (auto form = forms.begin(); form != forms.end() && !constant; ++form) {
+    const auto fit = fit_ets(*form, history, season);
+    if (!fit) continue;
+    forecast_fit(*fit, history, season, steps);
+    return form == forms.begin() ? MadeBy::method : MadeBy::simpler;
   }
   std::ranges::fill(steps, ses(history));
+  return constant ? MadeBy::method : MadeBy::simpler;
 }
 
 constexpr EtsForm kHolt{ErrorForm::additive, Trend::additive, Season::none};
@@ -189,23 +193,26 @@ std::optional<EtsFit> select_ets(std::span<const double> history, std::int64_t s
   return best;
 }
 
-void holt(std::span<const double> history, std::span<double> steps) {
-  forecast_first({kHolt}, history, 1, steps);
+MadeBy holt(std::span<const double> history, std::span<double> steps) {
+  return forecast_first({kHolt}, history, 1, steps);
 }
 
-void holt_winters(std::span<const double> history, std::int64_t season, std::span<double> steps) {
-  forecast_first({kHoltWinters, kHolt}, history, season, steps);
+MadeBy holt_winters(std::span<const double> history, std::int64_t season, std::span<double> steps) {
+  return forecast_first({kHoltWinters, kHolt}, history, season, steps);
 }
 
-void multiplicative_holt_winters(std::span<const double> history, std::int64_t season,
-                                 std::span<double> steps) {
-  forecast_first({kMultiplicative, kHoltWinters, kHolt}, history, season, steps);
+MadeBy multiplicative_holt_winters(std::span<const double> history, std::int64_t season,
+                                   std::span<double> steps) {
+  return forecast_first({kMultiplicative, kHoltWinters, kHolt}, history, season, steps);
 }
 
-void ets(std::span<const double> history, std::int64_t season, std::span<double> steps) {
+MadeBy ets(std::span<const double> history, std::int64_t season, std::span<double> steps) {
   const auto fit = select_ets(history, season);
-  if (fit) return forecast_fit(*fit, history, season, steps);
-  std::ranges::fill(steps, ses(history));
+  if (fit)
+    forecast_fit(*fit, history, season, steps);
+  else
+    std::ranges::fill(steps, ses(history));
+  return fit || is_constant(history) ? MadeBy::method : MadeBy::simpler;
 }
 
 }  // namespace shelfcast::eval

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "eval/baselines/ets_model.h"
+#include "eval/baselines/made_by.h"
 
 namespace shelfcast::eval {
 
@@ -31,12 +32,12 @@ std::optional<EtsFit> select_ets(std::span<const double> history, std::int64_t s
 
 // Forecasts; each fills `steps` and takes a history of at least one step. Where the history does not admit a
 // form, the next simpler one forecasts: Holt-Winters, Holt, simple exponential smoothing.
-void holt(std::span<const double> history, std::span<double> steps);  // ETS(A,A,N)
-void holt_winters(std::span<const double> history, std::int64_t season,
-                  std::span<double> steps);  // ETS(A,A,A)
+MadeBy holt(std::span<const double> history, std::span<double> steps);  // ETS(A,A,N)
+MadeBy holt_winters(std::span<const double> history, std::int64_t season,
+                    std::span<double> steps);  // ETS(A,A,A)
 // ETS(M,A,M); the additive one where the history is not positive.
-void multiplicative_holt_winters(std::span<const double> history, std::int64_t season,
-                                 std::span<double> steps);
-void ets(std::span<const double> history, std::int64_t season, std::span<double> steps);  // select_ets()
+MadeBy multiplicative_holt_winters(std::span<const double> history, std::int64_t season,
+                                   std::span<double> steps);
+MadeBy ets(std::span<const double> history, std::int64_t season, std::span<double> steps);  // select_ets()
 
 }  // namespace shelfcast::eval

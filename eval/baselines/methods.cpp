@@ -16,18 +16,19 @@ using Steps = std::span<double>;
 
 // A method whose steps are all alike.
 template <double (*kForecast)(std::span<const double>)>
-void flat(const History& history, const MethodOptions& /*options*/, Steps steps) {
+MadeBy flat(const History& history, const MethodOptions& /*options*/, Steps steps) {
   std::ranges::fill(steps, kForecast(history.filled));
+  return MadeBy::method;
 }
 
-template <void (*kForecast)(std::span<const double>, Steps)>
-void plain(const History& history, const MethodOptions& /*options*/, Steps steps) {
-  kForecast(history.filled, steps);
+template <MadeBy (*kForecast)(std::span<const double>, Steps)>
+MadeBy plain(const History& history, const MethodOptions& /*options*/, Steps steps) {
+  return kForecast(history.filled, steps);
 }
 
-template <void (*kForecast)(std::span<const double>, std::int64_t, Steps)>
-void seasonal(const History& history, const MethodOptions& options, Steps steps) {
-  kForecast(history.filled, options.season, steps);
+template <MadeBy (*kForecast)(std::span<const double>, std::int64_t, Steps)>
+MadeBy seasonal(const History& history, const MethodOptions& options, Steps steps) {
+  return kForecast(history.filled, options.season, steps);
 }
 
 }  // namespace
@@ -35,13 +36,16 @@ void seasonal(const History& history, const MethodOptions& options, Steps steps)
 const std::vector<NamedMethod>& statistical_methods() {
   static const std::vector<NamedMethod> methods{
       {"naive", "Naive", "repeats the last observed value",
-       [](const History& history, const MethodOptions&, Steps steps) { naive(history, steps); }},
+       [](const History& history, const MethodOptions&, Steps steps) {
+         naive(history, steps);
+         return MadeBy::method;
+       }},
       {"seasonal_naive", "Seasonal Naive", "repeats the last season", seasonal<seasonal_naive>},
       {"drift", "Drift", "draws the line through the first and the last value on", plain<drift>},
       {"moving_average", "Moving average ({})",
        "repeats the mean of the values observed among the last steps",
        [](const History& history, const MethodOptions& options, Steps steps) {
-         moving_average(history, options.window, steps);
+         return moving_average(history, options.window, steps);
        }},
       {"ses", "SES", "simple exponential smoothing, alpha fitted", flat<ses>},
       {"holt", "Holt", "smooths level and growth: ETS(A,A,N), maximum likelihood", plain<holt>},
@@ -73,12 +77,11 @@ std::string label_of(const NamedMethod& method, std::int64_t window) {
   return fmt::format(fmt::runtime(method.label), window);
 }
 
-void forecast_history(const NamedMethod& method, const History& history, const MethodOptions& options,
-                      std::span<double> steps) {
-  if (history.filled.empty())
-    std::ranges::fill(steps, 0.0);
-  else
-    method.forecast(history, options, steps);
+MadeBy forecast_history(const NamedMethod& method, const History& history, const MethodOptions& options,
+                        std::span<double> steps) {
+  if (!history.filled.empty()) return method.forecast(history, options, steps);
+  std::ranges::fill(steps, 0.0);
+  return MadeBy::method;
 }
 
 }  // namespace shelfcast::eval

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "eval/baselines/filled_history.h"
+#include "eval/baselines/made_by.h"
 
 namespace shelfcast::eval {
 
@@ -17,7 +18,7 @@ struct MethodOptions {
 };
 
 // A pure function of its arguments. `history` has at least one step; fills `steps`, one per horizon step.
-using Method = void (*)(const History& history, const MethodOptions& options, std::span<double> steps);
+using Method = MadeBy (*)(const History& history, const MethodOptions& options, std::span<double> steps);
 
 struct NamedMethod {
   std::string name;   // in recipes: "holt_winters"
@@ -36,8 +37,8 @@ std::vector<std::string> method_names();
 std::string label_of(const NamedMethod& method, std::int64_t window);
 
 // Forecasts of one history: 0 throughout where nothing was ever observed (demand nobody has seen yet, and the
-// one value that stays sensible when judged against zeros).
-void forecast_history(const NamedMethod& method, const History& history, const MethodOptions& options,
-                      std::span<double> steps);
+// one value that stays sensible when judged against zeros), which no method stands in for.
+MadeBy forecast_history(const NamedMethod& method, const History& history, const MethodOptions& options,
+                        std::span<double> steps);
 
 }  // namespace shelfcast::eval

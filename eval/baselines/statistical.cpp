@@ -67,10 +67,11 @@ void HistoryForecaster::forecast(const data::Batch& batch, ForecastValues& value
   values.levels.clear();
   values.quantiles_bqh.clear();
   values.mean_bh.resize(rows * horizon);
+  values.simpler_b.resize(rows);
   share(rows, threads_, [&](std::size_t row) {
     const History history = histories_->before(batch.window_b[row]);
     std::vector<double> steps(horizon);
-    forecast_history(method_, history, options_, steps);
+    values.simpler_b[row] = forecast_history(method_, history, options_, steps) == MadeBy::simpler ? 1 : 0;
     // As models' forecasts are; only a history with returns may go on below 0.
     const bool returns = std::ranges::any_of(history.filled, [](double value) { return value < 0.0; });
     std::ranges::transform(

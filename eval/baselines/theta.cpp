@@ -171,16 +171,18 @@ Deseasonalised deseasonalise(std::span<const double> history, std::int64_t seaso
   return result;
 }
 
-void theta(std::span<const double> history, std::int64_t season, std::span<double> steps) {
-  if (history.size() <= kSkipped || is_constant(history))
-    return static_cast<void>(std::ranges::fill(steps, history.back()));
+MadeBy theta(std::span<const double> history, std::int64_t season, std::span<double> steps) {
+  if (history.size() <= kSkipped || is_constant(history)) {
+    std::ranges::fill(steps, history.back());
+    return is_constant(history) ? MadeBy::method : MadeBy::simpler;
+  }
   const Deseasonalised rest = deseasonalise(history, season);
   forecast_theta(select_theta(rest.history), rest.history, steps);
-  if (rest.kind == Season::none) return;
-  for (std::size_t h = 0; h < steps.size(); ++h) {
+  for (std::size_t h = 0; h < steps.size() && rest.kind != Season::none; ++h) {
     const double index = rest.indices[(history.size() + h) % rest.indices.size()];
     steps[h] = rest.kind == Season::additive ? steps[h] + index : steps[h] * index;
   }
+  return MadeBy::method;
 }
 
 }  // namespace shelfcast::eval

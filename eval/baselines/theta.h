@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "eval/baselines/decomposition.h"
+#include "eval/baselines/made_by.h"
 
 namespace shelfcast::eval {
 
@@ -43,6 +44,6 @@ Deseasonalised deseasonalise(std::span<const double> history, std::int64_t seaso
 // The best variant of the deseasonalised history, with the season put back: what statsforecast calls
 // AutoTheta. A constant history is repeated; with fewer than 4 steps, the last value. Fills `steps`; needs
 // one step of history.
-void theta(std::span<const double> history, std::int64_t season, std::span<double> steps);
+MadeBy theta(std::span<const double> history, std::int64_t season, std::span<double> steps);
 
 }  // namespace shelfcast::eval

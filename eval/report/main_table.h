@@ -30,6 +30,9 @@ struct MainTable {
 // `metrics` whose columns are empty for everybody are left out. Published rows that have one of them join.
 MainTable main_table(const ReportData& data, const std::vector<std::string>& metrics);
 
+// What must be known beside its numbers, a sentence each.
+std::vector<std::string> table_notes(const BacktestResult& result);
+
 // What the main table shows, and what published tables average otherwise.
 const std::vector<std::string>& main_metrics();
 const std::vector<std::string>& window_metrics();

@@ -58,6 +58,13 @@ std::string table_html(const ReportData& data, const MainTable& table) {
   return html + "</tbody></table></div>\n";
 }
 
+std::string notes_html(const BacktestResult& result) {
+  std::string html;
+  for (const std::string& note : table_notes(result))
+    html += fmt::format("<p class=\"small\">{}</p>\n", escape_html(note));
+  return html;
+}
+
 std::string published_note(const ReportData& data) {
   std::string html;
   for (const PublishedTask& task : data.published)
@@ -148,7 +155,7 @@ std::string main_table_section(const ReportData& data) {
          "quantile); models whose own backtest lacks that baseline have no mark. Plots show six forecasters "
          "at "
          "most.</p>\n" +
-         table_html(data, main_table(data, main_metrics())) +
+         table_html(data, main_table(data, main_metrics())) + notes_html(data.result) +
          "<details open><summary>Means of windows, as some published tables average</summary>\n<p "
          "class=\"small\">Each origin is averaged over all series and steps, then the origins with equal "
          "weight.</p>\n" +

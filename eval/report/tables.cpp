@@ -84,6 +84,13 @@ std::string markdown_table(const MainTable& table) {
   return head + '\n' + rule + '\n' + body;
 }
 
+// Paragraphs below the main table.
+std::string markdown_notes(const BacktestResult& result) {
+  std::string text;
+  for (const std::string& note : table_notes(result)) text += escape_markdown(note) + "\n\n";
+  return text;
+}
+
 // A row a level, a column a forecaster.
 std::string levels_table(const BacktestResult& result, const std::string& group,
                          const std::vector<std::string>& levels, const std::string& metric) {
@@ -153,9 +160,10 @@ std::string report_markdown(const ReportData& data) {
       "\n{}\nBold: best of its column. \\*: significantly better than the baseline strongest in that metric, "
       "†: "
       "significantly worse (MAE, MSE, WRMSSE and WQL, where point forecasts stand for each quantile); models "
-      "whose own backtest lacks that baseline have no mark.\n\nMeans of windows, as some published tables "
+      "whose own backtest lacks that baseline have no mark.\n\n{}Means of windows, as some published tables "
       "average:\n\n{}",
-      markdown_table(main_table(data, main_metrics())), markdown_table(main_table(data, window_metrics())));
+      markdown_table(main_table(data, main_metrics())), markdown_notes(result),
+      markdown_table(main_table(data, window_metrics())));
   for (const PublishedTask& task : data.published)
     text += fmt::format("\nPublished rows of {}: {}.\n", task.name,
                         task.mismatch.empty() ? task.source : fmt::format("left out, {}", task.mismatch));
@@ -211,7 +219,9 @@ std::string report_latex(const ReportData& data) {
     }
     text += " \\\\\n";
   }
-  return text + "\\bottomrule\n\\end{tabular}\n";
+  text += "\\bottomrule\n\\end{tabular}\n";
+  for (const std::string& note : table_notes(data.result)) text += fmt::format("% {}\n", note);
+  return text;
 }
 
 std::string report_csv(const ReportData& data) {

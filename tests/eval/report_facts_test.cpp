@@ -41,5 +41,22 @@ TEST_F(Report, tells_in_every_form_whose_training_had_not_ended) {
   EXPECT_NO_THROW(gather({"whole"}));
 }
 
+// The youngest series has 10 steps before the first origin and 17 before the second; Holt-Winters needs 13.
+TEST_F(Report, counts_the_windows_where_a_simpler_method_bears_the_name_of_a_baseline) {
+  BacktestConfig config = report_config();
+  config.baselines = {"seasonal_naive", "holt_winters"};
+  write_run(folder_.path(), "a", 3, config);
+  const ReportData data = gather({"a"});
+  for (const ForecasterResult& forecaster : data.result.forecasters)
+    EXPECT_EQ(forecaster.simpler_windows, forecaster.name == "Holt-Winters" ? 1 : 0) << forecaster.name;
+  for (const std::string& text : {report_html(data), report_markdown(data), report_latex(data)})
+    EXPECT_THAT(text, HasSubstr("stood in under its name: Holt-Winters in 1 of 22 windows (4.5"));
+  config.baselines = {"seasonal_naive"};
+  write_run(folder_.path(), "b", 3, config);
+  const ReportData plain = gather({"b"});
+  for (const std::string& text : {report_html(plain), report_markdown(plain), report_latex(plain)})
+    EXPECT_THAT(text, Not(HasSubstr("stood in under its name")));
+}
+
 }  // namespace
 }  // namespace shelfcast::eval

@@ -25,6 +25,35 @@ std::vector<double> forecast(const std::string& name, const std::vector<float>& 
   return steps;
 }
 
+MadeBy maker(const std::string& name, const std::vector<float>& demand, MethodOptions options = {}) {
+  const NamedMethod& method = *std::ranges::find(statistical_methods(), name, &NamedMethod::name);
+  const FilledHistory history(demand, options.season, SeasonalGaps::last_season);
+  std::vector<double> steps(3);
+  return forecast_history(method, history.before(std::ssize(demand)), options, steps);
+}
+
+TEST(Methods, say_where_a_simpler_one_stood_in) {
+  std::vector<float> year(60), brief{3, 5, 4, 8, 6};
+  for (std::size_t t = 0; t < year.size(); ++t) year[t] = static_cast<float>(5 + t % 7 + t * t % 3);
+  for (const std::string& name : method_names()) EXPECT_EQ(maker(name, year), MadeBy::method) << name;
+  for (const char* name : {"seasonal_naive", "holt_winters", "holt_winters_multiplicative"})
+    EXPECT_EQ(maker(name, brief), MadeBy::simpler) << name;
+  for (const char* name : {"naive", "drift", "moving_average", "ses", "theta", "croston"})
+    EXPECT_EQ(maker(name, brief), MadeBy::method) << name;
+  for (const char* name : {"holt", "ets", "theta"}) EXPECT_EQ(maker(name, {3, 5}), MadeBy::simpler) << name;
+  EXPECT_EQ(maker("drift", {3}), MadeBy::simpler);
+  EXPECT_EQ(maker("moving_average", {4, kNan, kNan}, {7, 2}), MadeBy::simpler);
+  // The additive form stands in for the multiplicative one.
+  year[9] = 0;
+  EXPECT_EQ(maker("holt_winters_multiplicative", year), MadeBy::simpler);
+  EXPECT_EQ(maker("holt_winters", year), MadeBy::method);
+  // What every method repeats, and what none has seen.
+  for (const char* name : {"holt_winters", "ets", "theta"}) {
+    EXPECT_EQ(maker(name, std::vector<float>(30, 4.0F)), MadeBy::method) << name;
+    EXPECT_EQ(maker(name, {kNan, kNan}), MadeBy::method) << name;
+  }
+}
+
 TEST(FilledHistory, starts_at_the_first_observation_and_fills_gaps_from_the_past_alone) {
   const std::vector<float> demand{kNan, kNan, 1, 2, 3, kNan, 5, kNan, kNan};
   const FilledHistory seasonal(demand, 3, SeasonalGaps::last_season);
