@@ -44,7 +44,7 @@ struct BacktestConfig {
   std::int64_t refit_every = 0;  // origins after which forecasters that learn are fitted anew; 0 = never
   std::int64_t season = 7;       // of seasonal baselines and of the MASE scale
   std::int64_t window = 28;      // steps the moving average looks back on
-  std::int64_t learned_rows = 300000;  // steps that learned baselines are fitted on
+  std::int64_t learned_rows = 300000;  // drawn for learned baselines to be fitted on, at most
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
   std::vector<std::string> by = {"category", "store", "horizon"};  // also any static's name, and regimes

@@ -192,7 +192,11 @@ class LearnedBacktest : public Learned {
 
 TEST_F(LearnedBacktest, they_learn_what_a_promotion_does_and_every_rank_says_the_same) {
   const auto alone = parallel::make_single();
+  ::testing::internal::CaptureStdout();
   const BacktestResult one = judge(*alone);
+  // Of 4,000 for all series each has its share, and what was not observed is left out.
+  EXPECT_THAT(::testing::internal::GetCapturedStdout(),
+              ::testing::ContainsRegex("learned baselines: [0-9]+ rows drawn from before "));
   ASSERT_EQ(one.forecasters.size(), 4U);
   const auto mae = [&](std::size_t i) { return *one.forecasters[i].overall.score("mae").value; };
   EXPECT_EQ(one.forecasters[3].name, "Gradient boosting");
@@ -216,7 +220,7 @@ TEST_F(LearnedBacktest, too_little_to_learn_from_is_said) {
   config.learned_rows = 12;
   config.by = {};
   const auto alone = parallel::make_single();
-  data::testing::expect_error(ErrorKind::input, {"observed steps to learn from", "backtest.baselines"}, [&] {
+  data::testing::expect_error(ErrorKind::input, {"rows to learn from", "backtest.baselines"}, [&] {
     run_backtest(config, corpus_, Market::features(corpus_), {}, 150, *alone);
   });
 }

@@ -172,7 +172,7 @@ TEST_F(Refit, too_short_a_history_is_said) {
   BacktestConfig config = sliding_config();
   config.history = 1;
   config.baselines = {"ridge"};
-  data::testing::expect_error(ErrorKind::input, {"observed steps to learn from", "backtest.history"},
+  data::testing::expect_error(ErrorKind::input, {"rows to learn from", "backtest.history"},
                               [&] { judge(config, clean_); });
   config.history = -1;
   data::testing::expect_error(ErrorKind::input, {"backtest.history is -1"}, [&] { judge(config, clean_); });

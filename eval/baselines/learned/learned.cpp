@@ -60,7 +60,9 @@ std::int64_t first_seen(std::int64_t step, std::int64_t history) {
   return history > 0 ? std::max<std::int64_t>(0, step - history) : 0;
 }
 
-// Steps to learn from in [from, fit_end). Each series gives the same number, or as many as there are.
+// Rows to learn from: steps in [from, fit_end), each seen from up to a horizon before it; a step may be drawn
+// again, and rows without a target or a past are left out. Each series gives the same number, or as many as
+// there are.
 LearningTable draw(FeatureMaker& maker, std::int64_t from, std::int64_t fit_end, std::int64_t horizon,
                    std::int64_t rows, std::int64_t threads) {
   const std::int64_t series = maker.info().series, each = std::max<std::int64_t>(1, rows / series),
@@ -200,14 +202,14 @@ class Lessons {
     FeatureMaker& maker = rows_->maker();
     table_ = draw(maker, first_seen(origin, config_.history), origin, config_.horizon, config_.learned_rows,
                   rows_->threads());
-    log::all("learned baselines: {} steps before {} to learn from, {} features", table_.rows(),
+    log::all("learned baselines: {} rows drawn from before {} to learn from, {} features", table_.rows(),
              format_date(maker.info().axis.date_of(origin)), table_.columns);
     if (table_.rows() < table_.columns)
-      throw input_error(
-          fmt::format("learned baselines have only {} observed steps to learn from", table_.rows()),
-          config_.history > 0 ? "backtest.history is too short, or demand is too sparse"
-                              : "demand before the first origin is too short or too sparse",
-          "leave ridge, random_forest and boosting out of backtest.baselines");
+      throw input_error(fmt::format("learned baselines have only {} rows to learn from, for {} features",
+                                    table_.rows(), table_.columns),
+                        config_.history > 0 ? "backtest.history is too short, or demand is too sparse"
+                                            : "demand before the first origin is too short or too sparse",
+                        "leave ridge, random_forest and boosting out of backtest.baselines");
   }
 
   BacktestConfig config_;

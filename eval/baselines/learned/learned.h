@@ -25,10 +25,10 @@ struct LearnedMethod {
 const std::vector<LearnedMethod>& learned_methods();
 
 // Those that `config` names, in that order; to be fitted by refit(), which rank 0 does, on
-// config.learned_rows steps before the origin (of the config.history last ones, if not all), drawn evenly
-// over the series by (seed, series, number): any origin, any step of the horizon, an observed target. Every
-// rank gets the same models. Predictions of a window depend on it alone. refit() throws Error(input) when
-// there is nothing to learn from before the origin. `communicator` must outlive them.
+// up to config.learned_rows rows from before the origin (of the config.history last steps, if not all), drawn
+// evenly over the series by (seed, series, number): any origin, any step of the horizon, an observed target.
+// Every rank gets the same models. Predictions of a window depend on it alone. refit() throws Error(input)
+// when there is nothing to learn from before the origin. `communicator` must outlive them.
 std::vector<std::unique_ptr<Forecaster>> make_learned(const BacktestConfig& config,
                                                       const data::CorpusSource& corpus,
                                                       const data::FeatureSpec& spec, std::int64_t threads,
