@@ -41,6 +41,10 @@ std::string order_policy(const OrderConfig& orders, const char* steps) {
 
 }  // namespace
 
+std::string gap_filler(SeasonalGaps gaps) {
+  return gaps == SeasonalGaps::last_season ? "the value one season before it" : "the value before it";
+}
+
 std::string unfinished_trainings(const BacktestResult& result) {
   std::vector<std::string> said;
   for (const UnfinishedTraining& training : result.unfinished)
@@ -79,9 +83,7 @@ Facts protocol_facts(const BacktestResult& result) {
                     format_count(static_cast<double>(config.learned_rows)), config.learned_rounds));
   facts.insert(
       facts.end(),
-      {{"Seasonal values not observed", config.seasonal_gaps == SeasonalGaps::last_season
-                                            ? "the value one season before stands in"
-                                            : "the value before stands in"},
+      {{"Seasonal values not observed", gap_filler(config.seasonal_gaps) + " stands in"},
        {"Windows", fmt::format("{} (series × origins)", format_count(static_cast<double>(judged.windows)))},
        {"Targets judged", format_count(judged.targets)},
        {"of them zero", share_of(judged.zero_targets, judged.targets)},

@@ -15,6 +15,8 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 Facts protocol_facts(const BacktestResult& result);
 // On which data.
 Facts data_facts(const BacktestResult& result);
+// What stands in for a step of a history that was not observed: "the value before it".
+std::string gap_filler(SeasonalGaps gaps);
 // "a trained 300 of 1,500 steps; b ..." of trainings that had not ended; empty where there are none.
 std::string unfinished_trainings(const BacktestResult& result);
 

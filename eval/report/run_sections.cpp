@@ -87,9 +87,6 @@ std::string reproduction_section(const ReportData& data) {
 
 std::string notes_section(const ReportData& data) {
   const BacktestConfig& config = data.result.config;
-  const std::string gaps = config.seasonal_gaps == SeasonalGaps::last_season
-                               ? "the value one season before it"
-                               : "the value before it";
   std::string baselines;
   const std::vector<std::string> known = baseline_names();
   for (const std::string& name : config.baselines) {
@@ -128,7 +125,7 @@ std::string notes_section(const ReportData& data) {
       config.season,
       config.history == 0 ? "the whole history before an origin"
                           : fmt::format("{} steps before an origin", config.history),
-      gaps, config.season, baselines);
+      gap_filler(config.seasonal_gaps), config.season, baselines);
 }
 
 }  // namespace shelfcast::eval

@@ -58,5 +58,18 @@ TEST_F(Report, counts_the_windows_where_a_simpler_method_bears_the_name_of_a_bas
     EXPECT_THAT(text, Not(HasSubstr("stood in under its name")));
 }
 
+TEST_F(Report, says_the_same_of_gaps_wherever_it_does) {
+  for (const SeasonalGaps gaps : {SeasonalGaps::last_season, SeasonalGaps::last_value}) {
+    BacktestConfig config = report_config();
+    config.seasonal_gaps = gaps;
+    write_run(folder_.path(), "a", 3, config);
+    const ReportData data = gather({"a"});
+    const std::string filler = gap_filler(gaps), html = report_html(data);
+    EXPECT_THAT(html, AllOf(HasSubstr("observed</dt><dd>" + filler + " stands in</dd>"),
+                            HasSubstr("For a step that was not observed " + filler + " stands in")));
+    EXPECT_THAT(report_markdown(data), HasSubstr("Seasonal values not observed: " + filler + " stands in"));
+  }
+}
+
 }  // namespace
 }  // namespace shelfcast::eval
