@@ -27,10 +27,18 @@ const char* steps_name(Frequency frequency) {
   return "months";
 }
 
-// "0.1, 0.5, 0.9"; point forecasts have none.
-std::string levels_of_models(const BacktestResult& result) {
-  const std::vector<double>& levels = result.forecasters.front().levels;
-  return levels.empty() ? "none: point forecasts" : fmt::format("{}", fmt::join(levels, ", "));
+using Levels = std::vector<double>;
+
+// Whose quantiles are of which levels, in the order of the table.
+std::vector<std::pair<Levels, std::vector<std::string>>> by_levels(const BacktestResult& result) {
+  std::vector<std::pair<Levels, std::vector<std::string>>> groups;
+  for (const ForecasterResult& forecaster : result.forecasters) {
+    if (forecaster.levels.empty()) continue;
+    auto found = std::ranges::find(groups, forecaster.levels, &decltype(groups)::value_type::first);
+    if (found == groups.end()) found = groups.insert(groups.end(), {forecaster.levels, {}});
+    found->second.push_back(forecaster.name);
+  }
+  return groups;
 }
 
 std::string order_policy(const OrderConfig& orders, const char* steps) {
@@ -40,6 +48,18 @@ std::string order_policy(const OrderConfig& orders, const char* steps) {
 }
 
 }  // namespace
+
+bool levels_differ(const BacktestResult& result) { return by_levels(result).size() > 1; }
+
+std::string quantile_levels(const BacktestResult& result) {
+  const auto groups = by_levels(result);
+  if (groups.empty()) return "none: point forecasts";
+  if (groups.size() == 1) return fmt::format("{}", fmt::join(groups.front().first, ", "));
+  std::vector<std::string> said;
+  for (const auto& [levels, names] : groups)
+    said.push_back(fmt::format("{}: {}", fmt::join(names, ", "), fmt::join(levels, ", ")));
+  return fmt::format("{}", fmt::join(said, "; "));
+}
 
 std::string gap_filler(SeasonalGaps gaps) {
   return gaps == SeasonalGaps::last_season ? "the value one season before it" : "the value before it";
@@ -65,7 +85,7 @@ Facts protocol_facts(const BacktestResult& result) {
                               config.stride, steps)},
       {"Horizon", fmt::format("{} {}", judged.horizon, steps)},
       {"Model looks back", fmt::format("{} {}", judged.context, steps)},
-      {"Quantile levels", levels_of_models(result)},
+      {"Quantile levels", quantile_levels(result)},
       {"First date unseen", result.date_of(judged.validate_end) + ": no origin lies before it"},
       {"Baselines look back", config.history == 0
                                   ? "on everything before an origin"

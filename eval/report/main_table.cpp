@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "eval/combination.h"
+#include "eval/report/facts.h"
 #include "eval/report/text.h"
 
 namespace shelfcast::eval {
@@ -50,8 +51,9 @@ void add_published(const ReportData& data, MainTable& table) {
   }
 }
 
-void mark_best(MainTable& table) {
+void mark_best(MainTable& table, bool same_levels) {
   for (std::size_t c = 0; c < table.metrics.size(); ++c) {
+    if (of_quantiles(table.metrics[c]) && !same_levels) continue;
     double best = HUGE_VAL;
     for (const MainTable::Row& row : table.rows)
       if (row.cells[c].value) best = std::min(best, std::abs(*row.cells[c].value));
@@ -91,6 +93,11 @@ std::string stand_ins(const BacktestResult& result) {
 std::vector<std::string> table_notes(const BacktestResult& result) {
   std::vector<std::string> notes;
   if (std::string note = stand_ins(result); !note.empty()) notes.push_back(std::move(note));
+  if (levels_differ(result))
+    notes.push_back(fmt::format(
+        "Losses over quantiles (pinball, WQL, SQL, CRPS) have no best: their levels differ, so that they are "
+        "not one measure ({}). Marks compare each model with point forecasts at its own levels.",
+        quantile_levels(result)));
   return notes;
 }
 
@@ -118,7 +125,7 @@ MainTable main_table(const ReportData& data, const std::vector<std::string>& met
     table.rows.push_back(row_of(data, i, metrics));
   drop_empty_columns(table);
   add_published(data, table);
-  mark_best(table);
+  mark_best(table, !levels_differ(data.result));
   return table;
 }
 

@@ -12,7 +12,9 @@ namespace shelfcast::eval {
 struct MainTable {
   struct Cell {
     std::optional<double> value;
-    bool best = false;  // smallest of its column, for bias the nearest to 0
+    // Smallest of its column, for bias the nearest to 0; of losses over quantiles only where all are of the
+    // same levels: else the column holds several measures.
+    bool best = false;
     // Of a model, against the baseline strongest in this metric; unclear, too, where its backtest lacks it.
     Verdict verdict = Verdict::unclear;
   };

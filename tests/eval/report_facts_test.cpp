@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/report/facts.h"
+#include "eval/report/main_table.h"
 #include "eval/report/verdict.h"
 #include "tests/eval/report_fixture.h"
 
@@ -69,6 +70,50 @@ TEST_F(Report, says_the_same_of_gaps_wherever_it_does) {
                             HasSubstr("For a step that was not observed " + filler + " stands in")));
     EXPECT_THAT(report_markdown(data), HasSubstr("Seasonal values not observed: " + filler + " stands in"));
   }
+}
+
+// A model that says less of the same forecasts.
+class FewerLevels final : public Forecaster {
+ public:
+  const std::string& name() const override { return all_.name(); }
+  void forecast(const data::Batch& batch, ForecastValues& values) override {
+    all_.forecast(batch, values);
+    const std::size_t rows = batch.window_b.size(), horizon = values.mean_bh.size() / rows;
+    std::vector<float> kept;
+    for (std::size_t b = 0; b < rows; ++b)
+      for (const std::size_t q : {0U, 4U, 8U}) {
+        const float* from = values.quantiles_bqh.data() + (b * values.levels.size() + q) * horizon;
+        kept.insert(kept.end(), from, from + horizon);
+      }
+    values.levels = {0.1, 0.5, 0.9};
+    values.quantiles_bqh = std::move(kept);
+  }
+
+ private:
+  SeasonalQuantiles all_{7, 3};
+};
+
+TEST_F(Report, calls_no_loss_over_quantiles_the_best_where_levels_differ) {
+  FewerLevels fewer;
+  write_run(folder_ / "three", judge_panel(folder_.path(), make_small_panel(), fewer, report_config()));
+  write_run(folder_.path(), "nine", 2);
+  write_run(folder_.path(), "again", 3);
+  const auto best_of = [](const ReportData& data, const std::string& metric) {
+    const MainTable table = main_table(data, {metric});
+    return std::ranges::count_if(table.rows, [](const MainTable::Row& row) { return row.cells[0].best; });
+  };
+  const ReportData differ = gather({"three", "nine"}), same = gather({"nine", "again"});
+  for (const char* metric : {"pinball", "wql", "wql_window_mean", "sql_window_mean", "sql", "crps"}) {
+    EXPECT_EQ(best_of(differ, metric), 0) << metric;
+    EXPECT_GE(best_of(same, metric), 1) << metric;
+  }
+  EXPECT_GE(best_of(differ, "mae"), 1);
+  for (const std::string& text : {report_html(differ), report_markdown(differ), report_latex(differ)})
+    EXPECT_THAT(text, AllOf(HasSubstr("have no best: their levels differ"), HasSubstr("three: 0.1, 0.5, 0.9"),
+                            HasSubstr("nine: 0.1, 0.2,")));
+  EXPECT_THAT(report_markdown(differ), HasSubstr("- Quantile levels: "));
+  for (const std::string& text : {report_html(same), report_markdown(same), report_latex(same)})
+    EXPECT_THAT(text, Not(HasSubstr("have no best")));
 }
 
 }  // namespace
