@@ -30,12 +30,12 @@ double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// The numbers of a line under their tags, but for those that say when it was.
+// The numbers of a line under their tags, but for those that say when it was and how many were at work.
 std::vector<std::pair<std::string, float>> scalars_of(const nlohmann::json& line) {
   constexpr std::string_view kValidation = "validation_";
   std::vector<std::pair<std::string, float>> scalars;
   for (const auto& [key, value] : line.items()) {
-    if (!value.is_number() || key == "step" || key == "time") continue;
+    if (!value.is_number() || key == "step" || key == "time" || key == "ranks") continue;
     const bool validation = key.starts_with(kValidation);
     scalars.emplace_back(validation ? fmt::format("validation/{}", key.substr(kValidation.size()))
                                     : fmt::format("train/{}", key),

@@ -11,6 +11,7 @@ namespace shelfcast::trainer {
 
 StepLog::StepLog(parallel::Communicator& communicator, std::int64_t windows_per_step, MetricsLog* metrics)
     : stragglers_(communicator),
+      ranks_(communicator.size()),
       speaks_(communicator.rank() == 0),
       windows_per_step_(windows_per_step),
       metrics_(metrics) {}
@@ -42,6 +43,7 @@ void StepLog::report(const StepNumbers& numbers, const RankTimes& times) {
          {"gradient_norm", numbers.gradient_norm},
          {"skipped", numbers.skipped},
          {"windows_per_second", speed},
+         {"ranks", ranks_},
          {"seconds", ranks.summary()},
          {"memory_bytes", memory.resident_bytes},
          {"peak_memory_bytes", memory.peak_bytes},

@@ -34,6 +34,7 @@ class StepLog {
 
  private:
   StragglerWatch stragglers_;
+  int ranks_;
   bool speaks_;
   std::int64_t windows_per_step_;
   MetricsLog* metrics_;

@@ -39,7 +39,7 @@ ReadRun read_run(const std::filesystem::path& folder) {
     throw input_error(fmt::format("{} judges {} models", folder.string(), files.result.models),
                       "a run's backtest judges its own", "name the folder of a run");
   std::string model = files.result.forecasters.front().name;
-  return {{folder_name(folder), folder, files.metadata, read_training(folder)},
+  return {{folder_name(folder), folder, files.metadata, read_trainings(folder)},
           std::move(files),
           std::move(model)};
 }
@@ -222,6 +222,10 @@ ReportData gather_report(const std::vector<std::filesystem::path>& folders,
   data.published = find_published(data.result, published);
   for (ReadRun& read : runs) data.runs.push_back(std::move(read.run));
   return data;
+}
+
+std::string training_name(const ReportRun& run, const TrainingRecord& training) {
+  return training.name.empty() ? run.name : fmt::format("{} in {}", training.name, run.name);
 }
 
 std::string report_command(const ReportData& data) {

@@ -16,8 +16,10 @@ struct ReportRun {
   std::string name;  // of its model in the tables
   std::filesystem::path folder;
   RunMetadata metadata;
-  std::optional<TrainingRecord> training;
+  std::vector<TrainingRecord> trainings;  // its own, or those of an ensemble's members
 };
+// Whose training it is: "a", or "seed-18 in ensemble".
+std::string training_name(const ReportRun& run, const TrainingRecord& training);
 
 // A series whose absolute errors are among the largest of the best model.
 struct WorstSeries {

@@ -6,6 +6,7 @@
 
 #include "eval/baselines/catalogue.h"
 #include "eval/report/facts.h"
+#include "eval/report/resources.h"
 #include "eval/report/sections.h"
 #include "eval/report/text.h"
 
@@ -26,39 +27,34 @@ std::string facts_of(const Facts& facts) {
 
 std::string training_section(const ReportData& data, Page& page) {
   std::vector<Curve> losses, validations;
-  for (const ReportRun& run : data.runs) {
-    if (!run.training || losses.size() == 6) continue;
-    losses.push_back(run.training->loss);
-    losses.back().name = run.name;
-    validations.push_back(run.training->validation);
-    validations.back().name = run.name;
+  // Runs' own before those of the members of ensembles.
+  for (const bool own : {true, false}) {
+    for (const ReportRun& run : data.runs) {
+      for (const TrainingRecord& training : run.trainings) {
+        if (training.name.empty() != own || losses.size() == 6) continue;
+        losses.push_back(training.loss);
+        validations.push_back(training.validation);
+        losses.back().name = validations.back().name = training_name(run, training);
+      }
+    }
   }
   if (losses.empty()) return {};
   return fmt::format(
       "<section id=\"training\"><h2>Training</h2>\n<p class=\"lead\">Loss at logged steps and on the "
-      "validation "
-      "windows, of six runs at most.</p>\n{}{}</section>\n",
+      "validation windows, of six trainings at most.</p>\n{}{}</section>\n",
       page.figure(curve_plot(losses, "training loss")),
       page.figure(curve_plot(validations, "validation loss")));
 }
 
 std::string resources_section(const ReportData& data) {
-  std::string html =
-      "<section id=\"resources\"><h2>Resources</h2>\n<div class=\"scroll\"><table><thead><tr><th>run</th>"
-      "<th>training steps</th><th>training time</th><th>windows/s</th><th>peak memory of rank "
-      "0</th><th>backtest "
-      "time</th><th>ranks</th><th>peak memory of rank 0</th></tr></thead><tbody>\n";
-  for (const ReportRun& run : data.runs) {
-    html += fmt::format("<tr><td>{}</td>", escape_html(run.name));
-    html += run.training ? fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
-                                       format_count(static_cast<double>(run.training->steps)),
-                                       format_duration(run.training->seconds),
-                                       format_count(run.training->windows_per_second),
-                                       format_bytes(run.training->peak_memory_bytes))
-                         : "<td>–</td><td>–</td><td>–</td><td>–</td>";
-    html +=
-        fmt::format("<td>{}</td><td>{}</td><td>{}</td></tr>\n", format_duration(run.metadata.seconds),
-                    run.metadata.ranks, format_bytes(static_cast<double>(run.metadata.peak_memory_bytes)));
+  const ResourceTable table = resource_table(data);
+  std::string html = "<section id=\"resources\"><h2>Resources</h2>\n<div class=\"scroll\"><table><thead><tr>";
+  for (const std::string& title : table.header) html += fmt::format("<th>{}</th>", title);
+  html += "</tr></thead><tbody>\n";
+  for (const std::vector<std::string>& row : table.rows) {
+    html += "<tr>";
+    for (const std::string& cell : row) html += fmt::format("<td>{}</td>", escape_html(cell));
+    html += "</tr>\n";
   }
   return html + "</tbody></table></div></section>\n";
 }

@@ -8,6 +8,7 @@
 #include "eval/report/facts.h"
 #include "eval/report/main_table.h"
 #include "eval/report/report.h"
+#include "eval/report/resources.h"
 #include "eval/report/sections.h"
 #include "eval/report/text.h"
 #include "eval/report/verdict.h"
@@ -147,6 +148,20 @@ std::string overall_table(const BacktestResult& result, const std::string& headi
   return any ? fmt::format("\n## {}\n\n{}\n{}\n{}", heading, head, rule, body) : "";
 }
 
+std::string resources_markdown(const ReportData& data) {
+  const ResourceTable table = resource_table(data);
+  std::string rule = "|---|", text = "|";
+  for (const std::string& title : table.header) text += fmt::format(" {} |", title);
+  for (std::size_t c = 1; c < table.header.size(); ++c) rule += "--:|";
+  text += '\n' + rule + '\n';
+  for (const std::vector<std::string>& row : table.rows) {
+    text += '|';
+    for (const std::string& cell : row) text += fmt::format(" {} |", escape_markdown(cell));
+    text += '\n';
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string report_markdown(const ReportData& data) {
@@ -185,6 +200,7 @@ std::string report_markdown(const ReportData& data) {
   };
   list("Protocol", protocol_facts(result));
   list("Data", data_facts(result));
+  text += "\n## Resources\n\n" + resources_markdown(data);
   for (const ReportRun& run : data.runs) list(("Run " + run.name).c_str(), run.metadata.facts);
   text += "\n## Commands\n";
   for (const ReportRun& run : data.runs)
@@ -246,11 +262,15 @@ nlohmann::ordered_json report_json(const ReportData& data) {
     Json one = run_json(run.metadata);
     one["name"] = run.name;
     one["folder"] = run.folder.string();
-    if (run.training)
-      one["training"] = {{"steps", run.training->steps},
-                         {"seconds", run.training->seconds},
-                         {"windows_per_second", run.training->windows_per_second},
-                         {"peak_memory_bytes", run.training->peak_memory_bytes}};
+    one["trainings"] = Json::array();
+    for (const TrainingRecord& training : run.trainings)
+      one["trainings"].push_back({{"name", training_name(run, training)},
+                                  {"steps", training.steps},
+                                  {"seconds", training.seconds},
+                                  {"device_seconds", training.device_seconds},
+                                  {"on_gpus", training.on_gpus},
+                                  {"windows_per_second", training.windows_per_second},
+                                  {"peak_memory_bytes", training.peak_memory_bytes}});
     runs.push_back(one);
   }
   const MainTable table = main_table(data, main_metrics());

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_file.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -33,6 +34,16 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+nlohmann::json to_json(const Curve& curve) { return {{"step", curve.x}, {"value", curve.y}}; }
+
+Curve curve_of(const nlohmann::json& json) {
+  return {{}, json.at("step").get<std::vector<double>>(), json.at("value").get<std::vector<double>>()};
+}
+
+std::filesystem::path kept_trainings(const std::filesystem::path& run_folder) {
+  return run_folder / "backtest" / "trainings.json";
+}
+
 }  // namespace
 
 std::optional<TrainingRecord> read_training(const std::filesystem::path& run_folder) {
@@ -40,6 +51,13 @@ std::optional<TrainingRecord> read_training(const std::filesystem::path& run_fol
   if (!std::filesystem::exists(path)) return std::nullopt;
   TrainingRecord record;
   std::vector<double> speeds;
+  const std::filesystem::path environment_path = run_folder / "environment.json";
+  const nlohmann::json environment = std::filesystem::exists(environment_path)
+                                         ? read_json(environment_path, "damaged file")
+                                         : nlohmann::json::object();
+  // Of the first start; lines say how many ranks there were then, those of older versions do not.
+  const double first_ranks = environment.value("ranks", 1.0);
+  record.on_gpus = environment.value("device", "cpu") != "cpu";
   double last_time = 0.0;
   std::istringstream lines(read_file(path));
   std::string line;
@@ -62,13 +80,55 @@ std::optional<TrainingRecord> read_training(const std::filesystem::path& run_fol
     record.peak_memory_bytes = std::max(record.peak_memory_bytes, json.value("peak_memory_bytes", 0.0));
     if (!json.contains("time")) continue;
     const double time = json.at("time");
-    if (last_time > 0 && time - last_time < kPause) record.seconds += time - last_time;
+    if (last_time > 0 && time - last_time < kPause) {
+      record.seconds += time - last_time;
+      record.device_seconds += (time - last_time) * json.value("ranks", first_ranks);
+    }
     last_time = time;
   }
   record.windows_per_second = median(std::move(speeds));
   thin(record.loss);
   thin(record.validation);
   return record;
+}
+
+void write_trainings(const std::vector<TrainingRecord>& trainings, const std::filesystem::path& run_folder) {
+  const std::filesystem::path path = kept_trainings(run_folder);
+  if (trainings.empty()) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    return;
+  }
+  nlohmann::json all = nlohmann::json::array();
+  for (const TrainingRecord& training : trainings)
+    all.push_back({{"name", training.name},
+                   {"steps", training.steps},
+                   {"seconds", training.seconds},
+                   {"device_seconds", training.device_seconds},
+                   {"on_gpus", training.on_gpus},
+                   {"windows_per_second", training.windows_per_second},
+                   {"peak_memory_bytes", training.peak_memory_bytes},
+                   {"loss", to_json(training.loss)},
+                   {"validation_loss", to_json(training.validation)}});
+  write_file_atomically(path, all.dump() + "\n");
+}
+
+std::vector<TrainingRecord> read_trainings(const std::filesystem::path& run_folder) {
+  const std::filesystem::path path = kept_trainings(run_folder);
+  std::vector<TrainingRecord> trainings;
+  if (!std::filesystem::exists(path)) {
+    if (std::optional<TrainingRecord> own = read_training(run_folder)) trainings.push_back(std::move(*own));
+    return trainings;
+  }
+  try {
+    for (const nlohmann::json& json : read_json(path, "damaged file"))
+      trainings.push_back({json.at("name"), curve_of(json.at("loss")), curve_of(json.at("validation_loss")),
+                           json.at("steps"), json.at("seconds"), json.at("device_seconds"),
+                           json.at("on_gpus"), json.at("windows_per_second"), json.at("peak_memory_bytes")});
+  } catch (const nlohmann::json::exception& error) {
+    throw data_error(fmt::format("{} cannot be read", path.string()), error.what(), "run the backtest again");
+  }
+  return trainings;
 }
 
 }  // namespace shelfcast::eval

@@ -5,6 +5,7 @@
 
 #include "eval/report/facts.h"
 #include "eval/report/main_table.h"
+#include "eval/report/resources.h"
 #include "eval/report/verdict.h"
 #include "tests/eval/report_fixture.h"
 
@@ -12,6 +13,7 @@ namespace shelfcast::eval {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -114,6 +116,53 @@ TEST_F(Report, calls_no_loss_over_quantiles_the_best_where_levels_differ) {
   EXPECT_THAT(report_markdown(differ), HasSubstr("- Quantile levels: "));
   for (const std::string& text : {report_html(same), report_markdown(same), report_latex(same)})
     EXPECT_THAT(text, Not(HasSubstr("have no best")));
+}
+
+TEST_F(Report, counts_the_hours_of_devices_and_not_of_clocks) {
+  write_run(folder_.path(), "a", 3);  // its log has ten lines, ten seconds apart
+  const auto took = [this] { return resource_table(gather({"a"})).rows.front().at(3); };
+  EXPECT_EQ(took(), "0.025 rank hours");
+  write_file_atomically(folder_ / "a/environment.json", R"({"ranks": 4, "device": "NVIDIA H100"})");
+  EXPECT_EQ(took(), "0.1 GPU hours");
+  // On two ranks after a resume.
+  std::ofstream(folder_ / "a/metrics.jsonl", std::ios::app)
+      << R"({"step":110,"loss":1,"ranks":2,"time":1460})" << '\n';
+  EXPECT_EQ(took(), "0.3 GPU hours");
+  for (const std::string& text : {report_html(gather({"a"})), report_markdown(gather({"a"}))})
+    EXPECT_THAT(text, HasSubstr("0.3 GPU hours"));
+  EXPECT_EQ(report_json(gather({"a"})).at("runs").at(0).at("trainings").at(0).at("device_seconds"), 1080);
+}
+
+TEST_F(Report, shows_the_trainings_of_the_members_of_an_ensemble) {
+  write_run(folder_.path(), "first", 3);
+  write_run(folder_.path(), "second", 3);
+  SeasonalQuantiles model(7, 2);
+  write_backtest(judge_panel(folder_.path(), make_small_panel(), model, report_config()), folder_ / "mean",
+                 small_metadata("mean"));
+  EXPECT_EQ(resource_table(gather({"mean"})).rows.size(), 1U);  // nothing is known
+  std::vector<TrainingRecord> members;
+  for (const char* name : {"first", "second"}) {
+    members.push_back(*read_training(folder_ / name));
+    members.back().name = name;
+  }
+  write_trainings(members, folder_ / "mean");
+  const ReportData data = gather({"mean"});
+  const ResourceTable table = resource_table(data);
+  ASSERT_EQ(table.rows.size(), 3U);
+  for (const std::vector<std::string>& row : table.rows) EXPECT_EQ(row.size(), table.header.size());
+  EXPECT_EQ(table.rows[0].at(3), "0.05 rank hours");  // of both
+  EXPECT_THAT(table.rows[1], ElementsAre("first in mean", "100", "90.0 s", "0.025 rank hours", "160", "5 MB",
+                                         "–", "–", "–"));
+  const std::string html = report_html(data);
+  EXPECT_THAT(html, AllOf(HasSubstr("<section id=\"training\">"), HasSubstr("<td>second in mean</td>")));
+  EXPECT_GE(count(html, "second in mean"), 3U);  // in the table and in both plots
+  EXPECT_THAT(report_markdown(data), HasSubstr("| second in mean | 100 | 90.0 s | 0.025 rank hours |"));
+  EXPECT_EQ(data.runs.front().trainings.back().loss.x, members.back().loss.x);
+  EXPECT_EQ(data.runs.front().trainings.back().validation.y, members.back().validation.y);
+  write_trainings({}, folder_ / "mean");  // another backtest in that place, of a published model
+  EXPECT_TRUE(gather({"mean"}).runs.front().trainings.empty());
+  write_file_atomically(folder_ / "mean/backtest/trainings.json", "[{}]");
+  EXPECT_THAT(message([&] { gather({"mean"}); }, ErrorKind::data), HasSubstr("trainings.json"));
 }
 
 }  // namespace

@@ -212,8 +212,8 @@ TEST_F(Report, reads_back_what_a_backtest_wrote) {
   data.result.fans.front().forecasts.front().name = result.forecasters.front().name;
   EXPECT_EQ(fans_json(data.result).at(0).dump(), fans_json(result).at(0).dump());
   EXPECT_EQ(run_json(data.runs.front().metadata).dump(), run_json(small_metadata("A & B")).dump());
-  EXPECT_EQ(data.runs.front().training->windows_per_second, 160);
-  EXPECT_EQ(data.runs.front().training->seconds, 90);
+  EXPECT_EQ(data.runs.front().trainings.front().windows_per_second, 160);
+  EXPECT_EQ(data.runs.front().trainings.front().seconds, 90);
   double all = 0;
   for (const SeriesErrors& errors : result.forecasters.front().series) all += errors.absolute_error;
   EXPECT_NEAR(data.worst.front().share, data.worst.front().errors.absolute_error / all, 1e-12);

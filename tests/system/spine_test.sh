@@ -19,6 +19,7 @@ ranks 2 "$bin/shelfcast" train r.yaml --stop-after 20
 "$bin/shelfcast" backtest runs/r >/dev/null 2>half.txt
 grep -q "it trained 20 of 40 steps" half.txt || fail "nobody says that the training had not ended: $(cat half.txt)"
 grep -q '"planned": 40' runs/r/backtest/result.json || fail "result.json does not say that the training had not ended"
+grep -q "shelfcast train .* --stop-after 20$" runs/r/report/report.md || fail "the report's commands do not stop where the training did"
 grep -q "r trained 20 of 40 steps" runs/r/report/report.md || fail "the report does not say that the training had not ended"
 refused "run folder runs/r exists" "--resume" -- "$bin/shelfcast" train r.yaml
 ranks 2 "$bin/shelfcast" train r.yaml --resume
@@ -50,6 +51,8 @@ for metric in mse pinball; do
     'BEGIN { exit !(both > 0 && both <= (a + b) / 2 && a != b) }' || fail "$metric of the ensemble is not below its members' mean"
 done
 "$bin/shelfcast" report runs/both runs/r runs/other --out report >/dev/null
+grep -q '^| other in both | 40 | .* rank hours' report/report.md || fail "the report does not say what the members' trainings took"
+grep -q '"ranks":2' runs/r/metrics.jsonl || fail "the log does not say how many ranks were at work"
 # The commands that a report names make the same numbers again, beside what is there.
 "$bin/shelfcast" report runs/both --out again-report >/dev/null
 grep -o '^    .*shelfcast \(train\|backtest\|report\) .*' again-report/report.md >commands.sh

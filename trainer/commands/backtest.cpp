@@ -6,16 +6,16 @@
 #include <nlohmann/json.hpp>
 
 #include "base/activity.h"
-#include "base/json_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "eval/backtest.h"
 #include "eval/report/report.h"
+#include "eval/report/training_record.h"
 #include "models/blocks.h"
+#include "trainer/backtest_metadata.h"
 #include "trainer/commands/commands.h"
 #include "trainer/device.h"
 #include "trainer/ensemble_forecaster.h"
-#include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
 #include "trainer/overrides.h"
 #include "trainer/run_folder.h"
@@ -59,97 +59,6 @@ std::string verdicts(const eval::BacktestResult& result) {
   return text;
 }
 
-void add_corpus(const data::Corpus& corpus, eval::RunMetadata& metadata) {
-  metadata.facts.emplace_back("corpus", fmt::format("{} ({})", corpus.info().name, corpus.digest()));
-}
-
-// "mpirun -n 2 shelfcast ..." with words quoted where a shell needs it.
-std::string command_line(std::int64_t ranks, const std::vector<std::string>& words) {
-  std::string line = ranks > 1 ? fmt::format("mpirun -n {} shelfcast", ranks) : std::string("shelfcast");
-  for (const std::string& word : words) {
-    const bool plain =
-        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,%@") ==
-        std::string::npos;
-    line += plain && !word.empty() ? " " + word : fmt::format(" '{}'", word);
-  }
-  return line;
-}
-
-std::vector<std::string> with_overrides(std::vector<std::string> words, const BacktestCommand& options) {
-  for (const std::string& override : options.overrides) words.insert(words.end(), {"--set", override});
-  return words;
-}
-
-// Numbers and texts of a flat JSON object.
-void add_environment(const nlohmann::json& environment, eval::RunMetadata& metadata) {
-  for (const auto& [name, value] : environment.items())
-    metadata.environment.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
-}
-
-// "a, b and c".
-std::string listed(const std::vector<std::string>& names) {
-  if (names.size() < 2) return fmt::format("{}", fmt::join(names, ""));
-  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
-}
-
-template <typename Say>
-std::string of_each(const std::vector<TrainedRun>& runs, Say say) {
-  std::vector<std::string> said;
-  for (const TrainedRun& run : runs) said.push_back(say(run));
-  return listed(said);
-}
-
-// Where a run is made a second time: "runs/a-again".
-std::string again(const std::filesystem::path& folder) {
-  const std::filesystem::path plain = folder.lexically_normal();
-  return (plain.has_filename() ? plain : plain.parent_path()).string() + "-again";
-}
-
-std::string date_or_nothing(const std::optional<Date>& date) { return date ? format_date(*date) : ""; }
-
-// Of the last of the runs: the first date that none has seen.
-std::optional<Date> validated_until(const std::vector<TrainedRun>& runs) {
-  std::optional<Date> last;
-  for (const TrainedRun& run : runs) last = std::max(last, run.recipe.data.validate_until);
-  return last;
-}
-
-eval::RunMetadata metadata_of(const std::vector<TrainedRun>& runs, const data::Corpus& corpus,
-                              const BacktestCommand& options, const parallel::World& world) {
-  eval::RunMetadata metadata;
-  const nlohmann::json environment = read_json(runs.front().folder.environment());
-  add_environment(environment, metadata);
-  // Beside what is there, from the recipes that it was made of.
-  std::vector<std::string> members{again(options.model)};
-  for (const std::string& member : options.ensemble) members.push_back(again(member));
-  std::vector<std::string> words{"backtest", members.front()};
-  if (!options.ensemble.empty()) {
-    words.emplace_back("--ensemble");
-    words.insert(words.end(), members.begin() + 1, members.end());
-  }
-  if (!options.out.empty()) words.insert(words.end(), {"--out", again(options.out)});
-  for (std::size_t i = 0; i < runs.size(); ++i)
-    metadata.commands.push_back(
-        command_line(environment.value("ranks", std::int64_t{1}),
-                     {"train", runs[i].folder.recipe().string(), "--set", "run.dir=" + members[i]}));
-  metadata.commands.push_back(command_line(world.ranks->size(), with_overrides(std::move(words), options)));
-  metadata.commands.push_back(
-      command_line(1, {"report", options.out.empty() ? members.front() : again(options.out)}));
-  metadata.title = name_of(options.ensemble.empty() ? options.model : options.out);
-  metadata.facts = {{"model", of_each(runs, [](const TrainedRun& run) {
-                       return fmt::format("{}, checkpoint of step {}", run.recipe.model.tower, run.step);
-                     })}};
-  add_corpus(corpus, metadata);
-  const Recipe& recipe = runs.front().recipe;
-  metadata.facts.insert(
-      metadata.facts.end(),
-      {{"trained until", date_or_nothing(recipe.data.train_until)},
-       {"validated until", date_or_nothing(validated_until(runs))},
-       {"seed", of_each(runs, [](const TrainedRun& run) { return std::to_string(run.recipe.run.seed); })},
-       {"build", build_id()}});
-  return metadata;
-}
-
 // What is judged, on what, and where the result goes.
 struct Judgement {
   const eval::BacktestConfig& config;
@@ -160,6 +69,7 @@ struct Judgement {
   std::filesystem::path folder;
   eval::RunMetadata metadata;
   std::vector<eval::UnfinishedTraining> unfinished;
+  std::vector<eval::TrainingRecord> trainings;  // behind a folder that is no run's own
 };
 
 void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communicator& world) {
@@ -181,6 +91,7 @@ void judge(const Judgement& j, const ParallelConfig& parallel, parallel::Communi
     metadata.ranks = world.size();
     metadata.peak_memory_bytes = memory_use().peak_bytes;
     eval::write_backtest(result, j.folder, metadata);
+    eval::write_trainings(j.trainings, j.folder);
     eval::write_report({j.folder}, RunFolder(j.folder).report());
     log::all(table(result) + verdicts(result) +
              "report: " + (RunFolder(j.folder).report() / "report.html").string());
@@ -221,6 +132,20 @@ std::vector<eval::UnfinishedTraining> unfinished_of(const std::vector<TrainedRun
   for (const TrainedRun& run : runs)
     if (!run.ended) unfinished.push_back({run.name(), run.trained, run.recipe.train.steps});
   return unfinished;
+}
+
+// What a report cannot read in the backtest's folder.
+std::vector<eval::TrainingRecord> trainings_of(const std::vector<TrainedRun>& runs,
+                                               const BacktestCommand& options) {
+  std::vector<eval::TrainingRecord> trainings;
+  if (options.out.empty()) return trainings;
+  for (const TrainedRun& run : runs) {
+    std::optional<eval::TrainingRecord> training = eval::read_training(run.folder.path());
+    if (!training) continue;
+    if (runs.size() > 1) training->name = run.name();
+    trainings.push_back(std::move(*training));
+  }
+  return trainings;
 }
 
 void say_unfinished(const std::vector<TrainedRun>& runs) {
@@ -269,7 +194,7 @@ void backtest_run(const BacktestCommand& options, parallel::Launch& launch) {
   judge({judging.backtest, corpus, first.features, ensemble,
          corpus.info().axis.step_at_or_before(*validated_until(runs)),
          options.out.empty() ? first.folder.path() : std::filesystem::path(options.out), metadata,
-         unfinished_of(runs)},
+         unfinished_of(runs), trainings_of(runs, options)},
         judging.parallel, *world.ranks);
 }
 
@@ -299,20 +224,10 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
       series_features(*model, data::make_raw_features(recipe.data, corpus), corpus.info().steps);
   const std::string name = name_of(options.model);
   SeriesForecaster forecaster(name, *model, features);
-  eval::RunMetadata metadata;
-  add_environment(describe_environment(*world.ranks, world.device_name), metadata);
-  metadata.title = name + ", zero-shot";
-  metadata.facts = {{"model", fmt::format("{} in {}", model->architecture(), options.model)}};
-  add_corpus(corpus, metadata);
-  metadata.facts.emplace_back("build", build_id());
   const std::string out = options.out.empty() ? fmt::format("zero-shot/{}", name) : options.out;
-  metadata.commands = {
-      command_line(world.ranks->size(),
-                   with_overrides({"backtest", options.model, "--corpus", options.corpus, "--out", out,
-                                   "--threads", std::to_string(options.threads)},
-                                  options)),
-      command_line(1, {"report", out})};
-  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata, {}}, recipe.parallel, *world.ranks);
+  const eval::RunMetadata metadata = metadata_of(model->architecture(), corpus, options, out, world);
+  judge({recipe.backtest, corpus, features, forecaster, 0, out, metadata, {}, {}}, recipe.parallel,
+        *world.ranks);
 }
 
 }  // namespace
