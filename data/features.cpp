@@ -187,25 +187,43 @@ void check_inventory(const std::string& name, const CorpusInfo& info) {
                       "there is nothing to forecast of it", "list it under data.known alone");
 }
 
-// The words of a static that some series has: nothing would be learned of others, which are unknown later on.
-std::vector<std::string> words_of_series(const Corpus& corpus, std::size_t index) {
+// Series of which something is observed before the cut-off: no others are learned from.
+std::vector<bool> begun_series(const Corpus& corpus, std::int64_t train_end) {
+  std::vector<bool> begun;
+  PanelBlock block;
+  for (std::int64_t first = 0; first < corpus.info().series; first += kBlockSeries) {
+    corpus.read(first, std::min(kBlockSeries, corpus.info().series - first), 0, train_end, {}, block);
+    for (auto row = block.demand.begin(); row != block.demand.end(); row += train_end)
+      begun.push_back(!std::all_of(row, row + train_end, [](float y) { return std::isnan(y); }));
+  }
+  return begun;
+}
+
+// The words of a static that such a series has: nothing would be learned of others, which are unknown later
+// on.
+std::vector<std::string> words_of_series(const Corpus& corpus, std::size_t index,
+                                         const std::vector<bool>& begun) {
   const std::vector<std::string>& vocabulary = corpus.info().statics[index].vocabulary;
+  const std::span<const std::int32_t> codes = corpus.static_codes(index);
   std::vector<bool> used(vocabulary.size());
-  for (const std::int32_t code : corpus.static_codes(index))
-    if (code >= 0) used[static_cast<std::size_t>(code)] = true;
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    if (codes[i] >= 0 && begun[i]) used[static_cast<std::size_t>(codes[i])] = true;
   std::vector<std::string> words;
   for (std::size_t code = 0; code < vocabulary.size(); ++code)
     if (used[code]) words.push_back(vocabulary[code]);
   return words;
 }
 
-// Facts are known from the beginning, so all series count, whenever they begin to sell.
-void add_statics(const std::vector<std::string>& names, const Corpus& corpus, FeatureSpec& spec) {
+// Numbers are known from the beginning, so their means are over all series, whenever they begin to sell.
+void add_statics(const std::vector<std::string>& names, const Corpus& corpus, std::int64_t train_end,
+                 FeatureSpec& spec) {
   const CorpusInfo& info = corpus.info();
+  std::vector<bool> begun;
   for (const std::string& name : names) {
     const std::size_t index = about("data.static", [&] { return info.static_index(name); });
     if (info.statics[index].kind == Kind::categorical) {
-      spec.statics.push_back({name, words_of_series(corpus, index)});
+      if (begun.empty()) begun = begun_series(corpus, train_end);
+      spec.statics.push_back({name, words_of_series(corpus, index, begun)});
       continue;
     }
     const Moments moments =
@@ -347,7 +365,7 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
   spec.open = config.open;
   spec.censored = config.censored;
   spec.inventory = config.inventory;
-  add_statics(config.statics, corpus, spec);
+  add_statics(config.statics, corpus, train_end, spec);
   add_columns(corpus, known, train_end, spec.known_numeric, spec.known_categorical);
   for (FeatureColumn& column : spec.known_numeric)
     if (column.name == spec.open) column.scaler = kOpenScaler;

@@ -11,13 +11,16 @@ namespace {
 
 double inverse_root(std::int64_t n) { return 1.0 / std::sqrt(static_cast<double>(n)); }
 
-// One embedding table a categorical column.
+// One embedding table a categorical column. Code 0 is a value that is missing or unknown: a row of zeros, so
+// that it says nothing unless windows without the value train it.
 std::vector<at::Tensor> tables(const std::string& name, const std::vector<std::int64_t>& cardinalities,
                                std::int64_t width, ParameterMaker& make) {
   std::vector<at::Tensor> result;
   for (std::size_t i = 0; i < cardinalities.size(); ++i) {
     result.push_back(make.normal(fmt::format("{}.{}.weight", name, i), {cardinalities[i], width}, 1.0,
                                  ParameterMaker::Decay::no));
+    const at::NoGradGuard no_grad;
+    result.back().select(0, 0).zero_();
   }
   return result;
 }

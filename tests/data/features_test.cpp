@@ -60,6 +60,18 @@ TEST_F(FeaturesTest, facts_that_no_series_has_are_not_in_the_vocabulary) {
   EXPECT_EQ(spec.statics[1].vocabulary, (std::vector<std::string>{"CA"}));
 }
 
+TEST_F(FeaturesTest, facts_of_series_that_begin_after_the_cut_off_are_not_in_the_vocabulary) {
+  SmallCorpus shape;
+  shape.series = 4;
+  shape.late_from = 2;
+  shape.late_at = 40;
+  const Corpus corpus(make(shape));
+  const FeatureSpec before = make_features(config(), corpus, 40);
+  EXPECT_EQ(before.statics[0].vocabulary, (std::vector<std::string>{"S0", "S1"}));
+  EXPECT_EQ(before.statics[1].vocabulary, (std::vector<std::string>{"CA"}));
+  EXPECT_EQ(make_features(config(), corpus, 41).statics[0].vocabulary.size(), 4U);
+}
+
 TEST_F(FeaturesTest, scalers_are_the_moments_before_the_cut_off) {
   const std::int64_t end = 37;
   const FeatureSpec spec = make_features(config(), Corpus(make()), end);

@@ -59,6 +59,8 @@ struct SmallCorpus {
   std::int64_t rows_per_append = 3;
   float poison = 0.0F;            // replaces every number from `poison_from` on
   std::int64_t poison_from = -1;  // -1: nowhere
+  std::int64_t late_from = -1;    // this and later series begin at `late_at`; -1: none
+  std::int64_t late_at = 0;
 };
 
 // price (known, per series), event (known, all, categorical), snap (known, per state), stock (past), cut
@@ -110,7 +112,8 @@ inline void write_small(CorpusWriter& writer, const SmallCorpus& shape) {
     std::vector<std::vector<float>> columns(3);
     for (std::int64_t i = first; i < first + rows; ++i)
       for (std::int64_t t = 0; t < shape.steps; ++t) {
-        demand.push_back(cell(demand_at(i, t), t));
+        const bool begun = shape.late_from < 0 || i < shape.late_from || t >= shape.late_at;
+        demand.push_back(begun ? cell(demand_at(i, t), t) : kNaN);
         columns[0].push_back(cell(price_at(i, t), t));
         columns[1].push_back(cell(stock_at(i, t), t));
         columns[2].push_back(cell(cut_at(i, t), t));

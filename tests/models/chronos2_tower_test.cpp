@@ -36,6 +36,11 @@ DemandModelConfig everything_on(const fs::path& folder, std::int64_t context, st
   config.model.weights = folder.string();
   config.tower = tower_for(config.model, context, horizon);
   config.model.quantiles = config.tower.quantiles;
+  testing::switch_all_on(config.model);
+  if (config.tower.input_patch_stride != config.tower.input_patch_size) {
+    config.model.masked = false;  // refused: what is hidden in one patch stands in the next
+    config.model.loss.masked = 0.0;
+  }
   return config;
 }
 
@@ -188,16 +193,17 @@ TEST_P(PathsOfChronos2, every_new_path_gets_a_gradient_within_two_steps) {
   const fs::path folder = golden("chronos2") / name_of_folder;
   const std::int64_t reach = read_chronos2_config(folder).prediction_length();
   DemandModelConfig config = everything_on(folder, 45, reach);
-  config.model.level = true;
+  config.model.masked = false;  // its own tests hide something first
+  config.model.loss.masked = 0.0;
   config.model.groups = groups;
   const DemandModel model(config, 9);
   at::manual_seed(32);
   ModelInputs inputs = small_batch(config, 8);
-  const at::Tensor target = at::rand({8, reach}) * 8.0;
+  const Targets targets = testing::small_targets(config, 8);
   std::map<std::string, double> reached;
   for (int step = 0; step < 2; ++step) {
     for (const Parameter& parameter : model.parameters()) at::Tensor(parameter.tensor).mutable_grad().reset();
-    loss_sums(model.forward(inputs, nullptr), {target, at::ones({8}), {}}, config).loss.backward();
+    loss_sums(model.forward(inputs, nullptr), targets, config).loss.backward();
     const at::NoGradGuard no_grad;
     for (const Parameter& parameter : model.parameters()) {
       reached[parameter.name] =

@@ -23,6 +23,7 @@ using testing::largest_difference;
 using testing::rows_of;
 using testing::small_batch;
 using testing::small_config;
+using testing::switch_all_on;
 
 class Folder {
  public:
@@ -166,12 +167,16 @@ TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower
   config.model.weights = (folder.path() / "tower").string();
   config.horizon = 5;
   config.model.quantiles = {0.5, 0.9};
+  switch_all_on(config.model);
   config.tower = tower_for(config.model, config.context, config.horizon);
   const DemandModel fused(config, 9);
   DemandModelConfig alone = config;
   alone.past_numeric = alone.known_numeric = 0;
   alone.past_cardinalities = alone.known_cardinalities = alone.static_cardinalities = {};
-  alone.text_width = 0;
+  alone.text_width = alone.static_numbers = 0;
+  alone.model = {};
+  alone.model.weights = config.model.weights;
+  alone.model.quantiles = config.model.quantiles;
   const DemandModel plain(alone, 10);
 
   const ModelInputs inputs = small_batch(config, 4);
@@ -179,6 +184,26 @@ TEST(DemandModel, pretrained_weights_with_fusion_forecast_exactly_what_the_tower
   EXPECT_TRUE(at::equal(a.quantiles_bqh, b.quantiles_bqh));
   EXPECT_TRUE(at::equal(a.mean_bh, a.quantiles_bqh.select(1, 0)));
   EXPECT_EQ(a.quantiles_bqh.sizes(), at::IntArrayRef({4, 2, 5}));
+  EXPECT_TRUE(at::equal(a.scale_b, b.scale_b));
+  EXPECT_TRUE(at::equal(a.inventory_bh, a.inventory.last_b.unsqueeze(1).expand({4, 5})));
+}
+
+TEST(DemandModel, what_is_unknown_says_nothing_until_windows_train_it) {
+  at::manual_seed(12);
+  const DemandModel model(small_config(), 7);
+  ModelInputs inputs = small_batch(model.config(), 4);
+  inputs.statics_bs = at::zeros_like(inputs.statics_bs);
+  const at::Tensor unknown = model.forward(inputs, nullptr).quantiles_bqh;
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.name == "fusion.static.shift.weight") at::Tensor(parameter.tensor).detach().zero_();
+  EXPECT_TRUE(at::equal(model.forward(inputs, nullptr).quantiles_bqh, unknown));
+  const DemandModel drawn(small_config(), 7);
+  EXPECT_GT(gradients(drawn, loss_of(drawn, inputs, nullptr))
+                .at("fusion.static.0.weight")[0]
+                .abs()
+                .max()
+                .item<double>(),
+            0.0);
 }
 
 TEST(DemandModel,
@@ -189,13 +214,17 @@ TEST(DemandModel,
   DemandModelConfig config = small_config();
   config.model.weights = (folder.path() / "tower").string();
   config.tower = tower_for(config.model, config.context, config.horizon);
+  switch_all_on(config.model);
+  config.model.masked = false;  // its own tests hide something first
+  config.model.loss.masked = 0.0;
   const DemandModel model(config, 9);
   ModelInputs inputs = small_batch(config, 6);
   inputs.text_bw.requires_grad_();
+  const Targets targets = testing::small_targets(config, 6);
   std::map<std::string, double> reached;
   for (int step = 0; step < 2; ++step) {
     inputs.text_bw.mutable_grad() = at::Tensor();
-    const auto by_name = gradients(model, loss_of(model, inputs, nullptr));
+    const auto by_name = gradients(model, loss_sums(model.forward(inputs, nullptr), targets, config).loss);
     for (const char* name : {"fusion.static.shift.weight", "fusion.text.shift.weight"})
       EXPECT_GT(by_name.at(name).abs().max().item<double>(), 0.0) << name << " in step " << step;
     EXPECT_EQ(inputs.text_bw.grad().abs().max().item<double>() > 0.0, step == 1);
@@ -206,6 +235,9 @@ TEST(DemandModel,
     }
   }
   for (const auto& [name, size] : reached) EXPECT_TRUE(size > 0.0 || name.starts_with("tower.")) << name;
+  for (const char* name : {"fusion.level.bias", "heads.cumulated.weight", "heads.class.weight",
+                           "heads.inventory.weight", "heads.dispersion.weight", "heads.zeros.weight"})
+    EXPECT_EQ(reached.count(name), 1U) << name;
 }
 
 TEST(DemandModel, refuses_a_loss_of_a_mean_head_that_is_off) {

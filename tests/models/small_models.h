@@ -54,6 +54,17 @@ inline DemandModelConfig small_config(Architecture architecture = Architecture::
   return config;
 }
 
+// Every head, and what heads read beside columns.
+inline void switch_all_on(ModelConfig& model) {
+  model.season = 7;
+  model.level = model.cumulated = model.inventory = model.masked = true;
+  model.loss.cumulated = model.loss.inventory = model.loss.masked = 1.0;
+  model.classes = {0.2, 0.7};
+  model.loss.classes = 1.0;
+  model.counts = ModelConfig::Counts::zero_inflated;
+  model.loss.counts = 1.0;
+}
+
 inline at::Tensor random_codes(at::IntArrayRef shape, std::int64_t cardinality) {
   return at::randint(0, cardinality, shape, at::kInt);
 }
@@ -79,7 +90,17 @@ inline ModelInputs small_batch(const DemandModelConfig& config, std::int64_t win
   if (!statics.empty()) inputs.statics_bs = at::cat(statics, 1);
   if (config.static_numbers > 0) inputs.static_numbers_bn = at::randn({windows, 2 * config.static_numbers});
   if (config.text_width > 0) inputs.text_bw = at::randn({windows, config.text_width});
+  if (config.model.inventory) inputs.inventory_bt = at::randint(0, 40, {windows, t}, at::kFloat);
   return inputs;
+}
+
+// Something for every head to learn, drawn like small_batch.
+inline Targets small_targets(const DemandModelConfig& config, std::int64_t windows) {
+  const std::vector<std::int64_t> shape = {windows, config.horizon};
+  Targets targets{at::randint(0, 9, shape, at::kFloat), at::ones({windows}), {}};
+  targets.class_bh = at::randint(0, 3, shape, at::kLong);
+  targets.inventory_bh = at::randint(0, 40, shape, at::kFloat);
+  return targets;
 }
 
 // Row `row` of every tensor.

@@ -58,7 +58,28 @@ INSTANTIATE_TEST_SUITE_P(
                     Changes{"model.heads.counts=negative_binomial", "model.loss.counts=1"},
                     Changes{"model.heads.classes=[0.25, 0.75]", "model.loss.class=1",
                             "model.loss.class_weights=balanced", "train.augment.scale=0.3"},
-                    Changes{"model.heads.cumulated=true", "model.loss.cumulated=1"}));
+                    Changes{"model.heads.cumulated=true", "model.loss.cumulated=1"},
+                    Changes{"data.inventory=visits", "model.heads.inventory=true",
+                            "model.loss.inventory=0.5"},
+                    Changes{"data.shots=3"}, Changes{"tune.layer_decay=0.7"}));
+
+TEST_F(Training, stops_early_at_the_same_step_when_it_was_stopped_in_its_last_patience) {
+  const std::vector<std::string> wild = {"train.optimizer.lr=3",   "train.clip=0",
+                                         "train.validate_every=1", "train.early_stop=4",
+                                         "train.steps=200",        "train.schedule.warmup=0",
+                                         "train.log_every=1",      "train.checkpoint_every=1"};
+  const TrainResult whole = train_alone(recipe("whole", wild));
+  ASSERT_EQ(whole.ending, Ending::stopped_early);
+  train_alone(recipe("parts", wild), {.resume = Resume::never, .stop_after = whole.step - 2});
+  ASSERT_EQ(Checkpoints(folder_ / "parts/checkpoints").read_state(whole.step - 2).validations_without_best,
+            2);
+  const TrainResult parts =
+      train_alone(recipe("parts", wild), {.resume = Resume::required, .stop_after = {}});
+  EXPECT_EQ(parts.ending, Ending::stopped_early);
+  EXPECT_EQ(parts.step, whole.step);
+  EXPECT_EQ(parts.best_metric, whole.best_metric);
+  EXPECT_EQ(weights("whole"), weights("parts"));
+}
 
 TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
   const std::vector<std::string> sgd = {"train.optimizer.name=sgd", "train.optimizer.lr=0.02"};
