@@ -73,6 +73,10 @@ struct OpenSegment {
 }  // namespace
 
 std::size_t CorpusInfo::covariate_index(const std::string& covariate) const {
+  if (covariate == target && covariate != "demand")
+    throw input_error(fmt::format("\"{}\" is what data.target forecasts", covariate),
+                      "its history is read in the place of demand's",
+                      "leave it out here; demand is a column");
   return index_by_name(covariates, covariate, "covariate");
 }
 

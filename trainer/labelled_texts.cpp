@@ -132,12 +132,15 @@ std::string digest_of(const LabelledTexts& texts) {
   return digest_text(all);
 }
 
+[[noreturn]] void refuse_weight(const char* key) {
+  throw input_error(fmt::format("model.labels.{} weighs the labels of a head that is off", key),
+                    "data.labels names no column for it", "name one, or leave the weights out");
+}
+
 // Weights by name, given, balanced or none; `met`: how often each label is met.
 at::Tensor weights_of(const char* key, const std::vector<double>& given, bool balanced,
                       const std::vector<std::string>& names, const std::vector<double>& met) {
-  if (names.empty() && (balanced || !given.empty()))
-    throw input_error(fmt::format("model.labels.{} weighs the labels of a head that is off", key),
-                      "data.labels names no column for it", "name one, or leave the weights out");
+  if (names.empty() && (balanced || !given.empty())) refuse_weight(key);
   if (!balanced && given.empty()) return {};
   if (!balanced && given.size() != names.size())
     throw input_error(fmt::format("model.labels.{} holds {} numbers", key, given.size()),
@@ -189,6 +192,9 @@ LabelledTexts read_labelled_texts(const data::LabelsConfig& config, std::uint64_
 }
 
 models::LabelWeights label_weights(const models::LabelLossConfig& loss, const LabelledTexts& texts) {
+  const models::LabelLossConfig usual;
+  if (texts.names.classes.empty() && loss.text_class != usual.text_class) refuse_weight("class");
+  if (texts.names.tags.empty() && loss.tags != usual.tags) refuse_weight("tags");
   std::vector<double> classes(texts.names.classes.size()), tags(texts.names.tags.size());
   for (const LabelledText& one : texts.trained) {
     if (one.text_class != models::kNoLabel) ++classes[static_cast<std::size_t>(one.text_class)];

@@ -277,6 +277,9 @@ void refuse_demand_keys(const Recipe& recipe, const char* task) {
            "name the run as model.text");
   if (recipe.train.masked > 0)
     refuse("train.masked hides patches of histories", "there are no histories", "leave train.masked out");
+  if (recipe.tune.method != "all")
+    refuse("tune.method is that of the demand model's series tower", "there is none",
+           "leave tune.method out; tune.text says what of the encoder is trained");
   if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
     refuse("train.adversarial asks for changed tokens", "they are those of the demand model's series tower",
            "set train.adversarial.method: none");

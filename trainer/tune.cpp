@@ -88,7 +88,14 @@ std::vector<std::string> unread_keys(const TuneConfig& tune) {
   look("tune.targets", lora, tune.lora.targets, usual.lora.targets);
   look("tune.dropout", adapter, tune.lora.dropout, usual.lora.dropout);
   look("tune.modules_to_save", adapter, tune.lora.modules_to_save, usual.lora.modules_to_save);
-  look("tune.budget.target", tune.method == "adalora", tune.budget.target, usual.budget.target);
+  const bool budget = tune.method == "adalora";
+  look("tune.budget.target", budget, tune.budget.target, usual.budget.target);
+  look("tune.budget.warmup", budget, tune.budget.warmup, usual.budget.warmup);
+  look("tune.budget.final", budget, tune.budget.final, usual.budget.final);
+  look("tune.budget.every", budget, tune.budget.every, usual.budget.every);
+  look("tune.budget.beta1", budget, tune.budget.beta1, usual.budget.beta1);
+  look("tune.budget.beta2", budget, tune.budget.beta2, usual.budget.beta2);
+  look("tune.budget.orthogonal", budget, tune.budget.orthogonal, usual.budget.orthogonal);
   look("tune.size", bottleneck, tune.bottleneck.size, usual.bottleneck.size);
   look("tune.activation", bottleneck, tune.bottleneck.activation, usual.bottleneck.activation);
   look("tune.after", bottleneck, tune.bottleneck.after, usual.bottleneck.after);
@@ -117,6 +124,15 @@ void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
               fmt::join(outputs, ", "));
   if (const std::vector<std::string> unread = unread_keys(recipe.tune); !unread.empty())
     log::all("tune.method {} does not read {}", recipe.tune.method, fmt::join(unread, ", "));
+  if (!recipe.tune.adapter.empty()) {
+    const std::string base = models::unchecked_base(recipe.tune.adapter);
+    if (recipe.model.weights.find(base) == std::string::npos)
+      log::warn(
+          "the adapter {} says that it belongs to {}, and model.weights is {} - names and shapes of tensors "
+          "are all "
+          "that can be compared",
+          recipe.tune.adapter, base, recipe.model.weights);
+  }
   const models::DemandModelConfig config = make_model_config(recipe.model, features);
   config.validate();
   check_layers(recipe.tune, config.tower);

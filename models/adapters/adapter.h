@@ -25,6 +25,10 @@ std::string base_digest(const std::filesystem::path& weights);
 // Error(io) or Error(data).
 AdapterConfig read_adapter_config(const std::filesystem::path& folder);
 
+// What the adapter in `folder` calls its base (the last part of the name) where it holds no digest of it, as
+// those of PEFT; else, or without such a name, empty. Throws as read_adapter_config.
+std::string unchecked_base(const std::filesystem::path& folder);
+
 // Copies the values of `folder` into the adapter (and the modules to save) of `parameters`, to which
 // read_adapter_config(folder) was attached. `digest`: base_digest of the model's base. Throws Error(data)
 // naming the tensor that is missing, surplus or misshapen, or when the file was made for a base with another

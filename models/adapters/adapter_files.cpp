@@ -84,6 +84,14 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
   return config;
 }
 
+std::string unchecked_base(const fs::path& folder) {
+  if (SafetensorsFile(folder / kTensors).metadata().contains(kDigest)) return {};
+  const nlohmann::json json = read_json(folder / kConfig);
+  const auto base = json.find("base_model_name_or_path");
+  return base != json.end() && base->is_string() ? fs::path(base->get<std::string>()).filename().string()
+                                                 : "";
+}
+
 void load_adapter(const fs::path& folder, const std::vector<Parameter>& parameters, const std::string& prefix,
                   const AdapterConfig& config, const std::string& digest) {
   const fs::path path = folder / kTensors;

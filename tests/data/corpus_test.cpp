@@ -45,6 +45,8 @@ TEST_F(CorpusTest, is_seen_with_another_column_as_the_target) {
   const std::size_t demand = corpus.info().covariate_index("demand");
   EXPECT_EQ(demand, plain.info().covariate_index("stock"));
   EXPECT_EQ(corpus.info().covariates[demand].role, Role::past);
+  expect_error(ErrorKind::input, {"\"stock\" is what data.target forecasts"},
+               [&] { corpus.info().covariate_index("stock"); });
   const std::vector<std::size_t> wanted{demand, corpus.info().covariate_index("price")};
   PanelBlock block;
   corpus.read(2, 5, 10, 40, wanted, block);

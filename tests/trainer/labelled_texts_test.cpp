@@ -96,6 +96,10 @@ TEST_F(LabelledTextsTest, weights_that_fit_no_head_are_refused) {
               AllOf(HasSubstr("tag_weights"), HasSubstr("head that is off")));
   EXPECT_THAT(refusal(labelled_rows(), {"data.labels.class=null", "model.labels.class_weights=[1, 2, 3]"}),
               AllOf(HasSubstr("class_weights"), HasSubstr("head that is off")));
+  EXPECT_THAT(refusal(labelled_rows(), {"data.labels.tags=null", "model.labels.tags=0.3"}),
+              HasSubstr("model.labels.tags weighs the labels of a head that is off"));
+  EXPECT_THAT(refusal(labelled_rows(), {"tune.method=lora"}),
+              HasSubstr("tune.text says what of the encoder"));
   EXPECT_THAT(refusal(labelled_rows(), {"model.labels.tags=0"}),
               HasSubstr("model.labels.tags must be positive"));
   EXPECT_THAT(refusal(labelled_rows(), {"model.labels.label_smoothing=1"}), HasSubstr("label_smoothing"));

@@ -65,7 +65,8 @@ TEST_F(Tuning, says_which_keys_of_other_methods_are_set_in_vain) {
             Keys({"tune.targets", "tune.prefix"}));
   EXPECT_EQ(unread({"tune.method=prefix", "tune.prefix=3", "tune.text_rate=0.1"}), Keys({"tune.text_rate"}));
   EXPECT_EQ(unread({"tune.method=top", "tune.layers=2"}), Keys());
-  EXPECT_EQ(unread({"tune.method=lora", "tune.budget.target=2"}), Keys({"tune.budget.target"}));
+  EXPECT_EQ(unread({"tune.method=lora", "tune.budget.target=2", "tune.budget.every=3"}),
+            Keys({"tune.budget.target", "tune.budget.every"}));
 }
 
 TEST_F(Tuning, heads_leave_all_of_the_tower_but_its_output_layer) {
@@ -456,6 +457,22 @@ TEST_F(LoraTuning, goes_on_from_an_adapter_of_peft_whose_rank_and_targets_hold) 
   ASSERT_EQ(before.tensors().size(), after.tensors().size());
   for (const auto& [name, tensor] : before.tensors())
     EXPECT_LT(relative_distance(tensor.to_float(), after.at(name).to_float()), 1e-5) << name;
+}
+
+TEST_F(LoraTuning, says_when_an_adapter_of_peft_names_another_base) {
+  const fs::path adapter = shelfcast::testing::source_dir() / "tests/golden/lora/bolt";
+  fs::copy(published(), folder_ / "other");
+  const auto said = [&](const fs::path& base) {
+    ::testing::internal::CaptureStderr();
+    train_alone(
+        adapted("on-" + base.filename().string(),
+                {"tune.adapter=" + adapter.string(), "model.weights=" + base.string(), "train.steps=1"}));
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said(published()).find("says that it belongs"), std::string::npos);
+  const std::string other = said(folder_ / "other");
+  EXPECT_NE(other.find("says that it belongs to wide_heads, and model.weights is"), std::string::npos)
+      << other;
 }
 
 // Some of its matrices have no rank left.
