@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Do demand and stock on hand learned together make cheaper orders than demand alone? bench/joint_stock.sh [FOLDER [SEED ...]]
 #
-# For each seed a market of 4 stores x 40 items and two runs of a small model on it: demand alone, and with the head of stock on
-# hand beside it. Both read the same columns. Prints order cost, fill rate, MAE of demand and of stock on hand of every run.
+# For each seed a market of 4 stores x 40 items and runs of a small model on it: on demand alone without the columns of stock
+# (blind), on demand alone with them (joint0), and with the head of stock on hand beside it. Prints order cost, fill rate, MAE of
+# demand and of stock on hand of every run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shelfcast=$PWD/build/bin/shelfcast
@@ -25,12 +26,16 @@ score() { # score RUN GROUP LEVEL METRIC
 printf '%-10s %5s %10s %9s %8s %10s\n' run seed order_cost fill_rate mae stock_mae
 for seed in "${seeds[@]}"; do
   "$shelfcast" synth --stores 4 --items 40 --days 500 --seed "$seed" --out "m$seed.corpus" >/dev/null
-  for weight in 0 0.1 0.5; do
-    name=joint$weight-$seed options=()
-    [[ $weight == 0 ]] || options=(--set data.inventory=stock --set model.heads.inventory=true --set model.loss.inventory=$weight)
+  for kind in blind joint0 joint0.1 joint0.5; do
+    name=$kind-$seed options=()
+    case $kind in
+      blind) options=(--set data.past=[]) ;;
+      joint0) ;;
+      *) options=(--set data.inventory=stock --set model.heads.inventory=true --set model.loss.inventory="${kind#joint}") ;;
+    esac
     "$shelfcast" train run.yaml --set data.corpus="m$seed.corpus" --set run.dir="$name" --set run.seed="$seed" "${options[@]}" >"$name.log" 2>&1
     "$shelfcast" backtest "$name" >>"$name.log" 2>&1
-    printf '%-10s %5s %10s %9s %8s %10s\n' "joint$weight" "$seed" "$(score "$name" overall all order_cost)" \
+    printf '%-10s %5s %10s %9s %8s %10s\n' "$kind" "$seed" "$(score "$name" overall all order_cost)" \
       "$(score "$name" overall all fill_rate)" "$(score "$name" overall all mae)" "$(score "$name" inventory all mae)"
   done
 done

@@ -40,6 +40,7 @@ ways=(
   "heads        --set train.optimizer.lr=2e-3 --set tune.method=heads"
   "lora         --set train.optimizer.lr=3e-3 --set tune.method=lora"
   "rslora       --set train.optimizer.lr=2e-3 --set tune.method=lora --set tune.rslora=true --set tune.targets=[q,k,v,o,wi,wo]"
+  "lora+output  --set train.optimizer.lr=3e-3 --set tune.method=lora --set tune.targets=[q,k,v,o,wi,wo,hidden_layer,output_layer,residual_layer]"
   "adalora      --set train.optimizer.lr=3e-3 --set tune.method=adalora --set tune.targets=[q,k,v,o,wi,wo] --set tune.budget.warmup=20 --set tune.budget.final=40 --set tune.budget.every=5"
   "adapter      --set train.optimizer.lr=3e-3 --set tune.method=adapter"
   "prefix       --set train.optimizer.lr=1e-2 --set tune.method=prefix"

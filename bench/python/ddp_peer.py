@@ -4,8 +4,9 @@
 
 FOLDER holds train_bench.corpus, which bench_train made there (echo | build/bin/bench_train FOLDER). Two processes with one thread each, context 512, horizon 64,
 a global batch of 64, dropout 0.1, AdamW; float32, and bf16 where the CPU has it (the reference under autocast). The reference finds its batches ready in memory;
-ours is the whole trainer with its corpus, clipping and logs. Third in every round: two trainings of one rank with half the batch each, at the same time, what two
-ranks could do if they had nothing to say to each other. Windows a second are medians over the steps of a run, the first three left out.
+ours is the whole trainer with its corpus, clipping and logs. Before and after it in every round: two trainings of one rank with half the batch each,
+at the same time, what two ranks could do if they had nothing to say to each other; the mean of both, for machines drift. Windows a second are medians over the
+steps of a run, the first three left out.
 """
 import json
 import os
@@ -23,7 +24,7 @@ import torch.multiprocessing as mp  # noqa: E402
 
 CONTEXT, HORIZON, BATCH, PATCH, RANKS = 512, 64, 64, 16, 2
 SIZES = {"bolt-tiny": (256, 1024, 4, 4), "bolt-mini": (384, 1536, 4, 8), "bolt-small": (512, 2048, 6, 8)}
-STEPS = {"bolt-tiny": 24, "bolt-mini": 16, "bolt-small": 10}
+STEPS = {"bolt-tiny": 24, "bolt-mini": 16, "bolt-small": 16}
 FIRST = 3  # steps that warm up
 
 
@@ -111,8 +112,10 @@ def main():
         over_reference, over_apart = [], []
         for number in range(rounds):
             port += 1
-            theirs, mine = reference(tower, precision, port), trained(bin_folder, folder, tower, precision)
-            apart = trained_apart(bin_folder, folder, tower, precision)
+            theirs = reference(tower, precision, port)
+            before = trained_apart(bin_folder, folder, tower, precision)
+            mine = trained(bin_folder, folder, tower, precision)
+            apart = (before + trained_apart(bin_folder, folder, tower, precision)) / 2
             over_reference.append(mine / theirs)
             over_apart.append(mine / apart)
             print(f"{tower} {precision} round {number + 1}: DDP {theirs:6.1f} windows/s, shelfcast {mine:6.1f}, two alone {apart:6.1f}; "
