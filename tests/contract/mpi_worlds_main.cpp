@@ -31,15 +31,18 @@ int mpi_rank() {
   return rank;
 }
 
-// On ranks other than 0: only what went wrong, with the rank in front.
+// On ranks other than 0: only what went wrong, with the rank in front. Who asks GoogleTest for the running
+// test while it tells of a failure waits for ever.
 class FailurePrinter : public ::testing::EmptyTestEventListener {
+  void OnTestStart(const ::testing::TestInfo& test) override { test_ = test.name(); }
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
     if (!result.failed()) return;
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    std::fprintf(stderr, "[rank %d] %s: %s:%d\n%s\n", mpi_rank(), test == nullptr ? "?" : test->name(),
+    std::fprintf(stderr, "[rank %d] %s: %s:%d\n%s\n", mpi_rank(), test_.c_str(),
                  result.file_name() == nullptr ? "?" : result.file_name(), result.line_number(),
                  result.message());
   }
+
+  std::string test_ = "?";
 };
 
 World mpi_world(std::string name, std::size_t longest_message) {
@@ -57,7 +60,8 @@ World mpi_world_in_nodes(int node_ranks) {
                 body(*make_hierarchical(*flat, node_ranks));
               },
           .sums_in_rank_order = false,
-          .names_the_late = true};
+          // In more ranks one may wait for the leader of its node, who waits for the late one.
+          .names_the_late = mpi_size() <= node_ranks + 1};
 }
 
 World nccl_world() {
