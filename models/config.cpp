@@ -213,7 +213,7 @@ std::int64_t DemandModelConfig::recent_seasons() const {
 
 std::int64_t DemandModelConfig::known_head_inputs() const {
   return known_numeric + model.code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2 +
-         (recent_seasons() > 0 ? 3 : 0);
+         (recent_seasons() > 0 ? 3 : 0) + (model.closures ? 2 : 0);
 }
 
 std::int64_t DemandModelConfig::median_index() const {
@@ -255,6 +255,9 @@ void DemandModelConfig::validate() const {
   if (open_column < -1 || open_column >= known_numeric)
     throw input_error(fmt::format("open_column is {}", open_column),
                       fmt::format("there are {} known numeric columns", known_numeric));
+  if (model.closures && open_column < 0)
+    throw input_error("model.closures is true, but nothing says when a step is closed", "data.open is empty",
+                      "set it to a column of data.known, or model.closures: false");
   if (static_numbers < 0) throw input_error(fmt::format("static_numbers is {}", static_numbers));
   if (model.level && static_cardinalities.empty() && static_numbers == 0 && text_width == 0)
     throw input_error("model.level is true, but there is nothing to tell a level by",

@@ -53,6 +53,7 @@ constexpr std::int64_t kTcnTaps = 3;  // steps that a convolution of a TCN sees
 std::int64_t tcn_layers(std::int64_t tokens);
 
 constexpr double kClosedBelow = -0.5;
+constexpr std::int64_t kMostClosed = 20;  // steps in a row; longer closures look alike
 constexpr std::int64_t kDemandClasses = 3;
 constexpr std::int64_t kNoClass = -1;  // of a step whose demand has none
 
@@ -115,6 +116,9 @@ struct ModelConfig {
   std::int64_t code_width = 4;     // width of one categorical covariate's embedding
   std::int64_t known_hidden = 64;  // hidden width of the known-covariate head
   std::int64_t season = 0;         // steps of a season whose recent means the known head sees; 0 = none
+  // The known head sees how many closed steps end right before a step and begin right behind it: what cannot
+  // be bought on a holiday is bought around it.
+  bool closures = false;
   // Numeric covariates enter a Chronos-2 tower as series of the window's group, as it was pretrained, rather
   // than as columns of the patch embedding.
   bool groups = false;

@@ -102,6 +102,7 @@ void visit_model(Visitor v, Config& c) {
   v("code_width", c.code_width);
   v("known_hidden", c.known_hidden);
   v("season", c.season);
+  v("closures", c.closures, false);
   v("scale_floor", c.scale_floor);
   v("level", c.level, false);
   v("groups", c.groups, false);

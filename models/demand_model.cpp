@@ -8,6 +8,7 @@
 #include "base/json_file.h"
 #include "models/adapters/adapter.h"
 #include "models/adapters/lora.h"
+#include "models/closed_steps.h"
 #include "models/context.h"
 #include "models/heads.h"
 #include "models/product.h"
@@ -110,13 +111,6 @@ at::Tensor level_loss(const at::Tensor& level_b, const Normalised& demand) {
   return (level_b - history_b).square() * demand.observed_bt.any(1).to(level_b.scalar_type());
 }
 
-// Where nothing can be sold, over context and horizon: [b, u]; undefined without a column that says so. A
-// missing value is an open step.
-at::Tensor closed_steps(const ModelInputs& inputs, const DemandModelConfig& config) {
-  if (config.open_column < 0) return {};
-  return inputs.known_bnu.select(1, config.open_column) < kClosedBelow;
-}
-
 }  // namespace
 
 struct DemandModel::Impl {
@@ -170,11 +164,12 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
   const Context& context = *impl_->context;
   ModelInputs inputs = context.cut(batch.to(device()));
   const std::int64_t steps = inputs.context_bt.size(1);
-  at::Tensor closed_bt, closed_bh;
+  at::Tensor closed_bt, closed_bh, closures_b2h;
   if (const at::Tensor closed_bu = closed_steps(inputs, config); closed_bu.defined()) {
     closed_bt = closed_bu.narrow(1, 0, steps);
     closed_bh = closed_bu.narrow(1, steps, config.horizon);
     inputs.context_bt = inputs.context_bt.masked_fill(closed_bt, std::numeric_limits<float>::quiet_NaN());
+    if (config.model.closures) closures_b2h = closures(closed_bu).narrow(2, steps, config.horizon);
   }
   const Dropout dropout(keys, config.model.dropout);
   const Dropout adapter_dropout(keys, impl_->adapter ? dropout_of(*impl_->adapter) : 0.0);
@@ -198,7 +193,7 @@ Forecast DemandModel::forward(const ModelInputs& batch, const DropoutKeys* keys,
                                    ? known_bxu.narrow(2, known_bxu.size(2) - config.horizon, config.horizon)
                                    : known_bxu;
   auto result = (*impl_->heads)(states, impl_->tower->quantiles(states, windows, dropout), known_bxh,
-                                closed_bh, demand);
+                                closed_bh, closures_b2h, demand);
   Forecast forecast{result.quantiles_bqh, result.mean_bh, demand.loc_b, demand.scale_b};
   forecast.positive_means = config.model.positive_means();
   forecast.dispersion_bh = result.dispersion_bh;

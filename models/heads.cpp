@@ -87,7 +87,7 @@ Heads::Heads(const DemandModelConfig& config, Start start, ParameterMaker& make)
 }
 
 at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
-                        const Normalised& demand) const {
+                        const at::Tensor& closures_b2h, const Normalised& demand) const {
   const std::int64_t windows = demand.loc_b.size(0), steps = config_.horizon;
   const at::Tensor none_b = at::asinh(-demand.loc_b / demand.scale_b);
   const at::Tensor unit_b = at::asinh(demand.scale_b.reciprocal());
@@ -97,6 +97,7 @@ at::Tensor Heads::known(const at::Tensor& states, std::int64_t each, const at::T
   if (config_.recent_seasons() > 0) {
     parts.push_back(recent_means(demand, config_.model.season, config_.recent_seasons(), steps));
   }
+  if (closures_b2h.defined()) parts.push_back(closures_b2h);
   const at::Tensor inputs_bzh = at::cat(parts, 1);
   const at::Tensor inputs = inputs_bzh.transpose(1, 2).reshape({windows * steps, inputs_bzh.size(1)});
   const at::Tensor from_inputs_bhk = at::mm(inputs, known_input_.t()).view({windows, steps, -1});
@@ -146,14 +147,14 @@ at::Tensor Heads::hidden_steps(const at::Tensor& states, std::int64_t steps) con
 
 Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& tower_bqh,
                                 const at::Tensor& known_bxh, const at::Tensor& closed_bh,
-                                const Normalised& demand) const {
+                                const at::Tensor& closures_b2h, const Normalised& demand) const {
   const auto levels = static_cast<std::int64_t>(tower_rows_.size());
   at::Tensor quantiles = tower_bqh.narrow(2, 0, config_.horizon);
   if (levels != tower_bqh.size(1)) {
     quantiles = quantiles.index_select(1, at::tensor(tower_rows_, at::kLong).to(quantiles.device()));
   }
   const std::int64_t windows = tower_bqh.size(0), each = tower_bqh.size(2) * windows / states.size(0);
-  const at::Tensor added = known(states, each, known_bxh, demand);
+  const at::Tensor added = known(states, each, known_bxh, closures_b2h, demand);
   const auto step_of = [&](const Linear& layer) {
     return by_step(layer, 1, states, windows, each).select(1, 0);
   };

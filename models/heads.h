@@ -26,9 +26,11 @@ class Heads {
   };
   // In the scale of the tower's quantiles, and the mean in that of the instance norm. `states` and
   // `tower_bqh` as of the tower (series_tower.h); `known_bxh` the known covariates over the horizon,
-  // undefined without any; `closed_bh` where there is no demand, undefined if there always may be.
+  // undefined without any; `closed_bh` where there is no demand, undefined if there always may be, and
+  // `closures_b2h` what is closed around each step (closed_steps.h), undefined without model.closures.
   Result operator()(const at::Tensor& states, const at::Tensor& tower_bqh, const at::Tensor& known_bxh,
-                    const at::Tensor& closed_bh, const Normalised& demand) const;
+                    const at::Tensor& closed_bh, const at::Tensor& closures_b2h,
+                    const Normalised& demand) const;
 
   // What the context's patches hold, by their states [b*n, d]: of its `steps` steps, in the scale of the
   // instance norm, [b, steps].
@@ -37,7 +39,7 @@ class Heads {
  private:
   // [b, r, h]: what the known covariates add to all results. `each`: steps of a state.
   at::Tensor known(const at::Tensor& states, std::int64_t each, const at::Tensor& known_bxh,
-                   const Normalised& demand) const;
+                   const at::Tensor& closures_b2h, const Normalised& demand) const;
   // [b, r, h]: what the states say through a layer of `results` rows for each step.
   at::Tensor by_step(const Linear& layer, std::int64_t results, const at::Tensor& states,
                      std::int64_t windows, std::int64_t each) const;

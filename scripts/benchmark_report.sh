@@ -20,7 +20,7 @@ seeds=(17 18 19 20 21)
 case $name in
 rossmann)
   recipe=$root/recipes/rossmann-1d.yaml
-  chosen="Variants of the recipe were compared on the protocol's own origins (bench/README.md, \"Real data\"), so the figures flatter it a little; published rows were not chosen so. Training and validation end before the first origin."
+  chosen="Variants of the recipe were compared on the protocol's own origins (bench/README.md, \"Real data\"), so the figures flatter it a little; published rows were not chosen so. Training ends before the first origin and learns from all that lies before it, without a validation."
   ;;
 m5)
   recipe=$root/recipes/m5-benchmark.yaml

@@ -102,6 +102,7 @@ void visit(Visitor& v, models::ModelConfig& c) {
   v("code_width", c.code_width);
   v("known_hidden", c.known_hidden);
   v("season", c.season);
+  v("closures", c.closures);
   v("scale_floor", c.scale_floor);
   v("groups", c.groups);
   v("level", c.level);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr double kSameLevel = 1e-6;
 constexpr float kClosedBelow = -0.5F;
+constexpr std::int64_t kMostClosed = 20;  // steps in a row; longer closures look alike
 
 double softplus(double x) { return x > 30.0 ? x : std::log1p(std::exp(x)); }
 double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
@@ -274,6 +275,18 @@ bool DemandModel::closed(const ModelInputs& inputs, std::int64_t series, std::in
   return inputs.known[static_cast<std::size_t>(config_.open_column)].row(series)[step] < kClosedBelow;
 }
 
+// log(1 + the closed steps in a row beside `step`), as far as the window goes that the tower reads.
+float DemandModel::closure(const ModelInputs& inputs, std::int64_t series, std::int64_t step,
+                           std::int64_t direction) const {
+  const std::int64_t end = config_.context + config_.horizon;
+  std::int64_t count = 0;
+  for (std::int64_t t = step + direction; t >= skipped_ && t < end && count < kMostClosed; t += direction) {
+    if (!closed(inputs, series, t)) break;
+    ++count;
+  }
+  return std::log1p(static_cast<float>(count));
+}
+
 // Appends one series, and what is read beside it: its norm, its tokens, and an input row for each of them.
 void DemandModel::make_patches(const ModelInputs& inputs, std::int64_t series,
                                ForwardScratch& scratch) const {
@@ -427,10 +440,14 @@ void DemandModel::known_head(const ModelInputs& inputs, std::span<const std::int
       }
       *z++ = std::asinh(-scratch.norms[b].loc / scratch.norms[b].scale);
       *z++ = std::asinh(1.0F / scratch.norms[b].scale);
-      if (recent.same_step.empty()) continue;
-      *z++ = recent.same_step[static_cast<std::size_t>(h % config_.season)];
-      *z++ = recent.all;
-      *z++ = recent.last_season;
+      if (!recent.same_step.empty()) {
+        *z++ = recent.same_step[static_cast<std::size_t>(h % config_.season)];
+        *z++ = recent.all;
+        *z++ = recent.last_season;
+      }
+      if (!config_.closures) continue;
+      *z++ = closure(inputs, series[b], step, -1);
+      *z++ = closure(inputs, series[b], step, +1);
     }
   }
   float* state = reserve(scratch.known_state, count * states_ * hidden);

@@ -71,6 +71,8 @@ class DemandModel {
 
   // Whether nothing can be sold at step `step` of context and horizon.
   bool closed(const ModelInputs& inputs, std::int64_t series, std::int64_t step) const;
+  float closure(const ModelInputs& inputs, std::int64_t series, std::int64_t step,
+                std::int64_t direction) const;
   // Steps of `forecast` for the series computed together.
   void make_patches(const ModelInputs& inputs, std::int64_t series, ForwardScratch& scratch) const;
   void fill_columns(const ModelInputs& inputs, std::int64_t series, std::int64_t patch, float* row) const;

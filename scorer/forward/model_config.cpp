@@ -146,7 +146,7 @@ std::int64_t ModelConfig::recent_seasons() const {
 
 std::int64_t ModelConfig::known_inputs() const {
   return known_numeric + code_width * static_cast<std::int64_t>(known_cardinalities.size()) + 2 +
-         (recent_seasons() > 0 ? 3 : 0);
+         (recent_seasons() > 0 ? 3 : 0) + (closures ? 2 : 0);
 }
 
 ModelConfig read_model_config(const std::filesystem::path& path) {
@@ -172,6 +172,7 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   config.code_width = model.count("code_width", 1);
   config.known_hidden = model.count("known_hidden", 1);
   config.season = model.count("season", 0);
+  config.closures = model.get_or("closures", false);  // older files lack it
   config.scale_floor = model.get<double>("scale_floor");
   config.level = model.get_or("level", false);    // older files lack it
   config.groups = model.get_or("groups", false);  // and this
@@ -182,6 +183,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   if (json.contains("open_column"))
     config.open_column = fields.count("open_column", -1);  // older files lack it
   if (config.open_column >= config.known_numeric) fields.fail("open_column", "names no known numeric column");
+  if (config.closures && config.open_column < 0)
+    model.fail("model.closures", "is true, but no open_column says when a step is closed");
   config.past_cardinalities = fields.cardinalities("past_cardinalities");
   config.known_cardinalities = fields.cardinalities("known_cardinalities");
   config.static_cardinalities = fields.cardinalities("static_cardinalities");

@@ -23,6 +23,7 @@ struct ModelConfig {
   bool counts_written = false;        // quantiles are those of the counts
   std::int64_t static_width = 0, code_width = 0, known_hidden = 0;
   std::int64_t season = 0;
+  bool closures = false;  // the known head sees how many closed steps stand around a step
   double scale_floor = 0.0;
   bool level = false;
   bool groups = false;  // numeric covariates are series of their own in the group of demand

@@ -3,7 +3,9 @@
 
 #include <limits>
 
+#include "models/closed_steps.h"
 #include "models/demand_model.h"
+#include "tests/models/adapted_models.h"
 #include "tests/models/small_models.h"
 #include "tests/support/temporary_folder.h"
 
@@ -66,6 +68,41 @@ TEST_P(Closed, steps_of_the_history_are_not_observed) {
   EXPECT_TRUE(at::equal(before.mean_bh, after.mean_bh));
   inputs.context_bt = inputs.context_bt.masked_fill(closed_bt.logical_not(), 1e6);
   EXPECT_FALSE(at::equal(before.loc_b, forecast().loc_b));
+}
+
+// In one line of weights: what the known head adds to the first quantile is what it was given.
+TEST_P(Closed, around_a_step_is_what_the_known_head_sees) {
+  const auto closed = [](std::vector<int> steps) {
+    return at::tensor(steps, at::kInt).to(at::kBool).unsqueeze(0);
+  };
+  const at::Tensor runs = closures(closed({1, 1, 0, 1, 0, 0, 1, 1})).expm1().round();
+  EXPECT_TRUE(at::equal(runs[0][0], at::tensor({0.F, 1.F, 2.F, 0.F, 1.F, 0.F, 0.F, 1.F})));
+  EXPECT_TRUE(at::equal(runs[0][1], at::tensor({1.F, 0.F, 1.F, 0.F, 0.F, 2.F, 1.F, 0.F})));
+  EXPECT_EQ(closures(at::ones({1, 50}, at::kBool)).expm1().round().max().item<float>(), 20.0F);
+
+  config.model.closures = true;
+  const DemandModel seeing(config, 3);
+  const auto demand = [&] {
+    const at::NoGradGuard no_gradients;
+    return seeing.forward(inputs, nullptr).demand_mean_bh(-1e9);
+  };
+  inputs.known_bnu.select(1, config.open_column).zero_();
+  const at::Tensor open = demand();
+  inputs.known_bnu.select(1, config.open_column).select(1, config.context + 2).fill_(-1.0);
+  const at::Tensor one_closed = demand();
+  for (std::int64_t h = 0; h < config.horizon; ++h)
+    EXPECT_EQ(at::equal(open.select(1, h), one_closed.select(1, h)), std::abs(h - 2) > 1) << h;
+  // The last step of the history, of which nothing was observed to begin with.
+  inputs.context_bt.select(1, config.context - 1).fill_(kNan);
+  const at::Tensor before = demand();
+  inputs.known_bnu.select(1, config.open_column).select(1, config.context - 1).fill_(-1.0);
+  EXPECT_FALSE(at::equal(before.select(1, 0), demand().select(1, 0)));
+}
+
+TEST(Closures, need_a_column_that_says_what_is_closed) {
+  DemandModelConfig config = small_config();
+  config.model.closures = true;
+  EXPECT_NE(testing::message_of([&] { config.validate(); }).find("data.open is empty"), std::string::npos);
 }
 
 TEST_P(Closed, a_step_is_open_where_nothing_is_known) {

@@ -48,6 +48,7 @@ models::DemandModelConfig to_models(const ModelConfig& c) {
   m.model.static_width = c.static_width, m.model.code_width = c.code_width,
   m.model.known_hidden = c.known_hidden;
   m.model.season = c.season;
+  m.model.closures = c.closures;
   m.context = c.context, m.horizon = c.horizon;
   m.past_numeric = c.past_numeric, m.known_numeric = c.known_numeric;
   m.open_column = c.open_column;
@@ -161,6 +162,7 @@ void draw_inputs_and_heads(ModelConfig& c, RandomStream& random) {
   c.level = one_of(random, {0, 1}) != 0 &&
             (!c.static_cardinalities.empty() || c.static_numbers > 0 || c.text_width > 0);
   if (c.known_numeric > 0) c.open_column = one_of(random, {-1, 0, c.known_numeric - 1});
+  c.closures = c.open_column >= 0 && one_of(random, {0, 1}) != 0;
 }
 
 TEST(LibTorch, forecasts_the_same_from_saved_models_of_many_shapes) {

@@ -164,6 +164,7 @@ nlohmann::json model_json(const ModelConfig& c) {
             {"code_width", c.code_width},
             {"known_hidden", c.known_hidden},
             {"season", c.season},
+            {"closures", c.closures},
             {"scale_floor", c.scale_floor},
             {"level", c.level},
             {"groups", c.groups},
