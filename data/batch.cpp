@@ -9,11 +9,13 @@
 
 #include "base/error.h"
 #include "data/calendar.h"
+#include "data/censored.h"
 
 namespace shelfcast::data {
 namespace {
 
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
+constexpr float kClosedBelow = -0.5F;  // of data.open, scaled: 0 = open or missing, -1 = closed
 // Calendar values are looked up for this many steps from the start of the corpus (44 years of days) and
 // worked out date by date beyond.
 constexpr std::int64_t kCalendarSteps = 16384;
@@ -187,9 +189,9 @@ void WindowAssembler::fill_demand(const PanelBlock& block, std::int64_t series, 
   const Overlap cut = overlap(block, column_row(block, censored_, series), first, count);
   if (bound != nullptr) std::fill_n(bound, count, kMissing);
   for (std::int64_t i = cut.begin; i < cut.end; ++i) {
-    const bool is_cut = cut.from[i - cut.begin] > 0.5F;
-    if (bound != nullptr) bound[i] = is_cut ? to[i] : kMissing;
-    to[i] = is_cut ? kMissing : to[i];
+    const bool hidden = is_cut(cut.from[i - cut.begin]);
+    if (bound != nullptr) bound[i] = hidden ? to[i] : kMissing;
+    to[i] = hidden ? kMissing : to[i];
   }
 }
 
@@ -222,6 +224,21 @@ void WindowAssembler::fill_codes(const Source& source, const PanelBlock& block, 
     if (code > 0.0F && code < words) to[i] = source.recode[static_cast<std::size_t>(code)];
   }
 }
+
+namespace {
+
+// What is seen of closed steps is no demand, for whoever changes or hides parts of a history as well.
+// `known`: the window's known numbers, [n, u].
+void hide_closed(const FeatureSpec& spec, std::int64_t steps, const float* known, std::span<float> context) {
+  if (spec.open.empty()) return;
+  const auto column = std::ranges::find(spec.known_numeric, spec.open, &FeatureColumn::name);
+  if (column == spec.known_numeric.end()) return;
+  const float* open = known + (column - spec.known_numeric.begin()) * steps;
+  for (std::size_t t = 0; t < context.size(); ++t)
+    if (open[t] < kClosedBelow) context[t] = kMissing;
+}
+
+}  // namespace
 
 void WindowAssembler::assemble(const PanelBlock& block, Window window, std::int64_t sample, std::int64_t row,
                                Batch& batch) const {
@@ -256,6 +273,9 @@ void WindowAssembler::assemble(const PanelBlock& block, Window window, std::int6
   numbers(past_numeric_, t, batch.past_bnt);
   codes(past_categorical_, t, batch.past_codes_bct);
   numbers(known_numeric_, u, batch.known_bnu);
+  hide_closed(
+      spec_, u, batch.known_bnu.data() + row * std::ssize(known_numeric_) * u,
+      std::span(batch.context_bt).subspan(index * static_cast<std::size_t>(t), static_cast<std::size_t>(t)));
   codes(known_categorical_, u, batch.known_codes_bcu);
   for (std::size_t s = 0; s < statics_.size(); ++s)
     batch.statics_bs[index * statics_.size() + s] = statics_[s][static_cast<std::size_t>(window.series)];

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -56,10 +57,13 @@ struct Fit {
   Moments logs;              // of log x over everything
   double log_squares = 0.0;  // of log x around the mean of its own row
   bool positive = true;
+  float smallest = std::numeric_limits<float>::infinity(), largest = -smallest;
   std::vector<bool> seen;  // categories
 
   void add_numbers(std::span<const float> row) {
     plain.merge(moments_of(row, [](float x) { return static_cast<double>(x); }));
+    for (const float x : row)
+      if (!std::isnan(x)) smallest = std::min(smallest, x), largest = std::max(largest, x);
     positive = positive && std::none_of(row.begin(), row.end(), [](float x) { return x <= 0.0F; });
     if (!positive) return;
     const Moments own = moments_of(row, [](float x) { return std::log(static_cast<double>(x)); });
@@ -158,22 +162,31 @@ void check_known(const std::vector<std::size_t>& known, const CorpusInfo& info) 
           "its future would leak into the forecast", "list it under data.past");
 }
 
-void check_censored(const std::string& name, const CorpusInfo& info) {
-  if (name.empty()) return;
-  const std::size_t index = resolve({name}, info, "data.censored").front();
-  if (info.covariates[index].kind != Kind::numeric)
-    throw input_error(fmt::format("data.censored: \"{}\" is categorical", name),
-                      "it must be 1 where sales were cut, else 0", "name a numeric covariate");
+// A column of 0 and 1, or of their means where steps were made of several days or rows.
+void check_flag(const char* key, const std::string& name, const char* meaning, const Corpus& corpus,
+                std::int64_t train_end) {
+  const std::size_t index = resolve({name}, corpus.info(), key).front();
+  if (corpus.info().covariates[index].kind != Kind::numeric)
+    throw input_error(fmt::format("{}: \"{}\" is categorical", key, name), meaning,
+                      "name a numeric covariate");
+  const Fit fit = fit_covariates(corpus, {index}, train_end).front();
+  const bool low = fit.smallest < 0.0F;
+  if (low || fit.largest > 1.0F)
+    throw input_error(fmt::format("{}: \"{}\" holds {}", key, name, low ? fit.smallest : fit.largest),
+                      meaning, "name a column of 0 and 1 (or of shares between them)");
 }
 
-void check_open(const DataConfig& config, const CorpusInfo& info) {
+void check_censored(const std::string& name, const Corpus& corpus, std::int64_t train_end) {
+  if (!name.empty())
+    check_flag("data.censored", name, "it must be 1 where sales were cut, else 0", corpus, train_end);
+}
+
+void check_open(const DataConfig& config, const Corpus& corpus, std::int64_t train_end) {
   if (config.open.empty()) return;
   if (std::ranges::find(config.known, config.open) == config.known.end())
     throw input_error(fmt::format("data.open: \"{}\" is not in data.known", config.open),
                       "a closed step must be known ahead", "name one of the columns there");
-  if (info.covariates[info.covariate_index(config.open)].kind != Kind::numeric)
-    throw input_error(fmt::format("data.open: \"{}\" is categorical", config.open),
-                      "it must be 0 where nothing can be sold, else 1", "name a numeric covariate");
+  check_flag("data.open", config.open, "it must be 0 where nothing can be sold, else 1", corpus, train_end);
 }
 
 void check_inventory(const std::string& name, const CorpusInfo& info) {
@@ -355,8 +368,8 @@ FeatureSpec make_features(const DataConfig& config, const Corpus& corpus, std::i
   const std::vector<std::size_t> known = resolve(config.known, info, "data.known");
   const std::vector<std::size_t> past = resolve(config.past, info, "data.past");
   check_known(known, info);
-  check_censored(config.censored, info);
-  check_open(config, info);
+  check_censored(config.censored, corpus, train_end);
+  check_open(config, corpus, train_end);
   check_inventory(config.inventory, info);
   FeatureSpec spec;
   spec.context = config.context;

@@ -182,6 +182,12 @@ void fill_judgement(const BatchErrors& errors, const data::FeatureSpec& spec, st
 
 }  // namespace
 
+void check_names(const BacktestConfig& config, const data::Corpus& corpus) {
+  check_groups(config.by, corpus.info());
+  (void)make_regimes(config, corpus.info());
+  (void)make_hierarchy(config.hierarchy, corpus);
+}
+
 BacktestResult run_backtest(const BacktestConfig& config, const data::CorpusSource& corpus_source,
                             const data::FeatureSpec& spec, std::vector<Forecaster*> models,
                             std::int64_t validate_end, Communicator& communicator) {
@@ -199,7 +205,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const data::CorpusSour
   result.judgement.validate_end = validate_end;
   const std::vector<std::int64_t>& origins = result.judgement.origins;
   check_request(config, spec, models.size(), info.series * std::ssize(origins), communicator.size());
-  check_groups(config.by, info);
+  check_names(config, corpus);
 
   const std::int64_t threads = threads_of(config, communicator);
   const auto baselines = make_baselines(config, corpus_source, spec.censored, threads);

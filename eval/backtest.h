@@ -14,6 +14,10 @@ namespace shelfcast::eval {
 
 // Judges `models` (may be none) and the baselines that config.baselines names.
 //
+// Whether the corpus has what the block names: groups, promotion and price, levels of the hierarchy. Throws
+// Error(input) naming the nearest.
+void check_names(const BacktestConfig& config, const data::Corpus& corpus);
+
 // Origins are judged in stages (stages_of()), before each of which every forecaster may refit. In a stage,
 // evaluation batch k is positions [kE, (k+1)E) of the list of windows sorted by series; rank k % N forecasts
 // it whole, and its error sums are added up in batch order on every rank. So the result is the same to the

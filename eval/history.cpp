@@ -1,4 +1,5 @@
 #include "eval/history.h"
+#include "data/censored.h"
 
 #include <cmath>
 #include <limits>
@@ -58,7 +59,7 @@ void HistoryReader::mask_censored() {
   for (std::int64_t i = 0; i < block_.series; ++i) {
     const std::span<const float> cut = block_.row(0, block_.first_series + i);
     for (std::size_t t = 0; t < steps; ++t)
-      if (cut[t] == 1.0F)
+      if (data::is_cut(cut[t]))
         block_.demand[static_cast<std::size_t>(i) * steps + t] = std::numeric_limits<float>::quiet_NaN();
   }
 }

@@ -17,6 +17,7 @@ static_assert(eval::kDemandLevels == models::kDemandClasses);
 using Counts = std::array<std::int64_t, eval::kDemandLevels>;
 
 constexpr std::int64_t kBlockSeries = 256;  // series read at a time while fitting
+constexpr float kOpenAbove = 0.5F;          // of data.open; a missing value is an open step
 
 void require_all_met(const Counts& met, const std::vector<double>& shares) {
   for (std::size_t c = 0; c < met.size(); ++c)
@@ -42,11 +43,13 @@ std::vector<double> weights_of(const Counts& met, const models::LossConfig& loss
 
 }  // namespace
 
-DemandClasses::DemandClasses(const data::CorpusSource& corpus, const std::string& censored,
+DemandClasses::DemandClasses(const data::DataConfig& config, const data::CorpusInfo& info,
                              const models::ModelConfig& model, std::int64_t first_target,
                              std::int64_t train_end) {
   constexpr std::int64_t kNoSeason = 1;  // scales are not asked for
-  eval::HistoryReader history(corpus, censored, kNoSeason, {});
+  std::vector<std::size_t> open;
+  if (!config.open.empty()) open.push_back(info.covariate_index(config.open));
+  eval::HistoryReader history(config.source(), config.censored, kNoSeason, {}, open);
   const std::int64_t series = history.corpus().info().series;
   std::vector<eval::LevelThresholds> thresholds;
   Counts met{};
@@ -56,8 +59,10 @@ DemandClasses::DemandClasses(const data::CorpusSource& corpus, const std::string
     for (std::int64_t s = first; s < first + count; ++s) {
       const std::span<const float> past = history.demand(s).first(static_cast<std::size_t>(train_end));
       thresholds.push_back(eval::fit_levels(past, {model.classes[0], model.classes[1]}));
-      for (const float demand : past.subspan(static_cast<std::size_t>(first_target)))
-        if (!std::isnan(demand)) ++met[thresholds.back().level_of(demand)];
+      for (auto t = static_cast<std::size_t>(first_target); t < past.size(); ++t) {
+        const bool closed = !open.empty() && history.covariate(0, s)[t] < kOpenAbove;
+        if (!std::isnan(past[t]) && !closed) ++met[thresholds.back().level_of(past[t])];
+      }
     }
   }
   require_all_met(met, model.classes);

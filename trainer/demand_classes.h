@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "data/config.h"
+#include "data/corpus.h"
 #include "eval/demand_level.h"
 #include "models/config.h"
 
@@ -19,9 +21,10 @@ class DemandClasses {
   DemandClasses() = default;  // of a model without such a head
   // Fits each series' thresholds to what was observed of it before step `train_end`: quantiles at
   // model.classes. Classes are counted over the observed steps from `first_target`, the first that training
-  // forecasts, to `train_end`. Steps where `censored` (a covariate's name, or empty) is 1 are not observed.
-  // Throws Error(input) for a class that no such step is in.
-  DemandClasses(const data::CorpusSource& corpus, const std::string& censored,
+  // forecasts, to `train_end`, but for steps that data.open says are closed: nothing is learned of those,
+  // though backtests count them to the past that they judge classes by. Steps that data.censored says are
+  // cut are not observed. Throws Error(input) for a class that no counted step is in.
+  DemandClasses(const data::DataConfig& config, const data::CorpusInfo& info,
                 const models::ModelConfig& model, std::int64_t first_target, std::int64_t train_end);
 
   bool any() const { return thresholds_ != nullptr; }

@@ -93,6 +93,26 @@ std::vector<float> in_model_terms(const data::SalesTable& table, const data::Sal
   return values;
 }
 
+// Notes values that a column scaled by logarithms cannot hold.
+void note_not_positive(const data::FeatureColumn* feature, const std::vector<float>& values,
+                       ForecastRequest& request) {
+  if (feature == nullptr || feature->scaler.kind != data::Scaler::Kind::log_ratio) return;
+  const auto count = std::ranges::count_if(values, [](float x) { return x <= 0.0F; });
+  if (count > 0) request.not_positive.emplace_back(feature->name, count);
+}
+
+void note_unobserved(const data::SalesTable& table, std::int64_t context, ForecastRequest& request) {
+  const std::int64_t first = std::max<std::int64_t>(0, table.demand_end - context);
+  for (std::int64_t series = 0; series < std::ssize(table.series); ++series) {
+    const auto row = std::span(table.demand)
+                         .subspan(static_cast<std::size_t>(series * table.steps + first),
+                                  static_cast<std::size_t>(table.demand_end - first));
+    if (!std::ranges::all_of(row, [](float x) { return std::isnan(x); })) continue;
+    if (request.unobserved_series++ == 0)
+      request.first_unobserved = table.series[static_cast<std::size_t>(series)];
+  }
+}
+
 // Notes what the table does not say of the `horizon` steps after the sales, in a column known ahead.
 void note_future(const data::SalesTable& table, const data::SalesTable::Column& column,
                  const std::vector<float>& values, std::int64_t horizon, ForecastRequest& request) {
@@ -125,13 +145,16 @@ void add_columns(const data::SalesTable& table, const data::FeatureSpec& spec, s
     target.rows = request.block.series;
     if (column != nullptr) {
       target.values = in_model_terms(table, *column, feature, request);
+      note_not_positive(feature, target.values, request);
       if (is_known_ahead(spec, name)) note_future(table, *column, target.values, horizon, request);
       continue;
     }
     const bool categorical = feature != nullptr && feature->kind == data::Kind::categorical;
     target.values.assign(cells, categorical ? -1.0F : kMissing);
-    // Without a column that says so, no demand was censored.
-    if (name != spec.censored) request.missing_columns.push_back(name);
+    if (name == spec.censored)
+      request.no_censored = name;
+    else
+      request.missing_columns.push_back(name);
   }
 }
 
@@ -278,6 +301,7 @@ ForecastRequest make_request(const data::SalesTable& table, const data::FeatureS
   add_statics(table, spec, corpus, request);
   add_columns(table, spec, horizon, request);
   find_misspelt(table, spec, request);
+  note_unobserved(table, spec.context, request);
   return request;
 }
 

@@ -27,6 +27,12 @@ struct ForecastRequest {
   std::vector<FutureGap> future_gaps;
   // Columns that nothing reads, and the one of the model that each may stand for.
   std::vector<std::pair<std::string, std::string>> misspelt;
+  // Columns whose values were above 0 in all of training, and how many here are not: they count as missing.
+  std::vector<std::pair<std::string, std::int64_t>> not_positive;
+  std::string no_censored;  // the column of data.censored where the table lacks it: no sales count as cut
+  // Series without any value in the steps that the model reads: how many, and the first.
+  std::int64_t unobserved_series = 0;
+  std::string first_unobserved;
   std::vector<UnseenWords> unseen_words;  // of columns, counted in cells
   std::int64_t unknown_series = 0;        // series with a static the model has not seen: its bucket "unknown"
   std::string first_unknown;              // of the first of them: "store \"mars\" of a-1"

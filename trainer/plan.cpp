@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "eval/backtest.h"
 #include "trainer/series_texts.h"
 
 namespace shelfcast::trainer {
@@ -79,6 +80,13 @@ void check_masked(const Recipe& recipe) {
   if (!recipe.model.masked && recipe.train.masked > 0)
     throw input_error("train.masked hides patches that nobody fills in", "model.heads.masked is false",
                       "set it to true, and model.loss.masked to 0.3, say");
+  if (!recipe.model.masked) return;
+  const models::TowerConfig tower = models::tower_for(recipe.model, recipe.data.context, recipe.data.horizon);
+  if (std::min(recipe.data.context, tower.context_length) <= tower.input_patch_size)
+    throw input_error(
+        "model.heads.masked is true, but a history is a single patch, which is never hidden",
+        fmt::format("data.context is {}, a patch {} steps", recipe.data.context, tower.input_patch_size),
+        "lengthen data.context, or leave the head out");
 }
 
 }  // namespace
@@ -109,10 +117,11 @@ DataPlan make_plan(const Recipe& recipe, const data::Corpus& corpus) {
   plan.features = data::make_features(recipe.data, corpus, plan.train_end);
   check_inventory(recipe);
   check_masked(recipe);
+  eval::check_names(recipe.backtest, corpus);
   if (!recipe.model.classes.empty()) {
     const data::WindowSpace& space = plan.train_space;
     plan.classes =
-        DemandClasses(corpus.source(), recipe.data.censored, recipe.model,
+        DemandClasses(recipe.data, info, recipe.model,
                       space.replayed > 0 ? space.oldest_origin : space.first_origin, plan.train_end);
   }
   if (recipe.data.text) plan.features.text = text_column(recipe.model, corpus);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 
 #include "base/dates.h"
@@ -219,7 +220,10 @@ class BlockWriter {
     return emitter.c_str();
   }
   static std::string format(std::int64_t value) { return fmt::format("{}", value); }
-  static std::string format(double value) { return fmt::format("{}", value); }
+  static std::string format(double value) {
+    if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
+    return fmt::format("{}", value);
+  }
   static std::string format(bool value) { return value ? "true" : "false"; }
   static std::string format(const std::optional<Date>& value) { return value ? format_date(*value) : "null"; }
   static std::string format(std::chrono::milliseconds value) { return fmt::format("{}ms", value.count()); }

@@ -9,6 +9,8 @@
 
 namespace shelfcast::trainer {
 
+constexpr double kLargeLoss = 1e4;  // in scales of windows, where a bad forecast has some 10
+
 StepLog::StepLog(parallel::Communicator& communicator, std::int64_t windows_per_step, MetricsLog* metrics)
     : stragglers_(communicator),
       ranks_(communicator.size()),
@@ -32,6 +34,13 @@ void StepLog::report(const StepNumbers& numbers, const RankTimes& times) {
   if (!complaint.empty() && seconds_since(complained_at_) > 60) {
     if (speaks_) log::warn(complaint);
     complained_at_ = Clock::now();
+  }
+  if (loss > kLargeLoss && !said_large_ && speaks_) {
+    log::warn(
+        "a loss of {:.3g} at step {} - windows whose history hardly varies are divided by next to nothing; "
+        "model.scale_floor (0.5 for sales in units) is the least they are divided by",
+        loss, numbers.step);
+    said_large_ = true;
   }
   const MemoryUse memory = memory_use();
   if (metrics_ != nullptr)

@@ -41,6 +41,7 @@ class StepLog {
   std::string note_;
   Clock::time_point since_ = Clock::now();
   Clock::time_point complained_at_ = Clock::now() - std::chrono::minutes(1);
+  bool said_large_ = false;
   RankTimes times_before_;
   // Since the last report.
   double loss_ = 0;

@@ -122,6 +122,8 @@ void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
   if (const std::vector<std::string> outputs = untrained_outputs(recipe.model); !outputs.empty())
     log::warn("forecasts and their scores will be of outputs that nothing trains: {}",
               fmt::join(outputs, ", "));
+  if (!recipe.model.text.empty() && !recipe.data.text)
+    log::warn("model.text is not read: data.text is false, so the model learns without texts");
   if (const std::vector<std::string> unread = unread_keys(recipe.tune); !unread.empty())
     log::all("tune.method {} does not read {}", recipe.tune.method, fmt::join(unread, ", "));
   if (!recipe.tune.adapter.empty()) {

@@ -53,6 +53,23 @@ class BatchTest : public ::testing::Test {
 
 float scaled(const Scaler& scaler, float value) { return (value - scaler.mean) / scaler.std; }
 
+TEST_F(BatchTest, closed_steps_of_the_history_are_not_observed_and_targets_stay) {
+  DataConfig with_open = config();
+  with_open.open = "snap";  // of the series' state, 0 on every other day
+  const Window window{6, 20};
+  const Batch plain = assemble(config(), window), batch = assemble(with_open, window);
+  for (std::int64_t t = 0; t < kContext; ++t) {
+    const auto cell = static_cast<std::size_t>(kContext + t);  // of row 1
+    const bool open = snap_at(1, 20 - kContext + t) == 1.0F;
+    EXPECT_EQ(std::isnan(batch.context_bt[cell]), !open) << t;
+    if (open) {
+      EXPECT_EQ(batch.context_bt[cell], plain.context_bt[cell]) << t;
+    }
+  }
+  EXPECT_EQ(std::vector(batch.target_bh.begin() + kHorizon, batch.target_bh.begin() + 2 * kHorizon),
+            std::vector(plain.target_bh.begin() + kHorizon, plain.target_bh.begin() + 2 * kHorizon));
+}
+
 TEST_F(BatchTest, a_window_holds_what_the_corpus_holds) {
   const std::int64_t s = 6, origin = 20;
   const Batch batch = assemble(config(), {s, origin});

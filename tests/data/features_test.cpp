@@ -113,7 +113,7 @@ TEST_F(FeaturesTest, a_poisoned_future_changes_nothing) {
         << poison;
   }
   SmallCorpus poisoned;
-  poisoned.poison = 1e9F;
+  poisoned.poison = 0.5F;     // a value that flags may have
   poisoned.poison_from = 39;  // one step earlier: now it is seen, so the test would notice
   EXPECT_NE(to_json(make_features(config(), Corpus(make()), 40)),
             to_json(make_features(config(), Corpus(make(poisoned)), 40)));
@@ -165,6 +165,8 @@ TEST_F(FeaturesTest, refuses_leaks_and_names_that_are_not_there) {
   refuses({"data.censored", "event", "categorical"}, [](DataConfig& c) { c.censored = "event"; });
   refuses({"data.open", "stock", "not in data.known"}, [](DataConfig& c) { c.open = "stock"; });
   refuses({"data.open", "event", "categorical"}, [](DataConfig& c) { c.open = "event"; });
+  refuses({"data.censored", "stock", "holds ", "0 and 1"}, [](DataConfig& c) { c.censored = "stock"; });
+  refuses({"data.open", "price", "holds 1.", "0 and 1"}, [](DataConfig& c) { c.open = "price"; });
   expect_error(ErrorKind::input, {"nothing to train on"}, [&] { make_features(config(), corpus, 0); });
 }
 

@@ -4,10 +4,11 @@
 
 #include <cmath>
 
+#include "tests/eval/small_panel.h"
+#include "tests/support/temporary_folder.h"
+
 namespace shelfcast::eval {
 namespace {
-
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 TEST(SeasonalScales, are_means_over_the_history_before_each_origin) {
   const std::vector<float> demand{1, 4, 2, 8, 0, 1};
@@ -44,6 +45,22 @@ TEST(SeasonalScales, of_a_constant_series_are_0) {
   const std::vector<float> demand(20, 3.0F);
   const std::vector<std::int64_t> origins{10};
   EXPECT_EQ(seasonal_scales(demand, 7, origins)[0].absolute, 0.0);
+}
+
+// Flags that ingest averaged over the days of a week, say.
+TEST(HistoryReader, hides_steps_that_are_mostly_cut_as_the_loader_does) {
+  SmallPanel panel = make_small_panel();
+  const std::vector<float> flags{0.0F, 0.4F, 0.6F, 1.0F, kNan};
+  for (std::size_t cell = 0; cell < panel.traffic.size(); ++cell)
+    panel.traffic[cell] = flags[cell % flags.size()];
+  const shelfcast::testing::TemporaryFolder folder;
+  write_panel(panel, folder.path() / "c");
+  HistoryReader reader((folder.path() / "c").string(), "traffic", 7, {});
+  reader.load(0, 1);
+  for (std::int64_t t = 0; t < panel.demand_end; ++t) {
+    const float flag = panel.traffic[static_cast<std::size_t>(t)];
+    EXPECT_EQ(std::isnan(reader.demand(0)[static_cast<std::size_t>(t)]), flag == 0.6F || flag == 1.0F) << t;
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 
 #include "tests/trainer/training_fixture.h"
 #include "trainer/model_forecaster.h"
@@ -75,6 +76,34 @@ TEST_F(DemandClassesOf, a_series_do_not_count_steps_that_a_stock_out_cut) {
   ASSERT_LT(past.size(), block.demand.size() - 10);
   EXPECT_DOUBLE_EQ(plan.classes.thresholds(5).low, quantile(past, 0.2));
   EXPECT_DOUBLE_EQ(plan.classes.thresholds(5).high, quantile(past, 0.7));
+}
+
+// Closed days count to the past that a backtest judges by, but nothing is learned of them.
+TEST_F(DemandClassesOf, closed_steps_are_in_the_thresholds_but_not_in_the_weights) {
+  const std::vector<std::string> balanced = with_head(
+      {"data.known=[promo]", "data.past=[]", "data.calendar=[]", "model.loss.class_weights=balanced"});
+  std::vector<std::string> open = balanced;
+  open.emplace_back("data.open=promo");
+  const DataPlan all = plan(recipe("a", balanced)), some = plan(recipe("b", open));
+  const data::Corpus corpus(folder_ / "small.corpus");
+  data::PanelBlock block;
+  const std::size_t promo = 0;
+  corpus.read(0, corpus.info().series, 0, all.train_end, std::span(&promo, 1), block);
+  std::array<double, 3> met{};
+  for (std::int64_t s = 0; s < block.series; ++s) {
+    if (!some.classes.thresholds(s).known()) continue;  // never observed
+    EXPECT_EQ(some.classes.thresholds(s).low, all.classes.thresholds(s).low);
+    for (std::int64_t t = all.train_space.first_origin; t < all.train_end; ++t) {
+      const auto cell = static_cast<std::size_t>(s * block.steps + t);
+      if (!std::isnan(block.demand[cell]) && block.columns[0].values[cell] == 1.0F)
+        ++met[some.classes.thresholds(s).level_of(block.demand[cell])];
+    }
+  }
+  const double sum = met[0] + met[1] + met[2];
+  for (std::size_t c = 0; c < met.size(); ++c) {
+    EXPECT_NEAR(some.classes.weights()[c], sum / (3 * met[c]), 1e-9) << c;
+  }
+  EXPECT_NE(some.classes.weights(), all.classes.weights());
 }
 
 TEST_F(DemandClassesOf, a_batch_are_those_of_its_targets_and_none_where_nothing_is_known) {

@@ -83,6 +83,26 @@ TEST(ForecastRequest, names_the_columns_that_are_absent_or_misspelt) {
   EXPECT_THAT(request.misspelt, ElementsAre(Pair("prices", "price"), Pair("stock_out", "stockout")));
 }
 
+TEST(ForecastRequest, says_what_is_read_as_missing_and_which_series_have_no_history) {
+  data::SalesTable table = two_series();
+  data::FeatureSpec spec = model_columns();
+  ForecastRequest request = make_request(table, spec, 2, nullptr);
+  EXPECT_EQ(request.unobserved_series, 0);
+  EXPECT_THAT(request.not_positive, IsEmpty());
+  EXPECT_EQ(request.no_censored, "");
+  spec.censored = "stockout";
+  spec.known_numeric[0].scaler.kind = data::Scaler::Kind::log_ratio;
+  table.covariates[0].numbers = {0.0F, -2.5F};
+  spec.context = 2;
+  for (const std::size_t cell : {6U, 7U}) table.demand[cell] = kNaN;  // b sold before that alone
+  request = make_request(table, spec, 2, nullptr);
+  EXPECT_EQ(request.no_censored, "stockout");
+  EXPECT_THAT(request.missing_columns, IsEmpty());
+  EXPECT_THAT(request.not_positive, ElementsAre(Pair("price", 10)));
+  EXPECT_EQ(request.unobserved_series, 1);
+  EXPECT_EQ(request.first_unobserved, "b");
+}
+
 // By code a word would be a number like any other.
 TEST(ForecastRequest, words_where_the_model_reads_numbers_are_an_error) {
   data::SalesTable table = two_series();

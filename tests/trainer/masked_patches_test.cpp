@@ -142,6 +142,9 @@ TEST_F(MaskedTraining, what_cannot_be_is_refused_by_name) {
   EXPECT_NE(refused({"model.level=true", "data.static=[]"}).find("nothing to tell a level by"),
             std::string::npos);
   EXPECT_FALSE(fs::exists(folder_ / "x"));
+  EXPECT_NE(refused({"train.masked=0.3", "model.heads.masked=true", "model.loss.masked=1", "data.context=7"})
+                .find("a history is a single patch"),
+            std::string::npos);
   EXPECT_NE(refused({"train.masked=1"}).find("train.masked must be"), std::string::npos);
   EXPECT_NE(refused({"data.inventory=visits"}).find("nobody forecasts it"), std::string::npos);
   EXPECT_NE(refused({"model.heads.inventory=true", "model.loss.inventory=1"}).find("data.inventory is empty"),

@@ -79,6 +79,7 @@ TEST(Recipe, survives_being_written_and_read_again) {
   recipe.train.optimizer.lr = 1.0 / 3.0;
   recipe.model.mean_head = false;
   recipe.model.loss.scale_power = 0.5;
+  recipe.train.clip = std::numeric_limits<double>::infinity();
   recipe.parallel.step_deadline = std::chrono::minutes(2);
   recipe.backtest.seasonal_gaps = eval::SeasonalGaps::last_value;
   recipe.backtest.fans = 3;
@@ -89,6 +90,7 @@ TEST(Recipe, survives_being_written_and_read_again) {
   EXPECT_EQ(again.data.known, recipe.data.known);
   EXPECT_EQ(again.data.train_until, recipe.data.train_until);
   EXPECT_EQ(again.train.optimizer.lr, recipe.train.optimizer.lr);
+  EXPECT_EQ(again.train.clip, recipe.train.clip);
   EXPECT_FALSE(again.model.mean_head);
   EXPECT_EQ(again.model.loss.scale_power, 0.5);
   EXPECT_EQ(again.parallel.step_deadline, recipe.parallel.step_deadline);

@@ -144,6 +144,8 @@ TEST_F(Training, refuses_what_cannot_be_trained_and_leaves_no_folder) {
             std::string::npos);
   EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[promotion]"})); }).find("promo"),
             std::string::npos);
+  for (const char* named : {"backtest.by=[stroe]", "backtest.by=[promotion]", "backtest.hierarchy=[stroe]"})
+    EXPECT_NE(message_of([&] { train_alone(recipe("run", {named})); }), "") << named;
   EXPECT_NE(message_of([&] { train_alone(recipe("run", {"data.known=[visits]"})); }).find("visits"),
             std::string::npos);
   EXPECT_NE(message_of([&] {

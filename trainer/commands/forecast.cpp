@@ -23,9 +23,21 @@ void warn_of_gaps(const ForecastRequest& request, const std::string& file) {
               file, fmt::join(request.missing_columns, ", "));
   for (const FutureGap& gap : request.future_gaps)
     log::warn(
-        "{} has no {} in {} of the {} cells to forecast - the model reads them as missing, add rows of the "
-        "days to forecast with an empty value",
+        "{} has no {} in {} of the {} cells to forecast - the model reads them as missing; add rows of the "
+        "days to forecast with an empty value, or fill the column in there",
         file, gap.column, gap.missing, gap.cells);
+  if (!request.no_censored.empty())
+    log::warn("{} has no column {} - all its sales count as demand that no stock-out cut", file,
+              request.no_censored);
+  for (const auto& [name, count] : request.not_positive)
+    log::warn(
+        "{} values of {} in {} are not above 0, as all were in training - the model reads them as missing",
+        count, name, file);
+  if (request.unobserved_series > 0)
+    log::all(
+        "{} of the series have no value in the steps that the model reads (the first: {}): they are forecast "
+        "as series without a history",
+        request.unobserved_series, request.first_unobserved);
   for (const auto& [name, meant] : request.misspelt)
     log::warn("nothing reads column {} of {} - did you mean {}?", name, file, meant);
   for (const UnseenWords& unseen : request.unseen_words)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "data/calendar.h"
+#include "data/censored.h"
 
 namespace shelfcast::eval {
 namespace {
@@ -167,7 +168,8 @@ void FeatureMaker::load(std::int64_t first, std::int64_t count, std::int64_t fro
     if (censored_) {
       const std::span<const float> cut = block_.row(read_.size() - 1, series);
       for (std::int64_t t = 0; t < steps; ++t)
-        if (cut[static_cast<std::size_t>(t)] > 0.5F) demand[t] = std::numeric_limits<float>::quiet_NaN();
+        if (data::is_cut(cut[static_cast<std::size_t>(t)]))
+          demand[t] = std::numeric_limits<float>::quiet_NaN();
     }
     const std::span<const float> values(demand, static_cast<std::size_t>(steps));
     sums_.emplace_back(values, season_);
