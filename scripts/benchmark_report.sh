@@ -99,7 +99,7 @@ $chosen
 
 All of this page again: \`make benchmark-report NAME=$name DATA=FILE\`, which ingests, trains, judges and draws.
 
-## Resources
+## Time taken
 
 ${#seeds[@]} seeds trained from [$(basename "$recipe")](../../recipes/$(basename "$recipe")), one thread each, $trained minutes in all, the plain towers $plain_trained; fitting baselines and judging everybody $((judged / 60)) minutes on $cores cores.
 END
