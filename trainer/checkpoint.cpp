@@ -1,5 +1,7 @@
 #include "trainer/checkpoint.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cinttypes>
@@ -182,9 +184,16 @@ std::optional<std::int64_t> Checkpoints::newest_valid() const {
   return std::nullopt;
 }
 
-std::optional<std::int64_t> Checkpoints::best_valid() const {
-  const std::optional<std::int64_t> newest = newest_valid();
-  return newest ? std::optional(best_valid(*newest)) : std::nullopt;
+std::int64_t Checkpoints::require_newest() const {
+  if (const std::optional<std::int64_t> newest = newest_valid()) return *newest;
+  const std::string run = folder_.parent_path().string();
+  const std::vector<std::int64_t> damaged = steps();
+  if (damaged.empty())
+    throw data_error(fmt::format("{} has no checkpoint", run), "the run was stopped before its first",
+                     "go on with `shelfcast train RECIPE --resume`");
+  throw data_error(fmt::format("{} has no whole checkpoint", run),
+                   fmt::format("those of steps {} are damaged", fmt::join(damaged, ", ")),
+                   "put their files back, or train the run again");
 }
 
 std::int64_t Checkpoints::best_valid(std::int64_t newest) const {

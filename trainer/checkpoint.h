@@ -69,8 +69,10 @@ class Checkpoints {
   // The newest whole checkpoint; damaged newer ones are named in a warning and skipped. nullopt when there is
   // none.
   std::optional<std::int64_t> newest_valid() const;
-  // The best whole checkpoint by the newest state; falls back to the newest. nullopt when there is none.
-  std::optional<std::int64_t> best_valid() const;
+  // The same. Throws Error(data) when there is none, saying whether there are damaged ones.
+  std::int64_t require_newest() const;
+  // The best whole checkpoint by the newest state; falls back to the newest. Throws as require_newest.
+  std::int64_t best_valid() const { return best_valid(require_newest()); }
   // The same where the newest whole one is known.
   std::int64_t best_valid(std::int64_t newest) const;
 

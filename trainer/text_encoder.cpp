@@ -58,11 +58,7 @@ fs::path text_model_folder(const fs::path& model) {
                       "its recipe has no model.text", "name a run with one, or a published directory");
   if (recipe.tune.text == TuneConfig::Text::frozen) return text_model_folder(recipe.model.text);
   const Checkpoints checkpoints(run.checkpoints());
-  const std::optional<std::int64_t> step = checkpoints.best_valid();
-  if (!step)
-    throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
-                     "go on with `shelfcast train RECIPE --resume`");
-  return checkpoints.path_of(*step) / kTextFolder;
+  return checkpoints.path_of(checkpoints.best_valid()) / kTextFolder;
 }
 
 TextTower open_text_tower(const fs::path& model) {

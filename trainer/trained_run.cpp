@@ -44,12 +44,9 @@ TrainedRun open_run(const std::filesystem::path& folder) {
   }
   at::set_num_threads(static_cast<int>(run.recipe.train.threads));
   const Checkpoints checkpoints(run.folder.checkpoints());
-  const std::optional<std::int64_t> newest = checkpoints.newest_valid();
-  if (!newest)
-    throw data_error(fmt::format("{} has no whole checkpoint", folder.string()),
-                     "the run was stopped before its first", "go on with `shelfcast train RECIPE --resume`");
-  run.step = checkpoints.best_valid(*newest);
-  const TrainState state = checkpoints.read_state(*newest);
+  const std::int64_t newest = checkpoints.require_newest();
+  run.step = checkpoints.best_valid(newest);
+  const TrainState state = checkpoints.read_state(newest);
   const TrainConfig& train = run.recipe.train;
   run.trained = state.step;
   run.ended = state.step >= train.steps ||

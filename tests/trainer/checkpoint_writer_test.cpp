@@ -167,6 +167,24 @@ TEST_F(CheckpointWriting, what_a_killed_run_left_half_written_is_removed) {
   EXPECT_EQ(checkpoints_.newest_valid(), 20);
 }
 
+TEST_F(CheckpointWriting, says_why_there_is_none_to_open) {
+  const auto why = [&] {
+    try {
+      checkpoints_.best_valid();
+    } catch (const Error& error) {
+      return error.why();
+    }
+    return std::string();
+  };
+  EXPECT_EQ(why(), "the run was stopped before its first");
+  Arrays arrays(1);
+  Writers writers(folder_.path(), 1, arrays);
+  for (const std::int64_t step : {10, 20}) writers.save(step);
+  EXPECT_EQ(why(), "");
+  for (const std::int64_t step : {10, 20}) fs::resize_file(checkpoints_.path_of(step) / "model.bin", 3);
+  EXPECT_EQ(why(), "those of steps 10, 20 are damaged");
+}
+
 TEST_F(CheckpointWriting, keeps_the_best_and_the_last_and_never_counts_a_damaged_one) {
   Arrays arrays(1);
   Writers writers(folder_.path(), 1, arrays);

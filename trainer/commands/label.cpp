@@ -27,11 +27,7 @@ LabelModel open_label_model(const std::string& model) {
     throw input_error(fmt::format("{} has learned no labels of texts", model),
                       "train.task is not text_labels", "name a run of recipes/text-labels.yaml");
   const Checkpoints checkpoints(folder.checkpoints());
-  const std::optional<std::int64_t> step = checkpoints.best_valid();
-  if (!step)
-    throw data_error(model + " has no whole checkpoint", "the run was stopped before its first",
-                     "go on with `shelfcast train RECIPE --resume`");
-  return LabelModel::open(checkpoints.path_of(*step), recipe);
+  return LabelModel::open(checkpoints.path_of(checkpoints.best_valid()), recipe);
 }
 
 std::vector<TextLabels> label_lines(const LabelCommand& command, const LabelModel& model,

@@ -29,11 +29,7 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   const RunFolder run(model);
   if (!run.exists()) return {fs::exists(model / kPeftFile) ? model / kPeftFile : model};
   const Checkpoints checkpoints(run.checkpoints());
-  const std::optional<std::int64_t> step = checkpoints.best_valid();
-  if (!step)
-    throw data_error(model.string() + " has no whole checkpoint", "the run was stopped before its first",
-                     "go on with `shelfcast train RECIPE --resume`");
-  const fs::path checkpoint = checkpoints.path_of(*step);
+  const fs::path checkpoint = checkpoints.path_of(checkpoints.best_valid());
   // A run has a demand model, a text encoder or both, or an encoder with heads of labels.
   std::vector<fs::path> parts;
   for (const char* part : {"tower", kAdapterFile, "fusion.safetensors", kTextFolder, kLabelsFolder})
