@@ -205,7 +205,7 @@ BacktestResult run_backtest(const BacktestConfig& config, const data::CorpusSour
   result.judgement.validate_end = validate_end;
   const std::vector<std::int64_t>& origins = result.judgement.origins;
   check_request(config, spec, models.size(), info.series * std::ssize(origins), communicator.size());
-  check_names(config, corpus);
+  check_groups(config.by, info);
 
   const std::int64_t threads = threads_of(config, communicator);
   const auto baselines = make_baselines(config, corpus_source, spec.censored, threads);

@@ -14,8 +14,9 @@ namespace shelfcast::eval {
 
 // Judges `models` (may be none) and the baselines that config.baselines names.
 //
-// Whether the corpus has what the block names: groups, promotion and price, levels of the hierarchy. Throws
-// Error(input) naming the nearest.
+// Whether the corpus has what the block names: groups, promotion and price, levels of the hierarchy. For
+// those who want to know before there is a model; run_backtest finds out by itself. Throws Error(input)
+// naming the nearest.
 void check_names(const BacktestConfig& config, const data::Corpus& corpus);
 
 // Origins are judged in stages (stages_of()), before each of which every forecaster may refit. In a stage,

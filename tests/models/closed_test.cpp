@@ -70,7 +70,6 @@ TEST_P(Closed, steps_of_the_history_are_not_observed) {
   EXPECT_FALSE(at::equal(before.loc_b, forecast().loc_b));
 }
 
-// In one line of weights: what the known head adds to the first quantile is what it was given.
 TEST_P(Closed, around_a_step_is_what_the_known_head_sees) {
   const auto closed = [](std::vector<int> steps) {
     return at::tensor(steps, at::kInt).to(at::kBool).unsqueeze(0);
