@@ -47,8 +47,10 @@ run_part() {
   time=$(left)
   if ((time > 0)); then
     status=0
-    GTEST_TOTAL_SHARDS=$3 GTEST_SHARD_INDEX=$part timeout "$time" "build/$preset/tests/$program" \
+    # A training catches SIGTERM, to stop at a checkpoint; a test of trainings then goes on with its next.
+    GTEST_TOTAL_SHARDS=$3 GTEST_SHARD_INDEX=$part timeout --kill-after=5 "$time" "build/$preset/tests/$program" \
       --gtest_filter="-$skipped" --gtest_brief=1 >"$log" 2>&1 || status=$?
+    ((status != 137 || $(left) > 0)) || status=124  # killed at the end of the time, and not for its memory
   fi
   if ((status == 0)); then
     echo "$preset: $program, part $((part + 1)) of $3, clean ($((SECONDS - began)) s)"
