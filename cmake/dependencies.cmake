@@ -81,7 +81,7 @@ foreach(part IN ITEMS libarrow_compute.so)
   endif()
 endforeach()
 
-# The CUDA runtime and NCCL: only for the GPU module.
+# The CUDA runtime, its compiler of kernels and NCCL: only for the GPU module.
 if(SHELFCAST_GPU)
   if(DEFINED ENV{CUDA_HOME})
     set(cuda_root $ENV{CUDA_HOME})
@@ -98,6 +98,17 @@ if(SHELFCAST_GPU)
   add_library(shelfcast::cuda_runtime ALIAS shelfcast_cuda_runtime)
   shelfcast_wheel_includes(shelfcast_cuda_runtime ${cuda_root}/include)
   target_link_libraries(shelfcast_cuda_runtime INTERFACE ${SHELFCAST_CUDART})
+
+  find_library(SHELFCAST_NVRTC nvrtc PATHS ${cuda_root}/lib64 ${cuda_root}/lib NO_DEFAULT_PATH)
+  mark_as_advanced(SHELFCAST_NVRTC)
+  if(NOT SHELFCAST_NVRTC OR NOT EXISTS ${cuda_root}/include/nvrtc.h)
+    message(FATAL_ERROR "No NVRTC under ${cuda_root} - set CUDA_HOME to a whole CUDA toolkit, unset it to use the pinned one, or "
+      "configure with -DSHELFCAST_GPU=OFF")
+  endif()
+  add_library(shelfcast_cuda_compiler INTERFACE)
+  add_library(shelfcast::cuda_compiler ALIAS shelfcast_cuda_compiler)
+  shelfcast_wheel_includes(shelfcast_cuda_compiler ${cuda_root}/include)
+  target_link_libraries(shelfcast_cuda_compiler INTERFACE ${SHELFCAST_NVRTC})
 
   find_path(SHELFCAST_NCCL_INCLUDE nccl.h HINTS $ENV{NCCL_HOME}/include ${toolchain}/nvidia/nccl/include)
   find_library(SHELFCAST_NCCL nccl HINTS $ENV{NCCL_HOME}/lib ${toolchain}/nvidia/nccl/lib)

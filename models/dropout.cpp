@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -174,6 +175,11 @@ struct ReluDropoutFunction : torch::autograd::Function<ReluDropoutFunction> {
   }
 };
 
+DeviceKeepMask& device_keep_mask() {
+  static DeviceKeepMask make;
+  return make;
+}
+
 }  // namespace
 
 // Words of 32 bits in int64, in the order of models/kernels/variant.inc: groups of 16 blocks.
@@ -221,7 +227,23 @@ SiteDropout SiteDropout::split(std::int64_t parts) const {
   return result;
 }
 
+void set_device_keep_mask(DeviceKeepMask make) { device_keep_mask() = std::move(make); }
+
+at::Tensor keep_mask_by(const DeviceKeepMask& make, const SiteDropout& site, std::int64_t elements,
+                        at::Device device) {
+  const at::NoGradGuard no_grad;
+  const auto draws = static_cast<std::int64_t>(site.keys_b.size());
+  const at::Tensor keep = at::empty({draws, elements}, at::TensorOptions(at::kByte).device(device));
+  at::Tensor keys = at::empty({draws}, at::kLong);
+  std::copy(site.keys_b.begin(), site.keys_b.end(),
+            reinterpret_cast<std::uint64_t*>(keys.mutable_data_ptr<std::int64_t>()));
+  make(keys.to(device), site.threshold, keep);
+  return keep;
+}
+
 at::Tensor SiteDropout::keep_mask(std::int64_t elements, at::Device device) const {
+  if (device.is_cuda() && device_keep_mask())
+    return keep_mask_by(device_keep_mask(), *this, elements, device);
   if (!device.is_cpu()) return keep_mask_of_tensors(*this, elements, device);
   const auto draws = static_cast<std::int64_t>(keys_b.size());
   at::Tensor keep = at::empty({draws, elements}, at::kByte);

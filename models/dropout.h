@@ -4,6 +4,7 @@
 
 #include <torch/types.h>
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -58,8 +59,19 @@ at::Tensor relu_dropout_(at::Tensor x, const SiteDropout& site);
 // Whether the kernels take this tensor; others (GPU, double) go through LibTorch's operators.
 bool fits_kernels(const at::Tensor& x);
 
-// What keep_mask() does on devices that the kernels are not written for: their Philox4x32-10 as some 120
-// operations on whole tensors.
+// Writes keep, uint8 [draws, elements], on a device from the keys of the draws, int64 [draws] there.
+using DeviceKeepMask =
+    std::function<void(const at::Tensor& keys, std::uint32_t threshold, const at::Tensor& keep)>;
+
+// From now on masks on CUDA devices are made by this one. Before anything is computed there.
+void set_device_keep_mask(DeviceKeepMask make);
+
+// What keep_mask() does on devices that have no kernel: its Philox4x32-10 as some 120 operations on whole
+// tensors.
 at::Tensor keep_mask_of_tensors(const SiteDropout& site, std::int64_t elements, at::Device device);
+
+// By `make`, on any device that it takes.
+at::Tensor keep_mask_by(const DeviceKeepMask& make, const SiteDropout& site, std::int64_t elements,
+                        at::Device device);
 
 }  // namespace shelfcast::models

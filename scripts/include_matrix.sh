@@ -54,7 +54,7 @@ find "${rooms[@]}" \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -type f |
     if (header ~ /^(arrow|parquet)\//) return "arrow"
     if (header ~ /^mpi.*\.h$/) return "mpi"
     if (header ~ /^nccl/) return "nccl"
-    if (header ~ /^(cuda|nvml|cub\/|thrust\/)/) return "cuda"
+    if (header ~ /^(cuda|nvml|nvrtc|cub\/|thrust\/)/) return "cuda"
     if (header ~ /^yaml-cpp\//) return "yaml"
     if (header ~ /^CLI\//) return "cli"
     if (header ~ /^(Eigen|unsupported\/Eigen)/) return "eigen"

@@ -19,9 +19,9 @@ arrow=pyarrow==26.0.1
 cuda_runtime=(nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96)
 # cuda-toolkit alone would take newer nvvm and crt than its ptxas accepts.
 cuda_compiler=("cuda-toolkit[nvcc,cccl]==13.0.2" nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88)
-# NCCL's header and library, and headers that the runtime's include, to compile and link the GPU module against where LibTorch's
-# own packages do not bring them.
-module=(nvidia-nccl-cu13==2.28.9 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85)
+# NCCL's header and library, headers that the runtime's include, and what compiles kernels, to build the GPU module with where
+# LibTorch's own packages do not bring them.
+module=(nvidia-nccl-cu13==2.28.9 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85 nvidia-cuda-nvrtc==13.0.88)
 layout=2  # raise when this script arranges the folder differently
 
 has_gpu() { [[ -e /dev/nvidiactl ]] || [[ -d /proc/driver/nvidia/gpus ]]; }
@@ -48,7 +48,7 @@ target=$cache/toolchain-$digest
 # Whether there is nothing left to install.
 complete() {
   local header
-  for header in nccl/include/nccl.h cu13/include/crt/host_defines.h cu13/include/nv/target; do
+  for header in nccl/include/nccl.h cu13/include/crt/host_defines.h cu13/include/nv/target cu13/include/nvrtc.h; do
     [[ -e $target/nvidia/$header ]] || return 1
   done
   [[ -f $target/complete ]]
@@ -119,7 +119,7 @@ fi
 if ! complete; then
   say "installing ${module[*]} into $target"
   install module --no-deps "${module[@]}"
-  unversioned_links "$work/module/nvidia/nccl/lib"
+  for folder in nccl cu13; do unversioned_links "$work/module/nvidia/$folder/lib"; done
   mkdir -p "$target/nvidia"
   cp -rn "$work/module/nvidia/." "$target/nvidia/"
 fi

@@ -3,6 +3,9 @@
 #include <ATen/Context.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "base/log.h"
+#include "parallel/gpu/gpu_loader.h"
+
 namespace shelfcast::trainer {
 
 at::Device device_of(int gpu) {
@@ -18,6 +21,29 @@ void prepare(const at::Device& device) {
   at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setAllowBF16ReductionCuBLAS(false);  // sums of bf16 products in fp32, also of parts
+  if (!device.is_cuda()) return;
+  try {
+    models::set_device_keep_mask(checked_masks(parallel::gpu_operations(), device));
+  } catch (const Error& error) {
+    warn("dropout's masks are made by operations of LibTorch, the same bits in more time: {}: {}",
+         error.problem(), error.why());
+  }
+}
+
+models::DeviceKeepMask checked_masks(const ShelfcastGpuOperations& gpu, const at::Device& device) {
+  const models::DeviceKeepMask make = [&gpu](const at::Tensor& keys, std::uint32_t threshold,
+                                             const at::Tensor& keep) {
+    ShelfcastGpuProblem problem{};
+    const auto* of_draws = reinterpret_cast<const std::uint64_t*>(keys.const_data_ptr<std::int64_t>());
+    if (gpu.keep_mask(of_draws, keys.numel(), keep.size(1), threshold, keep.mutable_data_ptr<std::uint8_t>(),
+                      &problem) == kGpuFailed)
+      throw input_error("the kernel for dropout's masks failed", problem.text);
+  };
+  const models::SiteDropout site{{0x0123456789ABCDEF, 0xFEDCBA9876543210}, 6'554, 1.0F};
+  constexpr std::int64_t kElements = 300;
+  if (!at::equal(models::keep_mask_by(make, site, kElements, device).cpu(), site.keep_mask(kElements)))
+    throw input_error("the kernel for dropout's masks made others than the CPU does");
+  return make;
 }
 
 at::Tensor HostCopies::of(const at::Tensor& array) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "models/dropout.h"
+#include "parallel/gpu/gpu_module.h"
 #include "trainer/config.h"
 
 namespace shelfcast::trainer {
@@ -16,9 +18,14 @@ namespace shelfcast::trainer {
 // The device with this index; -1 = the CPU.
 at::Device device_of(int gpu);
 
-// Before anything is computed on `device`: makes it this thread's, and asks LibTorch for kernels that give
-// the same bits every time (it warns about those that it lacks). Nothing to do for the CPU.
+// Before anything is computed on `device`: makes it this thread's, asks LibTorch for kernels that give the
+// same bits every time (it warns about those that it lacks), and has dropout's masks made by our own kernel,
+// with a warning where that does not work. Nothing to do for the CPU.
 void prepare(const at::Device& device);
+
+// Masks of dropout by the GPU module. Throws Error(input) with CUDA's words when it cannot, and when what it
+// makes on `device` is not what the CPU makes.
+models::DeviceKeepMask checked_masks(const ShelfcastGpuOperations& gpu, const at::Device& device);
 
 // Keeps a copy of every array that is not in host memory itself; those that are stand for themselves, and
 // nothing is copied.

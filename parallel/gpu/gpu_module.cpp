@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "parallel/gpu/cuda_check.h"
+#include "parallel/gpu/masks.h"
 #include "parallel/gpu/nccl_group.h"
 
 namespace shelfcast::parallel {
@@ -86,6 +87,7 @@ constexpr ShelfcastGpuOperations kOperations = {
     .release = release,
     .is_device = is_device,
     .copy = copy,
+    .keep_mask = start_keep_mask,
     .nccl_id = nccl::make_id,
     .nccl_join = nccl::join,
     .nccl_split = nccl::split,

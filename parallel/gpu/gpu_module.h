@@ -9,7 +9,7 @@
 
 extern "C" {
 
-inline constexpr std::int32_t kGpuModuleVersion = 4;
+inline constexpr std::int32_t kGpuModuleVersion = 5;
 
 // Why a call failed, NUL-terminated; written only by calls that fail.
 struct ShelfcastGpuProblem {
@@ -79,6 +79,11 @@ struct ShelfcastGpuOperations {
   std::int32_t (*is_device)(const void* memory);
   // Between any two places, after what was started on them before; returns when it is done.
   std::int32_t (*copy)(void* to, const void* from, std::int64_t bytes, ShelfcastGpuProblem* problem);
+
+  // Starts to make the masks of dropout, uint8 [draws, elements], by kernels.h's rule from the keys of the
+  // draws, uint64; both in memory of the thread's device, on whose default stream it goes.
+  std::int32_t (*keep_mask)(const std::uint64_t* keys, std::int64_t draws, std::int64_t elements,
+                            std::uint32_t threshold, std::uint8_t* keep, ShelfcastGpuProblem* problem);
 
   // Groups of NCCL ranks. An id is made by one rank and carried to the others by other means.
   std::int32_t (*nccl_id)(ShelfcastNcclId* id, ShelfcastGpuProblem* problem);

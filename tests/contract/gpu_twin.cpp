@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "parallel/bfloat16.h"
+#include "parallel/gpu/keep_mask.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -95,6 +96,14 @@ std::int32_t is_device(const void* memory) {
 std::int32_t copy(void* to, const void* from, std::int64_t bytes, ShelfcastGpuProblem*) {
   const std::lock_guard lock(twin().mutex);
   if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  return kGpuDone;
+}
+
+std::int32_t keep_mask(const std::uint64_t* keys, std::int64_t draws, std::int64_t elements,
+                       std::uint32_t threshold, std::uint8_t* keep, ShelfcastGpuProblem*) {
+  for (std::int64_t draw = 0; draw < draws; ++draw)
+    for (std::int64_t block = 0; block < (elements + 127) / 128 * 16; ++block)
+      keep_mask_of_block(keys[draw], threshold, block, elements, keep + draw * elements);
   return kGpuDone;
 }
 
@@ -269,6 +278,7 @@ constexpr ShelfcastGpuOperations kTwin = {
     .release = release,
     .is_device = is_device,
     .copy = copy,
+    .keep_mask = keep_mask,
     .nccl_id = make_id,
     .nccl_join = join,
     .nccl_split = split,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "tests/contract/gpu_twin.h"
 #include "trainer/device_optimizers.h"
 
 namespace shelfcast::trainer {
@@ -103,6 +104,47 @@ TEST(DeviceMemory, used_up_it_is_said_what_took_it_and_what_to_lower) {
   const Error elsewhere = out_of_memory(words, "validation");
   EXPECT_NE(elsewhere.why().find("in phase validation; CUDA out of memory."), std::string::npos)
       << elsewhere.what();
+}
+
+models::SiteDropout site_of(double rate) {
+  const models::DropoutKeys keys{11, 5, {3, 4, 1'000'000'007}};
+  return models::Dropout(&keys, rate).site("encoder.0.hidden");
+}
+
+TEST(DeviceMasks, of_the_kernel_are_those_of_the_cpu) {
+  const models::DeviceKeepMask make = checked_masks(parallel::gpu_twin(), at::kCPU);
+  for (const double rate : {0.1, 0.5, 0.9}) {
+    const models::SiteDropout site = site_of(rate);
+    for (const std::int64_t n : {1, 2, 33, 127, 128, 129, 5000})
+      EXPECT_TRUE(at::equal(models::keep_mask_by(make, site, n, at::kCPU), site.keep_mask(n)))
+          << rate << " " << n;
+  }
+}
+
+TEST(DeviceMasks, a_kernel_that_fails_or_makes_other_masks_is_not_taken) {
+  ShelfcastGpuOperations gpu = parallel::gpu_twin();
+  gpu.keep_mask = [](auto, auto, auto, auto, auto, ShelfcastGpuProblem* problem) -> std::int32_t {
+    std::snprintf(problem->text, sizeof(problem->text), "no kernel image is available");
+    return kGpuFailed;
+  };
+  try {
+    (void)checked_masks(gpu, at::kCPU);
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_NE(error.why().find("no kernel image"), std::string::npos) << error.what();
+  }
+  gpu.keep_mask = [](auto keys, auto draws, auto elements, auto threshold, auto keep, auto problem) {
+    const std::int32_t state =
+        parallel::gpu_twin().keep_mask(keys, draws, elements, threshold, keep, problem);
+    keep[draws * elements - 1] ^= 1;
+    return state;
+  };
+  try {
+    (void)checked_masks(gpu, at::kCPU);
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_NE(error.problem().find("others than the CPU"), std::string::npos) << error.what();
+  }
 }
 
 TEST(HostCopies, what_is_in_host_memory_stands_for_itself) {

@@ -1,0 +1,50 @@
+#include "parallel/gpu/masks.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+
+#include "parallel/gpu/cuda_check.h"
+
+namespace shelfcast::parallel {
+namespace {
+
+constexpr char kPtx[] = {
+#include "keep_mask.ptx.inc"
+};
+
+// The kernel for all devices, or why there is none.
+struct Loaded {
+  cudaKernel_t kernel = nullptr;
+  ShelfcastGpuProblem problem{};
+};
+
+Loaded load() {
+  Loaded loaded;
+  cudaLibrary_t library = nullptr;  // stays until the process ends
+  if (check(cudaLibraryLoadData(&library, kPtx, nullptr, nullptr, 0, nullptr, nullptr, 0), &loaded.problem))
+    check(cudaLibraryGetKernel(&loaded.kernel, library, "keep_mask"), &loaded.problem);
+  return loaded;
+}
+
+}  // namespace
+
+std::int32_t start_keep_mask(const std::uint64_t* keys, std::int64_t draws, std::int64_t elements,
+                             std::uint32_t threshold, std::uint8_t* keep, ShelfcastGpuProblem* problem) {
+  static const Loaded loaded = load();
+  if (loaded.kernel == nullptr) {
+    *problem = loaded.problem;
+    return kGpuFailed;
+  }
+  if (draws == 0 || elements == 0) return kGpuDone;
+  constexpr std::int64_t kThreads = 256, kMostBlocks = 65'536;
+  std::int64_t blocks = (elements + 127) / 128 * 16;  // of Philox, to a row
+  const std::int64_t wanted = (draws * blocks + kThreads - 1) / kThreads;
+  void* arguments[] = {&keys, &draws, &elements, &blocks, &threshold, &keep};
+  const cudaError_t status =
+      cudaLaunchKernel(loaded.kernel, dim3(static_cast<unsigned>(std::min(wanted, kMostBlocks))),
+                       dim3(static_cast<unsigned>(kThreads)), arguments, 0, nullptr);
+  return check(status, problem) ? kGpuDone : kGpuFailed;
+}
+
+}  // namespace shelfcast::parallel
