@@ -25,8 +25,8 @@ void prepare(const at::Device& device) {
   try {
     models::set_device_keep_mask(checked_masks(parallel::gpu_operations(), device));
   } catch (const Error& error) {
-    warn("dropout's masks are made by operations of LibTorch, the same bits in more time: {}: {}",
-         error.problem(), error.why());
+    log::warn("dropout's masks are made by operations of LibTorch, the same bits in more time: {}: {}",
+              error.problem(), error.why());
   }
 }
 

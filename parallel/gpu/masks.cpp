@@ -10,7 +10,7 @@ namespace shelfcast::parallel {
 namespace {
 
 constexpr char kPtx[] = {
-#include "keep_mask.ptx.inc"
+#include "parallel/gpu/keep_mask.ptx.inc"
 };
 
 // The kernel for all devices, or why there is none.
