@@ -133,13 +133,23 @@ void write_golden(const fs::path& path, const GoldenCases& golden, const ModelCo
                               to_store("mean", {count, m.horizon}, std::span<const float>(golden.mean_gh))});
 }
 
-void copy_model(const fs::path& from, const fs::path& to) {
+void make_folder(const fs::path& folder) {
   std::error_code failed;
-  fs::create_directories(to / "tower", failed);
+  fs::create_directories(folder, failed);
+  if (failed) throw io_error("cannot make " + folder.string(), failed.value());
+}
+
+// By our own writer: std::filesystem says "Input/output error" where a disk is full.
+void copy_file(const fs::path& from, const fs::path& to) {
+  const MappedFile file(from);
+  write_file_atomically(to, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+}
+
+void copy_model(const fs::path& from, const fs::path& to) {
+  make_folder(to / "tower");
   for (const char* name :
        {"model.json", "tower/config.json", "tower/model.safetensors", "fusion.safetensors"})
-    if (!failed) fs::copy_file(from / name, to / name, failed);
-  if (failed) throw io_error("cannot copy the model " + from.string() + " into the bundle", failed.value());
+    copy_file(from / name, to / name);
 }
 
 // Weights, configuration and tokenizer; whatever else lies in a published folder is left there.
@@ -152,13 +162,12 @@ bool belongs_to_text_model(const fs::path& file) {
 
 void copy_text_model(const BundleContents& c, const fs::path& folder) {
   if (c.text.empty()) return;
+  make_folder(folder / files::kText);
   std::error_code failed;
-  fs::create_directories(folder / files::kText, failed);
   for (const auto& entry : fs::directory_iterator(c.text, failed))
-    if (!failed && belongs_to_text_model(entry.path()))
-      fs::copy_file(entry.path(), folder / files::kText / entry.path().filename(), failed);
-  if (failed)
-    throw io_error("cannot copy the text model " + c.text.string() + " into the bundle", failed.value());
+    if (belongs_to_text_model(entry.path()))
+      copy_file(entry.path(), folder / files::kText / entry.path().filename());
+  if (failed) throw io_error("cannot read the text model " + c.text.string(), failed.value());
   write_file_atomically(folder / files::kGoldenTexts,
                         Json{{"texts", c.golden_texts}, {"rows", c.golden_text_rows}}.dump(1) + "\n");
 }

@@ -103,6 +103,10 @@ if ((EUID == 0)) && mkdir full && mount -t tmpfs -o size=1m tmpfs full 2>/dev/nu
   [[ -z $(ls full) ]] || fail "a full disk was left with $(ls full)"
   refused "space" -- "$bin/shelfcast" train a.yaml --set run.dir=full/run --set model.tower=bolt-tiny
   [[ -z $(find full -name '*.partial*') ]] || fail "a full disk was left with half a checkpoint"
+  rm -rf full/*
+  head -c 900k /dev/zero >full/taken
+  refused "space" -- "$bin/shelfcast" export runs/odd --out full/bundle
+  [[ $(ls full) == taken ]] || fail "a full disk was left with $(ls full)"
   umount full
 else
   echo "no tmpfs can be mounted here: the full disk is not tested"
