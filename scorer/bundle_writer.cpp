@@ -140,7 +140,7 @@ void make_folder(const fs::path& folder) {
 }
 
 // By our own writer: std::filesystem says "Input/output error" where a disk is full.
-void copy_file(const fs::path& from, const fs::path& to) {
+void copy_into_bundle(const fs::path& from, const fs::path& to) {
   const MappedFile file(from);
   write_file_atomically(to, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
 }
@@ -149,7 +149,7 @@ void copy_model(const fs::path& from, const fs::path& to) {
   make_folder(to / "tower");
   for (const char* name :
        {"model.json", "tower/config.json", "tower/model.safetensors", "fusion.safetensors"})
-    copy_file(from / name, to / name);
+    copy_into_bundle(from / name, to / name);
 }
 
 // Weights, configuration and tokenizer; whatever else lies in a published folder is left there.
@@ -166,7 +166,7 @@ void copy_text_model(const BundleContents& c, const fs::path& folder) {
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(c.text, failed))
     if (belongs_to_text_model(entry.path()))
-      copy_file(entry.path(), folder / files::kText / entry.path().filename());
+      copy_into_bundle(entry.path(), folder / files::kText / entry.path().filename());
   if (failed) throw io_error("cannot read the text model " + c.text.string(), failed.value());
   write_file_atomically(folder / files::kGoldenTexts,
                         Json{{"texts", c.golden_texts}, {"rows", c.golden_text_rows}}.dump(1) + "\n");
