@@ -1,5 +1,6 @@
-// Compiles a kernel to PTX, which a driver turns into the code of its device, and writes it as a list of
-// bytes for a C array: compile_kernel IN.cu OUT ROOT, where ROOT is what the kernel's includes start from.
+// Compiles a kernel to PTX, which a driver turns into the code of its device, and writes a source that holds
+// it: compile_kernel IN.cu OUT.cpp ROOT NAME, where ROOT is what the kernel's includes start from and NAME
+// that of the array of characters, in shelfcast::parallel.
 // With NVRTC, which a machine without a GPU or nvcc has in a wheel of its own.
 #include <nvrtc.h>
 
@@ -25,7 +26,7 @@ std::string log_of(nvrtcProgram program) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4) return std::fprintf(stderr, "usage: compile_kernel IN.cu OUT ROOT\n"), 2;
+  if (count != 5) return std::fprintf(stderr, "usage: compile_kernel IN.cu OUT.cpp ROOT NAME\n"), 2;
   std::ifstream in(arguments[1]);
   const std::string source{std::istreambuf_iterator<char>(in), {}}, root = std::string("-I") + arguments[3];
   nvrtcProgram program = nullptr;
@@ -39,7 +40,10 @@ int main(int count, char** arguments) {
   std::string ptx(bytes, '\0');  // its terminating NUL included
   if (!check(nvrtcGetPTX(program, ptx.data()))) return 1;
   std::ofstream out(arguments[2]);
+  out << "namespace shelfcast::parallel {\nextern const char " << arguments[4] << "[];\nconst char "
+      << arguments[4] << "[] = {\n";
   for (std::size_t i = 0; i < bytes; ++i) out << static_cast<int>(ptx[i]) << (i % 32 == 31 ? ",\n" : ",");
+  out << "};\n}\n";
   out.close();
   return out ? 0 : (std::fprintf(stderr, "compile_kernel: %s cannot be written\n", arguments[2]), 1);
 }

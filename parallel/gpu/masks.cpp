@@ -7,11 +7,10 @@
 #include "parallel/gpu/cuda_check.h"
 
 namespace shelfcast::parallel {
-namespace {
 
-constexpr char kPtx[] = {
-#include "parallel/gpu/keep_mask.ptx.inc"
-};
+extern const char kKeepMaskPtx[];  // made of keep_mask.cu by compile_kernel_main.cpp
+
+namespace {
 
 // The kernel for all devices, or why there is none.
 struct Loaded {
@@ -22,7 +21,8 @@ struct Loaded {
 Loaded load() {
   Loaded loaded;
   cudaLibrary_t library = nullptr;  // stays until the process ends
-  if (check(cudaLibraryLoadData(&library, kPtx, nullptr, nullptr, 0, nullptr, nullptr, 0), &loaded.problem))
+  if (check(cudaLibraryLoadData(&library, kKeepMaskPtx, nullptr, nullptr, 0, nullptr, nullptr, 0),
+            &loaded.problem))
     check(cudaLibraryGetKernel(&loaded.kernel, library, "keep_mask"), &loaded.problem);
   return loaded;
 }
