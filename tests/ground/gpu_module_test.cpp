@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include "parallel/gpu/gpu_loader.h"
+#include "parallel/gpu/keep_mask.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -28,6 +31,38 @@ TEST(GpuModule, either_lists_devices_or_says_why_there_are_none) {
 
 TEST(GpuModule, says_the_same_when_asked_twice) {
   EXPECT_EQ(inspect_gpus().devices.size(), inspect_gpus().devices.size());
+}
+
+// On a GPU the kernel itself beside what each of its threads does, done here; elsewhere the way to the error.
+TEST(GpuModule, makes_masks_of_dropout_or_says_why_it_cannot) {
+  const ShelfcastGpuOperations& gpu = gpu_operations();
+  const std::vector<std::uint64_t> keys = {0x0123456789ABCDEF, 0xFEDCBA9876543210, 7};
+  const auto draws = static_cast<std::int64_t>(keys.size());
+  constexpr std::int64_t kElements = 1000;
+  constexpr std::uint32_t kThreshold = 6'554;
+  ShelfcastGpuProblem problem{};
+  if (inspect_gpus(0).devices.empty()) {
+    std::vector<std::uint8_t> keep(static_cast<std::size_t>(draws * kElements));
+    EXPECT_EQ(gpu.keep_mask(keys.data(), draws, kElements, kThreshold, keep.data(), &problem), kGpuFailed);
+    EXPECT_NE(std::strlen(problem.text), 0U);
+    return;
+  }
+  std::vector<std::uint8_t> expected(static_cast<std::size_t>(draws * kElements)), made = expected;
+  for (std::int64_t draw = 0; draw < draws; ++draw)
+    for (std::int64_t block = 0; block < 8 * 16; ++block)
+      keep_mask_of_block(keys[static_cast<std::size_t>(draw)], kThreshold, block, kElements,
+                         expected.data() + draw * kElements);
+  auto* on_device =
+      static_cast<std::uint64_t*>(gpu.allocate(0, draws * std::int64_t{sizeof(std::uint64_t)}, &problem));
+  auto* keep = static_cast<std::uint8_t*>(gpu.allocate(0, draws * kElements, &problem));
+  ASSERT_TRUE(on_device != nullptr && keep != nullptr) << problem.text;
+  EXPECT_EQ(gpu.copy(on_device, keys.data(), draws * std::int64_t{sizeof(std::uint64_t)}, &problem),
+            kGpuDone);
+  EXPECT_EQ(gpu.keep_mask(on_device, draws, kElements, kThreshold, keep, &problem), kGpuDone) << problem.text;
+  EXPECT_EQ(gpu.copy(made.data(), keep, draws * kElements, &problem), kGpuDone) << problem.text;
+  EXPECT_EQ(made, expected);
+  gpu.release(on_device);
+  gpu.release(keep);
 }
 
 }  // namespace
