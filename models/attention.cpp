@@ -155,8 +155,9 @@ at::Tensor relative_bias(const at::Tensor& table, const at::Tensor& buckets_tt, 
 }
 
 at::Tensor additive_mask(const at::Tensor& attended_bl) {
-  return at::where(attended_bl, at::zeros({}, at::kFloat),
-                   at::full({}, std::numeric_limits<float>::lowest(), at::kFloat));
+  const at::TensorOptions options = attended_bl.options().dtype(at::kFloat);
+  return at::where(attended_bl, at::zeros({}, options),
+                   at::full({}, std::numeric_limits<float>::lowest(), options));
 }
 
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& bias_nll, const at::Tensor& mask_bl,

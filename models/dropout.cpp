@@ -234,10 +234,11 @@ at::Tensor keep_mask_by(const DeviceKeepMask& make, const SiteDropout& site, std
   const at::NoGradGuard no_grad;
   const auto draws = static_cast<std::int64_t>(site.keys_b.size());
   const at::Tensor keep = at::empty({draws, elements}, at::TensorOptions(at::kByte).device(device));
-  at::Tensor keys = at::empty({draws}, at::kLong);
+  // Out of page-locked memory the copy waits for nothing that the device still computes.
+  const at::Tensor keys = at::empty({draws}, at::TensorOptions(at::kLong).pinned_memory(device.is_cuda()));
   std::copy(site.keys_b.begin(), site.keys_b.end(),
             reinterpret_cast<std::uint64_t*>(keys.mutable_data_ptr<std::int64_t>()));
-  make(keys.to(device), site.threshold, keep);
+  make(keys.to(device, /*non_blocking=*/true), site.threshold, keep);
   return keep;
 }
 

@@ -178,7 +178,8 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
     // A series alone: every probability is 1, so that q and k have no effect; dropout can still take it.
     at::Tensor value = product(x, a.v);
     if (own.active()) {
-      const at::Tensor keep = own.keep_mask(tokens * heads).view({-1, 1}).to(value.options()) * own.scale;
+      const at::Tensor keep =
+          own.keep_mask(tokens * heads, value.device()).view({-1, 1}).to(value.options()) * own.scale;
       value = (value.view({-1, width}) * keep).view({x.size(0), heads * width});
     }
     return a.q.prefix() == nullptr ? value : add_prefix(value, product(x, a.q), a.q, heads);

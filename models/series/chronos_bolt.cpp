@@ -158,7 +158,7 @@ at::Tensor ChronosBolt::decoder_self_attention(const at::Tensor& y, const BoltAt
   const SiteDropout probabilities = dropout.site(site + "self_probabilities");
   if (probabilities.active()) {
     const at::Tensor keep_bn1 =
-        probabilities.split(config_.num_heads).keep_mask(1).view({-1, config_.num_heads, 1});
+        probabilities.split(config_.num_heads).keep_mask(1, value.device()).view({-1, config_.num_heads, 1});
     value = value.view({-1, config_.num_heads, config_.d_kv}) *
             (keep_bn1.to(value.options()) * probabilities.scale);
     value = value.view({y.size(0), config_.num_heads * config_.d_kv});
