@@ -10,6 +10,11 @@
 
 namespace shelfcast::parallel {
 
+// Blocks of Philox that a row of so many elements takes: sixteen for each group of 128.
+SHELFCAST_ON_DEVICE constexpr long long keep_mask_blocks(long long elements) {
+  return (elements + 127) / 128 * 16;
+}
+
 // Eight elements of a row of `elements`: those of Philox4x32-10's block number `block` under `key`, which are
 // two neighbours in each quarter of its group of 128. 1 where 16 bits are >= threshold.
 SHELFCAST_ON_DEVICE inline void keep_mask_of_block(unsigned long long key, unsigned threshold,

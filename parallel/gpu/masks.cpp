@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "parallel/gpu/cuda_check.h"
+#include "parallel/gpu/keep_mask.h"
 
 namespace shelfcast::parallel {
 
@@ -38,9 +39,8 @@ std::int32_t start_keep_mask(const std::uint64_t* keys, std::int64_t draws, std:
   }
   if (draws == 0 || elements == 0) return kGpuDone;
   constexpr std::int64_t kThreads = 256, kMostBlocks = 65'536;
-  std::int64_t blocks = (elements + 127) / 128 * 16;  // of Philox, to a row
-  const std::int64_t wanted = (draws * blocks + kThreads - 1) / kThreads;
-  void* arguments[] = {&keys, &draws, &elements, &blocks, &threshold, &keep};
+  const std::int64_t wanted = (draws * keep_mask_blocks(elements) + kThreads - 1) / kThreads;
+  void* arguments[] = {&keys, &draws, &elements, &threshold, &keep};
   const cudaError_t status =
       cudaLaunchKernel(loaded.kernel, dim3(static_cast<unsigned>(std::min(wanted, kMostBlocks))),
                        dim3(static_cast<unsigned>(kThreads)), arguments, 0, nullptr);

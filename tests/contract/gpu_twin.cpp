@@ -102,7 +102,7 @@ std::int32_t copy(void* to, const void* from, std::int64_t bytes, ShelfcastGpuPr
 std::int32_t keep_mask(const std::uint64_t* keys, std::int64_t draws, std::int64_t elements,
                        std::uint32_t threshold, std::uint8_t* keep, ShelfcastGpuProblem*) {
   for (std::int64_t draw = 0; draw < draws; ++draw)
-    for (std::int64_t block = 0; block < (elements + 127) / 128 * 16; ++block)
+    for (std::int64_t block = 0; block < keep_mask_blocks(elements); ++block)
       keep_mask_of_block(keys[draw], threshold, block, elements, keep + draw * elements);
   return kGpuDone;
 }

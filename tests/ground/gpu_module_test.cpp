@@ -49,7 +49,7 @@ TEST(GpuModule, makes_masks_of_dropout_or_says_why_it_cannot) {
   }
   std::vector<std::uint8_t> expected(static_cast<std::size_t>(draws * kElements)), made = expected;
   for (std::int64_t draw = 0; draw < draws; ++draw)
-    for (std::int64_t block = 0; block < 8 * 16; ++block)
+    for (std::int64_t block = 0; block < keep_mask_blocks(kElements); ++block)
       keep_mask_of_block(keys[static_cast<std::size_t>(draw)], kThreshold, block, kElements,
                          expected.data() + draw * kElements);
   auto* on_device =

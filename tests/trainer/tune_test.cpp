@@ -342,8 +342,9 @@ TEST_P(AdapterTuning, trains_ten_and_twenty_steps_as_thirty_to_the_bit_in_either
 TEST_P(AdapterTuning, is_changed_by_ranks_and_micro_batches_within_rounding_alone) {
   train_alone(adapted("one", {"train.micro_batch=24"}));
   train_on(2, adapted("two", {"train.micro_batch=4"}));
-  // AdamW makes much of rounding where gradients are small: up to 3e-4 (adalora without optimised code).
-  EXPECT_LT(relative_distance(trained("one"), trained("two")), 1e-3);
+  // AdamW makes much of rounding where gradients are small: with adalora up to 3e-4 in code without
+  // optimisation.
+  EXPECT_LT(relative_distance(trained("one"), trained("two")), GetParam() == "adalora" ? 1e-3 : 2e-4);
 }
 
 TEST_P(AdapterTuning, remembers_shares_of_the_optimizer_without_a_bit_of_difference) {
