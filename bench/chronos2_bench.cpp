@@ -40,8 +40,8 @@ class Bench {
     const models::LossSums sums = models::chronos2_loss(model_.tower.forward(inputs_, &keys), inputs_,
                                                         target_bh_, {}, model_.tower.config());
     sums.loss.backward();
-    const double norm = buffers_.gradient_norm() / sums.valid_targets;
-    optimizer_->step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / sums.valid_targets);
+    const double valid = sums.valid_targets.item<double>(), norm = buffers_.gradient_norm() / valid;
+    optimizer_->step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / valid);
   }
 
   void infer(std::int64_t group) {

@@ -58,8 +58,8 @@ class Training {
         models::loss_sums(model_.forward(trainer::make_inputs(batch, spec_, {}), &keys),
                           trainer::make_targets(batch, spec_), model_.config());
     sums.loss.backward();
-    const double norm = buffers_.gradient_norm() / sums.valid_targets;
-    optimizer_->step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / sums.valid_targets);
+    const double valid = sums.valid_targets.item<double>(), norm = buffers_.gradient_norm() / valid;
+    optimizer_->step(1e-4, (norm > 1.0 ? 1.0 / norm : 1.0) / valid);
   }
 
  private:

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "models/transfer.h"
+
 namespace shelfcast::models {
 namespace {
 
@@ -15,7 +17,7 @@ class Quantiles {
  public:
   Quantiles(const at::Tensor& values_nq, const std::vector<double>& levels)
       : value_nq_(std::get<0>(values_nq.detach().sort(1)).contiguous()),
-        level_nq_(at::tensor(levels, value_nq_.options()).expand_as(value_nq_).contiguous()),
+        level_nq_(sent(levels, value_nq_.options()).expand_as(value_nq_).contiguous()),
         last_(value_nq_.size(1) - 1) {
     const std::size_t q = levels.size();
     upper_n1_ = decay(last_ - 1, std::log((1.0 - levels[q - 2]) / (1.0 - levels[q - 1])));

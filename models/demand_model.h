@@ -114,7 +114,7 @@ class DemandModel {
 // Sums, not means: the trainer divides by the weight reduced over all ranks and micro-batches.
 struct LossSums {
   at::Tensor loss;           // scalar, differentiable; sum over valid targets of the weighted head losses
-  double valid_targets = 0;  // weight: number of valid (window, step) targets
+  at::Tensor valid_targets;  // scalar, float64: weight or number of valid (window, step) targets
 };
 
 // What forecasts are compared with, in units of demand; in host memory.

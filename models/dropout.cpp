@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "models/threads.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -192,8 +193,8 @@ at::Tensor keep_mask_of_tensors(const SiteDropout& site, std::int64_t elements, 
     key0.push_back(static_cast<std::int64_t>(key & kLow));
     key1.push_back(static_cast<std::int64_t>(key >> 32));
   }
-  at::Tensor k0 = at::tensor(key0, at::kLong).to(device).view({draws, 1});
-  at::Tensor k1 = at::tensor(key1, at::kLong).to(device).view({draws, 1});
+  at::Tensor k0 = sent(key0, device).view({draws, 1});
+  at::Tensor k1 = sent(key1, device).view({draws, 1});
   const auto options = at::TensorOptions(at::kLong).device(device);
   const at::Tensor block = at::arange(groups * kLanes, options);
   at::Tensor c0 = block.bitwise_and(kLow), c1 = block.bitwise_right_shift(32), c2 = at::zeros({1}, options),

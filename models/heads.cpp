@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/count_distribution.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -135,7 +136,7 @@ at::Tensor Heads::independent_sums(const Result& result) const {
   const at::Tensor distance_bqh = (plain_bqh - median_bh.unsqueeze(1)).square().cumsum(2).sqrt();
   std::vector<double> side(config_.model.quantiles.size(), 1.0);
   std::fill_n(side.begin(), median, -1.0);
-  const at::Tensor side_q1 = at::tensor(side, step_bqh.options()).unsqueeze(1);
+  const at::Tensor side_q1 = sent(side, step_bqh.options()).unsqueeze(1);
   return (mean_bh.cumsum(1).unsqueeze(1) + side_q1 * distance_bqh) / root_steps(step_bqh);
 }
 
@@ -151,7 +152,7 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
   const auto levels = static_cast<std::int64_t>(tower_rows_.size());
   at::Tensor quantiles = tower_bqh.narrow(2, 0, config_.horizon);
   if (levels != tower_bqh.size(1)) {
-    quantiles = quantiles.index_select(1, at::tensor(tower_rows_, at::kLong).to(quantiles.device()));
+    quantiles = quantiles.index_select(1, sent(tower_rows_, quantiles.device()));
   }
   const std::int64_t windows = tower_bqh.size(0), each = tower_bqh.size(2) * windows / states.size(0);
   const at::Tensor added = known(states, each, known_bxh, closures_b2h, demand);
@@ -190,10 +191,10 @@ Heads::Result Heads::operator()(const at::Tensor& states, const at::Tensor& towe
     result.class_logits_bch =
         by_step(classes_, classes, states, windows, each) +
         added.narrow(1, added.size(1) - held - classes, classes) +
-        at::tensor(first_class_logits(config_.model.classes), added.options()).view({1, -1, 1});
+        sent(first_class_logits(config_.model.classes), added.options()).view({1, -1, 1});
   if (classes > 0 && closed_bh.defined())
     result.class_logits_bch =
-        at::where(closed_bh.unsqueeze(1), at::tensor({0.0, kNever, kNever}, added.options()).view({1, -1, 1}),
+        at::where(closed_bh.unsqueeze(1), sent({0.0, kNever, kNever}, added.options()).view({1, -1, 1}),
                   result.class_logits_bch);
   if (held > 0) result.inventory_bh = step_of(inventory_) + added.select(1, added.size(1) - 1);
   return result;

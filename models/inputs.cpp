@@ -1,18 +1,8 @@
 #include "models/inputs.h"
 
+#include "models/transfer.h"
+
 namespace shelfcast::models {
-
-namespace {
-
-// Out of page-locked memory a copy to a GPU goes on by itself, while the host makes the next batch; that
-// memory is used again when the copy has ended.
-at::Tensor sent(const at::Tensor& tensor, const at::Device& device) {
-  if (device.is_cuda() && tensor.device().is_cpu())
-    return tensor.pin_memory().to(device, /*non_blocking=*/true);
-  return tensor.to(device);
-}
-
-}  // namespace
 
 ModelInputs ModelInputs::to(const at::Device& device) const {
   ModelInputs moved = *this;

@@ -8,6 +8,7 @@
 #include "models/inventory.h"
 #include "models/likelihoods.h"
 #include "models/normalise.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -15,7 +16,7 @@ namespace {
 
 // Mean over levels of twice the pinball loss, [n, k], for forecasts [n, q] of k targets each.
 at::Tensor pinball(const at::Tensor& forecast_nq, const at::Tensor& y_nk, const std::vector<double>& levels) {
-  const at::Tensor level_q1 = at::tensor(levels, forecast_nq.options()).unsqueeze(1);
+  const at::Tensor level_q1 = sent(levels, forecast_nq.options()).unsqueeze(1);
   const at::Tensor error_nqk = y_nk.unsqueeze(1) - forecast_nq.unsqueeze(2);
   return 2.0 * at::maximum(level_q1 * error_nqk, (level_q1 - 1.0) * error_nqk).mean(1);
 }
@@ -111,7 +112,7 @@ at::Tensor class_loss(const Forecast& forecast, const at::Tensor& class_bh, cons
                       const at::Tensor& weight_n, double label_smoothing) {
   const at::Tensor logits_nc = forecast.class_logits_bch.transpose(1, 2).reshape({-1, kDemandClasses});
   const at::Tensor weights_c =
-      class_weight_c.defined() ? class_weight_c.to(logits_nc.options()) : at::Tensor();
+      class_weight_c.defined() ? class_weight_c.to(logits_nc.scalar_type()) : at::Tensor();
   const at::Tensor loss_n = at::cross_entropy_loss(logits_nc, class_bh.flatten(), weights_c,
                                                    at::Reduction::None, kNoClass, label_smoothing);
   return (loss_n * weight_n).sum();
@@ -123,7 +124,7 @@ constexpr double kLevelWeight = 0.1;
 // `given` where the forecast lies, without the closed steps.
 Targets open_targets(const Targets& given, const Forecast& forecast) {
   const auto here = [&](const at::Tensor& tensor) {
-    return tensor.defined() ? tensor.to(forecast.loc_b.device()) : tensor;
+    return tensor.defined() ? sent(tensor, forecast.loc_b.device()) : tensor;
   };
   constexpr float kUnobserved = std::numeric_limits<float>::quiet_NaN();
   Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
@@ -151,7 +152,7 @@ void add_other_heads(const Forecast& forecast, const Targets& targets, const at:
                      at::Tensor& sum) {
   const LossConfig& loss = model.loss;
   if (loss.cumulated > 0.0)
-    sum = sum + loss.cumulated * cumulated_loss(forecast, all_demand_bh.to(importance_b.device()),
+    sum = sum + loss.cumulated * cumulated_loss(forecast, sent(all_demand_bh, importance_b.device()),
                                                 importance_b, model.quantiles);
   if (loss.inventory > 0.0) {
     SHELFCAST_ASSERT(targets.inventory_bh.defined());
@@ -193,7 +194,7 @@ void add_cut_steps(const Forecast& forecast, const at::Tensor& bound_bh, const C
   const at::Tensor y_nk = demands_above(believed_nq, model.quantiles, bound_n);
   const at::Tensor demand_nk = y_nk * of_cut.scale_n.unsqueeze(1) + of_cut.loc_n.unsqueeze(1);
   sums.loss = sums.loss + (target_loss(of_cut, demand_nk, y_nk, model) * of_cut.weight_n).sum();
-  sums.valid_targets += of_cut.weight_n.sum(at::kDouble).item<double>();
+  sums.valid_targets = sums.valid_targets + of_cut.weight_n.sum(at::kDouble);
 }
 
 }  // namespace
@@ -213,7 +214,7 @@ LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandM
   const at::Tensor known_n1 = at::where(valid_n, demand_n, none).unsqueeze(1);
   const at::Tensor y_n1 = at::where(valid_n, cells.scaled(demand_n), none).unsqueeze(1);
   LossSums sums{(target_loss(cells, known_n1, y_n1, model) * valid_weight_n).sum(),
-                valid_weight_n.sum(at::kDouble).item<double>()};
+                valid_weight_n.sum(at::kDouble)};
   add_other_heads(forecast, targets, given.demand_bh, cells, importance_b, model, sums.loss);
   add_cut_steps(forecast, targets.bound_bh, cells, model, sums);
   return sums;

@@ -92,15 +92,24 @@ std::vector<double> FlatBuffers::gradient_squares() const {
   if (part == 0) return squares;
   const std::int64_t count = held_.size() / part;
   if (!gradients_.device().is_cpu()) {
-    const at::Tensor norms =
-        at::linalg_vector_norm(gradients_.view({count, part}), 2, {1}, false, at::kDouble).to(at::kCPU);
+    const at::Tensor own = squares_on_device(gradients_.view({count, part})).to(at::kCPU);
     for (std::int64_t i = 0; i < count; ++i)
-      squares[static_cast<std::size_t>(first + i)] = std::pow(norms[i].item<double>(), 2);
+      squares[static_cast<std::size_t>(first + i)] = own[i].item<double>();
     return squares;
   }
   const float* const gradients = gradients_.const_data_ptr<float>();
   for (std::int64_t i = 0; i < count; ++i)
     squares[static_cast<std::size_t>(first + i)] = sum_of_squares(gradients + i * part, part);
+  return squares;
+}
+
+// Piece by piece: what is to be summed in double is copied to it first.
+at::Tensor squares_on_device(const at::Tensor& rows) {
+  constexpr std::int64_t kPiece = std::int64_t{1} << 22;  // elements
+  at::Tensor squares = at::zeros({rows.size(0)}, rows.options().dtype(at::kDouble));
+  const std::int64_t columns = std::max<std::int64_t>(1, kPiece / rows.size(0));
+  for (std::int64_t first = 0; first < rows.size(1); first += columns)
+    squares += rows.narrow(1, first, std::min(columns, rows.size(1) - first)).to(at::kDouble).square().sum(1);
   return squares;
 }
 

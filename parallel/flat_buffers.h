@@ -66,6 +66,9 @@ class FlatBuffers {
   Slice held_;
 };
 
+// Sums of squares of each row, [rows] in double, as a device computes them.
+at::Tensor squares_on_device(const at::Tensor& rows);
+
 // The norm that sums of squares come to.
 double norm_of(const std::vector<double>& squares);
 

@@ -46,7 +46,8 @@ std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::Dema
     const models::LossSums sums =
         models::loss_sums(model.forward(make_inputs(batch, plan.features, texts, &keys), &keys),
                           make_targets(batch, plan.features, plan.classes), model.config());
-    losses.push_back({samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets)});
+    losses.push_back(
+        {samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets.item<double>())});
   }
   return losses;
 }

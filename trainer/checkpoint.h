@@ -36,7 +36,7 @@ struct FlatState {
   std::span<float> values;
   // What of it belongs to which parameter, in their order; empty = laid out as the parameters are.
   std::vector<parallel::FlatRange> ranges = {};
-  // Where `values` begin in the layout, if each rank holds only a share; without, every rank holds all of it.
+  // Where `values` begin in the layout, if they are a share of it; without, they are all of it.
   std::optional<std::int64_t> begin = {};
 
   // Elements of the layout that are held: of all where each rank holds all.

@@ -16,8 +16,8 @@ namespace shelfcast::trainer {
 // What checkpoints are made of. The memory behind the spans must not change from start() to finish_copy().
 struct CheckpointSource {
   std::vector<parallel::FlatRange> ranges;
-  std::span<const float> values;     // all weights; the same on every rank
-  std::vector<FlatState> optimizer;  // each rank stores its share
+  std::span<const float> values;     // all weights, of rank 0
+  std::vector<FlatState> optimizer;  // what this rank stores
   // Writes the model's files into a folder from a copy of `values`. Called on rank 0, in the writer's thread.
   std::function<void(const std::filesystem::path& folder, std::span<const float> values)> write_model;
 };

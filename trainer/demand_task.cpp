@@ -189,7 +189,7 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t mi
         return models::loss_sums(forecast, targets, model_.config());
       },
       before_backward);
-  return {sums.loss.item<double>(), sums.valid_targets};
+  return {sums.loss.detach(), sums.valid_targets};
 }
 
 WeightedLoss DemandTask::anchor_gradient(std::int64_t sample) {
@@ -203,7 +203,7 @@ WeightedLoss DemandTask::anchor_gradient(std::int64_t sample) {
   const models::LossSums sums =
       models::loss_sums(forecast, make_targets(batch, plan_.features, plan_.classes), model_.config());
   sums.loss.backward();
-  return {sums.loss.item<double>(), sums.valid_targets};
+  return {sums.loss.detach(), sums.valid_targets};
 }
 
 // A run goes on with the texts' vectors it began with.

@@ -30,6 +30,10 @@ void prepare(const at::Device& device) {
   }
 }
 
+void wait_for(const at::Device& device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+}
+
 models::DeviceKeepMask checked_masks(const ShelfcastGpuOperations& gpu, const at::Device& device) {
   const models::DeviceKeepMask make = [&gpu](const at::Tensor& keys, std::uint32_t threshold,
                                              const at::Tensor& keep) {
@@ -50,10 +54,10 @@ at::Tensor HostCopies::of(const at::Tensor& array) {
   if (array.device().is_cpu()) return array;
   for (const auto& [device, host] : pairs_)
     if (device.is_same(array)) return host;
-  // Page-locked, which copies several times as fast; zeros, because what is uploaded may have been read into
-  // in parts.
-  pairs_.emplace_back(
-      array, at::zeros(array.sizes(), at::TensorOptions(array.dtype()).pinned_memory(array.is_cuda())));
+  const bool locked = memory_ == Memory::page_locked && array.is_cuda();
+  // Zeros, because what is uploaded may have been read into in parts.
+  pairs_.emplace_back(array,
+                      at::zeros(array.sizes(), at::TensorOptions(array.dtype()).pinned_memory(locked)));
   return pairs_.back().second;
 }
 

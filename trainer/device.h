@@ -23,6 +23,9 @@ at::Device device_of(int gpu);
 // with a warning where that does not work. Nothing to do for the CPU.
 void prepare(const at::Device& device);
 
+// Returns when all that was given to `device` is computed.
+void wait_for(const at::Device& device);
+
 // Masks of dropout by the GPU module. Throws Error(input) with CUDA's words when it cannot, and when what it
 // makes on `device` is not what the CPU makes.
 models::DeviceKeepMask checked_masks(const ShelfcastGpuOperations& gpu, const at::Device& device);
@@ -31,12 +34,17 @@ models::DeviceKeepMask checked_masks(const ShelfcastGpuOperations& gpu, const at
 // nothing is copied.
 class HostCopies {
  public:
+  // Page-locked memory is copied several times as fast, and kept by the process for good.
+  enum class Memory { page_locked, pageable };
+  explicit HostCopies(Memory memory = Memory::page_locked) : memory_(memory) {}
+
   // The array or its copy, whose values are there after download().
   at::Tensor of(const at::Tensor& array);
   void download();
   void upload();
 
  private:
+  Memory memory_;
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs_;  // on the device, on the host
 };
 

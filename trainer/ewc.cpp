@@ -28,8 +28,8 @@ ElasticAnchor::ElasticAnchor(Task& task, parallel::FlatBuffers& buffers, paralle
        sample += communicator.size()) {
     const WeightedLoss loss = task.anchor_gradient(sample);
     activity::note_progress();
-    if (loss.weight > 0) {
-      const at::Tensor gradient = buffers.own_gradients().to(at::kCPU, at::kDouble).div_(loss.weight);
+    if (const double weight = loss.weight_now(); weight > 0) {
+      const at::Tensor gradient = buffers.own_gradients().to(at::kCPU, at::kDouble).div_(weight);
       squares.narrow(0, 0, buffers.elements()).addcmul_(gradient, gradient);
       squares[-1] += 1;
     }

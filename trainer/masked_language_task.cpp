@@ -85,7 +85,7 @@ WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::in
       masked_language_loss(text_, batch, seed(), step, MaskedLanguageMode::training);
   before_backward(0);
   loss.sum.backward();
-  return {loss.sum.item<double>(), static_cast<double>(loss.tokens)};
+  return {loss.sum.detach(), at::scalar_tensor(loss.tokens, at::kDouble)};
 }
 
 std::optional<double> MaskedLanguageTask::validation_loss(const std::function<bool()>& stop_requested,

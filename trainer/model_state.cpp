@@ -34,14 +34,22 @@ std::vector<parallel::FlatRange> ranges_of(const models::RankAllocator::State& s
 
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
                                     const WeightAverage& average, HostCopies& copies,
-                                    const models::RankAllocator* ranks) {
+                                    const models::RankAllocator* ranks, Writer writer) {
   std::vector<FlatState> state;
-  for (const OptimizerState& part : optimizer.state())
-    state.push_back({part.name, span_of(copies.of(part.values)), part.ranges, part.begin});
-  if (average.active()) state.push_back({"weights", span_of(copies.of(buffers.values()))});
+  const auto add = [&](const std::string& name, at::Tensor values, std::vector<parallel::FlatRange> layout,
+                       std::optional<std::int64_t> begin) {
+    if (!begin && writer.ranks > 1) {
+      const parallel::Slice own = parallel::slice_of(values.numel(), writer.ranks, writer.rank);
+      values = values.narrow(0, own.begin, own.size());
+      begin = own.begin;
+    }
+    state.push_back({name, span_of(copies.of(values)), std::move(layout), begin});
+  };
+  for (const OptimizerState& part : optimizer.state()) add(part.name, part.values, part.ranges, part.begin);
+  if (average.active()) add("weights", buffers.values(), {}, {});
   if (ranks != nullptr)
     for (const models::RankAllocator::State& part : ranks->state())
-      state.push_back({part.name, span_of(copies.of(part.values)), ranges_of(part, buffers.ranges())});
+      add(part.name, part.values, ranges_of(part, buffers.ranges()), {});
   return state;
 }
 
@@ -63,15 +71,17 @@ void save_demand_model(const std::filesystem::path& folder, const models::Demand
 
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average,
-                                   HostCopies& copies, const models::RankAllocator* ranks) {
+                                   HostCopies& copies, Writer writer, const models::RankAllocator* ranks) {
   const auto write_model = [write = std::move(write), &buffers](const std::filesystem::path& folder,
                                                                 std::span<const float> copy) {
     CopiedValues values(buffers.ranges(), copy);
     write(folder, values);
     SHELFCAST_ASSERT(values.all_used());
   };
-  return {buffers.ranges(), span_of(copies.of(average.active() ? average.values() : buffers.values())),
-          stored_state(optimizer, buffers, average, copies, ranks), write_model};
+  std::span<const float> values;
+  if (writer.rank == 0) values = span_of(copies.of(average.active() ? average.values() : buffers.values()));
+  return {buffers.ranges(), values, stored_state(optimizer, buffers, average, copies, ranks, writer),
+          write_model};
 }
 
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
@@ -81,7 +91,7 @@ CheckpointSource checkpoint_source(const models::DemandModel& model, const paral
       [&model](const std::filesystem::path& folder, CopiedValues& values) {
         save_demand_model(folder, model, nullptr, values);
       },
-      buffers, optimizer, average, copies);
+      buffers, optimizer, average, copies, {});
 }
 
 }  // namespace shelfcast::trainer

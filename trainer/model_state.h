@@ -20,12 +20,18 @@ namespace shelfcast::trainer {
 // The elements of a contiguous float32 tensor.
 std::span<float> span_of(const at::Tensor& values);
 
+// One of the ranks that share a checkpoint out.
+struct Writer {
+  int rank = 0, ranks = 1;
+};
+
 // Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, the
 // weights themselves where the model's files hold their moving average, and what `ranks` (null = nothing)
-// remembers. Of arrays on a device: views of their copies.
+// remembers. Of arrays on a device: views of their copies. Of an array that every rank holds: the writer's
+// slice.
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
                                     const WeightAverage& average, HostCopies& copies,
-                                    const models::RankAllocator* ranks = nullptr);
+                                    const models::RankAllocator* ranks = nullptr, Writer writer = {});
 
 // The parameters of flat buffers in the order in which they were put in, with values from a copy of the
 // buffers.
@@ -48,12 +54,13 @@ class CopiedValues {
 void save_demand_model(const std::filesystem::path& folder, const models::DemandModel& model,
                        const TrainedText* text, CopiedValues& values);
 
-// The source of checkpoints of what lies in `buffers`, whose files `write` makes. All must outlive it. Before
-// every checkpoint `copies` are downloaded.
+// The source of checkpoints of what lies in `buffers`, whose files `write` makes: the weights on rank 0, and
+// this writer's share of the rest. All must outlive it. Before every checkpoint `copies` are downloaded.
 using WriteModel = std::function<void(const std::filesystem::path& folder, CopiedValues& values)>;
 CheckpointSource checkpoint_source(WriteModel write, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average,
-                                   HostCopies& copies, const models::RankAllocator* ranks = nullptr);
+                                   HostCopies& copies, Writer writer,
+                                   const models::RankAllocator* ranks = nullptr);
 // Of a demand model alone.
 CheckpointSource checkpoint_source(const models::DemandModel& model, const parallel::FlatBuffers& buffers,
                                    const Optimizer& optimizer, const WeightAverage& average,

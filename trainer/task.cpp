@@ -2,6 +2,15 @@
 
 namespace shelfcast::trainer {
 
+WeightedLoss& WeightedLoss::operator+=(const WeightedLoss& other) {
+  const auto add = [](at::Tensor& to, const at::Tensor& more) {
+    if (more.defined()) to = to.defined() ? to + more : more.to(at::kDouble);
+  };
+  add(sum, other.sum);
+  add(weight, other.weight);
+  return *this;
+}
+
 PlannedTask plan_task(const Recipe& recipe, int ranks) {
   if (recipe.train.task == TrainConfig::Task::text_labels) return plan_text_labels_task(recipe, ranks);
   auto corpus = std::make_shared<const data::Corpus>(recipe.data.source());

@@ -22,9 +22,14 @@
 
 namespace shelfcast::trainer {
 
-// A sum over what a loss counts (valid targets, hidden tokens) and their number.
+// A sum over what a loss counts (valid targets, hidden tokens) and their number: scalars, undefined = 0.
 struct WeightedLoss {
-  double sum = 0, weight = 0;
+  at::Tensor sum, weight;
+
+  WeightedLoss& operator+=(const WeightedLoss& other);  // in float64
+  // Wait for the device that computes them.
+  double sum_now() const { return sum.defined() ? sum.item<double>() : 0; }
+  double weight_now() const { return weight.defined() ? weight.item<double>() : 0; }
 };
 
 // One rank's share. Its training order is a function of (seed, step), so that it can begin at any step.

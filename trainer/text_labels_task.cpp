@@ -99,7 +99,7 @@ WeightedLoss TextLabelsTask::forward_and_backward(std::int64_t step, std::int64_
   const models::LabelLoss loss = label_batch(model_, batch, weights_, seed(), step, LabelMode::training).loss;
   before_backward(0);
   loss.sum.backward();
-  return {loss.sum.item<double>(), static_cast<double>(loss.labels)};
+  return {loss.sum.detach(), at::scalar_tensor(loss.labels, at::kDouble)};
 }
 
 std::optional<double> TextLabelsTask::validation_loss(const std::function<bool()>& stop_requested,

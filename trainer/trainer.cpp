@@ -72,7 +72,7 @@ class Run {
   void open_logs(bool goes_on);
   bool stop_requested();
   StepSums step();
-  WeightedLoss accumulate_micro_batches();
+  std::array<double, 2> accumulate_micro_batches();
   std::int64_t bucket_mb() const;
   void tune_buckets(double seconds);
   WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
@@ -136,7 +136,8 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       writer_(checkpoints_,
               checkpoint_source([this](const std::filesystem::path& folder,
                                        CopiedValues& values) { task_->save(folder, values); },
-                                buffers_, *optimizer_, average_, copies_, ranks_.get()),
+                                buffers_, *optimizer_, average_, copies_,
+                                {communicator.rank(), communicator.size()}, ranks_.get()),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
   if (bucket_mb() == ParallelConfig::kTuned)
@@ -192,7 +193,7 @@ std::optional<parallel::Slice> Run::optimizer_share() const {
 void Run::restore() {
   if (resume_step_ < 0) return;
   saved_step_ = resume_step_;
-  HostCopies copies;
+  HostCopies copies(HostCopies::Memory::pageable);
   optimizer_->set_steps(checkpoints_.read_optimizer(
       resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_, copies, ranks_.get())));
   copies.upload();
@@ -250,8 +251,9 @@ WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
   }
 }
 
-// Forward and backward of this rank's slice.
-WeightedLoss Run::accumulate_micro_batches() {
+// Forward and backward of this rank's slice: the loss' sum and its weight, which are read at the end because
+// reading waits for a GPU, that otherwise goes on from micro-batch to micro-batch.
+std::array<double, 2> Run::accumulate_micro_batches() {
   WeightedLoss all;
   const std::int64_t count = task_->micro_batches();
   for (std::int64_t micro = 0; micro < count; ++micro) {
@@ -259,23 +261,25 @@ WeightedLoss Run::accumulate_micro_batches() {
     const double waited = task_->waited_seconds() + sync_.waited_seconds();
     const WeightedLoss one = forward_and_backward(micro, micro + 1 == count);
     sync_.end_micro_batch();
-    all.sum += one.sum;
-    all.weight += one.weight;
+    all += one;
     times_.compute += seconds_since(started) - (task_->waited_seconds() + sync_.waited_seconds() - waited);
     activity::note_progress();
   }
-  return all;
+  const auto started = Clock::now();
+  const std::array<double, 2> read = {all.sum_now(), all.weight_now()};
+  times_.compute += seconds_since(started);
+  return read;
 }
 
 StepSums Run::step() {
   activity::enter_phase("train", state_.step + 1);
   if (tuner_) sync_.set_bucket_bytes(tuner_->megabytes() * kMegabyte);
   const auto started = Clock::now();
-  const WeightedLoss own = accumulate_micro_batches();
+  const std::array<double, 2> own = accumulate_micro_batches();
   sync_.finish();
   if (tuner_) tune_buckets(seconds_since(started));
   const bool written = writer_.under_way() && writer_.part_written();
-  std::array<double, 4> totals = {own.sum, own.weight, stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
+  std::array<double, 4> totals = {own[0], own[1], stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
   StepSums sums{.loss = totals[1] > 0 ? totals[0] / totals[1] : totals[0],
                 .norm = 0,

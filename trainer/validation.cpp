@@ -38,7 +38,7 @@ std::optional<double> Validation::loss(const models::DemandModel& model,
       const models::LossSums batch_sums =
           models::loss_sums(forecast.linear(), make_targets(batch_, spec_, classes_), model.config());
       sums[static_cast<std::size_t>(2 * k)] = batch_sums.loss.item<double>();
-      sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets;
+      sums[static_cast<std::size_t>(2 * k + 1)] = batch_sums.valid_targets.item<double>();
     }
     activity::note_progress();
     double stop = stop_requested() ? 1.0 : 0.0;

@@ -58,8 +58,8 @@ void RankAllocator::pull(double weight) {
   const double each = weight * config_.budget->orthogonal / static_cast<double>(2 * matrices_.size());
   const auto add = [&](const at::Tensor& rows, at::Tensor gradient) {
     const at::Tensor beyond = beyond_identity(rows);
-    const double norm = beyond.norm().item<double>();
-    if (norm > 0) gradient.addmm_(beyond, rows, 1.0, 2.0 * each / norm);
+    const at::Tensor norm = beyond.norm();
+    gradient.add_(at::mm(beyond, rows) * at::where(norm > 0, 2.0 * each / norm, at::zeros_like(norm)));
   };
   for (const Triplets& m : matrices_) {
     add(m.a.detach(), gradient_in(m.a));

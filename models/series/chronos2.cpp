@@ -9,6 +9,7 @@
 #include "models/attention.h"  // additive_mask
 #include "models/product.h"
 #include "models/recompute.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -207,14 +208,14 @@ Chronos2States Chronos2::states(const Chronos2Patches& read, const GroupPlan& pl
   const std::int64_t rows = read.patches.size(0), tokens = read.attended_bl.size(1),
                      patches = read.patches.size(1) - read.context_patches;
   // Blocks may be computed again when this has returned.
-  const auto pass =
-      std::make_shared<const Pass>(Pass{.rows = rows,
-                                        .tokens = tokens,
-                                        .patches = patches,
-                                        .mask_bl = additive_mask(read.attended_bl).contiguous(),
-                                        .rotation = Rotation::of(tokens, config_.d_kv, config_.rope_theta),
-                                        .plan = plan,
-                                        .dropout = dropout});
+  const auto pass = std::make_shared<const Pass>(
+      Pass{.rows = rows,
+           .tokens = tokens,
+           .patches = patches,
+           .mask_bl = additive_mask(read.attended_bl).contiguous(),
+           .rotation = Rotation::of(tokens, config_.d_kv, config_.rope_theta, read.patches.device()),
+           .plan = plan,
+           .dropout = dropout});
   at::Tensor x = embed(read.patches, more, *pass);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const bool last = i + 1 == blocks_.size() && asked == StatesOf::future;
@@ -243,7 +244,10 @@ at::Tensor Chronos2::quantiles(const at::Tensor& states, std::int64_t rows, cons
 }
 
 Chronos2Forecast Chronos2::forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const {
-  Chronos2Patches read = chronos2_patches(inputs, config_);
+  Chronos2Inputs here = inputs;
+  for (at::Tensor* tensor : {&here.context_bt, &here.future_bh})
+    if (tensor->defined()) *tensor = sent(*tensor, shared_.device());
+  Chronos2Patches read = chronos2_patches(here, config_);
   const std::int64_t rows = inputs.context_bt.size(0);
   const std::vector<std::int64_t> none;
   SHELFCAST_ASSERT(keys == nullptr || std::ssize(keys->sample_b) == rows);

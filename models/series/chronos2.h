@@ -52,9 +52,10 @@ class Chronos2 {
   Chronos2(const Chronos2Config& config, const std::string& prefix, ParameterMaker& make);
 
   const Chronos2Config& config() const { return config_; }
-  // `keys` has one sample id a row; nullptr = evaluation. What a row gets depends on its group alone, not on
-  // who else is in the batch (beyond rounding), nor on the order of the rows. In training a group's draws are
-  // those of its smallest sample id. Throws Error(input) for shapes that do not fit.
+  // Takes inputs to the device of the parameters, where its result lies. `keys` has one sample id a row;
+  // nullptr = evaluation. What a row gets depends on its group alone, not on who else is in the batch (beyond
+  // rounding), nor on the order of the rows. In training a group's draws are those of its smallest sample id.
+  // Throws Error(input) for shapes that do not fit.
   Chronos2Forecast forward(const Chronos2Inputs& inputs, const DropoutKeys* keys) const;
 
   // The two halves of a forward, rows in the plan's order; `dropout` has one draw a row.

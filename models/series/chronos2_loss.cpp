@@ -1,6 +1,7 @@
 #include "models/series/chronos2_loss.h"
 
 #include "base/error.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -32,10 +33,10 @@ LossSums chronos2_loss(const Chronos2Forecast& forecast, const Chronos2Inputs& i
   const at::Tensor weight =
       weight_b.defined() ? weight_b.to(f.scalar_type()) : at::ones({rows}, f.options().requires_grad(false));
   const at::Tensor share = counted.to(f.scalar_type()) * (weight / static_cast<double>(steps)).unsqueeze(1);
-  const at::Tensor level = at::tensor(config.quantiles, at::kFloat).to(f.options()).view({1, -1, 1});
+  const at::Tensor level = sent(config.quantiles, f.options()).view({1, -1, 1});
   const at::Tensor error = y.unsqueeze(1) - f;
   const at::Tensor pinball = 2.0 * at::maximum(level * error, (level - 1.0) * error);
-  return {(pinball.sum(1) * share).sum(), weight.sum(at::kDouble).item<double>()};
+  return {(pinball.sum(1) * share).sum(), weight.sum(at::kDouble)};
 }
 
 }  // namespace shelfcast::models

@@ -5,6 +5,7 @@
 #include "models/product.h"
 #include "models/recompute.h"
 #include "models/series/tower_maker.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -107,9 +108,9 @@ at::Tensor ChronosBolt::encode(const at::Tensor& patches, const TowerInputs& inp
   at::Tensor x = models::dropout(changed_tokens(x_bld.view({windows * tokens, d}), windows, inputs.change),
                                  dropout.site("encoder.input"));
 
-  const at::Tensor buckets =
-      encoder_buckets(tokens, config_.relative_attention_num_buckets, config_.relative_attention_max_distance)
-          .to(x.device());
+  const at::Tensor buckets = sent(encoder_buckets(tokens, config_.relative_attention_num_buckets,
+                                                  config_.relative_attention_max_distance),
+                                  x.device());
   const at::Tensor bias = relative_bias(encoder_bias_, buckets, tokens);
   const AttentionShape shape{windows, tokens, config_.num_heads, config_.d_kv};
   for (std::size_t i = 0; i < encoder_.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -24,8 +25,6 @@ std::vector<Rows> groups_of(std::int64_t rows, const at::Tensor& ids_b) {
   }
   return groups;
 }
-
-at::Tensor index_of(const Rows& rows) { return at::tensor(rows, at::kLong); }
 
 }  // namespace
 
@@ -58,7 +57,7 @@ GroupPlan GroupPlan::of(std::int64_t rows, const at::Tensor& ids_b, const std::v
 }
 
 at::Tensor GroupPlan::arrange(const at::Tensor& x) const {
-  return as_given || !x.defined() ? x : x.index_select(0, index_of(order).to(x.device()));
+  return as_given || !x.defined() ? x : x.index_select(0, sent(order, x.device()));
 }
 
 at::Tensor GroupPlan::restore(const at::Tensor& x) const {
@@ -66,7 +65,7 @@ at::Tensor GroupPlan::restore(const at::Tensor& x) const {
   Rows place(order.size());
   for (std::size_t i = 0; i < order.size(); ++i)
     place[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
-  return x.index_select(0, index_of(place).to(x.device()));
+  return x.index_select(0, sent(place, x.device()));
 }
 
 }  // namespace shelfcast::models

@@ -5,6 +5,7 @@
 #include "models/attention.h"
 #include "models/product.h"
 #include "models/series/plain_tower.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -66,7 +67,7 @@ class Transformer : public SequenceNetwork {
     const at::Tensor mask_bl = additive_mask(attended_bn).contiguous();
     const AttentionShape shape{windows, count, config_.num_heads, config_.d_kv};
     const at::Tensor no_bias = at::zeros({config_.num_heads, count, count}, tokens.options());
-    const at::Tensor places = positions(count, width).to(tokens.device());
+    const at::Tensor places = sent(positions(count, width), tokens.device());
     at::Tensor x = (tokens.view({windows, count, width}) + places).view_as(tokens);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const TransformerLayer& layer = layers_[i];

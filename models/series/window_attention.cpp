@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "models/threads.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -185,26 +186,25 @@ struct WindowAttentionFunction : torch::autograd::Function<WindowAttentionFuncti
 
 // The same in LibTorch's operators.
 
-at::Tensor row_index(const WindowLayout& layout) {
-  at::Tensor index = at::empty({layout.windows * layout.tokens}, at::kLong);
-  std::int64_t* out = index.mutable_data_ptr<std::int64_t>();
-  for (std::int64_t w = 0; w < layout.windows; ++w) {
-    for (std::int64_t token = 0; token < layout.tokens; ++token) *out++ = layout.row(w, token);
-  }
-  return index;
-}
-
 // [rows, i] -> [w, n, l, k].
 at::Tensor plain_split(const at::Tensor& rows, const WindowLayout& layout, HeadShape shape) {
-  return rows.index_select(0, row_index(layout).to(rows.device()))
-      .view({layout.windows, layout.tokens, shape.heads, shape.width})
-      .transpose(1, 2);
+  return rows.view({layout.windows / layout.inner, layout.tokens, layout.inner, shape.heads, shape.width})
+      .permute({0, 2, 3, 1, 4})
+      .flatten(0, 1);
+}
+
+// And back.
+at::Tensor plain_merge(const at::Tensor& heads, const WindowLayout& layout) {
+  return heads
+      .view({layout.windows / layout.inner, layout.inner, heads.size(1), layout.tokens, heads.size(3)})
+      .permute({0, 3, 1, 2, 4})
+      .reshape({layout.rows(), heads.size(1) * heads.size(3)});
 }
 
 at::Tensor plain_turn(const at::Tensor& x, const Rotation& rotation, std::int64_t first_position) {
   if (!rotation.cos.defined()) return x;
   const auto angles = [&](const at::Tensor& table) {
-    return table.narrow(0, first_position, x.size(2)).to(x.options());
+    return table.narrow(0, first_position, x.size(2)).to(x.scalar_type());
   };
   const at::Tensor cos = angles(rotation.cos), sin = angles(rotation.sin);
   const std::vector<at::Tensor> halves = x.chunk(2, 3);
@@ -221,17 +221,16 @@ at::Tensor plain_attention(const std::vector<at::Tensor>& qkv, const at::Tensor&
   if (plan.site.active()) {
     p = p * plan.site.keep_mask(p.size(2) * p.size(3), p.device()).view(p.sizes()) * plan.site.scale;
   }
-  const at::Tensor by_window = at::matmul(p, v).transpose(1, 2).reshape({plan.queries.rows(), -1});
-  return by_window.index_select(0, row_index(plan.queries).argsort().to(q.device()));
+  return plain_merge(at::matmul(p, v), plan.queries);
 }
 
 }  // namespace
 
-Rotation Rotation::of(std::int64_t tokens, std::int64_t width, double theta) {
+Rotation Rotation::of(std::int64_t tokens, std::int64_t width, double theta, const at::Device& device) {
   const at::Tensor exponent = at::arange(0, width, 2, at::kFloat) / static_cast<double>(width);
   const at::Tensor frequency = 1.0 / at::pow(at::Scalar(theta), exponent);
   const at::Tensor angle = at::arange(tokens, at::kFloat).unsqueeze(1) * frequency.unsqueeze(0);
-  return {angle.cos(), angle.sin()};
+  return {sent(angle.cos(), device), sent(angle.sin(), device)};
 }
 
 at::Tensor window_attention(const at::Tensor& qkv, const at::Tensor& mask_wl, const WindowLayout& layout,

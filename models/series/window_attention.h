@@ -11,31 +11,29 @@ namespace shelfcast::models {
 // Legend: w windows (sets of tokens that attend to each other), l tokens of a window, n heads, k width of a
 // head, i = n * k.
 
-// Which row token j of window w is: (w / inner) * outer_step + (w % inner) * inner_step + j * token_step. The
-// rows of all windows are 0 .. windows * tokens - 1, each once.
+// Rows are [windows / inner, tokens, inner]: `inner` windows side by side, token for token.
 struct WindowLayout {
-  std::int64_t windows = 0, tokens = 0;
-  std::int64_t inner = 1, outer_step = 0, inner_step = 0, token_step = 1;
+  std::int64_t windows = 0, tokens = 0, inner = 1;
 
   // Each series' tokens follow each other.
-  static WindowLayout along_time(std::int64_t series, std::int64_t tokens) {
-    return {series, tokens, 1, tokens, 0, 1};
-  }
+  static WindowLayout along_time(std::int64_t series, std::int64_t tokens) { return {series, tokens}; }
   // Groups of `size` series that follow each other; a window is one place in time of all series of a group.
   static WindowLayout across_series(std::int64_t groups, std::int64_t size, std::int64_t tokens) {
-    return {groups * tokens, size, tokens, size * tokens, 1, tokens};
+    return {groups * tokens, size, tokens};
   }
   std::int64_t rows() const { return windows * tokens; }
   std::int64_t row(std::int64_t window, std::int64_t token) const {
-    return window / inner * outer_step + window % inner * inner_step + token * token_step;
+    return (window / inner * tokens + token) * inner + window % inner;
   }
 };
 
 // Rotary positions (Su et al., 2021): element e of the first half of a head and element e of the second are
-// turned by position / theta^(2e / width). Cosines and sines [tokens, width / 2] in float32, as published.
+// turned by position / theta^(2e / width). Cosines and sines [tokens, width / 2] in float32, as published;
+// made on the host and sent to `device`.
 struct Rotation {
   at::Tensor cos, sin;  // undefined = no positions
-  static Rotation of(std::int64_t tokens, std::int64_t width, double theta);
+  static Rotation of(std::int64_t tokens, std::int64_t width, double theta,
+                     const at::Device& device = at::kCPU);
 };
 
 struct HeadShape {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "models/recompute.h"
 #include "models/text/bert_weights.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 
@@ -136,8 +137,9 @@ at::Tensor Bert::forward(const PackedTexts& texts, const DropoutKeys* keys) cons
   const Dropout hidden_dropout = dropout_of(keys, texts, config_.hidden_dropout);
   const Dropout attention_dropout = dropout_of(keys, texts, config_.attention_dropout);
   const auto device = words_.device();
-  at::Tensor x = at::embedding(words_, texts.ids.to(device)) + at::embedding(types_, texts.types.to(device)) +
-                 at::embedding(positions_, texts.positions.to(device));
+  at::Tensor x = at::embedding(words_, sent(texts.ids, device)) +
+                 at::embedding(types_, sent(texts.types, device)) +
+                 at::embedding(positions_, sent(texts.positions, device));
   x = add_text_dropout({}, norm(x, embedding_norm_), texts, hidden_dropout.site("text.embeddings"));
   // Layers may be computed again when this has returned.
   const auto shared = std::make_shared<const PackedTexts>(texts);
@@ -171,10 +173,10 @@ at::Tensor Bert::pool(const at::Tensor& hidden_rw, const PackedTexts& texts, Poo
       parts.push_back(hidden_rw.narrow(0, group.first_row, group.rows())
                           .view({group.texts, group.length, hidden_rw.size(1)})
                           .mean(1));
-    const at::Tensor place = at::tensor(texts.place, at::kLong).to(hidden_rw.device());
+    const at::Tensor place = sent(texts.place, hidden_rw.device());
     return at::cat(parts).index_select(0, place);
   }
-  const at::Tensor first_rows = at::tensor(texts.first_row, at::kLong).to(hidden_rw.device());
+  const at::Tensor first_rows = sent(texts.first_row, hidden_rw.device());
   const at::Tensor first = hidden_rw.index_select(0, first_rows);
   if (pooling == Pooling::cls) return first;
   if (!pooler_.weight.defined())

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "models/text/masked_language.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 namespace {
@@ -10,8 +11,9 @@ namespace {
 void add(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights, double of_head,
          double smoothing, LabelLoss& loss) {
   if (!logits.defined()) return;
-  const at::Tensor here = targets.to(logits.device());
-  const at::Tensor of_labels = weights.defined() ? weights.to(logits.options()) : at::Tensor();
+  const at::Tensor here = sent(targets, logits.device());
+  const at::Tensor of_labels =
+      weights.defined() ? sent(weights, logits.device()).to(logits.scalar_type()) : at::Tensor();
   const at::Tensor sum =
       at::cross_entropy_loss(logits, here, of_labels, at::Reduction::Sum, kNoLabel, smoothing) * of_head;
   loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
@@ -45,7 +47,7 @@ LabelLogits LabelHeads::operator()(const Bert& bert, const at::Tensor& hidden_rw
   if (counts_.classes > 0) logits.class_bc = classes_(bert.pool(hidden_rw, texts, pooling));
   if (counts_.tags > 0) {
     const at::Tensor rows = at::tensor(at::ArrayRef<std::int64_t>(words.data(), words.size()), at::kLong);
-    logits.tag_nt = tags_(hidden_rw.index_select(0, rows.to(hidden_rw.device())));
+    logits.tag_nt = tags_(hidden_rw.index_select(0, sent(rows, hidden_rw.device())));
   }
   return logits;
 }

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "models/product.h"
+#include "models/transfer.h"
 
 namespace shelfcast::models {
 namespace {
@@ -41,11 +42,11 @@ at::Tensor MaskedLanguageHead::operator()(const at::Tensor& hidden_rw) const {
 
 MaskedLanguageLoss masked_language_loss(const MaskedLanguageHead& head, const at::Tensor& hidden_rw,
                                         const at::Tensor& labels_r) {
-  const at::Tensor wanted_r = labels_r.to(hidden_rw.device());
-  const at::Tensor rows = at::nonzero(wanted_r != kNoLabel).squeeze(1);
+  const at::Tensor rows = at::nonzero(labels_r != kNoLabel).squeeze(1);
   if (rows.size(0) == 0) return {hidden_rw.sum() * 0.0, 0};
-  const at::Tensor logits = head(hidden_rw.index_select(0, rows));
-  const at::Tensor labels = wanted_r.index_select(0, rows);
+  const at::Device device = hidden_rw.device();
+  const at::Tensor logits = head(hidden_rw.index_select(0, sent(rows, device)));
+  const at::Tensor labels = sent(labels_r.index_select(0, rows), device);
   return {at::nll_loss(at::log_softmax(logits, 1), labels, {}, at::Reduction::Sum), rows.size(0)};
 }
 

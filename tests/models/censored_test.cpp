@@ -139,7 +139,7 @@ TEST(CensoredLoss, counts_a_cut_step_once_and_a_padding_row_never) {
   const at::Tensor demand = at::tensor({1.0F, kNone, kNone, 1.0F, kNone, kNone}).view({2, 3});
   const at::Tensor bound = at::tensor({kNone, 2.0F, kNone, kNone, 2.0F, kNone}).view({2, 3});
   const LossSums sums = loss_sums(forecast, {demand, at::tensor({1.0F, 0.0F}), bound}, config);
-  EXPECT_EQ(sums.valid_targets, 2.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 2.0);
   sums.loss.backward();
   const at::Tensor gradient = forecast.quantiles_bqh.grad();
   EXPECT_EQ(gradient[1].abs().sum().item<float>(), 0.0F);

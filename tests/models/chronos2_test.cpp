@@ -157,7 +157,7 @@ TEST(Chronos2, loss_is_a_sum_over_rows_by_their_weights) {
     return chronos2_loss(model.tower.forward(inputs, nullptr), inputs, y, w, model.tower.config());
   };
   const LossSums weighted = loss(batch(), target, weight);
-  EXPECT_EQ(weighted.valid_targets, 7.0);
+  EXPECT_EQ(weighted.valid_targets.item<double>(), 7.0);
   double sum = 0.0;
   for (const std::int64_t row : kAll) {
     at::Tensor alone = at::zeros({8});

@@ -97,7 +97,7 @@ TEST_P(ChronosBoltGolden, loss_and_every_gradient_equal_the_reference) {
   const at::Tensor loss =
       sums.loss / static_cast<double>(rows.size(0));  // the published loss: mean over windows
   expect_below("bolt loss", std::abs(loss.item<double>() / stored(file, "loss").item<double>() - 1.0), 1e-5);
-  EXPECT_EQ(sums.valid_targets, (~target.isnan()).sum().item<double>());
+  EXPECT_EQ(sums.valid_targets.item<double>(), (~target.isnan()).sum().item<double>());
   loss.backward();
   std::size_t compared = 0;
   for (const Parameter& parameter : model.parameters()) {

@@ -117,7 +117,7 @@ TEST_F(Classes, have_the_cross_entropy_that_pytorch_defines_weights_and_smoothin
       const double expected =
           2.0 * cross_entropy(model.forward(inputs, nullptr).class_logits_bch, class_bh, weights, smoothing);
       EXPECT_NEAR(sums.loss.item<double>(), expected, 1e-4 * expected);
-      EXPECT_EQ(sums.valid_targets, (class_bh >= 0).sum().item<double>());
+      EXPECT_EQ(sums.valid_targets.item<double>(), (class_bh >= 0).sum().item<double>());
     }
 }
 
@@ -141,7 +141,7 @@ TEST_F(Classes, of_steps_without_one_and_of_padding_have_no_loss_and_no_gradient
   const LossSums padding =
       loss_sums(forecast, {demand, at::zeros({2}), {}, at::zeros_like(none), {}}, config);
   EXPECT_EQ(padding.loss.item<double>(), 0.0);
-  EXPECT_EQ(padding.valid_targets, 0.0);
+  EXPECT_EQ(padding.valid_targets.item<double>(), 0.0);
 }
 
 TEST_F(Classes, with_pretrained_weights_begin_at_the_tower_and_every_path_gets_a_gradient_in_two_steps) {

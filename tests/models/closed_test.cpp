@@ -119,7 +119,7 @@ TEST_P(Closed, targets_count_for_nothing) {
     if (class_bh.defined()) given.class_bh = class_bh;
     const LossSums sums = loss_sums(model.forward(inputs, nullptr), given, config);
     sums.loss.backward();
-    return std::pair{sums.loss.item<double>(), sums.valid_targets};
+    return std::pair{sums.loss.item<double>(), sums.valid_targets.item<double>()};
   };
   const auto zeros = sums_of(demand_bh.masked_fill(closed_bh, 0.0));
   std::vector<at::Tensor> gradients;

@@ -121,7 +121,7 @@ TEST_F(Counted, a_step_that_a_stock_out_cut_counts_and_has_a_gradient) {
   at::Tensor bound = nothing.clone();
   bound[1][2] = 5.0F;
   const LossSums sums = loss_sums(model.forward(inputs, nullptr), {nothing, at::ones({2}), bound}, config);
-  EXPECT_EQ(sums.valid_targets, 1.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 1.0);
   EXPECT_TRUE(std::isfinite(sums.loss.item<double>()));
   sums.loss.backward();
   for (const Parameter& p : model.parameters())

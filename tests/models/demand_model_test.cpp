@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "base/files.h"
 #include "models/context.h"
 #include "tests/models/adapted_models.h"
+#include "tests/models/meta_device.h"
 #include "tests/models/small_models.h"
 
 namespace shelfcast::models {
@@ -521,58 +521,7 @@ TEST(DemandModelFiles, a_missing_a_surplus_and_a_misshapen_tensor_are_named) {
   EXPECT_THAT(rewrite(config), ::testing::HasSubstr("[40, 16]"));
 }
 
-// LibTorch's meta device computes shapes only, and refuses what would mix it with host memory: a stand-in for
-// GPUs on machines without one. set_data(), by which parameters go to a GPU, knows it not.
-// The operators it has for Python only are added here, by others that mean the same.
-TORCH_LIBRARY_IMPL(aten, Meta, library) {
-  library.impl("isnan", [](const at::Tensor& x) { return x.ne(x); });
-  library.impl("where.self", [](const at::Tensor& condition, const at::Tensor& a, const at::Tensor& b) {
-    return condition.to(a.scalar_type()) * a + b;
-  });
-  library.impl("index_select", [](const at::Tensor& x, std::int64_t dimension, const at::Tensor& index) {
-    std::vector<std::int64_t> shape = x.sizes().vec();
-    shape.at(static_cast<std::size_t>(dimension)) = index.numel();
-    EXPECT_TRUE(index.is_meta()) << "an index in host memory";
-    return at::empty(shape, x.options());
-  });
-  library.impl("relu", [](const at::Tensor& x) { return x.clamp_min(0.0); });
-  library.impl("relu_", [](at::Tensor& x) -> at::Tensor& { return x.clamp_min_(0.0); });
-  library.impl("unfold_backward",
-               [](const at::Tensor& gradient, at::IntArrayRef shape, std::int64_t, std::int64_t,
-                  std::int64_t) { return at::empty(shape, gradient.options()); });
-  library.impl("embedding_dense_backward",
-               [](const at::Tensor& gradient, const at::Tensor& index, c10::SymInt rows, c10::SymInt, bool) {
-                 EXPECT_TRUE(index.is_meta()) << "an index in host memory";
-                 return at::empty({rows.expect_int(), gradient.size(-1)}, gradient.options());
-               });
-  library.impl("native_layer_norm",
-               [](const at::Tensor& x, c10::SymIntArrayRef, const std::optional<at::Tensor>&,
-                  const std::optional<at::Tensor>&, double) {
-                 const at::Tensor rows = at::empty({x.size(0), 1}, x.options());
-                 return std::make_tuple(at::empty_like(x), rows, rows.clone());
-               });
-  library.impl(
-      "native_layer_norm_backward",
-      [](const at::Tensor&, const at::Tensor& x, c10::SymIntArrayRef, const at::Tensor&, const at::Tensor&,
-         const std::optional<at::Tensor>& gain, const std::optional<at::Tensor>& bias, std::array<bool, 3>) {
-        return std::make_tuple(at::empty_like(x), at::empty_like(*gain), at::empty_like(*bias));
-      });
-  library.impl("logical_not.out", [](const at::Tensor& x, at::Tensor& out) -> at::Tensor& {
-    out.resize_(x.sizes());
-    return out;
-  });
-}
-
-void put_on_meta(const std::vector<Parameter>& parameters) {
-  for (const Parameter& parameter : parameters) {
-    const at::Tensor there = at::empty_like(parameter.tensor, at::TensorOptions().device(at::kMeta));
-    at::TensorImpl* impl = parameter.tensor.unsafeGetTensorImpl();
-    impl->_change_backend_component_keys(at::kMeta);
-    impl->set_storage_keep_dtype(there.storage());
-  }
-}
-
-TEST_P(EveryTower, forward_and_backward_stay_on_the_device_of_the_parameters) {
+TEST_P(EveryTower, forward_loss_and_backward_stay_on_the_device_of_the_parameters) {
   at::manual_seed(5);
   const DemandModelConfig config = small_config(GetParam());
   const ModelInputs inputs = small_batch(config, 4);
@@ -585,7 +534,10 @@ TEST_P(EveryTower, forward_and_backward_stay_on_the_device_of_the_parameters) {
     const Forecast forecast = model.forward(inputs, dropout);
     EXPECT_EQ(forecast.quantiles_bqh.sizes(), at::IntArrayRef({4, 3, 6}));
     ASSERT_TRUE(forecast.quantiles_bqh.is_meta());
-    (forecast.quantiles_bqh.sum() + forecast.mean_bh.sum()).backward();
+    // Nothing is read before backward: reading waits for a device, and the meta device refuses it.
+    const LossSums sums = loss_sums(forecast, {at::rand({4, 6}), at::ones({4}), {}}, config);
+    EXPECT_TRUE(sums.valid_targets.is_meta());
+    sums.loss.backward();
     for (const Parameter& parameter : model.parameters()) {
       EXPECT_TRUE(parameter.tensor.is_meta()) << parameter.name;
       if (parameter.tensor.grad().defined()) {

@@ -126,7 +126,7 @@ TEST_F(Inventory, has_the_point_loss_of_what_was_counted_in_a_scale_no_smaller_t
     const LossSums sums =
         loss_sums(forecast, {demand, at::tensor({1.0F, 1.0F, 1.0F, 0.0F}), {}, {}, {}, held}, config);
     EXPECT_NEAR(sums.loss.item<double>(), 0.5 * expected, 1e-4 * expected);
-    EXPECT_EQ(sums.valid_targets, 3.0 * static_cast<double>(config.horizon) - 1.0);
+    EXPECT_EQ(sums.valid_targets.item<double>(), 3.0 * static_cast<double>(config.horizon) - 1.0);
     sums.loss.backward();
     for (const Parameter& parameter : model.parameters()) {
       const at::Tensor gradient = parameter.tensor.grad();

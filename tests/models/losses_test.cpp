@@ -55,7 +55,7 @@ TEST(LossSums, equal_the_definition_over_observed_targets) {
   Setting s;
   const LossSums sums = loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config);
   EXPECT_NEAR(sums.loss.item<double>(), s.expected({1, 1}, true), 1e-5);
-  EXPECT_EQ(sums.valid_targets, 3.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 3.0);
   s.config.model.loss.mean_loss = LossConfig::MeanLoss::mae;
   EXPECT_NEAR(loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config).loss.item<double>(),
               s.expected({1, 1}, false), 1e-5);
@@ -65,7 +65,7 @@ TEST(LossSums, padding_windows_count_nothing) {
   Setting s;
   const LossSums sums = loss_sums(s.forecast, {s.target, at::tensor({1.0F, 0.0F}), {}}, s.config);
   EXPECT_NEAR(sums.loss.item<double>(), s.expected({1, 0}, true), 1e-5);
-  EXPECT_EQ(sums.valid_targets, 1.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 1.0);
   sums.loss.backward();
   EXPECT_EQ(s.forecast.quantiles_bqh.grad()[1].abs().sum().item<float>(), 0.0F);
 }
@@ -76,7 +76,7 @@ TEST(LossSums, missing_targets_send_no_gradient_and_no_nan) {
   const LossSums sums = loss_sums(s.forecast, {s.target, at::ones({2}), {}}, s.config);
   sums.loss.backward();
   EXPECT_EQ(sums.loss.item<float>(), 0.0F);
-  EXPECT_EQ(sums.valid_targets, 0.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 0.0);
   EXPECT_EQ(s.forecast.quantiles_bqh.grad().abs().sum().item<float>(), 0.0F);
   EXPECT_EQ(s.forecast.mean_bh.grad().abs().sum().item<float>(), 0.0F);
 }

@@ -86,7 +86,7 @@ TEST_P(Masked, has_the_loss_of_hidden_steps_alone_and_teaches_where_no_target_is
     }
   const LossSums sums = loss_sums(forecast, targets, config);
   EXPECT_NEAR(sums.loss.item<double>(), expected, 1e-5 * expected);
-  EXPECT_EQ(sums.valid_targets, 0.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 0.0);
   sums.loss.backward();
   const auto moved = [&](const std::string& name) {
     for (const Parameter& parameter : model.parameters())

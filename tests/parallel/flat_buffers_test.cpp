@@ -33,6 +33,19 @@ TEST(FlatBuffers, keeps_values_in_reverse_order_on_cache_lines_with_zero_padding
   EXPECT_EQ(a[2][4].item<float>(), 2.0F);
 }
 
+TEST(FlatBuffers, a_device_sums_the_squares_of_rows_longer_than_a_piece) {
+  at::manual_seed(3);
+  for (const std::int64_t rows : {1, 3}) {
+    const std::int64_t columns = (std::int64_t{1} << 22) + 5;
+    const at::Tensor x = at::randn({rows, columns}), squares = squares_on_device(x);
+    ASSERT_EQ(squares.sizes(), at::IntArrayRef({rows}));
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const double sum = sum_of_squares(x[row].const_data_ptr<float>(), columns);
+      EXPECT_NEAR(squares[row].item<double>(), sum, 1e-12 * sum);
+    }
+  }
+}
+
 TEST(FlatBuffers, backward_accumulates_in_place_until_zeroed) {
   at::manual_seed(2);
   const at::Tensor a = leaf({4}), b = leaf({3});

@@ -22,7 +22,7 @@ struct Toy {
   ChangedLoss loss() const {
     return [this](TokenChange* change) {
       const at::Tensor changed = models::changed_tokens(x, x.size(0), change);
-      models::LossSums sums{(a * (changed - c).square()).sum() / 2, 2.0};
+      models::LossSums sums{(a * (changed - c).square()).sum() / 2, at::scalar_tensor(2.0, at::kDouble)};
       losses.push_back(sums.loss.item<double>());
       return sums;
     };
@@ -43,7 +43,7 @@ TEST(Adversarial, one_step_goes_up_the_gradient_of_each_window_by_its_share_of_t
                            [&](int more) { seen.emplace_back(more, toy.losses.size()); });
   EXPECT_EQ(seen, (std::vector<std::pair<int, std::size_t>>{{1, 1}, {0, 2}}));
   EXPECT_EQ(sums.loss.item<double>(), 2.0 + 13.5);
-  EXPECT_EQ(sums.valid_targets, 2.0);
+  EXPECT_EQ(sums.valid_targets.item<double>(), 2.0);
   // Changes are (0, 0.5) and (1, 0).
   EXPECT_NEAR(toy.losses[1], 2.5 * 2.5 / 2 + 3 * 4.0 * 4.0 / 2, 1e-12);
   const at::Tensor expected = numbers({0, 2 + 2 * 2.5, 9 + 2 * 12, 0, 0, 0});

@@ -85,14 +85,14 @@ Reference train_plainly(const Recipe& recipe, Normalisation normalisation) {
       const models::LossSums sums =
           models::loss_sums(model.forward(make_inputs(batch, plan.features, {}), &keys),
                             make_targets(batch, plan.features, plan.classes), model.config());
-      if (sums.valid_targets == 0) ++reference.empty_micro_batches;
+      if (sums.valid_targets.item<double>() == 0) ++reference.empty_micro_batches;
       const double divisor =
           normalisation == Normalisation::each_micro_batch
-              ? std::max(1.0, sums.valid_targets) * static_cast<double>(loader.micro_batches())
+              ? std::max(1.0, sums.valid_targets.item<double>()) * static_cast<double>(loader.micro_batches())
               : 1.0;
       (sums.loss / divisor).backward();
       loss += sums.loss.item<double>() / divisor;
-      valid += sums.valid_targets;
+      valid += sums.valid_targets.item<double>();
     }
     const double scale = normalisation == Normalisation::all_valid_targets ? 1.0 / valid : 1.0;
     reference.losses.push_back(loss * scale);

@@ -63,7 +63,7 @@ class Forgetting : public Training {
           models::loss_sums(model.forward(make_inputs(batch, features, {}, nullptr), nullptr),
                             make_targets(batch, features), model.config());
       sum += sums.loss.item<double>();
-      valid += sums.valid_targets;
+      valid += sums.valid_targets.item<double>();
     }
     return sum / valid;
   }
@@ -114,7 +114,7 @@ TEST_F(Forgetting, the_fisher_information_is_the_mean_of_squared_gradients_of_si
     const models::LossSums sums =
         models::loss_sums(first.model->forward(make_inputs(batch, features, {}, nullptr), nullptr),
                           make_targets(batch, features), first.model->config());
-    if (sums.valid_targets == 0) continue;
+    if (sums.valid_targets.item<double>() == 0) continue;
     ++counted;
     (sums.loss / sums.valid_targets).backward();
     for (const models::Parameter& parameter : first.model->parameters()) {

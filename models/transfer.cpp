@@ -1,0 +1,19 @@
+#include "models/transfer.h"
+
+namespace shelfcast::models {
+
+at::Tensor sent(const at::Tensor& tensor, const at::Device& device) {
+  if (tensor.device() == device) return tensor;
+  const bool locks = device.is_cuda() && tensor.device().is_cpu();
+  return (locks ? tensor.pin_memory() : tensor).to(device, /*non_blocking=*/tensor.device().is_cpu());
+}
+
+at::Tensor sent(c10::ArrayRef<double> numbers, const at::TensorOptions& options) {
+  return sent(at::tensor(numbers, c10::typeMetaToScalarType(options.dtype())), options.device());
+}
+
+at::Tensor sent(c10::ArrayRef<std::int64_t> numbers, const at::Device& device) {
+  return sent(at::tensor(numbers, at::kLong), device);
+}
+
+}  // namespace shelfcast::models
