@@ -19,6 +19,17 @@ bool any_has_gpus(Communicator& host, const GpuReport& own) {
   return found > 0;
 }
 
+bool wants_gpus(const WorldConfig& config) {
+  return config.device != DeviceChoice::cpu && config.backend != Backend::mpi;
+}
+
+RankDevice opened(const GpuReport& gpus, int gpu) {
+  // Products with the same bits every time need this before CUDA's library of them starts.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  open_torch_cuda();
+  return {gpu, gpus.devices[static_cast<std::size_t>(gpu)].name};
+}
+
 }  // namespace
 
 DeviceChoice parse_device(const std::string& text) {
@@ -40,8 +51,8 @@ void WorldConfig::validate() const {
 World make_world(Launch& launch, const WorldConfig& config) {
   config.validate();
   const Backend between_hosts = config.backend == Backend::nccl ? Backend::automatic : config.backend;
-  World world{launch.world(between_hosts, config.deadlines)};
-  if (config.device == DeviceChoice::cpu || config.backend == Backend::mpi) return world;
+  World world{{}, launch.world(between_hosts, config.deadlines)};
+  if (!wants_gpus(config)) return world;
   const bool asked_for = config.device == DeviceChoice::gpu || config.backend == Backend::nccl;
   // Only this rank's is opened: a context on each of a host's would cost every one of them memory for every
   // rank.
@@ -55,14 +66,18 @@ World make_world(Launch& launch, const WorldConfig& config) {
     return world;
   }
 
-  world.gpu = choose_gpus(*world.ranks, gpus, config.share_gpus);
-  world.device_name = gpus.devices[static_cast<std::size_t>(world.gpu)].name;
-  // Products with the same bits every time need this before CUDA's library of them starts.
-  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
-  open_torch_cuda();
+  static_cast<RankDevice&>(world) = opened(gpus, choose_gpus(*world.ranks, gpus, config.share_gpus));
   if (world.ranks->size() == 1) return world;
   world.ranks = make_nccl(world.ranks, gpu_operations(), world.gpu, config.deadlines);
   return world;
+}
+
+RankDevice open_device(const WorldConfig& config) {
+  config.validate();
+  if (!wants_gpus(config)) return {};
+  const GpuReport gpus = inspect_gpus(0);
+  if (gpus.devices.empty()) return {};
+  return opened(gpus, choose_gpu({host_name(), 0, gpus}));
 }
 
 }  // namespace shelfcast::parallel

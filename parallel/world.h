@@ -26,15 +26,23 @@ struct WorldConfig {
   void validate() const;
 };
 
-struct World {
-  std::shared_ptr<Communicator> ranks;
+// What a rank computes on.
+struct RankDevice {
   int gpu = -1;  // index of this rank's; -1 = the CPU
   std::string device_name = "cpu";
+};
+
+struct World : RankDevice {
+  std::shared_ptr<Communicator> ranks;
 };
 
 // The ranks of this program. With GPUs each rank takes one, LibTorch's CUDA library is opened, and device
 // memory travels by NCCL. Collective, once for the life of `launch`. Throws Error(input) for GPUs that are
 // asked for and not there (gpu_choice.h), and as Launch::world and make_nccl do.
 World make_world(Launch& launch, const WorldConfig& config);
+
+// What a program of one rank would compute on here, opened like that: a machine without GPUs answers for the
+// CPU, whatever the recipe asks for. Throws Error(input) for a GPU that cannot be used.
+RankDevice open_device(const WorldConfig& config);
 
 }  // namespace shelfcast::parallel

@@ -268,9 +268,10 @@ std::string describe_cost(const CostInputs& inputs, CostAssumptions assumed, std
   const std::int64_t a_rank = parallel::slice_of(inputs.batch, static_cast<int>(ranks), 0).size();
   const bool measured = assumed.micro_batch_s == 0;
   if (measured) assumed.micro_batch_s = inputs.micro_batch_s;
-  std::string text = fmt::format(
-      "cost        a micro-batch of {} takes {:.4g} s ({}), an optimizer step of all it costs:\n",
-      inputs.micro_batch, assumed.micro_batch_s, measured ? "measured on this machine's CPU" : "assumed");
+  std::string text =
+      fmt::format("cost        a micro-batch of {} takes {:.4g} s ({}), an optimizer step of all it costs:\n",
+                  inputs.micro_batch, assumed.micro_batch_s,
+                  measured ? fmt::format("measured here on {}", inputs.measured_on) : "assumed");
   const std::string head =
       fmt::format("  {:>6}{:>9}{:>10}{:>10}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>9}{:>11}{:>9}\n", "ranks",
                   "batch", "step ms", "compute", "exposed", "waiting", "update", "storage", "failures",

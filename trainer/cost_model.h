@@ -41,6 +41,7 @@ struct CostInputs {
   std::int64_t zero = 0;                    // ZeRO stage
   double gradient_bytes = 4;                // that a parameter's gradient travels as
   double micro_batch_s = 0;                 // measured; assumptions may say otherwise
+  std::string measured_on = "cpu";          // the device's name
   std::int64_t micro_batch = 1, batch = 1;  // windows
   std::int64_t steps = 1, checkpoint_every = 1;
   double checkpoint_bytes = 0;   // of all ranks' files

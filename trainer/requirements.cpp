@@ -4,10 +4,8 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <memory>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/progress.h"
@@ -19,8 +17,10 @@
 #include "parallel/sharding.h"
 #include "trainer/adversarial.h"
 #include "trainer/allocation_count.h"
+#include "trainer/device.h"
 #include "trainer/live_texts.h"
 #include "trainer/masked_language_task.h"
+#include "trainer/micro_batch_probe.h"
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
 #include "trainer/task.h"
@@ -102,35 +102,6 @@ void forward_and_backward(const models::DemandModel& model, const data::FeatureS
 std::int64_t activations_of(const models::DemandModel& model, const data::FeatureSpec& spec,
                             const TrainConfig& train, std::int64_t windows) {
   return peak_tensor_bytes([&] { forward_and_backward(model, spec, train, windows); });
-}
-
-// What `count` of something take, by a line through what two and six of it take.
-std::int64_t extrapolated(std::int64_t count, const std::function<std::int64_t(std::int64_t)>& taken_by) {
-  const std::int64_t few = std::min<std::int64_t>(count, 2), more = std::min<std::int64_t>(count, 6);
-  const std::int64_t at_few = taken_by(few);
-  if (count <= more) return taken_by(count);
-  const std::int64_t at_more = taken_by(more);
-  return at_more + (at_more - at_few) * (count - more) / (more - few);
-}
-
-// Seconds of one of `count` by what up to eight together take: the faster of two tries.
-double seconds_of(std::int64_t count, const std::function<void(std::int64_t)>& work) {
-  const std::int64_t tried = std::min<std::int64_t>(count, 8);
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 2; ++i) {
-    const auto started = Clock::now();
-    work(tried);
-    best = std::min(best, seconds_since(started));
-  }
-  return best * static_cast<double>(count) / static_cast<double>(tried);
-}
-
-// As in training, gradients exist before the first backward.
-void make_gradients(const std::vector<models::Parameter>& parameters) {
-  for (const models::Parameter& parameter : parameters) {
-    at::Tensor tensor = parameter.tensor;
-    if (tensor.requires_grad()) tensor.mutable_grad() = at::zeros_like(tensor);
-  }
 }
 
 // Of a micro-batch whose windows have the longest texts there are, all different.
@@ -220,7 +191,8 @@ std::int64_t transfer_bytes(const ParallelConfig& config, const Requirements& ne
   return 2 * (1 + room) * largest * element;
 }
 
-// What training takes whatever it trains. Gradients and weights are in memory by now.
+// What training takes whatever it trains. Gradients and weights are in memory by now, and the CPU has
+// computed a micro-batch.
 std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& recipe,
                                                                   const Requirements& needs,
                                                                   std::int64_t activations) {
@@ -246,7 +218,7 @@ Requirements estimate_texts(const Recipe& recipe, int ranks,
                             const std::vector<parallel::FlatParameter>& trained,
                             const std::vector<models::Parameter>& parameters,
                             const std::vector<std::int64_t>& longest_first, std::int64_t held_out,
-                            const std::function<void(std::int64_t)>& work) {
+                            const at::Device& device, const std::function<void(std::int64_t)>& work) {
   Requirements needs;
   needs.ranks = ranks;
   needs.unit = "texts";
@@ -266,8 +238,11 @@ Requirements estimate_texts(const Recipe& recipe, int ranks,
   };
   const std::int64_t activations =
       extrapolated(most, [&](std::int64_t count) { return peak_tensor_bytes([&] { in_precision(count); }); });
-  needs.micro_batch_seconds = seconds_of(most, in_precision);
+  needs.micro_batch_seconds = seconds_of(most, at::kCPU, in_precision);
   needs.memory = training_memory(recipe, needs, activations);
+  if (device.is_cpu()) return needs;
+  move_with_gradients(device, parameters);
+  needs.micro_batch_seconds = seconds_of(most, device, in_precision);
   return needs;
 }
 
@@ -288,7 +263,8 @@ std::vector<const Text*> first_of(const std::vector<Text>& texts, std::int64_t c
   return first;
 }
 
-Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
+Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, int ranks,
+                                      const at::Device& device) {
   const PlannedTask plan = plan_masked_language_task(recipe, corpus, ranks);
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   const TextSplit split = split_texts(corpus, seed, recipe.train.validate_windows);
@@ -296,15 +272,15 @@ Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& 
   std::vector<KeyedText> texts = tokenize(encoder.tokenizer(), split.trained, recipe.model.text_length);
   const std::vector<std::int64_t> lengths = sort_longest_first(
       texts, [](const KeyedText& text) -> const auto& { return text.encoding.ids; });
-  return estimate_texts(recipe, ranks, trained_parameters(encoder, recipe.tune), encoder.parameters(),
-                        lengths, static_cast<std::int64_t>(split.held_out.size()), [&](std::int64_t count) {
-                          masked_language_loss(encoder, first_of(texts, count), seed, 0,
-                                               MaskedLanguageMode::training)
-                              .sum.backward();
-                        });
+  return estimate_texts(
+      recipe, ranks, trained_parameters(encoder, recipe.tune), encoder.parameters(), lengths,
+      static_cast<std::int64_t>(split.held_out.size()), device, [&](std::int64_t count) {
+        masked_language_loss(encoder, first_of(texts, count), seed, 0, MaskedLanguageMode::training)
+            .sum.backward();
+      });
 }
 
-Requirements estimate_text_labels(const Recipe& recipe, int ranks) {
+Requirements estimate_text_labels(const Recipe& recipe, int ranks, const at::Device& device) {
   const PlannedTask plan = plan_text_labels_task(recipe, ranks);
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   const LabelledTexts texts = read_labelled_texts(recipe.data.labels, seed, recipe.train.validate_windows);
@@ -319,13 +295,14 @@ Requirements estimate_text_labels(const Recipe& recipe, int ranks) {
   const std::vector<models::Parameter>& heads = model.heads().parameters();
   parameters.insert(parameters.end(), heads.begin(), heads.end());
   return estimate_texts(recipe, ranks, trained, parameters, lengths,
-                        static_cast<std::int64_t>(texts.held_out.size()), [&](std::int64_t count) {
+                        static_cast<std::int64_t>(texts.held_out.size()), device, [&](std::int64_t count) {
                           label_batch(model, first_of(examples, count), weights, seed, 0, LabelMode::training)
                               .loss.sum.backward();
                         });
 }
 
-Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, int ranks) {
+Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, int ranks,
+                             const at::Device& device) {
   const DataPlan plan = make_plan(recipe, corpus);
   check_ranks(recipe, plan, ranks);
   Requirements needs;
@@ -374,17 +351,26 @@ Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, i
   if (text.texts) {
     make_gradients(text.encoder->parameters());
     activations += text_activations(*text.texts, recipe.train, windows);
-    // Anew for every change of the tokens.
-    needs.micro_batch_seconds += static_cast<double>(recipe.train.adversarial.forwards()) *
-                                 seconds_of(std::min(windows, text.texts->texts()), [&](std::int64_t few) {
-                                   encode_longest(*text.texts, recipe.train, few);
-                                 });
   }
-  needs.micro_batch_seconds += seconds_of(
-      windows, [&](std::int64_t few) { forward_and_backward(model, plan.features, recipe.train, few); });
+  const auto timed_on = [&](const at::Device& where) {
+    const double forecaster = seconds_of(windows, where, [&](std::int64_t few) {
+      forward_and_backward(model, plan.features, recipe.train, few);
+    });
+    if (!text.texts) return forecaster;
+    // Texts anew for every change of the tokens.
+    return forecaster + static_cast<double>(recipe.train.adversarial.forwards()) *
+                            seconds_of(std::min(windows, text.texts->texts()), where, [&](std::int64_t few) {
+                              encode_longest(*text.texts, recipe.train, few);
+                            });
+  };
+  needs.micro_batch_seconds = timed_on(at::kCPU);
   needs.memory = training_memory(recipe, needs, activations);
   needs.memory.emplace_back("text vectors", text_bytes(plan.features, corpus));
   needs.memory.emplace_back("loader", loader_bytes(recipe, plan, steps_read));
+  if (device.is_cpu()) return needs;
+  move_with_gradients(device, model.parameters());
+  if (text.encoder) move_with_gradients(device, text.encoder->parameters());
+  needs.micro_batch_seconds = timed_on(device);
   return needs;
 }
 
@@ -398,19 +384,22 @@ std::int64_t Requirements::memory_total() const {
 
 namespace {
 
-Requirements estimate_task(const Recipe& recipe, int ranks) {
-  if (recipe.train.task == TrainConfig::Task::text_labels) return estimate_text_labels(recipe, ranks);
+Requirements estimate_task(const Recipe& recipe, int ranks, const at::Device& device) {
+  if (recipe.train.task == TrainConfig::Task::text_labels) return estimate_text_labels(recipe, ranks, device);
   const data::Corpus corpus(recipe.data.source());
   return recipe.train.task == TrainConfig::Task::masked_language
-             ? estimate_masked_language(recipe, corpus, ranks)
-             : estimate_demand(recipe, corpus, ranks);
+             ? estimate_masked_language(recipe, corpus, ranks, device)
+             : estimate_demand(recipe, corpus, ranks, device);
 }
 
 }  // namespace
 
-Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed) {
+Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed,
+                                   const parallel::RankDevice& device) {
   at::set_num_threads(static_cast<int>(recipe.train.threads));
-  Requirements needs = estimate_task(recipe, ranks);
+  prepare(device_of(device.gpu));
+  Requirements needs = estimate_task(recipe, ranks, device_of(device.gpu));
+  needs.measured_on = device.device_name;
   needs.memory.emplace_back(
       "gradient sums",
       transfer_bytes(recipe.parallel, needs, static_cast<std::int64_t>(assumed.gpus_per_node)));
@@ -426,6 +415,7 @@ CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe) {
           .zero = recipe.parallel.zero,
           .gradient_bytes = recipe.parallel.compress == parallel::GradientFormat::bf16 ? 2.0 : 4.0,
           .micro_batch_s = needs.micro_batch_seconds,
+          .measured_on = needs.measured_on,
           .micro_batch = recipe.train.micro_batch,
           .batch = recipe.train.batch,
           .steps = recipe.train.steps,

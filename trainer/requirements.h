@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parallel/flat_range.h"
+#include "parallel/world.h"
 #include "trainer/cost_model.h"
 #include "trainer/recipe.h"
 
@@ -27,17 +28,19 @@ struct Requirements {
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> shapes;  // of one micro-batch
   std::vector<parallel::FlatRange> ranges;  // the trained ones as they lie in the flat buffers
   std::int64_t elements = 0;                // of these
-  double micro_batch_seconds = 0;  // forward and backward of a micro-batch of the recipe's size, here
+  double micro_batch_seconds = 0;           // forward and backward of a micro-batch of the recipe's size
+  std::string measured_on;                  // the device that they were taken on
   // Memory of rank 0, which needs most: bytes by cause, and what they add up to.
   std::vector<std::pair<std::string, std::int64_t>> memory;
   std::int64_t memory_total() const;
 };
 
 // Makes the plan and the model as training would and runs forward and backward on two small micro-batches,
-// from which the memory of the recipe's own follows: it grows in proportion. Of `assumed` it takes how many
-// ranks a node has. Leaves no folder. Throws what
-// training would throw for this recipe on `ranks` ranks.
-Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed = {});
+// from which the memory of the recipe's own follows: it grows in proportion. A micro-batch is timed on
+// `device`, on a GPU a whole one. Of `assumed` it takes how many ranks a node has. Leaves no folder. Throws
+// what training would throw for this recipe on `ranks` ranks.
+Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed = {},
+                                   const parallel::RankDevice& device = {});
 
 // What a run of `recipe` costs follows from.
 CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe);

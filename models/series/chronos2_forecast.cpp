@@ -29,6 +29,11 @@ at::Tensor after(const at::Tensor& future, std::int64_t steps) {
   return future.narrow(1, steps, future.size(1) - steps);
 }
 
+// [b, q, h] in the rows' own units, in host memory.
+at::Tensor quantiles_of(const Chronos2& tower, const Chronos2Inputs& inputs) {
+  return tower.forward(inputs, nullptr).demand_quantiles_bqh().to(at::kCPU);
+}
+
 // Paths of a batch into the future, `n` a row, next to each other.
 class Paths {
  public:
@@ -67,7 +72,7 @@ class Paths {
     Chronos2Inputs inputs{context_, ids_, {}, patches};
     if (future_.defined())
       inputs.future_bh = future_.narrow(1, 0, std::min(future_.size(1), patches * config.patch_size));
-    const at::Tensor paths = tower_.forward(inputs, nullptr).demand_quantiles_bqh();
+    const at::Tensor paths = quantiles_of(tower_, inputs);
     const at::Tensor pooled = paths.view({rows, -1, paths.size(2)}).transpose(1, 2);
     return weighted_quantiles(config.quantiles, weights_, pooled).transpose(1, 2);
   }
@@ -120,7 +125,7 @@ at::Tensor unrolled_forecast(const Chronos2& tower, const Chronos2Inputs& inputs
   const std::int64_t reach = first.patches * config.patch_size;
   if (inputs.future_bh.defined() && inputs.future_bh.size(1) > reach)
     first.future_bh = inputs.future_bh.narrow(1, 0, reach);
-  std::vector<at::Tensor> parts = {tower.forward(first, nullptr).demand_quantiles_bqh()};
+  std::vector<at::Tensor> parts = {quantiles_of(tower, first)};
   std::int64_t left = horizon - reach;
   if (left > 0) {
     Paths paths(tower, inputs, options.levels);

@@ -83,8 +83,9 @@ class BoltSeriesModel : public SeriesModel {
       ModelInputs inputs;
       inputs.context_bt = rows;
       const Forecast forecast = model_.forward(inputs, nullptr);
-      parts.push_back(forecast.quantiles_bqh * forecast.scale_b.view({-1, 1, 1}) +
-                      forecast.loc_b.view({-1, 1, 1}));
+      parts.push_back(
+          (forecast.quantiles_bqh * forecast.scale_b.view({-1, 1, 1}) + forecast.loc_b.view({-1, 1, 1}))
+              .to(at::kCPU));
     }
     return at::cat(parts);
   }

@@ -31,9 +31,10 @@ class SeriesModel {
   // In forward order.
   virtual const std::vector<Parameter>& parameters() const = 0;
 
-  // context_bt: float32, NaN = not observed, any length from 1. Returns [b, q, h] in units of the series, as
-  // the reference package does: not sorted, not cut at 0. Levels between trained ones are interpolated, those
-  // beyond are the outermost trained. Throws Error(input) for a level outside (0, 1) or a horizon below 1.
+  // context_bt: float32 in host memory, as is what is returned, wherever parameters() lie; NaN = not
+  // observed, any length from 1. Returns [b, q, h] in units of the series, as the reference package does: not
+  // sorted, not cut at 0. Levels between trained ones are interpolated, those beyond are the outermost
+  // trained. Throws Error(input) for a level outside (0, 1) or a horizon below 1.
   virtual at::Tensor forecast(const at::Tensor& context_bt, std::int64_t horizon,
                               const std::vector<double>& levels) const = 0;
 

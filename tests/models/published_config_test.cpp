@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "models/series/series_model.h"
+#include "tests/models/meta_device.h"
 #include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
@@ -67,6 +68,22 @@ TEST_P(PublishedConfig, says_file_and_key_of_what_makes_no_sense) {
   names("/chronos_config/quantiles", {0.1, "half"});
   names("/chronos_config/quantiles", {0.5, 0.1});
   names("/chronos_config/use_reg_token", 3);
+}
+
+TEST_P(PublishedConfig, forecasts_where_its_parameters_are_from_and_to_host_memory) {
+  const auto model = open_series_model(golden(GetParam()));
+  put_on_meta(model->parameters());
+  const std::int64_t beyond = 2 * model->prediction_length() + 1;
+  const at::Tensor context = at::rand({3, 40});
+  for (const std::int64_t horizon : {std::int64_t{5}, beyond}) {
+    const at::Tensor forecast = model->forecast(context, horizon, {0.5, 0.9});
+    EXPECT_TRUE(forecast.is_cpu());
+    EXPECT_EQ(forecast.sizes(), at::IntArrayRef({3, 2, horizon}));
+  }
+  if (!model->reads_covariates()) return;
+  const std::vector<float> past(40, 1.0F), ahead(5, 2.0F);
+  const ForecastTask task{{past, past}, {}, {{"promotion", {past, {}}, {ahead, {}}}}};
+  EXPECT_TRUE(model->forecast_tasks({task}, 5, {0.5}).front().is_cpu());
 }
 
 TEST_P(PublishedConfig, refuses_sizes_that_no_memory_holds_before_it_takes_any) {

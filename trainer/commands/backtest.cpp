@@ -214,12 +214,11 @@ void backtest_published(const BacktestCommand& options, parallel::Launch& launch
   recipe.data.past = options.past;
   recipe.data.horizon = recipe.backtest.horizon;
   at::set_num_threads(static_cast<int>(options.threads));
-  if (parallel::parse_device(recipe.parallel.device) == parallel::DeviceChoice::gpu)
-    throw input_error("published models forecast on the CPU only", "parallel.device is gpu", "leave it out");
-  recipe.parallel.device = "cpu";
   const parallel::World world = parallel::make_world(launch, recipe.parallel.world());
+  prepare(device_of(world.gpu));
   const data::Corpus corpus(recipe.data.source());
   const std::unique_ptr<models::SeriesModel> model = models::open_series_model(options.model);
+  models::move_to(device_of(world.gpu), model->parameters());
   const data::FeatureSpec features =
       series_features(*model, data::make_raw_features(recipe.data, corpus), corpus.info().steps);
   const std::string name = name_of(options.model);

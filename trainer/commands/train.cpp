@@ -26,7 +26,8 @@ std::string describe(const TrainResult& result, const Recipe& recipe) {
 }
 
 void check(const Recipe& recipe, const CostAssumptions& assumed, int ranks) {
-  const Requirements needs = estimate_requirements(recipe, ranks, assumed);
+  const Requirements needs =
+      estimate_requirements(recipe, ranks, assumed, parallel::open_device(recipe.parallel.world()));
   log::all(describe(needs, recipe) + "\n" + describe_cost(cost_inputs(needs, recipe), assumed, ranks));
 }
 
