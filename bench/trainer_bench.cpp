@@ -26,7 +26,7 @@
 #include "parallel/flat_buffers.h"
 #include "trainer/model_inputs.h"
 #include "trainer/model_state.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 #include "trainer/trainer.h"
 #include "trainer/tune.h"
 

@@ -19,9 +19,12 @@ models/text      | base models data/text                                  | torc
 scorer           | base data/text scorer/orders                           | eigen cli
 scorer/orders    | base                                                   |
 eval             | base parallel data models scorer/orders                | torch xgboost
-trainer          | base parallel parallel/gpu data data/text data/ingest data/synth models models/text eval scorer scorer/orders | torch cli
-trainer/sweep    | base data trainer                                      |
-trainer/retrain  | base data eval trainer trainer/sweep                   |
+trainer          | base parallel parallel/gpu data data/text data/ingest data/synth models models/text eval scorer scorer/orders trainer/recipe trainer/run trainer/text | torch cli
+trainer/recipe   | base parallel data eval models                         | yaml
+trainer/run      | base parallel trainer/recipe                           |
+trainer/text     | base parallel data data/text data/ingest models models/text eval trainer trainer/recipe trainer/run | torch
+trainer/sweep    | base data trainer trainer/recipe trainer/run           |
+trainer/retrain  | base data eval trainer trainer/sweep trainer/recipe trainer/run |
 '
 # Single files that may include one library more: the reason a room's rule has an exception stands here.
 exceptions='
@@ -32,7 +35,6 @@ parallel/summed_tensor.h    torch
 parallel/summed_tensor.cpp  torch
 parallel/gradient_sync.h    torch
 parallel/gradient_sync.cpp  torch
-trainer/recipe              yaml
 trainer/sweep/sweep_file    yaml
 trainer/retrain/retrain_file yaml
 '

@@ -5,7 +5,7 @@
 
 #include "models/demand_model.h"
 #include "models/token_change.h"
-#include "trainer/config.h"
+#include "trainer/recipe/config.h"
 
 namespace shelfcast::trainer {
 

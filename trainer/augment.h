@@ -5,7 +5,7 @@
 #include <span>
 
 #include "data/batch.h"
-#include "trainer/config.h"
+#include "trainer/recipe/config.h"
 
 namespace shelfcast::trainer {
 

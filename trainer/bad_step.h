@@ -9,11 +9,11 @@
 #include "data/batch.h"
 #include "models/demand_model.h"
 #include "parallel/communicator.h"
-#include "trainer/metrics_log.h"
 #include "trainer/new_items.h"
 #include "trainer/plan.h"
-#include "trainer/series_texts.h"
+#include "trainer/run/metrics_log.h"
 #include "trainer/step_guard.h"
+#include "trainer/text/series_texts.h"
 
 namespace shelfcast::trainer {
 

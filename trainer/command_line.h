@@ -8,14 +8,9 @@
 #include <vector>
 
 #include "data/synth/market.h"
+#include "trainer/run/resume.h"
 
 namespace shelfcast::trainer {
-
-enum class Resume {
-  never,      // start; an existing folder is an error
-  required,   // go on; a missing run is an error
-  automatic,  // go on where there is a run, else start
-};
 
 struct SynthCommand {
   data::MarketConfig market;

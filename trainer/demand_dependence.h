@@ -4,7 +4,7 @@
 
 #include "data/corpus.h"
 #include "scorer/bundle.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "models/dropout.h"
 #include "parallel/gpu/gpu_module.h"
-#include "trainer/config.h"
+#include "trainer/recipe/config.h"
 
 namespace shelfcast::trainer {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "parallel/communicator.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 
 namespace shelfcast::trainer {
 

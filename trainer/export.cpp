@@ -7,12 +7,12 @@
 #include "data/loader.h"
 #include "parallel/communicator.h"
 #include "scorer/bundle_writer.h"
-#include "trainer/checkpoint.h"
 #include "trainer/command_line.h"
 #include "trainer/demand_dependence.h"
 #include "trainer/environment.h"
 #include "trainer/model_forecaster.h"
-#include "trainer/text_encoder.h"
+#include "trainer/run/checkpoint.h"
+#include "trainer/text/text_encoder.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "data/ingest/sales_table.h"
 #include "eval/forecaster.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 #include "trainer/trained_run.h"
 #include "trainer/unseen_words.h"
 

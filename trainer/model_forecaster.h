@@ -4,7 +4,7 @@
 #include "data/features.h"
 #include "eval/forecaster.h"
 #include "models/demand_model.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 
 namespace shelfcast::trainer {
 

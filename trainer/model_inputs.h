@@ -6,7 +6,7 @@
 #include "data/batch.h"
 #include "models/demand_model.h"
 #include "trainer/demand_classes.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 
 namespace shelfcast::trainer {
 

@@ -9,10 +9,10 @@
 #include "models/adapters/rank_allocator.h"
 #include "models/demand_model.h"
 #include "parallel/flat_buffers.h"
-#include "trainer/checkpoint_writer.h"
 #include "trainer/device.h"
 #include "trainer/optimizer.h"
-#include "trainer/trained_text.h"
+#include "trainer/run/checkpoint_writer.h"
+#include "trainer/text/trained_text.h"
 #include "trainer/weight_average.h"
 
 namespace shelfcast::trainer {

@@ -10,7 +10,7 @@
 
 #include "parallel/flat_buffers.h"
 #include "parallel/sharding.h"
-#include "trainer/config.h"
+#include "trainer/recipe/config.h"
 
 namespace shelfcast::trainer {
 

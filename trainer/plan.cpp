@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "eval/backtest.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -7,7 +7,7 @@
 #include "data/features.h"
 #include "data/sampler.h"
 #include "trainer/demand_classes.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 
 namespace shelfcast::trainer {
 

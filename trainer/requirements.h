@@ -9,7 +9,7 @@
 #include "parallel/flat_range.h"
 #include "parallel/world.h"
 #include "trainer/cost_model.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 
 namespace shelfcast::trainer {
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "trainer/checkpoint.h"  // TrainState
-#include "trainer/config.h"
+#include "trainer/recipe/config.h"
+#include "trainer/run/checkpoint.h"  // TrainState
 
 namespace shelfcast::trainer {
 

@@ -14,11 +14,11 @@
 #include "parallel/communicator.h"
 #include "parallel/flat_buffers.h"
 #include "trainer/adversarial.h"
-#include "trainer/agreement.h"
 #include "trainer/bad_step.h"
 #include "trainer/model_state.h"
-#include "trainer/recipe.h"
-#include "trainer/run_folder.h"
+#include "trainer/recipe/recipe.h"
+#include "trainer/run/agreement.h"
+#include "trainer/run/run_folder.h"
 
 namespace shelfcast::trainer {
 

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json_file.h"
-#include "trainer/checkpoint.h"
-#include "trainer/text_encoder.h"
+#include "trainer/run/checkpoint.h"
+#include "trainer/text/text_encoder.h"
 
 namespace shelfcast::trainer {
 

@@ -8,8 +8,8 @@
 
 #include "data/features.h"
 #include "models/demand_model.h"
-#include "trainer/recipe.h"
-#include "trainer/run_folder.h"
+#include "trainer/recipe/recipe.h"
+#include "trainer/run/run_folder.h"
 
 namespace shelfcast::trainer {
 

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "parallel/communicator.h"
-#include "trainer/recipe.h"
-#include "trainer/run_folder.h"
+#include "trainer/recipe/recipe.h"
+#include "trainer/run/run_folder.h"
 
 namespace shelfcast::trainer {
 

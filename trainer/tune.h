@@ -6,7 +6,7 @@
 #include "data/features.h"
 #include "models/demand_model.h"
 #include "parallel/flat_buffers.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 
 namespace shelfcast::trainer {
 

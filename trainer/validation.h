@@ -10,7 +10,7 @@
 #include "models/demand_model.h"
 #include "parallel/communicator.h"
 #include "trainer/plan.h"
-#include "trainer/series_texts.h"
+#include "trainer/text/series_texts.h"
 
 namespace shelfcast::trainer {
 

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "tests/trainer/training_fixture.h"
-#include "trainer/agreement.h"
-#include "trainer/rank_times.h"
+#include "trainer/run/agreement.h"
+#include "trainer/run/rank_times.h"
 #include "trainer/step_guard.h"
 
 namespace shelfcast::trainer {

@@ -1,5 +1,5 @@
 // Checkpoints written in the background by several ranks, without LibTorch and without a communicator.
-#include "trainer/checkpoint_writer.h"
+#include "trainer/run/checkpoint_writer.h"
 
 #include <gtest/gtest.h>
 

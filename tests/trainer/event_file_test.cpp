@@ -1,4 +1,4 @@
-#include "trainer/event_file.h"
+#include "trainer/run/event_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "tests/support/temporary_folder.h"
-#include "trainer/metrics_log.h"
+#include "trainer/run/metrics_log.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -5,7 +5,7 @@
 #include "tests/trainer/training_fixture.h"
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
-#include "trainer/schedule.h"
+#include "trainer/recipe/schedule.h"
 #include "trainer/validation.h"
 
 namespace shelfcast::trainer {

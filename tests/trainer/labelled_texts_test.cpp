@@ -1,5 +1,5 @@
 // Labelled texts read from tables, and what is wrong with them.
-#include "trainer/labelled_texts.h"
+#include "trainer/text/labelled_texts.h"
 
 #include <gmock/gmock.h>
 

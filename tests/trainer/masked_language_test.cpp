@@ -7,9 +7,9 @@
 #include "base/npy.h"
 #include "models/text/bert_weights.h"
 #include "tests/trainer/text_fixture.h"
-#include "trainer/masked_language_task.h"
 #include "trainer/requirements.h"
-#include "trainer/text_encoder.h"
+#include "trainer/text/masked_language_task.h"
+#include "trainer/text/text_encoder.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {

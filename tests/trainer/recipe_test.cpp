@@ -1,10 +1,10 @@
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "tests/support/paths.h"
-#include "trainer/overrides.h"
+#include "trainer/recipe/overrides.h"
 
 namespace shelfcast::trainer {
 namespace {

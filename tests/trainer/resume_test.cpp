@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "tests/trainer/training_fixture.h"
-#include "trainer/run_lock.h"
+#include "trainer/run/run_lock.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "tests/trainer/sweep_fixture.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -5,10 +5,10 @@
 
 #include "eval/entity_metrics.h"
 #include "tests/trainer/labels_fixture.h"
-#include "trainer/label_model.h"
 #include "trainer/requirements.h"
-#include "trainer/text_encoder.h"
-#include "trainer/text_labels_task.h"
+#include "trainer/text/label_model.h"
+#include "trainer/text/text_encoder.h"
+#include "trainer/text/text_labels_task.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -13,8 +13,8 @@
 #include "trainer/model_inputs.h"
 #include "trainer/plan.h"
 #include "trainer/requirements.h"
-#include "trainer/series_texts.h"
-#include "trainer/text_encoder.h"
+#include "trainer/text/series_texts.h"
+#include "trainer/text/text_encoder.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {

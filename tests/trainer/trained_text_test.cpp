@@ -7,10 +7,10 @@
 #include "models/text/bert_weights.h"
 #include "scorer/bundle.h"
 #include "tests/trainer/text_fixture.h"
-#include "trainer/live_texts.h"
 #include "trainer/requirements.h"
-#include "trainer/series_texts.h"
-#include "trainer/text_encoder.h"
+#include "trainer/text/live_texts.h"
+#include "trainer/text/series_texts.h"
+#include "trainer/text/text_encoder.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {

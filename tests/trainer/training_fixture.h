@@ -12,7 +12,7 @@
 #include "base/safetensors.h"
 #include "parallel/launch.h"
 #include "tests/trainer/small_corpus.h"
-#include "trainer/checkpoint.h"
+#include "trainer/run/checkpoint.h"
 #include "trainer/trainer.h"
 
 namespace shelfcast::trainer {

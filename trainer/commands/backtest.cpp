@@ -17,12 +17,12 @@
 #include "trainer/device.h"
 #include "trainer/ensemble_forecaster.h"
 #include "trainer/model_forecaster.h"
-#include "trainer/overrides.h"
-#include "trainer/run_folder.h"
+#include "trainer/recipe/overrides.h"
+#include "trainer/run/run_folder.h"
+#include "trainer/run/watched.h"
 #include "trainer/series_forecaster.h"
 #include "trainer/trained_run.h"
 #include "trainer/unseen_words.h"
-#include "trainer/watched.h"
 
 namespace shelfcast::trainer {
 namespace {

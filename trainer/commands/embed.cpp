@@ -11,8 +11,8 @@
 #include "base/progress.h"
 #include "trainer/commands/commands.h"
 #include "trainer/output_file.h"
-#include "trainer/text_encoder.h"
-#include "trainer/text_lines.h"
+#include "trainer/text/text_encoder.h"
+#include "trainer/text/text_lines.h"
 
 namespace shelfcast::trainer {
 namespace {

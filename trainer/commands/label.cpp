@@ -10,12 +10,12 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "trainer/checkpoint.h"
 #include "trainer/commands/commands.h"
-#include "trainer/label_model.h"
 #include "trainer/output_file.h"
-#include "trainer/run_folder.h"
-#include "trainer/text_lines.h"
+#include "trainer/run/checkpoint.h"
+#include "trainer/run/run_folder.h"
+#include "trainer/text/label_model.h"
+#include "trainer/text/text_lines.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "trainer/commands/commands.h"
-#include "trainer/run_folder.h"
-#include "trainer/run_lock.h"
+#include "trainer/run/run_folder.h"
+#include "trainer/run/run_lock.h"
 
 namespace shelfcast::trainer {
 

@@ -10,8 +10,8 @@
 #include "data/text/tokenizer.h"
 #include "trainer/commands/commands.h"
 #include "trainer/output_file.h"
-#include "trainer/text_encoder.h"
-#include "trainer/text_lines.h"
+#include "trainer/text/text_encoder.h"
+#include "trainer/text/text_lines.h"
 
 namespace shelfcast::trainer {
 

@@ -5,10 +5,10 @@
 #include "base/progress.h"
 #include "trainer/commands/commands.h"
 #include "trainer/cost_model.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 #include "trainer/requirements.h"
+#include "trainer/run/watched.h"
 #include "trainer/trainer.h"
-#include "trainer/watched.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -9,9 +9,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/safetensors.h"
-#include "trainer/checkpoint.h"
 #include "trainer/commands/commands.h"
-#include "trainer/run_folder.h"
+#include "trainer/run/checkpoint.h"
+#include "trainer/run/run_folder.h"
 
 namespace shelfcast::trainer {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/dates.h"
 #include "base/file_lock.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 #include "trainer/retrain/history.h"
 #include "trainer/retrain/retrain_file.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/csv.h"
 #include "base/error.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
 #include "trainer/retrain/drift.h"
 #include "trainer/retrain/judge.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "trainer/recipe_block.h"
+#include "trainer/recipe/recipe_block.h"
 
 namespace shelfcast::trainer {
 namespace {

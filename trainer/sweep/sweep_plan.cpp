@@ -7,8 +7,8 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "data/manifest.h"
-#include "trainer/agreement.h"
-#include "trainer/recipe.h"
+#include "trainer/recipe/recipe.h"
+#include "trainer/run/agreement.h"
 #include "trainer/sweep/space.h"
 
 namespace shelfcast::trainer {
