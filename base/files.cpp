@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/activity.h"
+#include "base/durable.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -114,16 +115,6 @@ int write_all(int number, std::string_view bytes, const fs::path& path) {
   return 0;
 }
 
-// Makes the contents of a file or folder durable. Returns errno or 0.
-int flush_to_disk(const fs::path& path) {
-  const activity::Operation watched(activity::Kind::file, path.native());
-  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) return errno;
-  if (::fsync(file.number()) == 0) return 0;
-  // Some file systems cannot flush a folder and say so with EINVAL; their renames are durable by themselves.
-  return errno == EINVAL ? 0 : errno;
-}
-
 fs::path parent_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
@@ -163,6 +154,15 @@ std::string to_text(XXH128_hash_t hash) {
 }
 
 }  // namespace
+
+int flush_to_disk(const fs::path& path) {
+  const activity::Operation watched(activity::Kind::file, path.native());
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) return errno;
+  if (::fsync(file.number()) == 0) return 0;
+  // Some file systems cannot flush a folder and say so with EINVAL; their renames are durable by themselves.
+  return errno == EINVAL ? 0 : errno;
+}
 
 std::string read_file(const fs::path& path) {
   const Descriptor file = open_to_read(path);

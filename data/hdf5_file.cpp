@@ -42,6 +42,9 @@ class Guard {
 
  private:
   struct State {
+    // Before any other call: a file that could not be closed (a full disk) must not be closed again on the
+    // way out of the program, which then ends by a signal.
+    State() { H5dont_atexit(); }
     std::recursive_mutex mutex;  // recursive, because handles close themselves inside functions that hold it
     Failure failure;
   };

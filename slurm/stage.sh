@@ -3,7 +3,9 @@
 # lies there under its own name, everything else beside it is a link to where this was started.
 set -euo pipefail
 corpus=$1 stage=$2 here=$PWD
-[[ $corpus != /* && $corpus != *..* ]] || { echo "stage: $corpus must be a path below $here" >&2; exit 1; }
+[[ $corpus == /* ]] || corpus=$(realpath -ms --relative-to=. -- "$corpus")  # "./data/x.corpus/" is "data/x.corpus"
+[[ $corpus != /* && $corpus != .. && $corpus != ../* && $corpus != . ]] ||
+  { echo "stage: $corpus must be a path below $here" >&2; exit 1; }
 mkdir -p "$stage"
 
 # link_beside SOURCE TARGET PATH: links all of SOURCE into TARGET but the first part of PATH, and goes down into that one.

@@ -135,6 +135,7 @@ void add_train(CLI::App& app, Command& chosen) {
       ->allow_extra_args(false)
       ->needs(check);
   train->add_flag("--print-recipe", command->print_recipe, "Print the resolved recipe and leave");
+  train->add_option("--print", command->print, "Print one value of it and leave: --print run.dir");
   train->callback([&chosen, command = command, train = train, resume] {
     if (train->count("--resume") > 0)
       command->resume = *resume == "auto" ? Resume::automatic : Resume::required;

@@ -34,6 +34,7 @@ struct TrainCommand {
   Resume resume = Resume::never;
   std::int64_t stop_after = 0;  // 0 = not before the end
   bool print_recipe = false;
+  std::string print;                     // a key of the resolved recipe, "run.dir"
   bool check = false;                    // tell what the run would need, and leave
   std::int64_t ranks = 0;                // with check: for how many ranks; 0 = those that there are
   std::vector<std::string> assumptions;  // with check: NAME=VALUE of machines that are not here

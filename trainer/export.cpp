@@ -106,7 +106,9 @@ void add_text_model(const TrainedRun& run, const data::Corpus& corpus, scorer::B
 
 }  // namespace
 
-ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& out) {
+ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& wanted) {
+  const std::filesystem::path out =
+      wanted.has_filename() ? wanted : wanted.parent_path();  // "name/" is "name"
   if (std::filesystem::exists(out))
     throw input_error(fmt::format("the bundle {} exists", out.string()), "a bundle is never overwritten",
                       "choose another --out or remove it");

@@ -152,9 +152,10 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
 
 void Run::open_logs(bool goes_on) {
   request_.emplace(folder_.path());
-  metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), state_.step);
+  const MetricsLog::Kept kept{resume_step_, !state_.validation_pending};
+  metrics_ = std::make_unique<MetricsLog>(folder_.metrics(), kept);
   metrics_->write_events(folder_.path(), state_.step);
-  bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), state_.step);
+  bad_steps_ = std::make_unique<MetricsLog>(folder_.bad_steps(), kept);
   // A run may have been stopped before it came here.
   if (!goes_on || !std::filesystem::exists(folder_.environment())) {
     task_->describe(folder_);
@@ -430,6 +431,8 @@ void Run::save() {
   activity::enter_phase("save", state_.step);
   finish_checkpoint();
   copies_.download();
+  for (const auto* log : {metrics_.get(), bad_steps_.get()})
+    if (log != nullptr) log->make_durable();
   writer_.start({state_, optimizer_->steps(), to_yaml(recipe_),
                  bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb())});
 }
@@ -515,9 +518,12 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
   bool goes_on = false;
   std::optional<RunLock> lock;
   if (communicator.rank() == 0) {
-    goes_on = folder.prepare(recipe, options.resume);
-    if (goes_on) plan.check_resumed(folder);
+    (void)folder.goes_on(recipe, options.resume);  // a refusal leaves no folder
+    folder.make();
     lock.emplace(folder.path());
+    // Looked at once more: it may have become another process' run meanwhile.
+    goes_on = folder.goes_on(recipe, options.resume);
+    goes_on ? plan.check_resumed(folder) : folder.begin(recipe);
     StopRequest(folder.path()).remove();  // meant for the training before
   }
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;

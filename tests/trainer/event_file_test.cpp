@@ -40,9 +40,33 @@ TEST(Crc32c, has_its_published_check_value) {
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8A9136AAU);  // RFC 3720, B.4
 }
 
+TEST(MetricsLog, keeps_lines_up_to_the_step_and_a_validation_of_it_unless_that_is_pending) {
+  const testing::TemporaryFolder folder;
+  const std::string before = R"({"step":0,"validation_loss":3.0})"
+                             "\n",
+                    validated = R"({"step":5,"validation_loss":2.0})"
+                                "\n",
+                    trained = R"({"loss":1.0,"step":5})"
+                              "\n";
+  const auto kept = [&](MetricsLog::Kept wanted) {
+    write_file_atomically(folder / "m.jsonl", before + trained + validated +
+                                                  R"({"step":6})"
+                                                  "\n"
+                                                  R"({"step":"five"})"
+                                                  "\n"
+                                                  R"({"st)");
+    MetricsLog log(folder / "m.jsonl", wanted);
+    log.make_durable();
+    return read_file(folder / "m.jsonl");
+  };
+  EXPECT_EQ(kept({.step = -1}), "");
+  EXPECT_EQ(kept({.step = 5}), before + trained + validated);
+  EXPECT_EQ(kept({.step = 5, .validation = false}), before + trained);
+}
+
 TEST(MetricsLog, sends_the_numbers_of_its_lines_to_the_event_file) {
   const testing::TemporaryFolder folder;
-  MetricsLog log(folder / "metrics.jsonl", 0);
+  MetricsLog log(folder / "metrics.jsonl", {});
   log.write_events(folder.path(), 0);
   log.write({{"step", 10}, {"loss", 0.25}, {"seconds", {{"load", 1}}}, {"time", 5.0}});
   log.write({{"step", 20}, {"validation_loss", 0.5}});

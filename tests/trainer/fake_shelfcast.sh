@@ -23,8 +23,9 @@ case $1 in
     run=$(awk '/^  dir:/ { print $2; exit }' "$2")
     mkdir -p "$run/checkpoints" "$run.new/90"
     cp "$2" "$run/recipe.yaml"
-    cp state.json "$run.new/90/"
-    [[ -e $run/checkpoints/90 ]] || mv -T "$run.new/90" "$run/checkpoints/90"
+    cp state.json manifest.json "$run.new/90/"
+    rm -rf "$run/checkpoints/90"
+    mv -T "$run.new/90" "$run/checkpoints/90"
     rm -rf "$run.new"
     ;;
   backtest)

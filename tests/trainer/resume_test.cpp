@@ -148,6 +148,15 @@ TEST_F(Training, leaves_when_asked_through_the_run_folder_and_the_request_is_gon
   EXPECT_EQ(RunLock::holder(run), std::nullopt);
 }
 
+TEST_F(Training, refused_because_another_begins_in_its_folder_it_leaves_no_recipe_there) {
+  const RunFolder run(folder_ / "run");
+  run.make();
+  const RunLock lock(run.path());
+  EXPECT_NE(message_of([&] { train_alone(recipe("run", {"train.steps=2"})); }).find("is being trained"),
+            std::string::npos);
+  EXPECT_FALSE(run.exists());
+}
+
 TEST_F(Training, keeps_a_second_training_out_of_a_run_folder) {
   train_alone(recipe("run", {"train.steps=2"}));
   const RunLock lock(folder_ / "run");

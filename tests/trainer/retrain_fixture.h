@@ -10,6 +10,7 @@
 #include "tests/trainer/sweep_fixture.h"
 #include "trainer/retrain/retrain.h"
 #include "trainer/retrain/retrain_report.h"
+#include "trainer/run/checkpoint.h"
 
 namespace shelfcast::trainer {
 
@@ -33,6 +34,8 @@ class RetrainFixture : public ::testing::Test {
     write(
         "state.json",
         R"({"step": 90, "best_metric": 0.5, "best_step": 80, "validations_without_best": 0, "conditions": {}})");
+    write("manifest.json",
+          nlohmann::json{{"files", {{"state.json", describe_file(folder_ / "state.json")}}}}.dump());
     std::string series = "model,series,n,absolute_error,squared_error,absolute_target\n";
     for (int i = 0; i < 40; ++i)
       series += fmt::format("MODEL,\"s,{}\",10,{},{},100\n", i, 10 + i % 7, 20 + i % 5);

@@ -180,6 +180,28 @@ TEST_F(RetrainTest, a_corpus_that_changed_meanwhile_is_refused_with_both_digests
   EXPECT_EQ(current(), "0002-2022-05-02");
 }
 
+TEST_F(RetrainTest, a_damaged_last_checkpoint_is_no_end_of_training) {
+  write("break-train", "");
+  EXPECT_THROW(retrain(), Error);
+  fs::remove(folder_ / "break-train");
+  const fs::path checkpoint = dir() / "runs/0001/checkpoints/90";
+  fs::create_directories(checkpoint);
+  fs::copy_file(folder_ / "manifest.json", checkpoint / "manifest.json");
+  std::ofstream(checkpoint / "state.json") << "{\"step\": 90";  // cut short
+  EXPECT_EQ(retrain(), Retrainer::Ending::done);
+  EXPECT_EQ(calls("train"), 2);
+}
+
+TEST_F(RetrainTest, current_never_leads_to_a_bundle_that_is_not_there) {
+  write("break-export", "");
+  EXPECT_THROW(retrain(), Error);
+  std::ofstream(RetrainFolder{dir()}.ledger(), std::ios::app)
+      << R"({"event":"exported","retrain":1,"version":1,"bundle":"0001-lost","run":"0001"})"
+      << "\n";
+  EXPECT_THAT(message_of([&] { retrain(); }), HasSubstr("0001-lost is missing"));
+  EXPECT_FALSE(fs::exists(fs::symlink_status(dir() / "current")));
+}
+
 TEST_F(RetrainTest, a_champion_that_is_missing_is_named) {
   retrain();
   fs::remove_all(dir() / "runs/0001");

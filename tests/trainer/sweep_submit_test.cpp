@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <cstdlib>
 
 #include "base/error.h"
 #include "tests/trainer/sweep_fixture.h"
+#include "trainer/sweep/ledger.h"
 #include "trainer/sweep/local.h"
 #include "trainer/sweep/process.h"
 #include "trainer/sweep/run_progress.h"
@@ -204,8 +206,10 @@ TEST(SweepScript, a_warning_while_the_corpus_is_copied_ends_with_a_reason_and_le
   const SweepPlan plan = folder.plan(kThree + "slurm: {stage: " + folder.path("local").string() + "}\n");
   folder.write("sweep.sbatch", render_script(plan, "/no/bin/shelfcast"));
   std::filesystem::create_directory(folder.path("bin"));
-  folder.write("bin/srun", "#!/bin/sh\nmkdir -p " + folder.path("local/shelfcast-7").string() +
-                               "\nkill -USR1 \"$PPID\"\n");
+  folder.write(
+      "bin/srun",
+      "#!/bin/sh\ncase $* in *' rm -rf '*) for last; do :; done; rm -rf \"$last\"; exit;; esac\nmkdir -p " +
+          folder.path("local/shelfcast-7").string() + "\nkill -USR1 \"$PPID\"\n");
   std::filesystem::permissions(folder.path("bin/srun"), std::filesystem::perms::owner_all);
   const Answer answer =
       ask({"env", "SLURM_JOB_ID=7", "PATH=" + folder.path("bin").string() + ":/usr/bin:/bin", "bash",
@@ -228,6 +232,33 @@ TEST(RunProgress, the_metric_is_the_best_up_to_the_step_and_a_missing_one_is_nam
   EXPECT_EQ(best_metric(run, "validation_loss", Goal::maximise, 30), 3.0);
   EXPECT_THAT(message_of([&] { best_metric(run, "validation_los", Goal::minimise, 30); }),
               HasSubstr("did you mean \"validation_loss\"?"));
+}
+
+TEST(Process, a_child_that_fails_is_noticed_where_whoever_started_us_ignores_children) {
+  const SweepFolder folder;
+  std::filesystem::create_directories(folder.path("log").parent_path());
+  for (const auto& exit_code : {+[](const std::filesystem::path& log) { return run_logged({"false"}, log); },
+                                +[](const std::filesystem::path&) { return ask({"false"}).exit_code; }}) {
+    std::signal(SIGCHLD, SIG_IGN);
+    EXPECT_EQ(exit_code(folder.path("log")), 1);
+  }
+  std::signal(SIGCHLD, SIG_DFL);
+}
+
+TEST(SweepEnding, is_left_while_anything_is_to_be_trained_then_failed_then_done) {
+  const SweepFolder folder;
+  const SweepPlan plan = folder.stored(kThree);
+  LedgerSession session(plan);
+  const auto event = [&](const char* what, std::size_t run, nlohmann::json more) {
+    more.update({{"event", what}, {"run", plan.runs[run].id}, {"rung", 0}, {"submission", 0}, {"task", 0}});
+    session.add(more);
+  };
+  EXPECT_EQ(ending_of(session.state()), SweepEnding::left);
+  for (const std::size_t run : {0, 1}) event("result", run, {{"step", 90}, {"metric", 1.0}, {"seconds", 1}});
+  EXPECT_EQ(ending_of(session.state()), SweepEnding::left);
+  EXPECT_EQ(ending_of(session.state(), {0, 1}), SweepEnding::done);
+  event("failed", 2, {{"error", "e"}, {"final", true}});
+  EXPECT_EQ(ending_of(session.state()), SweepEnding::failed);
 }
 
 TEST(Process, tells_exit_codes_output_and_absence) {

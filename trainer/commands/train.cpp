@@ -39,6 +39,10 @@ void run(const TrainCommand& options, parallel::Launch& launch) {
     if (log::identity().rank == 0) std::fputs(to_yaml(recipe).c_str(), stdout);
     return;
   }
+  if (!options.print.empty()) {
+    if (log::identity().rank == 0) std::puts(value_of(recipe, options.print).c_str());
+    return;
+  }
   if (options.check) {
     const int ranks = options.ranks > 0 ? static_cast<int>(options.ranks) : log::identity().size;
     CostAssumptions assumed;

@@ -434,4 +434,22 @@ std::string identity_yaml(Recipe recipe) {
   return to_yaml(recipe);
 }
 
+std::string value_of(const Recipe& recipe, const std::string& key) {
+  YAML::Node node = YAML::Load(to_yaml(recipe));
+  std::istringstream parts(key);
+  for (std::string part; std::getline(parts, part, '.');) {
+    if (!node.IsMap() || !node[part]) {
+      std::vector<std::string> names;
+      if (node.IsMap())
+        for (const auto& entry : node) names.push_back(entry.first.as<std::string>());
+      throw input_error(
+          fmt::format("a recipe has no key {}", key),
+          names.empty() ? "" : fmt::format("beside {} there are {}", part, fmt::join(names, ", ")),
+          "--print-recipe shows all keys");
+    }
+    node.reset(node[part]);
+  }
+  return node.IsScalar() ? node.Scalar() : YAML::Dump(node);
+}
+
 }  // namespace shelfcast::trainer

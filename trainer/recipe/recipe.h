@@ -44,4 +44,8 @@ std::string to_yaml(const Recipe& recipe);
 // are the same run.
 std::string identity_yaml(Recipe recipe);
 
+// What the resolved recipe has under a key, "run.dir": a text without the quotes of YAML, a list or a block
+// in YAML. Throws Error(input) with the names there are.
+std::string value_of(const Recipe& recipe, const std::string& key);
+
 }  // namespace shelfcast::trainer

@@ -16,6 +16,7 @@
 #include "trainer/retrain/retrain_report.h"
 #include "trainer/run/agreement.h"
 #include "trainer/run/checkpoint.h"
+#include "trainer/run/run_lock.h"
 #include "trainer/sweep/event_log.h"
 #include "trainer/sweep/process.h"
 #include "trainer/sweep/run_progress.h"
@@ -42,9 +43,12 @@ FileLock lock_folder(const RetrainFolder& folder) {
 // Nothing to read is nothing new; a missing folder is a mistake that ingest explains.
 bool is_empty_folder(const fs::path& path) { return fs::is_directory(path) && fs::is_empty(path); }
 
-bool is_whole(const fs::path& run, const Recipe& recipe) {
-  const auto saved = saved_step(run, recipe.train.early_stop);
-  return saved && !saved->validation_pending && (saved->step >= recipe.train.steps || saved->stopped_early);
+// Where the training of a run has ended; nullopt = it has not.
+std::optional<TrainState> ended_training(const Recipe& recipe) {
+  const std::optional<TrainState> saved = saved_state(recipe.run.dir);
+  const bool ended = saved && !saved->validation_pending &&
+                     (saved->step >= recipe.train.steps || stopped_early(*saved, recipe.train.early_stop));
+  return ended ? saved : std::nullopt;
 }
 
 std::vector<fs::path> children_of(const fs::path& folder) {
@@ -60,6 +64,8 @@ void remove_unfinished(const fs::path& folder) {
     if (path.filename().string().find(".partial") != std::string::npos) fs::remove(path, ignored);
   }
 }
+
+bool asked_to_leave() { return LeaveSignals::requested() != LeaveRequest::none; }
 
 json number_or_null(double value, bool there) { return there ? json(value) : json(); }
 
@@ -123,7 +129,7 @@ bool Retrainer::append_new_days(std::optional<Date> until) const {
   const fs::path log = folder_.dir / "append.log";
   const std::uintmax_t said = size_of(log);
   const int exit_code = run_logged(command, log);
-  if (LeaveSignals::requested() != LeaveRequest::none) return false;
+  if (asked_to_leave()) return false;
   if (exit_code != 0)
     throw data_error("the new days could not be appended", last_words(log, said),
                      fmt::format("look at {}; the corpus is as it was", log.string()));
@@ -216,7 +222,7 @@ bool Retrainer::run_step(const std::string& step, const std::vector<std::string>
   const std::uintmax_t said = size_of(log);
   log::all("retrain {}: {}", number, step);
   const int exit_code = run_logged(command, log);
-  if (LeaveSignals::requested() != LeaveRequest::none) {
+  if (asked_to_leave()) {
     note({{"event", "left"}, {"retrain", number}, {"step", step}});
     return false;
   }
@@ -230,20 +236,23 @@ bool Retrainer::run_step(const std::string& step, const std::vector<std::string>
 bool Retrainer::train() {
   const std::int64_t number = open().number;
   const Recipe recipe = read_recipe(folder_.recipe(number), {});
-  if (!is_whole(recipe.run.dir, recipe) &&
-      !run_step("training", launched({"train", folder_.recipe(number).string(), "--resume", "auto"})))
-    return false;
-  if (!is_whole(recipe.run.dir, recipe)) {  // `shelfcast stop`
+  // A driver that was killed leaves its training a moment to save.
+  if (!RunLock::wait_until_free_here(recipe.run.dir, asked_to_leave)) return false;
+  std::optional<TrainState> state = ended_training(recipe);
+  if (!state) {
+    if (!run_step("training", launched({"train", folder_.recipe(number).string(), "--resume", "auto"})))
+      return false;
+    state = ended_training(recipe);
+  }
+  if (!state) {  // `shelfcast stop`
     note({{"event", "left"}, {"retrain", number}, {"step", "training"}});
     return false;
   }
-  const Checkpoints checkpoints(fs::path(recipe.run.dir) / "checkpoints");
-  const TrainState state = checkpoints.read_state(checkpoints.steps().back());
   note({{"event", "trained"},
         {"retrain", number},
-        {"step", state.step},
-        {"best_step", state.best_step},
-        {"validation_loss", number_or_null(state.best_metric, state.best_step >= 0)}});
+        {"step", state->step},
+        {"best_step", state->best_step},
+        {"validation_loss", number_or_null(state->best_metric, state->best_step >= 0)}});
   return true;
 }
 
@@ -303,6 +312,10 @@ bool Retrainer::export_winner() {
 }
 
 void Retrainer::switch_current() {
+  if (!fs::exists(folder_.bundles() / open().version->bundle))
+    throw data_error(
+        fmt::format("the bundle {} is missing", (folder_.bundles() / open().version->bundle).string()),
+        "it was removed after it was exported", "give this retrain up with --abandon and call again");
   swap_link(fs::path("bundles") / open().version->bundle, folder_.current());
   note({{"event", "switched"}, {"retrain", open().number}, {"version", open().version->number}});
   log::all("retrain {}: {} -> {}", open().number, folder_.current().string(), open().version->bundle);

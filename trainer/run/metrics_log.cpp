@@ -5,23 +5,34 @@
 #include <cerrno>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <string_view>
 
 #include "base/activity.h"
+#include "base/durable.h"
 #include "base/error.h"
 #include "base/files.h"
 
 namespace shelfcast::trainer {
 namespace {
 
-// The lines of the file whose step is at most `step`; a torn last line is dropped.
-std::string lines_until(const std::filesystem::path& path, std::int64_t step) {
+// A line's step; nullopt for what is no line of ours (a torn last one).
+std::optional<std::int64_t> step_of(const nlohmann::json& line) {
+  if (!line.is_object()) return std::nullopt;
+  const auto found = line.find("step");
+  return found != line.end() && found->is_number() ? std::optional(found->get<std::int64_t>()) : std::nullopt;
+}
+
+std::string kept_lines(const std::filesystem::path& path, const MetricsLog::Kept& wanted) {
   std::istringstream lines(read_file(path));
   std::string line, kept;
   while (std::getline(lines, line)) {
     const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-    if (json.is_object() && json.value("step", std::int64_t{0}) <= step) kept += line + "\n";
+    const std::optional<std::int64_t> step = step_of(json);
+    if (!step || *step > wanted.step) continue;
+    if (*step == wanted.step && !wanted.validation && json.contains("validation_loss")) continue;
+    kept += line + "\n";
   }
   return kept;
 }
@@ -46,8 +57,8 @@ std::vector<std::pair<std::string, float>> scalars_of(const nlohmann::json& line
 
 }  // namespace
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t step) : path_(path) {
-  if (std::filesystem::exists(path)) write_file_atomically(path, lines_until(path, step));
+MetricsLog::MetricsLog(const std::filesystem::path& path, Kept kept) : path_(path) {
+  if (std::filesystem::exists(path)) write_file_atomically(path, kept_lines(path, kept));
   const activity::Operation watched(activity::Kind::file, path.native());
   file_.open(path, std::ios::app);
   if (!file_) throw io_error(fmt::format("cannot write {}", path.string()), errno);
@@ -63,6 +74,11 @@ void MetricsLog::write(const nlohmann::json& line) {
   if (!file_) throw io_error(fmt::format("cannot write {}", path_.string()), errno);
   if (events_)
     events_->write(line.value("time", now()), line.value("step", std::int64_t{0}), scalars_of(line));
+}
+
+void MetricsLog::make_durable() const {
+  if (const int failed = flush_to_disk(path_); failed != 0)
+    throw io_error(fmt::format("cannot write {}", path_.string()), failed);
 }
 
 }  // namespace shelfcast::trainer

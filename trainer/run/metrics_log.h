@@ -17,9 +17,15 @@ namespace shelfcast::trainer {
 // validation_loss, best_step, validation_seconds.
 class MetricsLog {
  public:
-  // Opens for appending. Lines of steps after `step` (written by a run that died before its next checkpoint)
-  // are dropped first, so that the log of a resumed run reads as if it had never stopped. Throws Error(io).
-  MetricsLog(const std::filesystem::path& path, std::int64_t step);
+  // What of an existing file stays: lines of steps after `step` (-1 = of all) were written by a run that died
+  // before its next checkpoint, and so was a validation of `step` itself that is pending.
+  struct Kept {
+    std::int64_t step = -1;
+    bool validation = true;
+  };
+  // Opens for appending and drops the rest first, so that the log of a resumed run reads as if it had never
+  // stopped. Throws Error(io).
+  MetricsLog(const std::filesystem::path& path, Kept kept);
 
   // From now on lines go to a new event file for TensorBoard in `folder`, too: their numbers as scalars
   // "train/KEY", of validation_KEY "validation/KEY". Throws Error(io).
@@ -27,6 +33,9 @@ class MetricsLog {
 
   // Writes one line and flushes it. Throws Error(io) naming the file (a full disk).
   void write(const nlohmann::json& line);
+  // Returns when the lines outlive a loss of power, as the checkpoint that they belong to does. Throws the
+  // same.
+  void make_durable() const;
 
  private:
   std::filesystem::path path_;

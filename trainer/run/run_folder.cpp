@@ -10,7 +10,7 @@ std::filesystem::path RunFolder::log(int rank) const {
   return path_ / "log" / fmt::format("rank-{}.jsonl", rank);
 }
 
-bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
+bool RunFolder::goes_on(const Recipe& wanted, Resume resume) const {
   if (exists()) {
     if (resume == Resume::never)
       throw input_error(fmt::format("the run folder {} exists", path_.string()), "a run is never overwritten",
@@ -26,13 +26,17 @@ bool RunFolder::prepare(const Recipe& wanted, Resume resume) const {
   if (resume == Resume::required)
     throw input_error(fmt::format("there is no run to resume in {}", path_.string()), "it has no recipe.yaml",
                       "leave --resume out, or use --resume auto");
+  return false;
+}
+
+void RunFolder::make() const {
   std::error_code failed;
   std::filesystem::create_directories(path_ / "log", failed);
   std::filesystem::create_directories(checkpoints(), failed);
   if (failed) throw io_error(fmt::format("cannot make the run folder {}", path_.string()), failed.value());
-  write_file_atomically(recipe(), to_yaml(wanted));
-  return false;
 }
+
+void RunFolder::begin(const Recipe& wanted) const { write_file_atomically(recipe(), to_yaml(wanted)); }
 
 Recipe RunFolder::stored_recipe() const {
   if (!std::filesystem::exists(path_))

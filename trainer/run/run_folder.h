@@ -26,11 +26,13 @@ class RunFolder {
   std::filesystem::path log(int rank) const;
   bool exists() const { return std::filesystem::exists(recipe()); }
 
-  // Makes the folder for a new run or checks that the stored recipe is this one. Returns whether the run goes
-  // on. Throws Error(input) for an existing folder without resume, a resume of nothing, or a recipe that
-  // differs in what results depend on (the first differing key is named). On one rank; the others wait for
-  // it.
-  bool prepare(const Recipe& wanted, Resume resume) const;
+  // Whether a run goes on here. Throws Error(input) for an existing one without resume, a resume of nothing,
+  // or a recipe that differs in what results depend on (the first differing key is named).
+  bool goes_on(const Recipe& wanted, Resume resume) const;
+  // Makes the folder, which is no run yet, and its lock's place. Throws Error(io).
+  void make() const;
+  // Makes it the run of this recipe. Under the run's lock: another process may begin one in the same moment.
+  void begin(const Recipe& wanted) const;
 
   // The stored recipe of a finished or interrupted run. Throws Error(input) when this is not a run folder.
   Recipe stored_recipe() const;

@@ -75,6 +75,17 @@ std::optional<std::string> RunLock::holder(const fs::path& run) {
   return read_file(path);
 }
 
+bool RunLock::wait_until_free_here(const fs::path& run, const std::function<bool()>& leaves) {
+  bool said = false;
+  for (auto held = holder(run); held && host_part(*held) == host_part(our_name()); held = holder(run)) {
+    if (leaves()) return false;
+    if (!std::exchange(said, true))
+      log::all("{} is still being trained by {} - waiting for it to save and leave", run.string(), *held);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  return !leaves();
+}
+
 void StopRequest::make() const { write_file_atomically(path_, "asked by shelfcast stop\n"); }
 
 bool StopRequest::there() {

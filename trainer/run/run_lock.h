@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -21,6 +22,9 @@ class RunLock {
 
   // "host n17, process 4242" of who trains in this folder now; nullopt when nobody does.
   static std::optional<std::string> holder(const std::filesystem::path& run);
+  // Returns when no process of this host trains in the folder any more: one that was told to leave ends its
+  // step and saves. false = `leaves` became true meanwhile.
+  static bool wait_until_free_here(const std::filesystem::path& run, const std::function<bool()>& leaves);
 
  private:
   int descriptor_ = -1;

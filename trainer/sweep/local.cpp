@@ -44,7 +44,14 @@ void free_idle(const SweepPlan& plan, LedgerSession& session) {
 
 LocalWork::LocalWork(const SweepPlan& plan) : lock_(lock_or_explain(plan)) {}
 
-void run_locally(const SweepPlan& plan) {
+SweepEnding run_locally(const SweepPlan& plan) {
+  // As tasks of Slurm do: the recipe's relative paths begin where the sweep was made.
+  std::error_code failed_to_enter;
+  std::filesystem::current_path(plan.working_dir, failed_to_enter);
+  if (failed_to_enter)
+    throw io_error(fmt::format("cannot enter {}, where the sweep was made", plan.working_dir.string()),
+                   failed_to_enter.value());
+  check_corpus(plan);
   std::filesystem::create_directories(plan.dir);
   const LocalWork alone(plan);
   {
@@ -85,7 +92,9 @@ void run_locally(const SweepPlan& plan) {
     });
   for (std::thread& thread : threads) thread.join();
   if (failed) std::rethrow_exception(failed);
-  log::all(summarize(plan, read_state(plan)));
+  const SweepState state = read_state(plan);
+  log::all(summarize(plan, state));
+  return ending_of(state);
 }
 
 }  // namespace shelfcast::trainer

@@ -3,6 +3,7 @@
 
 #include "base/file_lock.h"
 #include "trainer/sweep/sweep_plan.h"
+#include "trainer/sweep/sweep_state.h"
 
 namespace shelfcast::trainer {
 
@@ -17,8 +18,9 @@ class LocalWork {
 };
 
 // `shelfcast sweep --local`: runs everything that is not finished here, `local.at_once` runs at a time, and
-// returns when all is done or when asked to leave. Throws Error(input) when jobs of this sweep are in Slurm's
+// returns when all is done or when asked to leave. In the folder where the sweep was made, on the corpus it
+// began with: throws Error(data) when that has changed, Error(input) when jobs of this sweep are in Slurm's
 // queue.
-void run_locally(const SweepPlan& plan);
+SweepEnding run_locally(const SweepPlan& plan);
 
 }  // namespace shelfcast::trainer

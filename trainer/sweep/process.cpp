@@ -67,10 +67,24 @@ std::vector<std::string> environment_of(Environment kind) {
   return variables;
 }
 
+// Whoever started us may have left SIGCHLD ignored, which is inherited: nobody could then say how a child
+// ended.
+void keep_exit_codes() { std::signal(SIGCHLD, SIG_DFL); }
+
+// Waits for a child as waitpid() does; `status` is filled when it has ended. Throws Error(io).
+bool has_ended(pid_t process, int& status, int options) {
+  pid_t ended = 0;
+  while ((ended = ::waitpid(process, &status, options)) < 0 && errno == EINTR) {
+  }
+  if (ended < 0) throw io_error("cannot find out how a program ended", errno);
+  return ended != 0;
+}
+
 // The process, or 0 with errno set.
 pid_t spawn(const std::vector<std::string>& command, FileActions& actions, Environment environment) {
   const Words arguments(command), variables(environment_of(environment));
   pid_t process = 0;
+  keep_exit_codes();
   const int failed =
       posix_spawnp(&process, arguments.get()[0], actions.get(), nullptr, arguments.get(), variables.get());
   errno = failed;
@@ -85,6 +99,7 @@ pid_t start_dependent(const std::vector<std::string>& command, const std::filesy
   if (output < 0) return 0;
   std::array<int, 2> failure{};
   if (::pipe2(failure.data(), O_CLOEXEC) != 0) return ::close(output), 0;
+  keep_exit_codes();
   const pid_t parent = ::getpid(), process = ::fork();
   if (process == 0) {
     const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -143,7 +158,7 @@ int run_logged(const std::vector<std::string>& command, const std::filesystem::p
   if (process == 0) throw io_error(fmt::format("cannot start {}", command.front()), errno);
   bool told = false;
   int status = 0;
-  while (::waitpid(process, &status, WNOHANG) == 0) {
+  while (!has_ended(process, status, WNOHANG)) {
     if (!told && LeaveSignals::requested() != LeaveRequest::none) {
       ::kill(process, SIGUSR1);
       told = true;
@@ -191,8 +206,7 @@ Answer ask(const std::vector<std::string>& command, Environment environment) {
   ::close(out[0]);
   ::close(err[0]);
   int status = 0;
-  while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
-  }
+  has_ended(process, status, 0);
   answer.exit_code = exit_code_of(status);
   return answer;
 }

@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "trainer/run/checkpoint.h"
 #include "trainer/sweep/sweep_state.h"
 
 namespace shelfcast::trainer {
@@ -42,13 +41,15 @@ std::vector<std::string> keys_of(const std::string& text) {
 
 }  // namespace
 
-std::optional<SavedStep> saved_step(const std::filesystem::path& run, std::int64_t early_stop) {
+std::optional<TrainState> saved_state(const std::filesystem::path& run) {
   const Checkpoints checkpoints(run / "checkpoints");
-  const std::vector<std::int64_t> steps = checkpoints.steps();
-  if (steps.empty()) return std::nullopt;
-  const TrainState state = checkpoints.read_state(steps.back());
-  return SavedStep{state.step, early_stop > 0 && state.validations_without_best >= early_stop,
-                   state.validation_pending};
+  const std::optional<std::int64_t> newest = checkpoints.newest_valid();
+  if (!newest) return std::nullopt;
+  return checkpoints.read_state(*newest);
+}
+
+bool stopped_early(const TrainState& state, std::int64_t early_stop) {
+  return early_stop > 0 && state.validations_without_best >= early_stop;
 }
 
 double best_metric(const std::filesystem::path& run, const std::string& metric, Goal goal,

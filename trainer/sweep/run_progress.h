@@ -6,17 +6,15 @@
 #include <optional>
 #include <string>
 
+#include "trainer/run/checkpoint.h"
 #include "trainer/sweep/sweep_plan.h"
 
 namespace shelfcast::trainer {
 
-// How far the newest checkpoint is.
-struct SavedStep {
-  std::int64_t step = 0;
-  bool stopped_early = false;  // by the recipe's early_stop
-  bool validation_pending = false;
-};
-std::optional<SavedStep> saved_step(const std::filesystem::path& run, std::int64_t early_stop);
+// What the newest checkpoint that is whole says; nullopt = there is none. Reads it all, as a resume does.
+std::optional<TrainState> saved_state(const std::filesystem::path& run);
+// Whether it was stopped by the recipe's early_stop.
+bool stopped_early(const TrainState& state, std::int64_t early_stop);
 
 // The best value of `metric` in metrics.jsonl up to and including `step`. Throws Error(data) when the file
 // has none, with the keys it has.

@@ -44,7 +44,7 @@ void fail_share(const SweepPlan& plan, Worker worker, const std::string& why) {
 
 }  // namespace
 
-void work_off_share(const SweepPlan& plan, std::int64_t submission) {
+SweepEnding work_off_share(const SweepPlan& plan, std::int64_t submission) {
   const char* task = std::getenv("SLURM_ARRAY_TASK_ID");
   if (task == nullptr)
     throw input_error("--task is for the job array of a sweep", "SLURM_ARRAY_TASK_ID is not set",
@@ -61,7 +61,14 @@ void work_off_share(const SweepPlan& plan, std::int64_t submission) {
   }
   take_up(plan, worker);
   SweepWorker(plan, worker, launcher_of(plan.slurm), own_job()).work();
-  if (LeaveSignals::requested() == LeaveRequest::time_limit) requeue_own_job();
+  if (LeaveSignals::requested() == LeaveRequest::time_limit) {
+    requeue_own_job();
+    return SweepEnding::done;  // of this start; the next one goes on
+  }
+  const SweepState state = read_state(plan);
+  std::vector<std::size_t> runs;
+  for (const Segment& segment : state.share_of(worker)) runs.push_back(segment.run);
+  return ending_of(state, runs);
 }
 
 }  // namespace shelfcast::trainer

@@ -58,18 +58,20 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   // Every node copies the corpus once; paths of the recipe are then looked up from the copy's folder. The
   // folder's name is not quoted: the node's own variables count, such as $TMPDIR.
   const auto stage = program.parent_path().parent_path() / "share" / "shelfcast" / "slurm" / "stage.sh";
-  text += fmt::format("stage={}/shelfcast-$SLURM_JOB_ID\ntrap 'rm -rf \"$stage\"' EXIT\n", s.stage);
+  const std::string each_node =
+      fmt::format("srun --mpi=none --overlap --nodes={0} --ntasks={0} --ntasks-per-node=1", s.nodes);
+  text +=
+      fmt::format("stage={}/shelfcast-$SLURM_JOB_ID\ntrap '{} rm -rf \"$stage\"' EXIT\n", s.stage, each_node);
   // Nothing is under way yet that could be kept, and another try would get no further.
   text +=
       "trap 'echo \"sweep: the time ran out while the corpus was copied - raise slurm.time\" >&2; exit 1' "
       "USR1\n";
-  text += fmt::format(
-      "srun --mpi=none --overlap --nodes={0} --ntasks={0} --ntasks-per-node=1 {1} {2} \"$stage\" || exit 1\n",
-      s.nodes, quote(stage.string()), quote(plan.corpus));
+  text +=
+      fmt::format("{} {} {} \"$stage\" || exit 1\n", each_node, quote(stage.string()), quote(plan.corpus));
   // The warning comes to this shell, which stays to clean up: it passes it on.
   return text + fmt::format(
                     "cd \"$stage\"\ntrap 'kill -USR1 \"$work\"' USR1\n{} &\nwork=$!\n"
-                    "while kill -0 \"$work\" 2>/dev/null; do wait \"$work\"; done\n",
+                    "while kill -0 \"$work\" 2>/dev/null; do wait \"$work\"; done\nwait \"$work\"\n",
                     work);
 }
 

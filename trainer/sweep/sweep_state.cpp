@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 namespace shelfcast::trainer {
 namespace {
@@ -26,6 +27,19 @@ bool better(double a, double b, Goal goal) {
   if (!std::isfinite(a)) return false;
   if (!std::isfinite(b)) return true;
   return goal == Goal::minimise ? a < b : a > b;
+}
+
+SweepEnding ending_of(const SweepState& state, const std::vector<std::size_t>& runs) {
+  const auto any = [&](auto&& is) { return std::any_of(runs.begin(), runs.end(), is); };
+  const auto failed = [&](std::size_t run) { return state.runs()[run].state == RunRecord::State::failed; };
+  if (any([&](std::size_t run) { return state.unfinished(run) && !failed(run); })) return SweepEnding::left;
+  return any(failed) ? SweepEnding::failed : SweepEnding::done;
+}
+
+SweepEnding ending_of(const SweepState& state) {
+  std::vector<std::size_t> runs(state.runs().size());
+  std::iota(runs.begin(), runs.end(), std::size_t{0});
+  return ending_of(state, runs);
 }
 
 SweepState::SweepState(const SweepPlan& plan) : plan_(plan), runs_(plan.runs.size()) {

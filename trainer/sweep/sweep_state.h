@@ -98,6 +98,11 @@ class SweepState {
   std::vector<Submission> submissions_;
 };
 
+// What is left of work on runs: any of them is still to be trained, or else any has failed.
+enum class SweepEnding { done, failed, left };
+SweepEnding ending_of(const SweepState& state, const std::vector<std::size_t>& runs);
+SweepEnding ending_of(const SweepState& state);  // of all runs
+
 // `a` is better than `b`; what is not finite is worse than anything.
 bool better(double a, double b, Goal goal);
 

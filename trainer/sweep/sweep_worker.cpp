@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "trainer/run/run_lock.h"
 #include "trainer/sweep/process.h"
 #include "trainer/sweep/run_progress.h"
 #include "trainer/sweep/submit.h"
@@ -68,10 +69,12 @@ std::vector<std::string> SweepWorker::command(const Segment& segment) const {
 // Whether the run's folder says that it has reached the end of the rung; fills step and metric then.
 bool SweepWorker::arrived(const Segment& segment, Trained& trained) const {
   const fs::path folder = plan_.run_folder(segment.run);
-  const auto saved = saved_step(folder, plan_.runs[segment.run].early_stop);
+  const std::optional<TrainState> saved = saved_state(folder);
   trained.step = saved ? saved->step : 0;
   const std::int64_t target = plan_.target(segment.run, segment.rung);
-  if (!saved || saved->validation_pending || (saved->step < target && !saved->stopped_early)) return false;
+  if (!saved || saved->validation_pending ||
+      (saved->step < target && !stopped_early(*saved, plan_.runs[segment.run].early_stop)))
+    return false;
   trained.step = std::min(saved->step, target);
   trained.metric = best_metric(folder, plan_.metric, plan_.goal, target);
   return true;
@@ -83,9 +86,12 @@ SweepWorker::Trained SweepWorker::train(const Segment& segment) const {
   const fs::path log = plan_.log_folder() / (plan_.runs[segment.run].id + ".log");
   const std::uintmax_t said = size_of(log);
   try {
+    // A driver that was killed leaves its trainings a moment to save.
+    const bool free = RunLock::wait_until_free_here(
+        plan_.run_folder(segment.run), [] { return LeaveSignals::requested() != LeaveRequest::none; });
     // Trained before a crash that came between training and the note of it.
     if (arrived(segment, trained)) return trained.ending = Ending::finished, trained;
-    const int exit_code = run_logged(command(segment), log);
+    const int exit_code = free ? run_logged(command(segment), log) : 0;
     trained.seconds = seconds_since(began);
     const LeaveRequest leave = LeaveSignals::requested();
     if (exit_code == 0 && arrived(segment, trained)) return trained.ending = Ending::finished, trained;
