@@ -85,7 +85,8 @@ void normalise(HierarchyPast::Level& level, std::size_t origins) {
   for (std::size_t o = 0; o < origins; ++o) {
     double total = 0.0;
     for (std::size_t i = o; i < level.weight.size(); i += origins) {
-      if (!(level.scale[i] > 0)) level.weight[i] = 0.0;
+      // Net returns are no share of sales.
+      if (!(level.scale[i] > 0) || !(level.weight[i] > 0)) level.weight[i] = 0.0;
       total += level.weight[i];
     }
     for (std::size_t i = o; i < level.weight.size() && total > 0; i += origins) level.weight[i] /= total;
@@ -194,7 +195,8 @@ HierarchyErrors::HierarchyErrors(const std::vector<HierarchyLevel>& levels, cons
     : levels_(levels), past_(past), origins_(origins), horizon_(horizon) {
   for (std::size_t l = 0; l < levels.size(); ++l) {
     const std::size_t cells = is_alone(l) ? 0 : levels[l].nodes * origins * horizon;
-    sums_.push_back({std::vector<double>(cells), std::vector<std::uint8_t>(cells),
+    sums_.push_back({std::vector<double>(cells),
+                     std::vector<std::uint8_t>(is_alone(l) ? levels[l].nodes * origins : cells),
                      std::vector<double>(is_alone(l) ? origins : 0)});
   }
   own_.assign(levels.empty() ? 0 : levels.front().node_of.size() * origins * horizon,
@@ -216,6 +218,7 @@ void HierarchyErrors::add(std::int64_t series, std::size_t origin, std::span<con
   for (std::size_t l = 0; l < levels_.size(); ++l) {
     const std::size_t at = levels_[l].node_of[whole(series)] * origins_ + origin;
     if (is_alone(l)) {
+      sums_[l].observed[at] = 1;
       const double weight = past_.levels()[l].weight[at];
       if (weight > 0) sums_[l].alone[origin] += weight * std::sqrt(squares / n / past_.levels()[l].scale[at]);
       continue;
@@ -228,6 +231,24 @@ void HierarchyErrors::add(std::int64_t series, std::size_t origin, std::span<con
       observed[h] = 1;
     }
   }
+}
+
+bool HierarchyErrors::is_judged(std::size_t level, std::size_t node, std::size_t origin) const {
+  const std::size_t at = node * origins_ + origin;
+  if (!(past_.levels()[level].weight[at] > 0)) return false;
+  if (is_alone(level)) return sums_[level].observed[at] != 0;
+  const auto steps = std::span(sums_[level].observed).subspan(at * horizon_, horizon_);
+  return std::ranges::any_of(steps, [](std::uint8_t seen) { return seen != 0; });
+}
+
+HierarchyErrors::JudgedWeight HierarchyErrors::judged_weight(std::size_t level, std::size_t origin) const {
+  JudgedWeight judged;
+  for (std::size_t node = 0; node < levels_[level].nodes; ++node) {
+    if (!is_judged(level, node, origin)) continue;
+    judged.weight += past_.levels()[level].weight[node * origins_ + origin];
+    ++judged.nodes;
+  }
+  return judged;
 }
 
 double HierarchyErrors::weighted_at(std::size_t level, std::size_t origin) const {
@@ -246,17 +267,10 @@ double HierarchyErrors::weighted_at(std::size_t level, std::size_t origin) const
   return total;
 }
 
-bool HierarchyErrors::has_weight(std::size_t level, std::size_t origin) const {
-  const std::vector<double>& weight = past_.levels()[level].weight;
-  for (std::size_t at = origin; at < weight.size(); at += origins_)
-    if (weight[at] > 0) return true;
-  return false;
-}
-
-std::int64_t HierarchyErrors::weighted_origins(std::size_t level) const {
-  std::int64_t count = 0;
-  for (std::size_t o = 0; o < origins_; ++o) count += has_weight(level, o) ? 1 : 0;
-  return count;
+std::vector<HierarchyErrors::JudgedWeight> HierarchyErrors::judged_weights(std::size_t level) const {
+  std::vector<JudgedWeight> judged;
+  for (std::size_t o = 0; o < origins_; ++o) judged.push_back(judged_weight(level, o));
+  return judged;
 }
 
 std::vector<HierarchyErrors::LevelScore> HierarchyErrors::scores() const {
@@ -264,13 +278,17 @@ std::vector<HierarchyErrors::LevelScore> HierarchyErrors::scores() const {
   double sum = 0.0, levels = 0.0;
   std::int64_t n = 0;
   for (std::size_t l = 0; l < levels_.size(); ++l) {
-    const std::vector<double>& weight = past_.levels()[l].weight;
-    double total = 0.0;
-    for (std::size_t o = 0; o < origins_; ++o)
-      if (has_weight(l, o)) total += weighted_at(l, o);
-    Score score{"wrmsse", std::nullopt, std::ranges::count_if(weight, [](double w) { return w > 0; })};
-    if (const std::int64_t origins = weighted_origins(l); origins > 0) {
-      score.value = total / static_cast<double>(origins);
+    const std::vector<JudgedWeight> judged = judged_weights(l);
+    double total = 0.0, origins = 0.0;
+    Score score{"wrmsse", std::nullopt, 0};
+    for (std::size_t o = 0; o < origins_; ++o) {
+      if (judged[o].nodes == 0) continue;
+      total += weighted_at(l, o) / judged[o].weight;
+      origins += 1.0;
+      score.n += judged[o].nodes;
+    }
+    if (origins > 0) {
+      score.value = total / origins;
       sum += *score.value;
       levels += 1.0;
     }
@@ -283,7 +301,8 @@ std::vector<HierarchyErrors::LevelScore> HierarchyErrors::scores() const {
   return scores;
 }
 
-void HierarchyErrors::add_parts(std::size_t level, double share, Parts& parts) const {
+void HierarchyErrors::add_parts(std::size_t level, std::span<const double> share_of_origin,
+                                Parts& parts) const {
   const HierarchyPast::Level& past = past_.levels()[level];
   const std::vector<std::uint32_t>& node_of = levels_[level].node_of;
   // The derivative of a node's weight * sqrt(squares / n / scale) by half of its squares.
@@ -298,7 +317,7 @@ void HierarchyErrors::add_parts(std::size_t level, double share, Parts& parts) c
       n += 1.0;
     }
     if (!(squares > 0)) return;
-    slopes[at] = share * past.weight[at] / std::sqrt(squares * n * past.scale[at]);
+    slopes[at] = share_of_origin[at % origins_] * past.weight[at] / std::sqrt(squares * n * past.scale[at]);
     double* steps = parts.steps.data() + at % origins_ * horizon_;
     for (std::size_t h = 0; h < horizon_; ++h) {
       const double error = errors_of(h);
@@ -331,11 +350,21 @@ void HierarchyErrors::add_parts(std::size_t level, double share, Parts& parts) c
 HierarchyErrors::Parts HierarchyErrors::parts() const {
   const std::size_t windows = horizon_ == 0 ? 0 : own_.size() / horizon_;
   Parts parts{std::vector<double>(windows / origins_), std::vector<double>(origins_ * horizon_)};
-  double levels = 0.0;
-  for (std::size_t l = 0; l < levels_.size(); ++l) levels += weighted_origins(l) > 0 ? 1.0 : 0.0;
-  for (std::size_t l = 0; l < levels_.size(); ++l)
-    if (const std::int64_t origins = weighted_origins(l); origins > 0)
-      add_parts(l, 1.0 / (levels * static_cast<double>(origins)), parts);
+  std::vector<std::vector<double>> shares;  // of each level that is judged: what an origin's weights count
+  std::vector<std::size_t> judged_levels;
+  for (std::size_t l = 0; l < levels_.size(); ++l) {
+    const std::vector<JudgedWeight> judged = judged_weights(l);
+    const auto origins =
+        static_cast<double>(std::ranges::count_if(judged, [](const JudgedWeight& w) { return w.nodes > 0; }));
+    if (origins == 0) continue;
+    judged_levels.push_back(l);
+    std::vector<double>& share = shares.emplace_back();
+    for (const JudgedWeight& w : judged) share.push_back(w.nodes > 0 ? 1.0 / (origins * w.weight) : 0.0);
+  }
+  for (std::size_t i = 0; i < judged_levels.size(); ++i) {
+    for (double& share : shares[i]) share /= static_cast<double>(judged_levels.size());
+    add_parts(judged_levels[i], shares[i], parts);
+  }
 
   std::vector<std::uint8_t> observed(parts.steps.size());
   for (std::size_t i = 0; i < own_.size(); ++i)

@@ -37,8 +37,8 @@ class HierarchyPast {
 
   // The sum of a node starts with its first positive value before the origin; a step that was not observed
   // counts as 0. Weights are sales times price (sales alone without config.price) of the 28 steps before the
-  // origin. Reads all of the corpus' demand once: for one rank. Throws Error(input) for a price covariate
-  // that the corpus does not have.
+  // origin; 0 where these are below 0 (returns). Reads all of the corpus' demand once: for one rank. Throws
+  // Error(input) for a price covariate that the corpus does not have.
   HierarchyPast(const std::vector<HierarchyLevel>& levels, const std::vector<std::int64_t>& origins,
                 const data::Corpus& corpus, const BacktestConfig& config);
   // From what pack() gave, for the other ranks.
@@ -64,9 +64,9 @@ class HierarchyErrors {
   // same.
   void add(std::int64_t series, std::size_t origin, std::span<const double> errors);
 
-  // WRMSSE of each level: at each origin the weighted mean over nodes of sqrt(mean error^2 / scale), then the
-  // mean over origins. n counts the (node, origin) pairs with a weight. Last, named "wrmsse" too, the mean
-  // over the levels.
+  // WRMSSE of each level: at each origin the weighted mean, over the nodes with a weight and an observed
+  // step, of sqrt(mean error^2 / scale), then the mean over origins. n counts these pairs of node and origin.
+  // Last, named "wrmsse" too, the mean over the levels.
   struct LevelScore {
     std::string level;
     Score score;
@@ -88,15 +88,22 @@ class HierarchyErrors {
  private:
   struct Sums {
     std::vector<double> errors;          // [node, origin, step]
-    std::vector<std::uint8_t> observed;  // [node, origin, step]
+    std::vector<std::uint8_t> observed;  // the same; of levels without sums [node, origin]
     std::vector<double> alone;           // [origin]: weighted RMSSE of levels without sums
   };
   bool is_alone(std::size_t level) const;
-  bool has_weight(std::size_t level, std::size_t origin) const;
-  std::int64_t weighted_origins(std::size_t level) const;
+  // Whether a node has a weight and, in the window, an observed step.
+  bool is_judged(std::size_t level, std::size_t node, std::size_t origin) const;
+  // Of the nodes that are judged: what their weights add up to, and how many they are.
+  struct JudgedWeight {
+    double weight = 0.0;
+    std::int64_t nodes = 0;
+  };
+  JudgedWeight judged_weight(std::size_t level, std::size_t origin) const;
+  std::vector<JudgedWeight> judged_weights(std::size_t level) const;  // [origin]
   double weighted_at(std::size_t level, std::size_t origin) const;
-  // Adds the parts of a level, each of whose origins makes up `share` of the overall number.
-  void add_parts(std::size_t level, double share, Parts& parts) const;
+  // Adds the parts of a level; a weight of an origin makes up its `share_of_origin` of the overall number.
+  void add_parts(std::size_t level, std::span<const double> share_of_origin, Parts& parts) const;
 
   const std::vector<HierarchyLevel>& levels_;
   const HierarchyPast& past_;

@@ -276,9 +276,11 @@ void Judge::judge_window(const Forecaster& forecaster, std::size_t row, BatchErr
 
 void Judge::add_extras(std::size_t row, std::size_t step, const Judged& judged, std::span<const double> sums,
                        BatchErrors& errors) const {
-  const double absolute = std::abs(judged.median - judged.target), error = judged.mean - judged.target;
-  const double quantile_loss = judged.quantiles.empty() ? point_quantile_loss(absolute, error, first_levels_)
-                                                        : errors.tables.back().layout().quantile_loss(sums);
+  const double of_median = judged.median - judged.target, absolute = std::abs(of_median),
+               error = judged.mean - judged.target;
+  const double quantile_loss = judged.quantiles.empty()
+                                   ? point_quantile_loss(absolute, of_median, first_levels_)
+                                   : errors.tables.back().layout().quantile_loss(sums);
   const std::array<double, DateCells::kWidth> cell{1.0, absolute, error * error, quantile_loss};
   const std::size_t level = extras_.date_level_of[static_cast<std::size_t>(batch_.window_b[row].series)];
   errors.dates.back().add(cells_(level, static_cast<std::size_t>(origin_of_row_[row]), step), cell);

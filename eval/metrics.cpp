@@ -70,6 +70,7 @@ void ErrorLayout::add(const Judged& step, std::span<double> sums) const {
   sums[kAbsolute] += absolute;
   sums[kSquared] += error * error;
   sums[kSigned] += error;
+  sums[kMedianSigned] += step.median - step.target;
   sums[kAbsoluteTarget] += std::abs(step.target);
   if (absolute > 0.0) sums[kSymmetric] += 2.0 * absolute / (std::abs(step.median) + std::abs(step.target));
   if (scaled) {
@@ -169,6 +170,7 @@ double ErrorLayout::count(std::span<const double> sums) { return sums[kCount]; }
 double ErrorLayout::absolute_error(std::span<const double> sums) { return sums[kAbsolute]; }
 double ErrorLayout::squared_error(std::span<const double> sums) { return sums[kSquared]; }
 double ErrorLayout::absolute_target(std::span<const double> sums) { return sums[kAbsoluteTarget]; }
+double ErrorLayout::median_signed_error(std::span<const double> sums) { return sums[kMedianSigned]; }
 double ErrorLayout::signed_error(std::span<const double> sums) { return sums[kSigned]; }
 
 }  // namespace shelfcast::eval

@@ -60,6 +60,7 @@ class ErrorLayout {
   static double squared_error(std::span<const double> sums);
   static double absolute_target(std::span<const double> sums);
   static double signed_error(std::span<const double> sums);
+  static double median_signed_error(std::span<const double> sums);
   // Of the layout's levels: twice the mean pinball loss, the numerator of WQL.
   double quantile_loss(std::span<const double> sums) const { return 2.0 * total_pinball(sums); }
 
@@ -69,6 +70,7 @@ class ErrorLayout {
     kAbsolute,
     kSquared,
     kSigned,
+    kMedianSigned,
     kAbsoluteTarget,
     kSymmetric,
     kScaledCount,
@@ -93,9 +95,9 @@ class ErrorLayout {
 // The pinball loss of quantile `level`: max(level * (y - q), (level - 1) * (y - q)).
 double pinball(double target, double quantile, double level);
 
-// Twice the mean pinball loss over `levels` of a point forecast, which stands for each of its quantiles: from
-// |error| and error (forecast - target), or sums of these. Without levels, and with levels that lie evenly
-// around 0.5, it is the absolute error.
+// Twice the mean pinball loss over `levels` of a point forecast (the median), which stands for each of its
+// quantiles: from its |error| and error (forecast - target), or sums of these. Without levels, and with
+// levels that lie evenly around 0.5, it is the absolute error.
 double point_quantile_loss(double absolute, double error, std::span<const double> levels);
 
 }  // namespace shelfcast::eval

@@ -30,11 +30,11 @@ double cost(const OrderConfig& config, const OrderSums& sums) {
   return sums.held + cost_of_lost(config) * sums.lost;
 }
 
-// The factor that was cheapest on the origins before `origin`.
+// The factor that was cheapest on the first `known` origins.
 std::size_t cheapest(const OrderConfig& config, const KeyedSums& sums, const OrderCells& cells,
-                     std::size_t level, std::size_t origin) {
+                     std::size_t level, std::size_t known) {
   std::array<double, kFactors.size()> costs{};
-  for (std::size_t before = 0; before < origin; ++before)
+  for (std::size_t before = 0; before < known; ++before)
     for (std::size_t f = 0; f < costs.size(); ++f)
       costs[f] += cost(config, sums_at(sums[cells(level, before, f)]));
   return static_cast<std::size_t>(std::ranges::min_element(costs) - costs.begin());
@@ -106,13 +106,20 @@ double interval_deviation(const OrderConfig& config, double squared_scale) {
 }
 
 std::vector<OrderScores> order_scores(const OrderConfig& config, const KeyedSums& sums,
-                                      const OrderCells& cells, const std::vector<std::string>& categories) {
+                                      std::span<const std::int64_t> origins, std::int64_t horizon,
+                                      const std::vector<std::string>& categories) {
+  const OrderCells cells{categories.size(), origins.size()};
   std::vector<OrderScores> scores;
   OrderSums all;
   for (std::size_t level = 0; level < cells.levels; ++level) {
     OrderSums total;
-    for (std::size_t origin = 1; origin < cells.origins; ++origin)
-      add(total, sums_at(sums[cells(level, origin, cheapest(config, sums, cells, level, origin))]));
+    for (std::size_t origin = 1; origin < cells.origins; ++origin) {
+      // A window that reaches beyond the origin knows what is judged here.
+      const auto known = static_cast<std::size_t>(std::ranges::count_if(
+          origins.first(origin), [&](std::int64_t before) { return before + horizon <= origins[origin]; }));
+      if (known > 0)
+        add(total, sums_at(sums[cells(level, origin, cheapest(config, sums, cells, level, known))]));
+    }
     scores.push_back({categories[level], scores_of(config, total)});
     add(all, total);
   }

@@ -45,8 +45,9 @@ struct OrderCells {
   }
 };
 
-// For each category and then for all: "order_cost", "fill_rate" and "stock_cover" of the origins after the
-// first, every category with the safety factor that was cheapest on the origins before. Cost is in units held
+// For each category and then for all: "order_cost", "fill_rate" and "stock_cover", every category with the
+// safety factor that was cheapest on the windows that had ended by the origin, and of the origins with such
+// windows (of `origins`, whose windows are `horizon` steps long). Cost is in units held
 // for one step, by unit of demand (as is the stock cover, steps of demand in stock); a lost unit costs what
 // makes orders.service the right probability of no shortage: review x service / (1 - service). n counts
 // steps.
@@ -55,6 +56,7 @@ struct OrderScores {
   std::vector<Score> scores;
 };
 std::vector<OrderScores> order_scores(const OrderConfig& config, const KeyedSums& sums,
-                                      const OrderCells& cells, const std::vector<std::string>& categories);
+                                      std::span<const std::int64_t> origins, std::int64_t horizon,
+                                      const std::vector<std::string>& categories);
 
 }  // namespace shelfcast::eval

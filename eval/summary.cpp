@@ -69,7 +69,7 @@ ForecasterResult summary_of(const std::string& name, const ErrorTable& table,
          ErrorLayout::squared_error(sums),
          ErrorLayout::absolute_target(sums),
          layout.levels().empty()
-             ? point_quantile_loss(absolute, ErrorLayout::signed_error(sums), first_levels)
+             ? point_quantile_loss(absolute, ErrorLayout::median_signed_error(sums), first_levels)
              : layout.quantile_loss(sums),
          {}});
   }
@@ -103,10 +103,11 @@ std::vector<DateWrmsse> add_hierarchy(const HierarchyErrors& hierarchy, const Da
   return by_date(parts.steps, cells.horizon, origins);
 }
 
-void add_orders(const OrderConfig& config, const KeyedSums& sums, const std::vector<std::string>& categories,
-                std::size_t origins, ForecasterResult& result) {
+void add_orders(const BacktestConfig& config, const KeyedSums& sums,
+                const std::vector<std::string>& categories, const std::vector<std::int64_t>& origins,
+                ForecasterResult& result) {
   std::vector<GroupScores> levels;
-  for (const OrderScores& level : order_scores(config, sums, {categories.size(), origins}, categories))
+  for (const OrderScores& level : order_scores(config.orders, sums, origins, config.horizon, categories))
     levels.push_back({"orders", level.level, level.scores});
   const std::vector<Score>& all = levels.back().scores;
   result.overall.scores.insert(result.overall.scores.end(), all.begin(), all.end());
@@ -197,7 +198,7 @@ void summarise(const std::vector<Forecaster*>& forecasters, const BatchErrors& e
     if (!hierarchies.empty()) wrmsse_dates = add_hierarchy(hierarchies[i], cells, origins, forecaster);
     if (!result.config.classes.empty()) add_classes(errors.classes[i], result.categories, forecaster);
     if (result.config.orders.review > 0)
-      add_orders(result.config.orders, errors.orders[i], result.categories, origins.size(), forecaster);
+      add_orders(result.config, errors.orders[i], result.categories, origins, forecaster);
     result.losses.push_back(losses_of(forecaster, first_levels, errors.dates[i], cells, origins));
     result.losses.back().wrmsse_dates = std::move(wrmsse_dates);
   }

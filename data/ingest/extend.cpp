@@ -38,8 +38,11 @@ float recoded(float code, const Recoding& table) {
   return static_cast<float>(table[static_cast<std::size_t>(code + 1)]);
 }
 
-[[noreturn]] void does_not_fit(const std::string& what, const std::string& why) {
-  throw input_error(what, why, "map the table as the corpus was mapped, or ingest everything into a new one");
+[[noreturn]] void does_not_fit(
+    const std::string& what, const std::string& why,
+    const std::string& advice =
+        "map the table as the corpus was mapped, or ingest everything into a new one") {
+  throw input_error(what, why, advice);
 }
 
 // One panel meeting one corpus. Old series are those of the corpus, in its order.
@@ -103,6 +106,13 @@ void Extender::place_on_axis() {
   demand_end_ = std::max(info.demand_end, offset_ + other.demand_end);
   extension_.first_step = info.demand_end;
   extension_.info.steps = std::max(info.steps, offset_ + other.steps);
+  if (offset_ > info.demand_end && panel_.days_left_out > 0)
+    does_not_fit(
+        fmt::format("the table begins within the {} of {}, which {} does not hold yet",
+                    info.axis.frequency == Frequency::weekly ? "week" : "month",
+                    format_date(info.axis.date_of(offset_ - 1)), corpus_.folder().string()),
+        "its days before the table would be lost, and so would the sum",
+        fmt::format("let the table reach back to {}", format_date(info.axis.date_of(info.demand_end))));
   if (offset_ > info.demand_end)
     log::warn("{} ends with {}, the table begins on {}: what lies between is not observed",
               corpus_.folder().string(), format_date(info.axis.date_of(info.demand_end - 1)),

@@ -37,6 +37,13 @@ std::vector<std::int64_t> period_bounds(const CorpusInfo& daily, const TimeAxis&
 
 bool present(float value, Kind kind) { return kind == Kind::numeric ? !std::isnan(value) : value >= 0; }
 
+// A day that is not observed may have sold anything: so may its period.
+float sum_of_observed(const float* values, std::int64_t count) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += values[i];
+  return static_cast<float>(sum);
+}
+
 float combine(const float* values, std::int64_t count, Kind kind, Aggregate aggregate) {
   double sum = 0;
   std::int64_t n = 0;
@@ -84,16 +91,23 @@ struct Resampler {
     return result;
   }
 
+  float demand_of(const float* days, std::int64_t count) const {
+    if (empty == EmptyPeriod::missing) return sum_of_observed(days, count);
+    const float sum = combine(days, count, Kind::numeric, Aggregate::sum);
+    return std::isnan(sum) ? 0.0F : sum;
+  }
+
   void fill(std::int64_t first, std::int64_t series, std::int64_t demand_end, PanelRows& out) {
     daily.fill(first, series, rows);
-    out.demand = resample(rows.demand, Kind::numeric, Aggregate::sum);
-    for (std::size_t i = 0; i < out.demand.size(); ++i) {
-      const bool observed = static_cast<std::int64_t>(i) % periods() < demand_end;
-      if (!observed)
-        out.demand[i] = kNan;
-      else if (empty == EmptyPeriod::zero && std::isnan(out.demand[i]))
-        out.demand[i] = 0;
-    }
+    out.demand.resize(static_cast<std::size_t>(series * periods()));
+    for (std::int64_t row = 0; row < series; ++row)
+      for (std::int64_t p = 0; p < periods(); ++p) {
+        const std::int64_t begin = bounds[static_cast<std::size_t>(p)],
+                           end = bounds[static_cast<std::size_t>(p) + 1];
+        out.demand[static_cast<std::size_t>(row * periods() + p)] =
+            p < demand_end ? demand_of(rows.demand.data() + row * daily.info.steps + begin, end - begin)
+                           : kNan;
+      }
     out.covariates.resize(rows.covariates.size());
     std::size_t used = 0;
     for (std::size_t c = 0; c < daily.info.covariates.size(); ++c) {
@@ -138,12 +152,14 @@ Panel to_frequency(Panel panel, Frequency frequency, EmptyPeriod empty) {
   result.info.demand_end = demand_end;
   result.info.aggregation = "sum";
   result.info.notes +=
-      fmt::format(" Daily values were summed into {}; a period of which no day is observed is {}.",
+      fmt::format(" Daily values were summed into {}; {}.",
                   frequency == Frequency::weekly ? "weeks ending on Sunday" : "calendar months",
-                  empty == EmptyPeriod::zero ? "0" : "not observed");
+                  empty == EmptyPeriod::zero ? "a day that is not observed counts as 0"
+                                             : "a period with a day that is not observed is not observed");
   result.table = daily.table;
   result.aggregates = daily.aggregates;
   result.documents = daily.documents;
+  result.days_left_out = resampler->bounds.front();
   for (std::size_t c = 0; c < daily.shared.size(); ++c) {
     result.shared.push_back(
         resampler->resample(daily.shared[c], daily.info.covariates[c].kind, daily.aggregates[c]));

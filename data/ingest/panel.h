@@ -18,6 +18,7 @@ struct Panel {
   std::vector<Aggregate> aggregates;       // per covariate: how coarser steps are made of it
   std::vector<std::vector<float>> shared;  // per covariate: [rows, steps] when not per series, else empty
   std::vector<Document> documents;
+  std::int64_t days_left_out = 0;  // at the beginning, of a period that is not whole (to_frequency)
   // Makes the rows of series [first, first + series); reuses `rows`' memory.
   std::function<void(std::int64_t first, std::int64_t series, PanelRows& rows)> fill;
 };

@@ -73,6 +73,8 @@ TEST_F(Learned, features_are_what_direct_loops_over_the_past_say) {
     EXPECT_FLOAT_EQ(row.at("promo"), market_.promo(s, step));
     EXPECT_FLOAT_EQ(row.at("promo after"), market_.promo(s, step + 1));
     EXPECT_FLOAT_EQ(row.at("store"), static_cast<float>(s % 2));
+    EXPECT_FLOAT_EQ(row.at("size"), market_.size(s));
+    EXPECT_FLOAT_EQ(row.at("last mood"), market_.mood(s, origin - 1));
     EXPECT_FLOAT_EQ(row.at("mean of 4 seasons"),
                     relative(mean([&](std::int64_t t) { return t >= origin - 28; })));
     EXPECT_FLOAT_EQ(row.at("same step in 4 seasons"),

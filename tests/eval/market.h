@@ -25,6 +25,9 @@ struct Market {
     const auto week = static_cast<float>(1 + t % 7);
     return static_cast<float>(s + 1) * 5.0F * week * (1.0F + promo(s, t));
   }
+  // A code.
+  float mood(std::int64_t s, std::int64_t t) const { return static_cast<float>(mix(s + 200, t) % 2); }
+  float size(std::int64_t s) const { return 10.5F + static_cast<float>(s); }
   using Steps = std::function<bool(std::int64_t)>;
   static bool none(std::int64_t /*step*/) { return false; }
   // On steps that `poisoned` names demand and visits are absurd, on those of `dear` the price, which is known
@@ -39,24 +42,27 @@ struct Market {
     info.series = series;
     info.covariates = {{"promo", data::Role::known, data::Kind::numeric, "series", {}},
                        {"visits", data::Role::past, data::Kind::numeric, "series", {}},
-                       {"price", data::Role::known, data::Kind::numeric, "series", {}}};
-    info.statics = {{"store", data::Kind::categorical, {"a", "b"}}};
+                       {"price", data::Role::known, data::Kind::numeric, "series", {}},
+                       {"mood", data::Role::past, data::Kind::categorical, "series", {"calm", "wild"}}};
+    info.statics = {{"store", data::Kind::categorical, {"a", "b"}}, {"size", data::Kind::numeric, {}}};
     data::SeriesTable table;
-    table.codes.resize(1);
-    table.values.resize(1);
-    std::vector<float> sold, promotions, visits, price;
+    table.codes.resize(2);
+    table.values.resize(2);
+    std::vector<float> sold, promotions, visits, price, moods;
     for (std::int64_t s = 0; s < series; ++s) {
       table.names.push_back("series-" + std::to_string(s));
       table.codes[0].push_back(static_cast<std::int32_t>(s % 2));
+      table.values[1].push_back(size(s));
       for (std::int64_t t = 0; t < steps; ++t) {
         sold.push_back(poisoned(t) ? 1e6F : demand(s, t));
         promotions.push_back(promo(s, t));
         visits.push_back(poisoned(t) ? -1e6F : static_cast<float>(t % 5));
+        moods.push_back(poisoned(t) ? 1.0F : mood(s, t));
         price.push_back(dear(t) ? 1e6F : 2.0F + static_cast<float>((s + t / 9) % 3));
       }
     }
     data::CorpusWriter writer(folder / "market.corpus", info, table);
-    writer.append(series, sold, std::vector{promotions, visits, price});
+    writer.append(series, sold, std::vector{promotions, visits, price, moods});
     writer.finish();
     return folder / "market.corpus";
   }
@@ -65,8 +71,8 @@ struct Market {
     config.context = 28;
     config.horizon = 14;
     config.known = {"promo", "price"};
-    config.past = {"visits"};
-    config.statics = {"store"};
+    config.past = {"visits", "mood"};
+    config.statics = {"store", "size"};
     return data::make_features(config, data::Corpus(corpus), 150);
   }
 };

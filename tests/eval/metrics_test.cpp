@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include <cmath>
 #include <random>
 
@@ -194,6 +196,24 @@ TEST(Metrics, window_means_average_origins_with_equal_weight) {
   EXPECT_DOUBLE_EQ(*find(scores, "mase_window_mean").value, (0.5 + 0.5) / 2);
   EXPECT_DOUBLE_EQ(*find(scores, "wape_window_mean").value, (0.2 + 0.5) / 2);
   EXPECT_EQ(find(scores, "mase_window_mean").n, 2);
+}
+
+TEST(ErrorLayout, a_point_forecast_is_judged_at_its_median_by_quantile_losses) {
+  const ErrorLayout layout;
+  std::vector<double> sums(layout.width());
+  const std::vector<double> levels{0.5, 0.9, 0.95};
+  double expected = 0.0;
+  for (const auto& [target, median, mean] : {std::array{10.0, 12.0, 7.0}, std::array{5.0, 4.0, 9.0}}) {
+    Judged step;
+    step.target = target;
+    step.median = median;
+    step.mean = mean;
+    layout.add(step, sums);
+    for (const double level : levels) expected += 2.0 / 3.0 * pinball(target, median, level);
+  }
+  EXPECT_NEAR(
+      point_quantile_loss(ErrorLayout::absolute_error(sums), ErrorLayout::median_signed_error(sums), levels),
+      expected, 1e-12);
 }
 
 }  // namespace

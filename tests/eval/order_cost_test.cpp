@@ -115,7 +115,8 @@ TEST(OrderCost, takes_the_safety_stock_that_was_cheapest_before) {
     sums.add(cells(0, 0, f), std::array{10.0, 0.0, first, 5.0});
     sums.add(cells(0, 1, f), std::array{10.0, 1.0, second, 5.0});
   }
-  const auto scores = order_scores(kConfig, sums, cells, {"all of them"});
+  const std::vector<std::int64_t> origins = {100, 107};
+  const auto scores = order_scores(kConfig, sums, origins, 7, {"all of them"});
   ASSERT_EQ(scores.size(), 2U);
   EXPECT_EQ(scores.front().level, "all of them");
   for (const OrderScores& level : scores) {
@@ -125,9 +126,14 @@ TEST(OrderCost, takes_the_safety_stock_that_was_cheapest_before) {
     EXPECT_NEAR(*level.scores[2].value, 0.2, 1e-12);
     EXPECT_EQ(level.scores[0].n, 5);
   }
+  // A first window that reaches beyond the second origin teaches nothing.
+  EXPECT_FALSE(order_scores(kConfig, sums, origins, 8, {"x"}).back().scores[0].value);
   const OrderCells one{1, 1};
   EXPECT_FALSE(
-      order_scores(kConfig, KeyedSums(one.cells(), OrderCells::kWidth), one, {"x"}).back().scores[0].value);
+      order_scores(kConfig, KeyedSums(one.cells(), OrderCells::kWidth), std::span(origins).first(1), 7, {"x"})
+          .back()
+          .scores[0]
+          .value);
 }
 
 TEST(OrderCost, of_a_backtest_is_least_for_who_knows_the_future) {

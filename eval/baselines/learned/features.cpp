@@ -69,7 +69,9 @@ LearnedColumns LearnedColumns::of(const data::FeatureSpec& spec, const data::Cor
   add(spec.known_numeric, columns.known);
   add(spec.known_categorical, columns.known);
   add(spec.past_numeric, columns.past);
+  add(spec.past_categorical, columns.past_categories);
   for (const data::StaticColumn& column : spec.statics) columns.statics.push_back(column.name);
+  for (const data::NumericStatic& column : spec.static_numbers) columns.static_numbers.push_back(column.name);
   return columns;
 }
 
@@ -80,11 +82,13 @@ FeatureMaker::FeatureMaker(const data::CorpusSource& corpus, const data::Feature
       censored_(!spec.censored.empty()),
       season_(season),
       year_(steps_of_year(corpus_.info().axis.frequency)) {
-  for (const auto* list : {&columns_.known, &columns_.past})
+  for (const auto* list : {&columns_.known, &columns_.past, &columns_.past_categories})
     for (const LearnedColumns::Covariate& covariate : *list) read_.push_back(covariate.index);
   if (censored_) read_.push_back(corpus_.info().covariate_index(spec.censored));
   for (const std::string& name : columns_.statics)
     static_codes_.push_back(corpus_.static_codes(corpus_.info().static_index(name)));
+  for (const std::string& name : columns_.static_numbers)
+    static_numbers_.push_back(corpus_.static_values(corpus_.info().static_index(name)));
   for (const std::string& name : calendar_features()) {
     std::vector<float>& values = calendar_.emplace_back();
     for (std::int64_t step = 0; step < info().steps; ++step)
@@ -118,7 +122,9 @@ void FeatureMaker::name_features() {
   add("around a year ago");
   add("a year ago against then");
   for (const auto& covariate : columns_.past) add(covariate.name + " recent to long");
+  for (const auto& covariate : columns_.past_categories) add("last " + covariate.name, true);
   for (const std::string& name : columns_.statics) add(name, true);
+  for (const std::string& name : columns_.static_numbers) add(name);
 }
 
 std::size_t FeatureMaker::local(std::int64_t series) const {
@@ -282,8 +288,14 @@ double FeatureMaker::make(std::int64_t series, std::int64_t origin, std::int64_t
   for (const RunningMean& past : past_[local(series)])
     row.number(std::log1p(std::max(past.of(at.origin - season_, at.origin).value(), 0.0)) -
                std::log1p(std::max(past.of(at.origin - 13 * season_, at.origin).value(), 0.0)));
+  for (std::size_t c = 0; c < columns_.past_categories.size(); ++c) {
+    const std::span<const float> codes = block_.row(columns_.known.size() + columns_.past.size() + c, series);
+    row.number(at.origin > 0 ? static_cast<double>(codes[static_cast<std::size_t>(at.origin) - 1]) : kNaN);
+  }
   for (const auto& codes : static_codes_)
     row.number(static_cast<double>(codes[static_cast<std::size_t>(series)]));
+  for (const auto& numbers : static_numbers_)
+    row.number(static_cast<double>(numbers[static_cast<std::size_t>(series)]));
   SHELFCAST_ASSERT(row.end() == to + names_.size());
   return base;
 }

@@ -18,8 +18,8 @@ struct LearnedColumns {
     std::size_t index = 0;  // in the corpus
     bool categorical = false;
   };
-  std::vector<Covariate> known, past;  // past: numbers only
-  std::vector<std::string> statics;
+  std::vector<Covariate> known, past, past_categories;  // past: numbers
+  std::vector<std::string> statics, static_numbers;
 
   // Calendar columns are left out: every row has them. Throws Error(input) for a name that the corpus lacks.
   static LearnedColumns of(const data::FeatureSpec& spec, const data::CorpusInfo& info);
@@ -75,12 +75,13 @@ class FeatureMaker {
 
   data::Corpus corpus_;
   LearnedColumns columns_;
-  std::vector<std::size_t> read_;  // covariates in the block: known, past, the censoring one
+  std::vector<std::size_t> read_;  // covariates in the block: known, past, its categories, the censoring one
   bool censored_ = false;
   std::int64_t season_, year_;  // steps
   std::vector<std::string> names_;
   std::vector<bool> categorical_;
   std::vector<std::span<const std::int32_t>> static_codes_;
+  std::vector<std::span<const float>> static_numbers_;
   std::vector<std::vector<float>> calendar_;  // [column][step]
   data::PanelBlock block_;
   std::vector<PastSums> sums_;                  // of each loaded series
