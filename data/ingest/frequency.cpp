@@ -91,9 +91,9 @@ struct Resampler {
     return result;
   }
 
-  float demand_of(const float* days, std::int64_t count) const {
-    if (empty == EmptyPeriod::missing) return sum_of_observed(days, count);
-    const float sum = combine(days, count, Kind::numeric, Aggregate::sum);
+  float demand_of(const float* daily_demand, std::int64_t count) const {
+    if (empty == EmptyPeriod::missing) return sum_of_observed(daily_demand, count);
+    const float sum = combine(daily_demand, count, Kind::numeric, Aggregate::sum);
     return std::isnan(sum) ? 0.0F : sum;
   }
 
