@@ -150,10 +150,10 @@ TEST_F(Append, weeks_come_when_they_are_whole) {
 
 TEST_F(Append, a_table_that_begins_within_the_week_that_is_open_is_refused) {
   frequency_ = Frequency::weekly;
-  const fs::path parts = ingested("parts.corpus", 30);
+  const fs::path parts = ingested("parts.corpus", 32);
   const CorpusInfo info = read_manifest(parts).info;
   const std::string manifest = read_file(parts / "manifest.json");
-  const std::string said = message_of([&] { append(config(file(30, kDays), parts)); });
+  const std::string said = message_of([&] { append(config(file(32, kDays), parts)); });
   EXPECT_THAT(said, HasSubstr("reach back to " + format_date(info.axis.date_of(info.demand_end)))) << said;
   EXPECT_EQ(read_file(parts / "manifest.json"), manifest);
 }
