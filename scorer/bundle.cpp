@@ -89,6 +89,8 @@ BundleInfo read_info(const fs::path& path, const Json& json) {
     json.at("context").get_to(info.context);
     json.at("horizon").get_to(info.horizon);
     json.at("levels").get_to(info.levels);
+    // Older bundles lack it: orders were made as if all demand were whole.
+    info.demand = json.value("whole_demand", true) ? DemandKind::counts : DemandKind::continuous;
     return info;
   });
 }

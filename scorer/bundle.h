@@ -11,6 +11,7 @@
 #include "base/safetensors.h"
 #include "scorer/forecaster.h"
 #include "scorer/orders/copula.h"
+#include "scorer/orders/marginal.h"
 #include "scorer/orders/recalibration.h"
 
 namespace shelfcast::scorer {
@@ -40,6 +41,7 @@ struct BundleInfo {
   Frequency frequency = Frequency::daily;
   std::int64_t series = 0, context = 0, horizon = 0;
   std::vector<double> levels;
+  DemandKind demand = DemandKind::counts;  // counts: all that was ever observed is whole units
 };
 
 // What opening a bundle checks besides the files themselves.

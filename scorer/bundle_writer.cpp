@@ -197,6 +197,7 @@ void write_description(const fs::path& folder, const BundleContents& c, const Mo
                {"context", m.context},
                {"horizon", m.horizon},
                {"levels", m.quantiles},
+               {"whole_demand", c.demand == DemandKind::counts},
                {"files", listed}};
   json["digest"] = digest_text(json.dump());
   write_file_atomically(folder / files::kDescription, json.dump(1) + "\n");

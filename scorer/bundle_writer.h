@@ -17,6 +17,7 @@ struct BundleContents {
   std::string name, created_by;
   Date first_day{};
   Frequency frequency = Frequency::daily;
+  DemandKind demand = DemandKind::counts;
   std::filesystem::path model;  // folder as models::DemandModel::save leaves it
   std::filesystem::path text;   // published folder of the text model; empty when the model reads no text
   std::string features;         // text of features.json

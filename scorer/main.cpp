@@ -49,7 +49,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--moq", options.defaults.moq, "smallest order, where the table says nothing")
       ->capture_default_str();
   app.add_option("--pack-size", options.defaults.pack_size,
-                 "orders are multiples of it, where the table says nothing")
+                 "orders are multiples of it, where the table says nothing; 0.1 for tenths of a kg")
       ->capture_default_str();
   app.add_option("--threads", options.threads, "threads")->capture_default_str();
 }
@@ -63,7 +63,7 @@ void print_summary(const Options& options, const SeriesNames& names, const NewIt
   const auto placed = std::ranges::count_if(orders, [](const Order& order) { return order.order > 0.0; });
   double units = 0.0;
   for (const Order& order : orders) units += order.order;
-  fmt::print("{} of {} series need an order, {:.0f} units in all\n", placed, orders.size(), units);
+  fmt::print("{} of {} series need an order, {:.10g} units in all\n", placed, orders.size(), units);
   if (const auto left = std::ssize(names.series) - std::ssize(orders); left > 0)
     fmt::print("{} of the {} series are not in {}\n", left, names.series.size(), options.stock);
   if (items.inputs().series > 0)

@@ -31,18 +31,22 @@ std::string number(double value) {
   return text == "-0" ? "0" : text;
 }
 
+// What is ordered, whole packs of any size: all decimals that there are.
+std::string quantity(double value) { return fmt::format("{:.10g}", value); }
+
 }  // namespace
 
 std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts,
                                int threads) {
   SHELFCAST_ASSERT(forecasts.series == std::ssize(table.rows));
-  const LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, order_path_options(),
+  const DemandKind kind = bundle.info().demand;
+  const LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, order_path_options(kind),
                               bundle.copula().recalibration);
   std::vector<Order> orders(table.rows.size());
   share(orders.size(), threads, [&](std::size_t i) {
     const StockRow& row = table.rows[i];
-    orders[i] =
-        decide(row.policy, row.position, demand.over(by_step(forecasts, i), row.position.protection_steps()));
+    orders[i] = decide(row.policy, row.position,
+                       demand.over(by_step(forecasts, i), row.position.protection_steps()), kind);
   });
   return orders;
 }
@@ -60,7 +64,8 @@ void write_orders(const std::filesystem::path& path, const SeriesNames& names, c
     fmt::format_to(std::back_inserter(text), "{},{},{},{},{},{},{},{},{},{}\n",
                    csv_cell(names.series[series]), name(names.store), name(names.item),
                    number(order.forecast), number(order.safety_stock), number(order.on_hand),
-                   number(order.on_order), number(order.level), number(order.order), csv_cell(order.reason));
+                   number(order.on_order), number(order.level), quantity(order.order),
+                   csv_cell(order.reason));
     if (text.size() > 1 << 20) file.write(text), text.clear();
   }
   file.write(text);

@@ -21,6 +21,7 @@ namespace {
 // Interval lengths that are recalibrated, in steps: one, and whole weeks of a daily corpus.
 constexpr int kLongestStride = 7;
 constexpr std::int64_t kMostWindows = 8192;
+constexpr std::int64_t kBlockSeries = 256;  // series read at a time
 constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
 // One unseen window: its forecast [horizon, levels], what happened and the places of that in the forecast's
@@ -38,7 +39,7 @@ struct JudgedWindow {
 };
 
 JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues& values, std::int64_t row,
-                           std::int64_t horizon) {
+                           std::int64_t horizon, scorer::DemandKind kind) {
   const auto levels = static_cast<std::int64_t>(values.levels.size());
   const data::Window& window = batch.window_b[static_cast<std::size_t>(row)];
   JudgedWindow judged{{},
@@ -56,11 +57,11 @@ JudgedWindow judged_window(const data::Batch& batch, const eval::ForecastValues&
           values.quantiles_bqh[static_cast<std::size_t>((row * levels + q) * horizon + step)]);
     const double draw = judged.draws.uniform();
     const float target = judged.target_h.back();
-    judged.score_h.push_back(std::isnan(target)
-                                 ? kMissing
-                                 : scorer::normal_quantile(scorer::randomised_pit(
-                                       judged.marginal(static_cast<std::size_t>(step), values.levels), target,
-                                       draw, scorer::DemandKind::counts)));
+    judged.score_h.push_back(
+        std::isnan(target)
+            ? kMissing
+            : scorer::normal_quantile(scorer::randomised_pit(
+                  judged.marginal(static_cast<std::size_t>(step), values.levels), target, draw, kind)));
   }
   return judged;
 }
@@ -76,7 +77,7 @@ std::vector<data::Window> unseen_windows(const TrainedRun& run, const data::Corp
 }
 
 std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const SeriesTexts& texts,
-                                           const std::vector<data::Window>& unseen) {
+                                           const std::vector<data::Window>& unseen, scorer::DemandKind kind) {
   data::EvaluationReader reader(run.recipe.data.source(), run.features, unseen, run.recipe.backtest.batch);
   ModelForecaster forecaster("unseen windows", *run.model, run.features, texts);
   std::vector<JudgedWindow> windows;
@@ -87,7 +88,7 @@ std::vector<JudgedWindow> forecast_windows(const TrainedRun& run, const SeriesTe
     forecaster.forecast(batch, values);
     for (std::int64_t row = 0; row < batch.windows; ++row) {
       if (batch.window_b[static_cast<std::size_t>(row)].series < 0) continue;
-      windows.push_back(judged_window(batch, values, row, run.features.horizon));
+      windows.push_back(judged_window(batch, values, row, run.features.horizon, kind));
     }
   }
   return windows;
@@ -103,16 +104,19 @@ scorer::Correlation correlation_of(const std::vector<std::vector<double>>& score
 // as high as the other days of the window say, because shelves are emptied where demand is higher than
 // expected. Left out, the days of high demand would be missing from the sums.
 std::vector<double> draw_hidden_demand(JudgedWindow& window, const std::vector<double>& levels,
-                                       const scorer::HiddenScores& hidden) {
+                                       const scorer::HiddenScores& hidden, scorer::DemandKind kind) {
   constexpr double kHighestPlace = 0.999;  // the tail beyond is extrapolated
   std::vector<double> score_h = window.score_h;
+  // More than what was sold is at least one unit more where demand is counted.
+  const bool counts = kind == scorer::DemandKind::counts;
+  const float unit = counts ? 1.0F : 0.0F;
   const auto cut = [&](std::size_t step) { return !std::isnan(window.bound_h[step]); };
   std::vector<double> lower_h(score_h.size(), -std::numeric_limits<double>::infinity());
   bool any = false;
   for (std::size_t step = 0; step < score_h.size(); ++step) {
     if (!cut(step)) continue;
     any = true;
-    const double below = window.marginal(step, levels).cdf(window.bound_h[step] + 0.5);
+    const double below = window.marginal(step, levels).cdf(window.bound_h[step] + 0.5F * unit);
     lower_h[step] = scorer::normal_quantile(std::clamp(below, 1e-6, kHighestPlace));
   }
   if (!any) return score_h;
@@ -123,8 +127,9 @@ std::vector<double> draw_hidden_demand(JudgedWindow& window, const std::vector<d
       continue;
     }
     const double place = std::min(kHighestPlace, scorer::normal_cdf(score_h[step]));
-    const double demand = std::round(window.marginal(step, levels).quantile(place));
-    window.target_h[step] = std::max(window.bound_h[step] + 1.0F, static_cast<float>(demand));
+    const double demand = window.marginal(step, levels).quantile(place);
+    window.target_h[step] =
+        std::max(window.bound_h[step] + unit, static_cast<float>(counts ? std::round(demand) : demand));
   }
   return score_h;
 }
@@ -132,7 +137,8 @@ std::vector<double> draw_hidden_demand(JudgedWindow& window, const std::vector<d
 // The correlation of the steps' scores, and hidden demand drawn by it: each needs the other, so they take
 // turns.
 scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
-                                         const std::vector<double>& levels, std::int64_t horizon) {
+                                         const std::vector<double>& levels, std::int64_t horizon,
+                                         scorer::DemandKind kind) {
   constexpr int kTurns = 4;
   std::vector<std::vector<double>> scores;
   for (const JudgedWindow& window : windows) scores.push_back(window.score_h);
@@ -140,7 +146,7 @@ scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
   for (int turn = 0; turn < kTurns; ++turn) {
     const scorer::HiddenScores hidden(correlation);
     for (std::size_t w = 0; w < windows.size(); ++w)
-      scores[w] = draw_hidden_demand(windows[w], levels, hidden);
+      scores[w] = draw_hidden_demand(windows[w], levels, hidden, kind);
     correlation = correlation_of(scores, horizon);
   }
   return correlation;
@@ -150,7 +156,7 @@ scorer::Correlation estimate_correlation(std::vector<JudgedWindow>& windows,
 // sum of the same steps. Leaving out every window with a missing step would not do: where stock-outs censor
 // demand, the windows without one are those with low demand.
 std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::LeadTimeDemand& demand,
-                             int days) {
+                             int days, scorer::DemandKind kind) {
   std::vector<double> pits;
   for (JudgedWindow& window : windows) {
     const std::size_t levels = window.quantiles_hq.size() / window.target_h.size();
@@ -166,9 +172,7 @@ std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::L
       ++observed;
     }
     const double draw = window.draws.uniform();
-    if (2 * observed > days) {
-      pits.push_back(demand.over(quantiles_hq, days).pit(sum, draw, scorer::DemandKind::counts));
-    }
+    if (2 * observed > days) pits.push_back(demand.over(quantiles_hq, days).pit(sum, draw, kind));
   }
   return pits;
 }
@@ -177,11 +181,11 @@ std::vector<double> sum_pits(std::vector<JudgedWindow>& windows, const scorer::L
 // size will come again, its sign perhaps not. Each place therefore counts on both sides: intervals get as
 // wide as they have to be, and their middle stays the model's.
 scorer::Recalibration fit_recalibration(std::vector<JudgedWindow>& windows, const std::vector<double>& levels,
-                                        const scorer::Correlation& correlation) {
-  const scorer::LeadTimeDemand demand(levels, correlation, scorer::order_path_options());
+                                        const scorer::Correlation& correlation, scorer::DemandKind kind) {
+  const scorer::LeadTimeDemand demand(levels, correlation, scorer::order_path_options(kind));
   scorer::Recalibration recalibration;
   for (int days = 1; days <= correlation.size; days += days == 1 ? kLongestStride - 1 : kLongestStride) {
-    std::vector<double> pits = sum_pits(windows, demand, days);
+    std::vector<double> pits = sum_pits(windows, demand, days, kind);
     const std::size_t windows_seen = pits.size();
     for (std::size_t i = 0; i < windows_seen; ++i) pits.push_back(1.0 - pits[i]);
     if (!pits.empty()) recalibration.fit(days, std::move(pits));
@@ -191,8 +195,19 @@ scorer::Recalibration fit_recalibration(std::vector<JudgedWindow>& windows, cons
 
 }  // namespace
 
+scorer::DemandKind kind_of_demand(const data::Corpus& corpus) {
+  const data::CorpusInfo& info = corpus.info();
+  data::PanelBlock block;
+  for (std::int64_t first = 0; first < info.series; first += kBlockSeries) {
+    corpus.read(first, std::min(kBlockSeries, info.series - first), 0, info.demand_end, {}, block);
+    for (const float y : block.demand)
+      if (!std::isnan(y) && y != std::round(y)) return scorer::DemandKind::continuous;
+  }
+  return scorer::DemandKind::counts;
+}
+
 DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus,
-                                     const SeriesTexts& texts) {
+                                     const SeriesTexts& texts, scorer::DemandKind kind) {
   const std::vector<data::Window> unseen = unseen_windows(run, corpus.info());
   const std::vector<double>& levels = run.model->config().model.quantiles;
   DemandDependence dependence;
@@ -202,10 +217,10 @@ DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& 
         "there is no demand after the training cut-off - steps are taken as independent, so sums of demand "
         "look too certain");
   } else {
-    std::vector<JudgedWindow> windows = forecast_windows(run, texts, unseen);
+    std::vector<JudgedWindow> windows = forecast_windows(run, texts, unseen, kind);
     dependence.windows = static_cast<std::int64_t>(windows.size());
-    correlation = estimate_correlation(windows, levels, run.features.horizon);
-    dependence.parameters.recalibration = fit_recalibration(windows, levels, correlation);
+    correlation = estimate_correlation(windows, levels, run.features.horizon, kind);
+    dependence.parameters.recalibration = fit_recalibration(windows, levels, correlation, kind);
   }
   dependence.parameters.correlation = std::move(correlation);
   return dependence;

@@ -9,6 +9,9 @@
 
 namespace shelfcast::trainer {
 
+// Counts where every demand that the corpus observes is whole, else continuous. Reads all of it.
+scorer::DemandKind kind_of_demand(const data::Corpus& corpus);
+
 struct DemandDependence {
   scorer::CopulaParameters parameters;
   std::int64_t windows = 0;  // unseen windows it was estimated on
@@ -18,8 +21,9 @@ struct DemandDependence {
 // its place in the forecast distribution (randomised PIT), estimates the correlation of their normal scores -
 // demand that stock-outs hid is drawn above what was sold, given the other steps -, and then fits, for sums
 // over 1, 7, 14, ... steps, how wide the summed forecasts must be to hold what they promise
-// (scorer::Recalibration). Without such windows steps are taken as independent and a warning says so.
+// (scorer::Recalibration). Without such windows steps are taken as independent and a warning says so. `kind`
+// is what kind_of_demand() says of the corpus: only counts are rounded to whole units.
 DemandDependence estimate_dependence(const TrainedRun& run, const data::Corpus& corpus,
-                                     const SeriesTexts& texts);
+                                     const SeriesTexts& texts, scorer::DemandKind kind);
 
 }  // namespace shelfcast::trainer

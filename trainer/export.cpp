@@ -150,7 +150,8 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& w
   const std::vector<std::int32_t> text_rows(texts.row_of_series().begin(), texts.row_of_series().end());
   contents.text_row_b = text_rows;
   if (vectors.defined()) add_text_model(run, corpus, contents);
-  const DemandDependence dependence = estimate_dependence(run, corpus, texts);
+  contents.demand = kind_of_demand(corpus);
+  const DemandDependence dependence = estimate_dependence(run, corpus, texts, contents.demand);
   contents.copula = dependence.parameters;
   result.copula_windows = dependence.windows;
   contents.golden = make_golden(run, corpus.info(), texts);

@@ -41,13 +41,16 @@ struct IntervalShare {
 struct PathOptions {
   int paths = 1024;  // at most 65536
   std::uint64_t seed = 17;
-  // Whole units each day: right when the quantiles were made for counts (see DemandKind::counts).
+  // Whole units each day: right for demand in whole units, and for no other (see DemandKind).
   enum class Rounding { none, units } rounding = Rounding::none;
 };
 
 // What orders are made with. The recalibration of a bundle is fitted to sums drawn this way.
-inline PathOptions order_path_options() {
-  return {.paths = 1024, .seed = 17, .rounding = PathOptions::Rounding::units};
+inline PathOptions order_path_options(DemandKind kind) {
+  return {
+      .paths = 1024,
+      .seed = 17,
+      .rounding = kind == DemandKind::counts ? PathOptions::Rounding::units : PathOptions::Rounding::none};
 }
 
 // Draws the paths once and uses them for every series, so that series are compared under the same luck and a

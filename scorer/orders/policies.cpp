@@ -20,6 +20,9 @@ std::string units(double value) {
   return text == "-0" ? "0" : text;
 }
 
+// As it stands: an order of half a pack of 0.125 is no order.
+std::string quantity(double value) { return fmt::format("{:.10g}", value); }
+
 std::string one_decimal(double value) { return fmt::format("{:.1f}", value); }
 
 std::string percent(double share) { return units(100.0 * share); }
@@ -63,9 +66,10 @@ std::string order_reason(const StockPosition& position, const Order& order) {
   std::string text = fmt::format("{} leave {} missing", stock, units(missing));
   if (order.order <= missing + kRounding) return text;
   if (position.minimum_order > missing)
-    text += fmt::format(", minimum order {}", units(position.minimum_order));
-  if (position.pack > 1.0) text += fmt::format(", packs of {}", units(position.pack));
-  return text + fmt::format(": order {}", units(order.order));
+    text += fmt::format(", minimum order {}", quantity(position.minimum_order));
+  if (order.order > std::max(missing, position.minimum_order) + kRounding)
+    text += fmt::format(", packs of {}", quantity(position.pack));
+  return text + fmt::format(": order {}", quantity(order.order));
 }
 
 }  // namespace
@@ -127,14 +131,16 @@ double order_quantity(double missing, double minimum_order, double pack) {
   return std::ceil(least / pack - kRounding) * pack;
 }
 
-Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand) {
+Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand,
+             DemandKind kind) {
   config.validate();
   position.validate();
   Order order;
   order.forecast = demand.mean;
   order.on_hand = position.on_hand;
   order.on_order = position.on_order;
-  order.level = std::ceil(demand.quantile(config.target()) - kRounding);
+  order.level = demand.quantile(config.target());
+  if (kind == DemandKind::counts) order.level = std::ceil(order.level - kRounding);
   order.safety_stock = order.level - order.forecast;
   order.order = order_quantity(order.level - position.on_hand - position.on_order, position.minimum_order,
                                position.pack);

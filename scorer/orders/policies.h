@@ -68,8 +68,10 @@ struct Order {
 // when nothing is missing.
 double order_quantity(double missing, double minimum_order, double pack);
 
-// `demand` is that of position.protection_steps(), in whole units: the level is rounded up. Validates both.
-// Throws Error(input).
-Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand);
+// `demand` is that of position.protection_steps(). The level of counts is rounded up to a whole unit, that of
+// continuous demand (kg, litres) is not; orders are multiples of the pack either way. Validates config and
+// position. Throws Error(input).
+Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand,
+             DemandKind kind);
 
 }  // namespace shelfcast::scorer

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -53,6 +54,27 @@ TEST(Bundle, gives_back_what_was_written) {
       EXPECT_EQ(bundle.inputs().text.row(text)[w], made.inputs().view.text.row(text)[w]);
   for (std::int64_t b = 0; b < 9; ++b)
     EXPECT_EQ(bundle.inputs().text_row.row(b)[0], made.inputs().view.text_row.row(b)[0]);
+}
+
+TEST(Bundle, says_whether_all_demand_was_whole) {
+  EXPECT_EQ(Bundle(RandomBundle().folder()).info().demand, DemandKind::counts);
+  const RandomBundle made([](BundleContents& c) { c.demand = DemandKind::continuous; });
+  EXPECT_EQ(Bundle(made.folder()).info().demand, DemandKind::continuous);
+}
+
+// A bundle of a release that did not write `keys` yet.
+void rewrite_without(const fs::path& folder, const std::vector<std::string>& keys) {
+  nlohmann::json json = nlohmann::json::parse(read_file(folder / "bundle.json"));
+  json.erase("digest");
+  for (const std::string& key : keys) ASSERT_EQ(json.erase(key), 1U) << key;
+  json["digest"] = digest_text(json.dump());
+  std::ofstream(folder / "bundle.json") << json.dump(1);
+}
+
+TEST(Bundle, of_an_older_release_is_read_as_one_of_whole_demand) {
+  const RandomBundle made([](BundleContents& c) { c.demand = DemandKind::continuous; });
+  rewrite_without(made.folder(), {"whole_demand"});
+  EXPECT_EQ(Bundle(made.folder()).info().demand, DemandKind::counts);
 }
 
 TEST(Bundle, keeps_a_column_that_is_the_same_for_all_series_once) {

@@ -106,6 +106,19 @@ TEST(LeadTimeDemand, of_independent_poisson_days_is_poisson) {
   }
 }
 
+// Ten days of 0.3 to 0.4 kg, all levels on a line: the sum's mean is that of the days, where whole units a
+// day would make it 0.
+TEST(LeadTimeDemand, of_days_below_half_a_kilogram_is_what_the_days_add_up_to) {
+  std::vector<float> values;
+  for (const double level : deciles()) values.push_back(static_cast<float>(0.3 + 0.1 * level));
+  const LeadTimeDemand demand(deciles(), Correlation::identity(10),
+                              order_path_options(DemandKind::continuous));
+  const DemandDistribution sum = demand.over(every_day(10, values), 10);
+  EXPECT_NEAR(sum.mean, 3.5, 0.01);
+  // Of a uniform day the variance is 0.1^2 / 12; the tails beyond the outer levels add little.
+  EXPECT_NEAR(sum.quantile(0.95), 3.5 + 1.645 * 0.1 * std::sqrt(10.0 / 12.0), 0.03);
+}
+
 TEST(LeadTimeDemand, its_mean_is_that_of_its_days_whatever_their_dependence) {
   const std::vector<float> values = {0, 0, 1, 1, 2, 3, 5, 8, 20};
   const double alone = LeadTimeDemand(deciles(), perfect(10)).over(every_day(10, values), 1).mean;

@@ -45,7 +45,7 @@ StockPosition position(double on_hand, double on_order) {
 
 std::string message_of(const PolicyConfig& config, const StockPosition& stock) {
   try {
-    decide(config, stock, normal_demand(10, 1, 100));
+    decide(config, stock, normal_demand(10, 1, 100), DemandKind::counts);
   } catch (const Error& error) {
     return error.kind() == ErrorKind::input ? error.what() : "not an input error";
   }
@@ -54,7 +54,8 @@ std::string message_of(const PolicyConfig& config, const StockPosition& stock) {
 
 TEST(Policies, newsvendor_with_normal_demand_has_its_closed_form) {
   for (const auto& [underage, overage] : {std::pair{3.0, 1.0}, {1.0, 1.0}, {1.0, 4.0}, {19.0, 1.0}}) {
-    const Order order = decide(newsvendor(underage, overage), position(0, 0), normal_demand(1000, 100));
+    const Order order =
+        decide(newsvendor(underage, overage), position(0, 0), normal_demand(1000, 100), DemandKind::counts);
     const double level = 1000 + 100 * normal_quantile(underage / (underage + overage));
     EXPECT_NEAR(order.level, level, 1.1);  // whole units, rounded up
     EXPECT_NEAR(order.safety_stock, level - 1000, 1.1);
@@ -75,7 +76,9 @@ TEST(Policies, newsvendor_level_minimises_the_expected_cost) {
   int best = 0;
   for (int level = 1; level < 200; ++level)
     if (cost(level) < cost(best)) best = level;
-  EXPECT_EQ(decide(newsvendor(costs.underage, costs.overage), position(0, 0), demand).level, best);
+  EXPECT_EQ(
+      decide(newsvendor(costs.underage, costs.overage), position(0, 0), demand, DemandKind::counts).level,
+      best);
 }
 
 // An inventory run day by day: orders every review, deliveries after the lead time, unmet demand waits. The
@@ -119,7 +122,7 @@ TEST(Policies, base_stock_level_minimises_the_cost_of_a_simulated_inventory) {
     config.costs = costs;
     StockPosition stock = position(0, 0);
     stock.lead_time = lead, stock.review_period = review;
-    const int level = static_cast<int>(decide(config, stock, demand).level);
+    const int level = static_cast<int>(decide(config, stock, demand, DemandKind::counts).level);
     double least = 1e300;
     for (int other = level - 8; other <= level + 8; ++other)
       least = std::min(least, simulated_cost(other, lead, review, costs));
@@ -130,7 +133,8 @@ TEST(Policies, base_stock_level_minimises_the_cost_of_a_simulated_inventory) {
 TEST(Policies, a_higher_service_level_never_orders_less) {
   double before = 0.0;
   for (double service = 0.05; service < 1.0; service += 0.05) {
-    const Order order = decide(base_stock(service), position(30, 10), normal_demand(60, 25));
+    const Order order =
+        decide(base_stock(service), position(30, 10), normal_demand(60, 25), DemandKind::counts);
     EXPECT_GE(order.order, before);
     before = order.order;
   }
@@ -138,10 +142,10 @@ TEST(Policies, a_higher_service_level_never_orders_less) {
 
 TEST(Policies, stock_on_hand_and_on_order_both_count) {
   const DemandDistribution demand = normal_demand(60, 10);
-  const double level = decide(base_stock(0.9), position(0, 0), demand).order;
-  EXPECT_EQ(decide(base_stock(0.9), position(20, 0), demand).order, level - 20);
-  EXPECT_EQ(decide(base_stock(0.9), position(0, 20), demand).order, level - 20);
-  EXPECT_EQ(decide(base_stock(0.9), position(500, 0), demand).order, 0.0);
+  const double level = decide(base_stock(0.9), position(0, 0), demand, DemandKind::counts).order;
+  EXPECT_EQ(decide(base_stock(0.9), position(20, 0), demand, DemandKind::counts).order, level - 20);
+  EXPECT_EQ(decide(base_stock(0.9), position(0, 20), demand, DemandKind::counts).order, level - 20);
+  EXPECT_EQ(decide(base_stock(0.9), position(500, 0), demand, DemandKind::counts).order, 0.0);
 }
 
 TEST(Policies, orders_respect_minimum_and_pack) {
@@ -160,23 +164,44 @@ TEST(Policies, orders_respect_minimum_and_pack) {
 TEST(Policies, the_reason_says_what_was_weighed) {
   StockPosition stock = position(12, 5);
   stock.pack = 12;
-  const Order order = decide(base_stock(0.95), stock, normal_demand(34.2, 10));
+  const Order order = decide(base_stock(0.95), stock, normal_demand(34.2, 10), DemandKind::counts);
   EXPECT_EQ(order.level, 51.0);  // 34.2 + 1.645 * 10 = 50.6
   EXPECT_EQ(order.order, 36.0);
   EXPECT_EQ(order.reason,
             "34.2 expected over 7 days (lead 5 + review 2); 95 % service needs 51; 12 on hand and 5 on order "
             "leave 34 missing, "
             "packs of 12: order 36");
-  EXPECT_NE(decide(base_stock(0.95), position(70, 0), normal_demand(34.2, 10))
+  EXPECT_NE(decide(base_stock(0.95), position(70, 0), normal_demand(34.2, 10), DemandKind::counts)
                 .reason.find("70 on hand and 0 on order are enough"),
             std::string::npos);
-  EXPECT_NE(decide(newsvendor(3, 1), stock, normal_demand(34.2, 10))
+  EXPECT_NE(decide(newsvendor(3, 1), stock, normal_demand(34.2, 10), DemandKind::counts)
                 .reason.find("costs of 3 short and 1 over (covering 75 %)"),
             std::string::npos);
   stock.frequency = Frequency::weekly;
-  EXPECT_NE(decide(base_stock(0.95), stock, normal_demand(34.2, 10))
+  EXPECT_NE(decide(base_stock(0.95), stock, normal_demand(34.2, 10), DemandKind::counts)
                 .reason.find("over 7 weeks (lead 5 + review 2)"),
             std::string::npos);
+}
+
+// Demand of 3 to 5 kg: sample k stands at probability (k + 1/2) / 200, so the quantile at p is 3 + 2 p.
+TEST(Policies, a_level_of_continuous_demand_is_its_quantile_and_not_the_next_whole_unit) {
+  DemandDistribution demand;
+  for (int k = 0; k < 200; ++k) demand.samples.push_back(static_cast<float>(3.0 + 2.0 * (k + 0.5) / 200));
+  demand.mean = 4.0;
+  const Order order = decide(base_stock(0.9), position(0, 0), demand, DemandKind::continuous);
+  EXPECT_NEAR(order.level, 4.8, 1e-6);
+  EXPECT_NEAR(order.safety_stock, 0.8, 1e-6);
+  EXPECT_EQ(order.order, 5.0) << "packs of 1";
+  EXPECT_NE(order.reason.find("needs 4.8; 0 on hand and 0 on order leave 4.8 missing, packs of 1: order 5"),
+            std::string::npos)
+      << order.reason;
+  StockPosition fine = position(0.5, 0);
+  fine.pack = 0.125;
+  const Order packed = decide(base_stock(0.9), fine, demand, DemandKind::continuous);
+  EXPECT_NEAR(packed.order, 4.375, 1e-12);
+  EXPECT_NE(packed.reason.find("4.3 missing, packs of 0.125: order 4.375"), std::string::npos)
+      << packed.reason;
+  EXPECT_EQ(decide(base_stock(0.9), position(0, 0), demand, DemandKind::counts).level, 5.0);
 }
 
 TEST(Policies, a_bad_row_is_named_with_its_column) {

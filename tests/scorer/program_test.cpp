@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 
@@ -81,6 +82,38 @@ TEST(Program, writes_one_order_per_row_with_its_reason) {
   ASSERT_EQ(forecasts.rows.size(), 9U * 6U);
   EXPECT_EQ(forecasts.header, (std::vector<std::string>{"series", "date", "mean", "q0.1", "q0.5", "q0.9"}));
   EXPECT_EQ(forecasts.rows[7].cells[1], "2026-03-03");
+}
+
+// The written quantiles give every day's mean, and the mean of a sum is the sum of means: both orders.csv and
+// forecast.csv must tell the same, and no day's demand may be rounded to whole units on the way.
+TEST(Program, orders_fractional_demand_as_it_is) {
+  const RandomBundle bundle([](BundleContents& c) {
+    c.demand = DemandKind::continuous;
+    c.copula.recalibration = {};
+  });
+  ASSERT_EQ(score(bundle, "--template stock.csv --lead-time 2 --review 3 --pack-size 0.001").status, 0);
+  ASSERT_EQ(score(bundle, "--stock stock.csv --out orders.csv --forecast forecast.csv").status, 0);
+  const CsvTable orders = read_csv(bundle.scratch() / "orders.csv"),
+                 forecasts = read_csv(bundle.scratch() / "forecast.csv");
+  const std::vector<double> levels = {0.1, 0.5, 0.9};
+  int fractional = 0;
+  for (std::size_t i = 0; i < 9; ++i) {
+    double expected = 0.0;
+    for (std::size_t day = 0; day < 5; ++day) {
+      std::vector<float> values;
+      for (std::size_t q = 0; q < 3; ++q)
+        values.push_back(std::stof(forecasts.rows[i * 6 + day].cells[3 + q]));
+      const Marginal marginal(levels, values);
+      for (int k = 0; k < 1024; ++k) expected += marginal.quantile((k + 0.5) / 1024) / 1024;
+    }
+    const auto& cells = orders.rows[i].cells;
+    EXPECT_NEAR(std::stod(cells[3]), expected, 0.0051 + 1e-5 * expected) << cells[0];
+    const double level = std::stod(cells[7]), order = std::stod(cells[8]);
+    EXPECT_NEAR(order, level, 0.0061) << "packs of a thousandth";
+    EXPECT_NEAR(order * 1000, std::round(order * 1000), 1e-6);
+    fractional += level != std::round(level);
+  }
+  EXPECT_GE(fractional, 7);
 }
 
 TEST(Program, gives_the_same_orders_for_any_threads_and_any_order_of_rows) {

@@ -82,7 +82,8 @@ int main(int argc, char** argv) {
   const std::vector<float> truth = read_future_truth(corpus, bundle.info().horizon);
   const scorer::Forecasts forecasts = scorer::forecast(bundle.model(), bundle.inputs(), {}, 2);
   const scorer::LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation,
-                                      scorer::order_path_options(), bundle.copula().recalibration);
+                                      scorer::order_path_options(bundle.info().demand),
+                                      bundle.copula().recalibration);
   double worst = 0;
   for (const int days : {1, 7, 21})
     worst = std::max(worst, judge(sum_pits(demand, forecasts, truth, days), days));
