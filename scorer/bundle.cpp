@@ -76,15 +76,26 @@ void check_files(const fs::path& folder, const Json& description) {
   }
 }
 
+Date read_date(const fs::path& path, const Json& json, const char* field) {
+  const auto day = parse_date(json.at(field).get<std::string>());
+  if (!day) damaged(path, fmt::format("holds no date in \"{}\"", field));
+  return *day;
+}
+
 BundleInfo read_info(const fs::path& path, const Json& json) {
   return reading(path, [&] {
     BundleInfo info;
     json.at("name").get_to(info.name);
     json.at("created_by").get_to(info.created_by);
-    const auto day = parse_date(json.at("first_day").get<std::string>());
-    if (!day) damaged(path, "holds no date in \"first_day\"");
-    info.first_day = *day;
-    info.frequency = parse_frequency(json.at("frequency").get<std::string>());
+    const Date first_day = read_date(path, json, "first_day");
+    info.axis = {first_day, parse_frequency(json.at("frequency").get<std::string>())};
+    if (json.contains("start")) {  // older bundles lack it
+      info.axis.start = read_date(path, json, "start");
+      json.at("first_step").get_to(info.first_step);
+      if (info.date_of(0) != first_day)
+        damaged(path, fmt::format("begins on {} and, by its axis, on {}", format_date(first_day),
+                                  format_date(info.date_of(0))));
+    }
     json.at("series").get_to(info.series);
     json.at("context").get_to(info.context);
     json.at("horizon").get_to(info.horizon);

@@ -35,13 +35,16 @@ struct CopulaParameters {
 };
 
 struct BundleInfo {
-  std::string name;        // of the run it was exported from
-  std::string created_by;  // program and build
-  Date first_day{};        // begins the first step of the forecast
-  Frequency frequency = Frequency::daily;
+  std::string name;             // of the run it was exported from
+  std::string created_by;       // program and build
+  TimeAxis axis;                // of the corpus: monthly steps keep the day of the month that it started on
+  std::int64_t first_step = 0;  // of the forecast, on that axis
   std::int64_t series = 0, context = 0, horizon = 0;
   std::vector<double> levels;
   DemandKind demand = DemandKind::counts;  // counts: all that was ever observed is whole units
+
+  // Begins step `step` of the forecast, from 0.
+  Date date_of(std::int64_t step) const { return axis.date_of(first_step + step); }
 };
 
 // What opening a bundle checks besides the files themselves.

@@ -15,8 +15,8 @@ namespace shelfcast::scorer {
 // categorical columns, s statics, k distinct texts of width w.
 struct BundleContents {
   std::string name, created_by;
-  Date first_day{};
-  Frequency frequency = Frequency::daily;
+  TimeAxis axis;                // of the corpus
+  std::int64_t first_step = 0;  // of the forecast, on that axis
   DemandKind demand = DemandKind::counts;
   std::filesystem::path model;  // folder as models::DemandModel::save leaves it
   std::filesystem::path text;   // published folder of the text model; empty when the model reads no text

@@ -89,7 +89,7 @@ void score(Options& options) {
         "say: shelfcast-score BUNDLE --stock stock.csv --out orders.csv, or --template stock.csv");
   options.defaults.policy = parse_policy(options.policy);
   const Bundle bundle(options.bundle);
-  options.defaults.frequency = bundle.info().frequency;
+  options.defaults.frequency = bundle.info().axis.frequency;
   if (!options.stock_template.empty()) {
     write_stock_template(options.stock_template, bundle.names(), options.defaults);
     fmt::print("a stock table of {} series to fill in: {}\n", bundle.info().series, options.stock_template);

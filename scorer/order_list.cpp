@@ -75,7 +75,6 @@ void write_orders(const std::filesystem::path& path, const SeriesNames& names, c
 void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, const SeriesNames& names,
                      const std::vector<std::int64_t>& which, const Forecasts& forecasts) {
   AtomicFile file(path);
-  const TimeAxis axis{bundle.info().first_day, bundle.info().frequency};
   std::string text = "series,date,mean";
   for (const double level : bundle.info().levels) text += fmt::format(",q{}", level);
   text += '\n';
@@ -83,7 +82,7 @@ void write_forecasts(const std::filesystem::path& path, const Bundle& bundle, co
   for (std::int64_t b = 0; b < forecasts.series; ++b) {
     const std::string name = csv_cell(names.series[which[b]]);
     for (std::int64_t h = 0; h < horizon; ++h) {
-      fmt::format_to(std::back_inserter(text), "{},{},{:.6g}", name, format_date(axis.date_of(h)),
+      fmt::format_to(std::back_inserter(text), "{},{},{:.6g}", name, format_date(bundle.info().date_of(h)),
                      forecasts.mean_bh[b * horizon + h]);
       for (std::int64_t q = 0; q < levels; ++q)
         fmt::format_to(std::back_inserter(text), ",{:.6g}",

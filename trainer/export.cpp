@@ -126,8 +126,8 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& w
   scorer::BundleContents contents;
   contents.name = run.name();
   contents.created_by = "shelfcast " + build_id();
-  contents.first_day = corpus.info().axis.date_of(corpus.info().demand_end);
-  contents.frequency = corpus.info().axis.frequency;
+  contents.axis = corpus.info().axis;
+  contents.first_step = corpus.info().demand_end;
   // The checkpoint of an adapter lacks the tower: the merged model goes into the bundle.
   const AtomicFolder merged(out.string() + ".merged");  // never put in place
   contents.model = Checkpoints(run.folder.checkpoints()).path_of(run.step);

@@ -36,7 +36,7 @@ TEST(Bundle, gives_back_what_was_written) {
   EXPECT_EQ(bundle.info().name, "run-7");
   EXPECT_EQ(bundle.info().series, 9);
   EXPECT_EQ(bundle.info().horizon, 6);
-  EXPECT_EQ(format_date(bundle.info().first_day), "2026-03-02");
+  EXPECT_EQ(format_date(bundle.info().date_of(0)), "2026-03-02");
   EXPECT_EQ(bundle.names().series, made.contents().names.series);
   EXPECT_EQ(bundle.names().store, made.contents().names.store);
   EXPECT_EQ(bundle.copula().correlation.values, made.contents().copula.correlation.values);
@@ -75,6 +75,34 @@ TEST(Bundle, of_an_older_release_is_read_as_one_of_whole_demand) {
   const RandomBundle made([](BundleContents& c) { c.demand = DemandKind::continuous; });
   rewrite_without(made.folder(), {"whole_demand"});
   EXPECT_EQ(Bundle(made.folder()).info().demand, DemandKind::counts);
+}
+
+std::string dates(const Bundle& bundle) {
+  std::string all;
+  for (int step = 0; step < 6; ++step) all += format_date(bundle.info().date_of(step)) + ' ';
+  return all;
+}
+
+TEST(Bundle, of_months_keeps_the_day_that_its_corpus_started_on) {
+  const RandomBundle made([](BundleContents& c) {
+    c.axis = {*parse_date("2015-01-31"), Frequency::monthly};
+    c.first_step = 63;
+  });
+  EXPECT_EQ(dates(Bundle(made.folder())),
+            "2020-04-30 2020-05-31 2020-06-30 2020-07-31 2020-08-31 2020-09-30 ");
+  rewrite_without(made.folder(), {"start", "first_step"});  // nobody knows then
+  EXPECT_EQ(dates(Bundle(made.folder())),
+            "2020-04-30 2020-05-30 2020-06-30 2020-07-30 2020-08-30 2020-09-30 ");
+}
+
+TEST(Bundle, whose_axis_begins_another_day_is_refused) {
+  const RandomBundle made;
+  nlohmann::json json = nlohmann::json::parse(read_file(made.folder() / "bundle.json"));
+  json.erase("digest");
+  json["first_step"] = 11;
+  json["digest"] = digest_text(json.dump());
+  std::ofstream(made.folder() / "bundle.json") << json.dump(1);
+  expect_in("begins on 2026-03-02 and, by its axis, on 2026-03-03", refusal(made.folder()));
 }
 
 TEST(Bundle, keeps_a_column_that_is_the_same_for_all_series_once) {

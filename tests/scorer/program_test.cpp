@@ -84,6 +84,20 @@ TEST(Program, writes_one_order_per_row_with_its_reason) {
   EXPECT_EQ(forecasts.rows[7].cells[1], "2026-03-03");
 }
 
+TEST(Program, writes_the_last_days_of_months_of_a_corpus_that_starts_on_one) {
+  const RandomBundle bundle([](BundleContents& c) {
+    c.axis = {*parse_date("2015-01-31"), Frequency::monthly};
+    c.first_step = 63;
+  });
+  ASSERT_EQ(score(bundle, "--template stock.csv --lead-time 2 --review 3").status, 0);
+  ASSERT_EQ(score(bundle, "--stock stock.csv --out orders.csv --forecast forecast.csv").status, 0);
+  const CsvTable forecasts = read_csv(bundle.scratch() / "forecast.csv");
+  const std::vector<std::string> days = {"2020-04-30", "2020-05-31", "2020-06-30",
+                                         "2020-07-31", "2020-08-31", "2020-09-30"};
+  for (std::size_t step = 0; step < days.size(); ++step)
+    EXPECT_EQ(forecasts.rows[6 + step].cells[1], days[step]);
+}
+
 // The written quantiles give every day's mean, and the mean of a sum is the sum of means: both orders.csv and
 // forecast.csv must tell the same, and no day's demand may be rounded to whole units on the way.
 TEST(Program, orders_fractional_demand_as_it_is) {

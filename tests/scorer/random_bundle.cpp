@@ -23,7 +23,8 @@ RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change) :
   RandomModel(config).save(scratch_.path() / "model");
   contents_.name = "run-7";
   contents_.created_by = "shelfcast test";
-  contents_.first_day = *parse_date("2026-03-02");
+  contents_.axis.start = *parse_date("2026-02-20");
+  contents_.first_step = 10;
   contents_.model = scratch_.path() / "model";
   contents_.text = shelfcast::testing::golden_dir() / "bert/uncased";
   contents_.features = R"({"statics": [
