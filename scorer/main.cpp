@@ -38,7 +38,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--template", options.stock_template, "write a stock table to fill in, and stop");
   app.add_option("--policy", options.policy, "base-stock or newsvendor")->capture_default_str();
   app.add_option("--service-level", options.defaults.service_level,
-                 "probability of no stock-out until the next delivery, where the table says nothing")
+                 "probability of no stock-out until the next delivery, at most 0.9995, where the table says\n"
+                 "nothing")
       ->capture_default_str();
   app.add_option("--lead-time", options.defaults.lead_time,
                  "steps from order to delivery, where the table says nothing")

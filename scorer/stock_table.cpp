@@ -31,6 +31,13 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
 // Two names as one key; no name holds a zero byte (the CSV reader refuses it).
 std::string pair_key(const std::string& store, const std::string& item) { return store + '\0' + item; }
 
+// Beyond it the order would be that of the largest path drawn, whatever was asked for.
+constexpr double kHighestTarget = highest_level(kOrderPaths);
+
+std::string too_high() {
+  return fmt::format("the {} paths that orders are made with tell at most {}", kOrderPaths, kHighestTarget);
+}
+
 class Reader {
  public:
   Reader(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
@@ -197,7 +204,15 @@ class Reader {
     const auto level = number(cells, "service_level");
     if (level && policy.costs)
       fail(cells, "both a service level and costs are given", {}, "leave one of them empty");
-    if (policy.costs) return policy;
+    if (policy.costs) {
+      if (const double ratio = critical_ratio(*policy.costs); ratio > kHighestTarget)
+        fail(cells,
+             fmt::format(
+                 "a missing unit costs {} and an unsold one {}: {} of all intervals without a shortage",
+                 policy.costs->underage, policy.costs->overage, ratio),
+             too_high(), "correct the costs, or give a service_level instead");
+      return policy;
+    }
     if (policy.policy == Policy::newsvendor)
       fail(cells, "the newsvendor policy has no costs", "it weighs a unit short against a unit over",
            "give price and unit_cost, or shortage_cost and holding_cost, or use --policy base-stock");
@@ -205,6 +220,9 @@ class Reader {
     if (!(*policy.service_level > 0.0 && *policy.service_level < 1.0))
       fail(cells, fmt::format("service_level is {}", *policy.service_level), "it lies between 0 and 1",
            "write 0.95 for 95 %");
+    if (*policy.service_level > kHighestTarget)
+      fail(cells, fmt::format("service_level is {}", *policy.service_level), too_high(),
+           fmt::format("ask for at most {}", std::floor(1e4 * kHighestTarget) / 1e4));
     return policy;
   }
 

@@ -35,7 +35,7 @@ struct StockTable {
 // `lead_time`, `review_period`, `service_level`, `unit_cost`, `price`, `holding_cost`, `shortage_cost`,
 // `moq`, `pack_size`; empty cells take the default. With costs a missing unit costs `shortage_cost`, else
 // price - unit_cost; an unsold one `holding_cost`, else unit_cost. Throws Error(input) naming file, line and
-// remedy.
+// remedy, also for a service level or costs that ask for more than highest_level(kOrderPaths).
 StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                             const StockDefaults& defaults);
 

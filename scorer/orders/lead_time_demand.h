@@ -15,12 +15,17 @@
 
 namespace shelfcast::scorer {
 
+// The largest probability whose quantile so many equally likely samples can tell; above it nothing is known
+// but that the quantile is not below the largest sample.
+constexpr double highest_level(std::size_t samples) { return 1.0 - 0.5 / static_cast<double>(samples); }
+
 // Equally likely sums, in increasing order.
 struct DemandDistribution {
   std::vector<float> samples;
   double mean = 0.0;
 
-  // For p in [0, 1]: straight lines between the samples, sample k standing at (k + 1/2) / n. Units.
+  // For p in [0, 1]: straight lines between the samples, sample k standing at (k + 1/2) / n; above
+  // highest_level(n) the largest one. Units.
   double quantile(double p) const;
   // P(demand <= x) and P(demand < x).
   double cdf(double x) const;
@@ -45,10 +50,12 @@ struct PathOptions {
   enum class Rounding { none, units } rounding = Rounding::none;
 };
 
+inline constexpr int kOrderPaths = 1024;
+
 // What orders are made with. The recalibration of a bundle is fitted to sums drawn this way.
 inline PathOptions order_path_options(DemandKind kind) {
   return {
-      .paths = 1024,
+      .paths = kOrderPaths,
       .seed = 17,
       .rounding = kind == DemandKind::counts ? PathOptions::Rounding::units : PathOptions::Rounding::none};
 }

@@ -25,7 +25,17 @@ std::string quantity(double value) { return fmt::format("{:.10g}", value); }
 
 std::string one_decimal(double value) { return fmt::format("{:.1f}", value); }
 
-std::string percent(double share) { return units(100.0 * share); }
+// Never 100: no order can promise that.
+std::string percent(double share) { return units(std::min(100.0 * share, 99.99)); }
+
+void check_target(double target, const StockPosition& position, const DemandDistribution& demand) {
+  const double highest = highest_level(demand.samples.size());
+  if (target <= highest) return;
+  throw input_error(
+      fmt::format("{}: {} of all intervals without a shortage cannot be promised", position.row, target),
+      fmt::format("{} samples of demand tell at most {}", demand.samples.size(), highest),
+      "lower the service level or the cost of a unit short");
+}
 
 const char* name_of_step(Frequency frequency) {
   switch (frequency) {
@@ -135,6 +145,7 @@ Order decide(const PolicyConfig& config, const StockPosition& position, const De
              DemandKind kind) {
   config.validate();
   position.validate();
+  check_target(config.target(), position, demand);
   Order order;
   order.forecast = demand.mean;
   order.on_hand = position.on_hand;

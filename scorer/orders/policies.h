@@ -70,7 +70,7 @@ double order_quantity(double missing, double minimum_order, double pack);
 
 // `demand` is that of position.protection_steps(). The level of counts is rounded up to a whole unit, that of
 // continuous demand (kg, litres) is not; orders are multiples of the pack either way. Validates config and
-// position. Throws Error(input).
+// position. Throws Error(input), also for a target above highest_level() of the demand's samples.
 Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand,
              DemandKind kind);
 

@@ -220,6 +220,29 @@ TEST(Policies, a_bad_row_is_named_with_its_column) {
   EXPECT_NE(message_of(base_stock(0.9), stock).find("review_period 0 is not possible"), std::string::npos);
 }
 
+// Of 1000 samples the largest stands at 0.9995: every target above it would get the same order.
+TEST(Policies, a_target_beyond_the_largest_sample_is_refused_and_none_is_called_100_percent) {
+  const DemandDistribution demand = normal_demand(1000, 100, 1000);
+  const auto refusal = [&](const PolicyConfig& config) -> std::string {
+    try {
+      decide(config, position(0, 0), demand, DemandKind::counts);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(decide(base_stock(0.9995), position(0, 0), demand, DemandKind::counts).level,
+            std::ceil(demand.samples.back()));
+  for (const PolicyConfig& config : {base_stock(0.9996), base_stock(0.999999), newsvendor(9999, 1)}) {
+    const std::string message = refusal(config);
+    EXPECT_NE(message.find("row 3 (north-01/dairy-0001): 0.999"), std::string::npos) << message;
+    EXPECT_NE(message.find("1000 samples of demand tell at most 0.9995"), std::string::npos) << message;
+  }
+  const Order order =
+      decide(base_stock(0.99996), position(0, 0), normal_demand(1000, 100, 20000), DemandKind::counts);
+  EXPECT_NE(order.reason.find("99.99 % service"), std::string::npos) << order.reason;
+}
+
 TEST(Policies, a_policy_needs_exactly_one_goal) {
   const StockPosition stock = position(0, 0);
   EXPECT_NE(message_of(PolicyConfig{}, stock).find("has no goal"), std::string::npos);

@@ -127,6 +127,17 @@ TEST_F(StockTableTest, refuses_costs_that_decide_nothing) {
   expect_refusal("series,on_hand\nnorth-milk,1\n", {"newsvendor policy has no costs"});
 }
 
+TEST_F(StockTableTest, refuses_what_the_paths_drawn_cannot_tell) {
+  EXPECT_EQ(refusal("series,on_hand,service_level\nnorth-milk,1,0.9995\n"), "");
+  expect_refusal("series,on_hand,service_level\nnorth-milk,1,0.9999\n",
+                 {"stock.csv:2: service_level is 0.9999", "1024 paths", "ask for at most 0.9995"});
+  EXPECT_EQ(refusal("series,on_hand,shortage_cost,holding_cost\nnorth-milk,1,1999,1\n"), "");
+  expect_refusal("series,on_hand,shortage_cost,holding_cost\nnorth-milk,1,9999,1\n",
+                 {"stock.csv:2: a missing unit costs 9999 and an unsold one 1", "0.9999", "1024 paths"});
+  defaults_.service_level = 0.9999;
+  expect_refusal("series,on_hand\nnorth-milk,1\n", {"service_level is 0.9999"});
+}
+
 TEST_F(StockTableTest, a_template_can_be_read_back) {
   names_.series[1] = "north, \"bread\"";
   write_stock_template(path_, names_, defaults_);
