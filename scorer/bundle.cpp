@@ -102,6 +102,9 @@ BundleInfo read_info(const fs::path& path, const Json& json) {
     json.at("levels").get_to(info.levels);
     // Older bundles lack it: orders were made as if all demand were whole.
     info.demand = json.value("whole_demand", true) ? DemandKind::counts : DemandKind::continuous;
+    for (const Json& gap : json.value("future_gaps", Json::array()))
+      info.future_gaps.push_back({gap.at("column"), gap.at("missing"), gap.at("cells")});
+    info.unobserved_series = json.value("unobserved_series", std::int64_t{0});
     return info;
   });
 }

@@ -34,6 +34,12 @@ struct CopulaParameters {
   Recalibration recalibration;
 };
 
+// Of a column known ahead: cells (series by steps to be forecast) in which nothing is said.
+struct FutureGap {
+  std::string column;
+  std::int64_t missing = 0, cells = 0;
+};
+
 struct BundleInfo {
   std::string name;             // of the run it was exported from
   std::string created_by;       // program and build
@@ -42,6 +48,10 @@ struct BundleInfo {
   std::int64_t series = 0, context = 0, horizon = 0;
   std::vector<double> levels;
   DemandKind demand = DemandKind::counts;  // counts: all that was ever observed is whole units
+  // What the corpus did not say when it was exported: columns with a gap, and series of which nothing was
+  // observed in the context.
+  std::vector<FutureGap> future_gaps;
+  std::int64_t unobserved_series = 0;
 
   // Begins step `step` of the forecast, from 0.
   Date date_of(std::int64_t step) const { return axis.date_of(first_step + step); }

@@ -188,6 +188,9 @@ void write_description(const fs::path& folder, const BundleContents& c, const Mo
     if (entry.is_regular_file())
       listed[fs::relative(entry.path(), folder).generic_string()] = {{"bytes", entry.file_size()},
                                                                      {"digest", digest_file(entry.path())}};
+  Json gaps = Json::array();
+  for (const FutureGap& gap : c.future_gaps)
+    gaps.push_back({{"column", gap.column}, {"missing", gap.missing}, {"cells", gap.cells}});
   Json json = {{"format", files::kFormat},
                {"name", c.name},
                {"created_by", c.created_by},
@@ -200,6 +203,8 @@ void write_description(const fs::path& folder, const BundleContents& c, const Mo
                {"horizon", m.horizon},
                {"levels", m.quantiles},
                {"whole_demand", c.demand == DemandKind::counts},
+               {"future_gaps", gaps},
+               {"unobserved_series", c.unobserved_series},
                {"files", listed}};
   json["digest"] = digest_text(json.dump());
   write_file_atomically(folder / files::kDescription, json.dump(1) + "\n");

@@ -18,6 +18,8 @@ struct BundleContents {
   TimeAxis axis;                // of the corpus
   std::int64_t first_step = 0;  // of the forecast, on that axis
   DemandKind demand = DemandKind::counts;
+  std::vector<FutureGap> future_gaps;
+  std::int64_t unobserved_series = 0;
   std::filesystem::path model;  // folder as models::DemandModel::save leaves it
   std::filesystem::path text;   // published folder of the text model; empty when the model reads no text
   std::string features;         // text of features.json

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "scorer/bundle.h"
 #include "scorer/new_items.h"
@@ -57,6 +58,20 @@ void add_options(CLI::App& app, Options& options) {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// What the export warned of concerns whoever orders, too.
+void warn_of_gaps(const BundleInfo& info) {
+  for (const FutureGap& gap : info.future_gaps)
+    log::warn(
+        "the bundle has no {} in {} of the {} cells to forecast - forecasts and orders take them as missing; "
+        "bring the corpus up to date and export again for better ones",
+        gap.column, gap.missing, gap.cells);
+  if (info.unobserved_series > 0)
+    log::warn(
+        "of {} of the bundle's {} series nothing was observed in the {} steps before the forecast - they are "
+        "forecast as series without a history; the reasons in the orders say which",
+        info.unobserved_series, info.series, info.context);
 }
 
 void print_summary(const Options& options, const SeriesNames& names, const NewItems& items,
@@ -112,6 +127,7 @@ void score(Options& options) {
   if (!options.forecast.empty()) write_forecasts(options.forecast, bundle, names, which, forecasts);
   write_orders(options.out, names, table, orders);
   print_summary(options, names, items, table, orders, seconds);
+  warn_of_gaps(bundle.info());
 }
 
 }  // namespace

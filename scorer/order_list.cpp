@@ -1,6 +1,7 @@
 #include "scorer/order_list.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "base/csv.h"
@@ -42,11 +43,20 @@ std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, co
   const DemandKind kind = bundle.info().demand;
   const LeadTimeDemand demand(bundle.info().levels, bundle.copula().correlation, order_path_options(kind),
                               bundle.copula().recalibration);
+  // New items have no history, as who lists them knows.
+  const auto unobserved = [&](std::int64_t series) {
+    if (series >= bundle.info().series) return false;
+    const float* context = bundle.inputs().context.row(series);
+    return std::all_of(context, context + bundle.info().context, [](float y) { return std::isnan(y); });
+  };
   std::vector<Order> orders(table.rows.size());
   share(orders.size(), threads, [&](std::size_t i) {
     const StockRow& row = table.rows[i];
     orders[i] = decide(row.policy, row.position,
                        demand.over(by_step(forecasts, i), row.position.protection_steps()), kind);
+    if (unobserved(row.series))
+      orders[i].reason +=
+          fmt::format("; nothing of it was observed in the {} steps before", bundle.info().context);
   });
   return orders;
 }

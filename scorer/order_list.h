@@ -10,7 +10,8 @@
 
 namespace shelfcast::scorer {
 
-// One order per row of `table`; row i of `forecasts` is that of table row i. On `threads` threads; the orders
+// One order per row of `table`; row i of `forecasts` is that of table row i. The reason also says of a series
+// of the bundle that nothing was observed in its context. On `threads` threads; the orders
 // do not depend on how many.
 std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts,
                                int threads);

@@ -1,9 +1,11 @@
 #include "trainer/export.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "data/loader.h"
 #include "parallel/communicator.h"
 #include "scorer/bundle_writer.h"
@@ -56,6 +58,58 @@ LastContexts read_last_contexts(const TrainedRun& run, const data::CorpusInfo& i
     append(all.static_numbers_bn, batch.static_numbers_bn, rows, of);
   }
   return all;
+}
+
+// Notes the cells of the steps to forecast in which `columns` are missing; `values` [series, columns, context
+// then horizon].
+template <typename T, typename Missing>
+void add_gaps(const std::vector<data::FeatureColumn>& columns, const std::vector<T>& values,
+              const data::FeatureSpec& spec, const data::CorpusInfo& info, Missing missing,
+              std::vector<scorer::FutureGap>& gaps) {
+  const std::int64_t steps = spec.context + spec.horizon, count = std::ssize(columns);
+  const std::int64_t begin = std::max<std::int64_t>(0, spec.context - info.demand_end);  // of the corpus
+  for (std::int64_t column = 0; column < count; ++column) {
+    const auto is_missing = [&](std::int64_t series, std::int64_t step) {
+      return missing(values[static_cast<std::size_t>((series * count + column) * steps + step)]);
+    };
+    // A category that the history lacks, too, may mean "none", as in a calendar of events; where the corpus
+    // has ended it says nothing for certain.
+    bool none_has_a_meaning = false;
+    const data::FeatureColumn& feature = columns[static_cast<std::size_t>(column)];
+    for (std::int64_t series = 0; series < info.series && feature.kind == data::Kind::categorical; ++series)
+      for (std::int64_t step = begin; step < spec.context && !none_has_a_meaning; ++step)
+        none_has_a_meaning = is_missing(series, step);
+    scorer::FutureGap gap{feature.name, 0, info.series * spec.horizon};
+    for (std::int64_t series = 0; series < info.series; ++series)
+      for (std::int64_t h = 0; h < spec.horizon; ++h) {
+        const bool ended = info.demand_end + h >= info.steps;
+        gap.missing += (ended || !none_has_a_meaning) && is_missing(series, spec.context + h) ? 1 : 0;
+      }
+    if (gap.missing > 0) gaps.push_back(std::move(gap));
+  }
+}
+
+std::vector<scorer::FutureGap> future_gaps(const LastContexts& last, const data::FeatureSpec& spec,
+                                           const data::CorpusInfo& info) {
+  std::vector<scorer::FutureGap> gaps;
+  add_gaps(
+      spec.known_numeric, last.known_bnu, spec, info, [](float x) { return std::isnan(x); }, gaps);
+  add_gaps(
+      spec.known_categorical, last.known_codes_bcu, spec, info, [](std::int32_t c) { return c == 0; }, gaps);
+  return gaps;
+}
+
+void warn_of_gaps(const scorer::BundleContents& contents, const data::FeatureSpec& spec) {
+  for (const scorer::FutureGap& gap : contents.future_gaps)
+    log::warn(
+        "the corpus has no {} in {} of the {} cells to forecast - the model reads them as missing; append "
+        "rows of the days to forecast with an empty demand, and export again",
+        gap.column, gap.missing, gap.cells);
+  if (contents.unobserved_series > 0)
+    log::warn(
+        "{} of the series have no demand in the {} steps that the model reads - they are forecast and "
+        "ordered as series without a history",
+        contents.unobserved_series, spec.context);
 }
 
 scorer::SeriesNames read_names(const data::Corpus& corpus) {
@@ -137,6 +191,11 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& w
   }
   contents.features = data::to_json(run.features).dump(2) + "\n";
   contents.names = read_names(corpus);
+  contents.future_gaps = future_gaps(last, run.features, corpus.info());
+  for (auto row = last.context_bt.begin(); row != last.context_bt.end(); row += run.features.context)
+    if (std::all_of(row, row + run.features.context, [](float y) { return std::isnan(y); }))
+      ++contents.unobserved_series;
+  warn_of_gaps(contents, run.features);
   contents.context_bt = last.context_bt;
   contents.past_bnt = last.past_bnt;
   contents.known_bnu = last.known_bnu;

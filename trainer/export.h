@@ -14,9 +14,10 @@ struct ExportResult {
 };
 
 // Writes the bundle `out`: weights, columns, the last context of every series, the dependence of forecast
-// errors between steps (estimated on windows after the training cut-off), golden cases. Throws Error(input)
-// when `out` exists or the scorer cannot run the tower, Error(data) when the scorer does not reproduce the
-// model's forecasts.
+// errors between steps (estimated on windows after the training cut-off), golden cases. Warns of columns
+// known ahead that the corpus does not have for the steps to forecast, and of series without an observation
+// in the context. Throws Error(input) when `out` exists or the scorer cannot run the tower, Error(data) when
+// the scorer does not reproduce the model's forecasts.
 ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& out);
 
 }  // namespace shelfcast::trainer

@@ -6,17 +6,14 @@
 
 #include "data/ingest/sales_table.h"
 #include "eval/forecaster.h"
+#include "scorer/bundle.h"
 #include "trainer/text/series_texts.h"
 #include "trainer/trained_run.h"
 #include "trainer/unseen_words.h"
 
 namespace shelfcast::trainer {
 
-// Of a column known ahead: cells of the steps to be forecast that the table leaves empty.
-struct FutureGap {
-  std::string column;
-  std::int64_t missing = 0, cells = 0;
-};
+using scorer::FutureGap;  // cells that the table leaves empty
 
 // A sales table in the form a model reads, and what could not be found for it.
 struct ForecastRequest {

@@ -130,6 +130,33 @@ TEST(Program, orders_fractional_demand_as_it_is) {
   EXPECT_GE(fractional, 7);
 }
 
+TEST(Program, repeats_what_the_export_warned_of) {
+  const RandomBundle bundle([](BundleContents& c) {
+    c.future_gaps = {{"price", 30, 54}};
+    c.unobserved_series = 1;
+  });
+  ASSERT_EQ(score(bundle, "--template stock.csv --lead-time 2 --review 3").status, 0);
+  const Ended result = score(bundle, "--stock stock.csv --out orders.csv");
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("warning: the bundle has no price in 30 of the 54 cells to forecast"),
+            std::string::npos)
+      << result.output;
+  EXPECT_NE(result.output.find("warning: of 1 of the bundle's 9 series nothing was observed in the 22 steps"),
+            std::string::npos)
+      << result.output;
+  // RandomInputs: all of the first series is missing.
+  const CsvTable orders = read_csv(bundle.scratch() / "orders.csv");
+  for (std::size_t i = 0; i < 9; ++i)
+    EXPECT_EQ(orders.rows[i].cells[9].find("nothing of it was observed in the 22 steps before") !=
+                  std::string::npos,
+              i == 0)
+        << orders.rows[i].cells[9];
+  const RandomBundle silent;
+  ASSERT_EQ(score(silent, "--template stock.csv --lead-time 2 --review 3").status, 0);
+  const Ended nothing = score(silent, "--stock stock.csv --out orders.csv");
+  EXPECT_EQ(nothing.output.find("warning"), std::string::npos) << nothing.output;
+}
+
 TEST(Program, gives_the_same_orders_for_any_threads_and_any_order_of_rows) {
   const RandomBundle bundle;
   std::ofstream(bundle.scratch() / "a.csv")

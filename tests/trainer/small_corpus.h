@@ -25,12 +25,13 @@ struct SmallCorpusOptions {
   bool of_visits = false;
   // A static "size" that is a number: 3 * series + 1, missing for series 4.
   bool sizes = false;
+  TimeAxis axis = {*parse_date("2022-01-03"), Frequency::daily};
 };
 
 inline void make_small_corpus(const std::filesystem::path& folder, SmallCorpusOptions options = {}) {
   data::CorpusInfo info;
   info.name = "small";
-  info.axis = {*parse_date("2022-01-03"), Frequency::daily};
+  info.axis = options.axis;
   info.steps = info.demand_end = options.steps;
   info.series = options.series;
   info.covariates = {
