@@ -172,6 +172,8 @@ void Bundle::read_names() {
     json.at("series").get_to(names_.series);
     json.at("store").get_to(names_.store);
     json.at("item").get_to(names_.item);
+    names_.store_level = json.value("store_level", "");
+    names_.item_level = json.value("item_level", "");
   });
   const auto fits = [&](const auto& names) { return std::ssize(names) == info_.series; };
   if (!fits(names_.series) || (!names_.store.empty() && !fits(names_.store)) ||

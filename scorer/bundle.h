@@ -20,6 +20,8 @@ namespace shelfcast::scorer {
 // where the corpus has no such level.
 struct SeriesNames {
   std::vector<std::string> series, store, item;
+  // What the corpus calls those two levels; empty = it has no such level, or the bundle is older.
+  std::string store_level = {}, item_level = {};
 };
 
 // Forecasts computed by the trainer, in units of demand, that the scorer has to reproduce.

@@ -174,7 +174,12 @@ void copy_text_model(const BundleContents& c, const fs::path& folder) {
 
 std::string names_json(const SeriesNames& names) {
   try {
-    return Json{{"series", names.series}, {"store", names.store}, {"item", names.item}}.dump();
+    return Json{{"series", names.series},
+                {"store", names.store},
+                {"item", names.item},
+                {"store_level", names.store_level},
+                {"item_level", names.item_level}}
+        .dump();
   } catch (const Json::exception& error) {
     throw input_error("a name of a series, store or item is not UTF-8", error.what(),
                       "convert the corpus' source");

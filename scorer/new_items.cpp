@@ -87,6 +87,7 @@ class NewItemsReader {
         table_(read_csv(path)),
         series_(first_of_each(bundle.names().series)),
         stores_(first_of_each(bundle.names().store)),
+        item_series_(first_of_each(bundle.names().item)),
         items_(items) {
     find_columns();
   }
@@ -184,10 +185,34 @@ class NewItemsReader {
     items_.unknown_facts_ += unknown ? 1 : 0;
   }
 
+  // A series of the bundle with the value of level `per` that the new series in this row has; -1 = none.
+  std::int64_t same_value(const std::string& per, const CsvRow& row, std::int64_t index) const {
+    const auto named = [&](const auto& rows, const char* column) {
+      const std::string& name = cell(row, column);
+      const auto found = rows.find(name);
+      return name.empty() || found == rows.end() ? std::int64_t{-1} : found->second;
+    };
+    const SeriesNames& names = bundle_.names();
+    const auto fact = std::ranges::find(columns_.facts, per, &Fact::name);
+    const bool is_fact = fact != columns_.facts.end();
+    const bool item = per == (names.item_level.empty() ? "item" : names.item_level);
+    // Bundles that do not say what they call a store: what is no item and no fact is one.
+    const bool store =
+        names.store_level.empty() ? per == "store" || (!item && !is_fact) : per == names.store_level;
+    std::int64_t same = item ? named(item_series_, "item") : store ? named(stores_, "store") : -1;
+    if (same >= 0 || !is_fact) return same;
+    const std::int64_t facts = std::ssize(columns_.facts), place = fact - columns_.facts.begin();
+    const std::int32_t code = items_.statics_[static_cast<std::size_t>(index * facts + place)];
+    const ModelInputs& inputs = bundle_.inputs();
+    for (std::int64_t other = 0; code != 0 && same < 0 && other < inputs.series; ++other)
+      if (inputs.statics.row(other)[place] == code) same = other;
+    return same;
+  }
+
   // Columns known ahead come from a series of the bundle.
   void share_known(const CsvRow& row, std::int64_t index) {
-    const std::string &like = cell(row, "like"), &store = cell(row, "store");
-    std::int64_t series = -1, same_store = -1;
+    const std::string& like = cell(row, "like");
+    std::int64_t series = -1;
     if (!like.empty()) {
       const auto found = series_.find(like);
       if (found == series_.end()) {
@@ -195,13 +220,11 @@ class NewItemsReader {
         fail(row, fmt::format("the bundle has no series \"{}\"", like), "like must name one of its series",
              near.empty() ? "" : "did you mean \"" + near + "\"?");
       }
-      series = same_store = found->second;
-    } else if (const auto found = stores_.find(store); found != stores_.end()) {
-      same_store = found->second;
+      series = found->second;
     }
     const auto source = [&](const std::string& per) {
       if (per == "all") return std::int64_t{0};
-      return per == "series" ? series : same_store;
+      return series >= 0 || per == "series" ? series : same_value(per, row, index);
     };
     const ModelInputs& inputs = bundle_.inputs();
     const std::int64_t steps = config_.context + config_.horizon;
@@ -256,7 +279,8 @@ class NewItemsReader {
   const ModelConfig& config_;
   Columns columns_;
   CsvTable table_;
-  std::unordered_map<std::string, std::int64_t> series_, stores_;  // a row of the bundle for each name
+  // A row of the bundle for each name.
+  std::unordered_map<std::string, std::int64_t> series_, stores_, item_series_;
   std::unordered_map<std::string, std::int64_t> lines_;
   std::unordered_map<std::string, std::size_t> at_;
   NewItems& items_;

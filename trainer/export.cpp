@@ -122,6 +122,8 @@ scorer::SeriesNames read_names(const data::Corpus& corpus) {
       values.push_back(code < 0 ? ""
                                 : corpus.info().statics[index].vocabulary[static_cast<std::size_t>(code)]);
   };
+  names.store_level = corpus.info().store_level;
+  names.item_level = corpus.info().item_level;
   level(corpus.info().store_level, names.store);
   level(corpus.info().item_level, names.item);
   return names;

@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -121,6 +123,47 @@ TEST_F(NewItemsTest, are_forecast_from_facts_text_and_what_others_know_ahead) {
       EXPECT_EQ(got.quantiles_bqh[row * each + i], want.quantiles_bqh[i]) << "row " << row;
     for (std::int64_t h = 0; h < got.horizon; ++h)
       EXPECT_EQ(got.mean_bh[row * got.horizon + h], want.mean_bh[h]) << "row " << row;
+  }
+}
+
+// Item 2 is sold in store A: what is known of it must not come from store B's first series, nor the weather
+// of store B from item 2's.
+TEST(NewItemsLevels, columns_of_a_level_come_from_a_series_with_the_same_value_of_it) {
+  struct Case {
+    std::string store, item, store_level, item_level;  // of the columns; what the bundle calls them
+  };
+  const auto same = [](const auto* a, const auto* b, std::int64_t steps) {
+    return std::equal(a, a + steps, b,
+                      [](auto x, auto y) { return x == y || (std::isnan(x) && std::isnan(y)); });
+  };
+  for (const Case& one : {Case{"shop", "sku", "shop", "sku"}, Case{"store", "item", "store", "item"},
+                          Case{"store", "item", "", ""}, Case{"shop", "item", "", ""}}) {
+    SCOPED_TRACE(one.store_level + " " + one.store);
+    const RandomBundle made([&](BundleContents& contents) {
+      contents.names.store_level = one.store_level;
+      contents.names.item_level = one.item_level;
+      nlohmann::json json = nlohmann::json::parse(contents.features);
+      json["known_numeric"][0]["per"] = one.item;
+      json["known_numeric"][1]["per"] = one.store;
+      json["known_categorical"][0]["per"] = "brand";
+      json["known_categorical"][1]["per"] = "series";
+      contents.features = json.dump();
+    });
+    const Bundle bundle(made.folder());
+    write_file_atomically(made.scratch() / "new.csv", "store,item,brand\n店B,item 2,b1\n市,nouvel,b9\n");
+    const NewItems items(made.scratch() / "new.csv", bundle, 1);
+    const ModelInputs &got = items.inputs(), &known = bundle.inputs();
+    const std::int64_t steps = bundle.info().context + bundle.info().horizon;
+    std::int64_t branded = 0;  // the first series of brand b1
+    while (known.statics.row(branded)[1] != 2) ++branded;
+    EXPECT_TRUE(same(got.known[0].row(0), known.known[0].row(2), steps));
+    EXPECT_TRUE(same(got.known[1].row(0), known.known[1].row(1), steps));
+    EXPECT_TRUE(same(got.known_codes[0].row(0), known.known_codes[0].row(branded), steps));
+    for (std::int64_t step = 0; step < steps; ++step) {
+      EXPECT_TRUE(std::isnan(got.known[0].row(1)[step]) && std::isnan(got.known[1].row(1)[step]));
+      EXPECT_EQ(got.known_codes[0].row(1)[step], 0);
+      EXPECT_EQ(got.known_codes[1].row(0)[step], 0);
+    }
   }
 }
 
