@@ -82,7 +82,7 @@ refused "2 ranks for 1 training windows" -- ranks 2 "$bin/shelfcast" train a.yam
 "$bin/shelfcast" train a.yaml --set run.dir=runs/odd --set data.corpus=odd.corpus
 "$bin/shelfcast" backtest runs/odd >/dev/null
 "$bin/shelfcast" forecast runs/odd --sales odd.csv --horizon 14 --out odd-forecast.csv
-"$bin/shelfcast" export runs/odd --out odd-bundle
+"$bin/shelfcast" export runs/odd --out odd-bundle/
 "$bin/shelfcast-score" odd-bundle --template odd-stock.csv
 "$bin/shelfcast-score" odd-bundle --stock odd-stock.csv --out odd-orders.csv
 [[ $(wc -l <odd-orders.csv) == 8 ]] || fail "odd-orders.csv has $(wc -l <odd-orders.csv) lines"
@@ -107,6 +107,13 @@ if ((EUID == 0)) && mkdir full && mount -t tmpfs -o size=1m tmpfs full 2>/dev/nu
   head -c 900k /dev/zero >full/taken
   refused "space" -- "$bin/shelfcast" export runs/odd --out full/bundle
   [[ $(ls full) == taken ]] || fail "a full disk was left with $(ls full)"
+  # HDF5 files that cannot even be closed.
+  for left in 4 12 20; do
+    rm -rf full/*
+    head -c 2m /dev/zero >full/taken 2>/dev/null || true
+    truncate -s "-${left}k" full/taken
+    refused "space" -- "$bin/shelfcast" synth --stores 2 --items 10 --days 400 --out full/s.corpus
+  done
   umount full
 else
   echo "no tmpfs can be mounted here: the full disk is not tested"

@@ -168,5 +168,16 @@ TEST(Recipe, buckets_have_a_size_or_find_it_out) {
   for (const char* wrong : {"0", "-3", "often", "[1]"}) EXPECT_THROW(with(wrong), Error) << wrong;
 }
 
+TEST(Recipe, tells_one_value_without_the_quotes_of_yaml) {
+  const Recipe recipe = parse_recipe(
+      "data: {corpus: x.corpus, known: [price]}\nrun: {dir: 'runs/it''s: a'}\n", "test.yaml", {});
+  EXPECT_EQ(value_of(recipe, "run.dir"), "runs/it's: a");
+  EXPECT_EQ(value_of(recipe, "data.corpus"), "x.corpus");
+  EXPECT_EQ(value_of(recipe, "train.optimizer.lr"), "0.001");
+  EXPECT_EQ(value_of(recipe, "data.known"), "[price]");
+  EXPECT_THROW(value_of(recipe, "run.folder"), Error);
+  EXPECT_THROW(value_of(recipe, "run.dir.more"), Error);
+}
+
 }  // namespace
 }  // namespace shelfcast::trainer
