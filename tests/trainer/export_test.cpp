@@ -33,9 +33,9 @@ class Export : public Training {
   }
 };
 
-// A corpus in quarters of a kilogram and the same one in units of 16 kg. Trained models are not the same to
-// the bit (the level of series without a history is learned in units), but what is learned of sums must be
-// alike: where days are rounded to whole units it is not (0.19 apart).
+// A corpus in quarters of a kilogram and the same one in units of 16 kg. Models read asinh(1 / scale), so
+// forecasts depend on the unit a little, but what is learned of sums must be alike: where days are rounded to
+// whole units it is not (0.19 apart).
 TEST_F(Export, takes_demand_that_is_not_whole_in_any_unit_alike) {
   const auto in_units_of = [&](float divisor) {
     SmallCorpusOptions options;
