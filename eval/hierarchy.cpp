@@ -241,13 +241,14 @@ bool HierarchyErrors::is_judged(std::size_t level, std::size_t node, std::size_t
   return std::ranges::any_of(steps, [](std::uint8_t seen) { return seen != 0; });
 }
 
-HierarchyErrors::JudgedWeight HierarchyErrors::judged_weight(std::size_t level, std::size_t origin) const {
-  JudgedWeight judged;
-  for (std::size_t node = 0; node < levels_[level].nodes; ++node) {
-    if (!is_judged(level, node, origin)) continue;
-    judged.weight += past_.levels()[level].weight[node * origins_ + origin];
-    ++judged.nodes;
-  }
+std::vector<HierarchyErrors::JudgedWeight> HierarchyErrors::judged_weights(std::size_t level) const {
+  std::vector<JudgedWeight> judged(origins_);
+  for (std::size_t node = 0; node < levels_[level].nodes; ++node)
+    for (std::size_t o = 0; o < origins_; ++o) {
+      if (!is_judged(level, node, o)) continue;
+      judged[o].weight += past_.levels()[level].weight[node * origins_ + o];
+      ++judged[o].nodes;
+    }
   return judged;
 }
 
@@ -265,12 +266,6 @@ double HierarchyErrors::weighted_at(std::size_t level, std::size_t origin) const
     if (n > 0) total += past.weight[at] * std::sqrt(squares / n / past.scale[at]);
   }
   return total;
-}
-
-std::vector<HierarchyErrors::JudgedWeight> HierarchyErrors::judged_weights(std::size_t level) const {
-  std::vector<JudgedWeight> judged;
-  for (std::size_t o = 0; o < origins_; ++o) judged.push_back(judged_weight(level, o));
-  return judged;
 }
 
 std::vector<HierarchyErrors::LevelScore> HierarchyErrors::scores() const {
@@ -350,20 +345,17 @@ void HierarchyErrors::add_parts(std::size_t level, std::span<const double> share
 HierarchyErrors::Parts HierarchyErrors::parts() const {
   const std::size_t windows = horizon_ == 0 ? 0 : own_.size() / horizon_;
   Parts parts{std::vector<double>(windows / origins_), std::vector<double>(origins_ * horizon_)};
-  std::vector<std::vector<double>> shares;  // of each level that is judged: what an origin's weights count
-  std::vector<std::size_t> judged_levels;
+  std::map<std::size_t, std::vector<double>> shares;  // of each level judged: what an origin's weights count
   for (std::size_t l = 0; l < levels_.size(); ++l) {
     const std::vector<JudgedWeight> judged = judged_weights(l);
     const auto origins =
         static_cast<double>(std::ranges::count_if(judged, [](const JudgedWeight& w) { return w.nodes > 0; }));
     if (origins == 0) continue;
-    judged_levels.push_back(l);
-    std::vector<double>& share = shares.emplace_back();
-    for (const JudgedWeight& w : judged) share.push_back(w.nodes > 0 ? 1.0 / (origins * w.weight) : 0.0);
+    for (const JudgedWeight& w : judged) shares[l].push_back(w.nodes > 0 ? 1.0 / (origins * w.weight) : 0.0);
   }
-  for (std::size_t i = 0; i < judged_levels.size(); ++i) {
-    for (double& share : shares[i]) share /= static_cast<double>(judged_levels.size());
-    add_parts(judged_levels[i], shares[i], parts);
+  for (auto& [level, share] : shares) {
+    for (double& of_origin : share) of_origin /= static_cast<double>(shares.size());
+    add_parts(level, share, parts);
   }
 
   std::vector<std::uint8_t> observed(parts.steps.size());

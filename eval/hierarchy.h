@@ -94,12 +94,11 @@ class HierarchyErrors {
   bool is_alone(std::size_t level) const;
   // Whether a node has a weight and, in the window, an observed step.
   bool is_judged(std::size_t level, std::size_t node, std::size_t origin) const;
-  // Of the nodes that are judged: what their weights add up to, and how many they are.
+  // Of the nodes that are judged at an origin: what their weights add up to, and how many they are.
   struct JudgedWeight {
     double weight = 0.0;
     std::int64_t nodes = 0;
   };
-  JudgedWeight judged_weight(std::size_t level, std::size_t origin) const;
   std::vector<JudgedWeight> judged_weights(std::size_t level) const;  // [origin]
   double weighted_at(std::size_t level, std::size_t origin) const;
   // Adds the parts of a level; a weight of an origin makes up its `share_of_origin` of the overall number.

@@ -79,7 +79,7 @@ void print_summary(const Options& options, const SeriesNames& names, const NewIt
   const auto placed = std::ranges::count_if(orders, [](const Order& order) { return order.order > 0.0; });
   double units = 0.0;
   for (const Order& order : orders) units += order.order;
-  fmt::print("{} of {} series need an order, {:.10g} units in all\n", placed, orders.size(), units);
+  fmt::print("{} of {} series need an order, {} units in all\n", placed, orders.size(), quantity(units));
   if (const auto left = std::ssize(names.series) - std::ssize(orders); left > 0)
     fmt::print("{} of the {} series are not in {}\n", left, names.series.size(), options.stock);
   if (items.inputs().series > 0)

@@ -32,9 +32,6 @@ std::string number(double value) {
   return text == "-0" ? "0" : text;
 }
 
-// What is ordered, whole packs of any size: all decimals that there are.
-std::string quantity(double value) { return fmt::format("{:.10g}", value); }
-
 }  // namespace
 
 std::vector<Order> make_orders(const Bundle& bundle, const StockTable& table, const Forecasts& forecasts,

@@ -450,8 +450,7 @@ void Run::finish_checkpoint() {
 bool Run::leaves(bool stop, Ending& ending) const {
   if (stop) return ending = Ending::signalled, true;
   if (options_.stop_after && state_.step >= *options_.stop_after) return ending = Ending::stop_after, true;
-  if (recipe_.train.early_stop > 0 && state_.validations_without_best >= recipe_.train.early_stop)
-    return ending = Ending::stopped_early, true;
+  if (state_.stopped_early(recipe_.train.early_stop)) return ending = Ending::stopped_early, true;
   return false;
 }
 

@@ -20,9 +20,6 @@ std::string units(double value) {
   return text == "-0" ? "0" : text;
 }
 
-// As it stands: an order of half a pack of 0.125 is no order.
-std::string quantity(double value) { return fmt::format("{:.10g}", value); }
-
 std::string one_decimal(double value) { return fmt::format("{:.1f}", value); }
 
 // Never 100: no order can promise that.
@@ -134,6 +131,8 @@ void StockPosition::validate() const {
     throw input_error(fmt::format("{}: a pack of {} is not possible", row, pack), "it must be positive",
                       "correct the stock table; 1 means single units");
 }
+
+std::string quantity(double value) { return fmt::format("{:.10g}", value); }
 
 double order_quantity(double missing, double minimum_order, double pack) {
   if (missing <= kRounding) return 0.0;

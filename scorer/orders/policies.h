@@ -64,6 +64,9 @@ struct Order {
   std::string reason;  // one sentence for people
 };
 
+// What is ordered, as text with all its decimals: half of an order of 0.125 is none.
+std::string quantity(double value);
+
 // The least whole quantity that covers `missing`, is at least the minimum order and a multiple of the pack; 0
 // when nothing is missing.
 double order_quantity(double missing, double minimum_order, double pack);

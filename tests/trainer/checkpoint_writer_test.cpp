@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "parallel/sharding.h"
 #include "tests/support/temporary_folder.h"
 
 namespace shelfcast::trainer {
@@ -27,12 +28,20 @@ struct Arrays {
     std::iota(first.begin(), first.end(), start + 1000);
     std::iota(second.begin(), second.end(), start + 2000);
   }
-  CheckpointSource source() {
+  // What one of `ranks` ranks stores, in even slices of the state.
+  CheckpointSource source(int rank = 0, int ranks = 1) {
     const auto write_model = [](const fs::path& folder, std::span<const float> copy) {
       write_file_atomically(folder / "model.bin",
                             {reinterpret_cast<const char*>(copy.data()), copy.size_bytes()});
     };
-    return {ranges, values, state(), write_model};
+    std::vector<FlatState> own = state();
+    for (FlatState& part : own) {
+      const parallel::Slice slice = parallel::slice_of(std::ssize(part.values), ranks, rank);
+      part.values =
+          part.values.subspan(static_cast<std::size_t>(slice.begin), static_cast<std::size_t>(slice.size()));
+      part.begin = slice.begin;
+    }
+    return {ranges, values, own, write_model};
   }
   std::vector<FlatState> state() { return {{"first", first}, {"second", second}}; }
 };
@@ -50,8 +59,8 @@ class Writers {
  public:
   Writers(const fs::path& folder, int ranks, Arrays& arrays, std::int64_t keep_last = 2) {
     for (int rank = 0; rank < ranks; ++rank)
-      writers_.push_back(
-          std::make_unique<CheckpointWriter>(Checkpoints(folder), arrays.source(), rank, ranks, keep_last));
+      writers_.push_back(std::make_unique<CheckpointWriter>(Checkpoints(folder), arrays.source(rank, ranks),
+                                                            rank, ranks, keep_last));
   }
   void start(const CheckpointNotes& what) {
     for (const auto& writer : writers_) writer->start(what);

@@ -47,7 +47,7 @@ bool is_empty_folder(const fs::path& path) { return fs::is_directory(path) && fs
 std::optional<TrainState> ended_training(const Recipe& recipe) {
   const std::optional<TrainState> saved = saved_state(recipe.run.dir);
   const bool ended = saved && !saved->validation_pending &&
-                     (saved->step >= recipe.train.steps || stopped_early(*saved, recipe.train.early_stop));
+                     (saved->step >= recipe.train.steps || saved->stopped_early(recipe.train.early_stop));
   return ended ? saved : std::nullopt;
 }
 
@@ -64,8 +64,6 @@ void remove_unfinished(const fs::path& folder) {
     if (path.filename().string().find(".partial") != std::string::npos) fs::remove(path, ignored);
   }
 }
-
-bool asked_to_leave() { return LeaveSignals::requested() != LeaveRequest::none; }
 
 json number_or_null(double value, bool there) { return there ? json(value) : json(); }
 
@@ -129,7 +127,7 @@ bool Retrainer::append_new_days(std::optional<Date> until) const {
   const fs::path log = folder_.dir / "append.log";
   const std::uintmax_t said = size_of(log);
   const int exit_code = run_logged(command, log);
-  if (asked_to_leave()) return false;
+  if (LeaveSignals::any()) return false;
   if (exit_code != 0)
     throw data_error("the new days could not be appended", last_words(log, said),
                      fmt::format("look at {}; the corpus is as it was", log.string()));
@@ -222,7 +220,7 @@ bool Retrainer::run_step(const std::string& step, const std::vector<std::string>
   const std::uintmax_t said = size_of(log);
   log::all("retrain {}: {}", number, step);
   const int exit_code = run_logged(command, log);
-  if (asked_to_leave()) {
+  if (LeaveSignals::any()) {
     note({{"event", "left"}, {"retrain", number}, {"step", step}});
     return false;
   }
@@ -237,7 +235,7 @@ bool Retrainer::train() {
   const std::int64_t number = open().number;
   const Recipe recipe = read_recipe(folder_.recipe(number), {});
   // A driver that was killed leaves its training a moment to save.
-  if (!RunLock::wait_until_free_here(recipe.run.dir, asked_to_leave)) return false;
+  if (!RunLock::wait_until_free_here(recipe.run.dir, LeaveSignals::any)) return false;
   std::optional<TrainState> state = ended_training(recipe);
   if (!state) {
     if (!run_step("training", launched({"train", folder_.recipe(number).string(), "--resume", "auto"})))

@@ -28,6 +28,11 @@ struct TrainState {
   std::int64_t good_steps = 0;
   std::int64_t bad_in_a_row = 0;
   std::int64_t skipped = 0;
+
+  // Whether so many validations without a better one (train.early_stop; 0 = any number) have ended the run.
+  bool stopped_early(std::int64_t early_stop) const {
+    return early_stop > 0 && validations_without_best >= early_stop;
+  }
 };
 
 // One flat array of state: "first_moment".

@@ -119,11 +119,6 @@ struct CheckpointWriter::Thread {
   const CheckpointSource source;
   const int rank, ranks;
   const std::int64_t keep_last;
-  // Elements of a state that this rank stores.
-  parallel::Slice slice_of(const FlatState& state) const {
-    if (state.begin) return {state.held_begin(), state.held_end()};
-    return parallel::slice_of(static_cast<std::int64_t>(state.values.size()), ranks, rank);
-  }
 
   // Of the thread alone.
   std::optional<FloatCopy> values_copy;  // rank 0
@@ -142,8 +137,7 @@ struct CheckpointWriter::Thread {
 
 void CheckpointWriter::Thread::make_room() {
   if (rank == 0) values_copy.emplace(source.values.size());
-  for (const FlatState& state : source.optimizer)
-    state_copies.emplace_back(static_cast<std::size_t>(slice_of(state).size()));
+  for (const FlatState& state : source.optimizer) state_copies.emplace_back(state.values.size());
 }
 
 void CheckpointWriter::Thread::run() {
@@ -169,12 +163,7 @@ void CheckpointWriter::Thread::run() {
 void CheckpointWriter::Thread::copy() {
   const auto started = Clock::now();
   if (values_copy) values_copy->take(source.values);
-  for (std::size_t i = 0; i < state_copies.size(); ++i) {
-    const parallel::Slice slice = slice_of(source.optimizer[i]);
-    const FlatState& state = source.optimizer[i];
-    state_copies[i].take(state.values.subspan(static_cast<std::size_t>(slice.begin - state.held_begin()),
-                                              static_cast<std::size_t>(slice.size())));
-  }
+  for (std::size_t i = 0; i < state_copies.size(); ++i) state_copies[i].take(source.optimizer[i].values);
   const std::lock_guard lock(mutex);
   copied = true;
   times.copy += seconds_since(started);
@@ -191,7 +180,8 @@ void CheckpointWriter::Thread::write_part(const CheckpointNotes& notes) {
   std::vector<TensorToStore> tensors;
   for (std::size_t i = 0; i < state_copies.size(); ++i) {
     const FlatState& state = source.optimizer[i];
-    add_pieces(state.layout(source.ranges), slice_of(state), state.name, state_copies[i].values(), tensors);
+    add_pieces(state.layout(source.ranges), {state.held_begin(), state.held_end()}, state.name,
+               state_copies[i].values(), tensors);
   }
   write_safetensors(folder / optimizer_file(rank, ranks), tensors,
                     {{"steps", std::to_string(notes.optimizer_steps)}});

@@ -70,7 +70,7 @@ SweepEnding run_locally(const SweepPlan& plan) {
   const auto body = [&](std::int64_t task) {
     SweepWorker worker(plan, {0, task}, words(plan.local.launcher), "");
     // Those who work may make more work: the last result of a rung opens the next.
-    while (LeaveSignals::requested() == LeaveRequest::none) {
+    while (!LeaveSignals::any()) {
       worker.work();
       if (--busy == 0) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(200));

@@ -159,7 +159,7 @@ int run_logged(const std::vector<std::string>& command, const std::filesystem::p
   bool told = false;
   int status = 0;
   while (!has_ended(process, status, WNOHANG)) {
-    if (!told && LeaveSignals::requested() != LeaveRequest::none) {
+    if (!told && LeaveSignals::any()) {
       ::kill(process, SIGUSR1);
       told = true;
     }

@@ -20,6 +20,7 @@ class LeaveSignals {
   LeaveSignals& operator=(const LeaveSignals&) = delete;
 
   static LeaveRequest requested();
+  static bool any() { return requested() != LeaveRequest::none; }
 };
 
 // The program to start for a run: the `shelfcast` beside this one.

@@ -48,10 +48,6 @@ std::optional<TrainState> saved_state(const std::filesystem::path& run) {
   return checkpoints.read_state(*newest);
 }
 
-bool stopped_early(const TrainState& state, std::int64_t early_stop) {
-  return early_stop > 0 && state.validations_without_best >= early_stop;
-}
-
 double best_metric(const std::filesystem::path& run, const std::string& metric, Goal goal,
                    std::int64_t step) {
   const std::string text = read_file(metrics_path(run));

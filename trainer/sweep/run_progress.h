@@ -13,8 +13,6 @@ namespace shelfcast::trainer {
 
 // What the newest checkpoint that is whole says; nullopt = there is none. Reads it all, as a resume does.
 std::optional<TrainState> saved_state(const std::filesystem::path& run);
-// Whether it was stopped by the recipe's early_stop.
-bool stopped_early(const TrainState& state, std::int64_t early_stop);
 
 // The best value of `metric` in metrics.jsonl up to and including `step`. Throws Error(data) when the file
 // has none, with the keys it has.

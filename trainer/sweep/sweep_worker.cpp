@@ -25,7 +25,7 @@ SweepWorker::SweepWorker(const SweepPlan& plan, Worker worker, std::vector<std::
 
 void SweepWorker::work() {
   Segment segment;
-  while (LeaveSignals::requested() == LeaveRequest::none && claim(segment)) {
+  while (!LeaveSignals::any() && claim(segment)) {
     bool again = true;
     for (std::int64_t attempt = 1; again; ++attempt) {
       again = note(segment, train(segment), attempt);
@@ -73,7 +73,7 @@ bool SweepWorker::arrived(const Segment& segment, Trained& trained) const {
   trained.step = saved ? saved->step : 0;
   const std::int64_t target = plan_.target(segment.run, segment.rung);
   if (!saved || saved->validation_pending ||
-      (saved->step < target && !stopped_early(*saved, plan_.runs[segment.run].early_stop)))
+      (saved->step < target && !saved->stopped_early(plan_.runs[segment.run].early_stop)))
     return false;
   trained.step = std::min(saved->step, target);
   trained.metric = best_metric(folder, plan_.metric, plan_.goal, target);
@@ -87,8 +87,7 @@ SweepWorker::Trained SweepWorker::train(const Segment& segment) const {
   const std::uintmax_t said = size_of(log);
   try {
     // A driver that was killed leaves its trainings a moment to save.
-    const bool free = RunLock::wait_until_free_here(
-        plan_.run_folder(segment.run), [] { return LeaveSignals::requested() != LeaveRequest::none; });
+    const bool free = RunLock::wait_until_free_here(plan_.run_folder(segment.run), LeaveSignals::any);
     // Trained before a crash that came between training and the note of it.
     if (arrived(segment, trained)) return trained.ending = Ending::finished, trained;
     const int exit_code = free ? run_logged(command(segment), log) : 0;
