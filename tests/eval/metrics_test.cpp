@@ -202,7 +202,7 @@ TEST(ErrorLayout, a_point_forecast_is_judged_at_its_median_by_quantile_losses) {
   std::vector<double> sums(layout.width());
   const std::vector<double> levels{0.5, 0.9, 0.95};
   double expected = 0.0;
-  for (const auto& [target, median, mean] : {std::array{10.0, 12.0, 7.0}, std::array{5.0, 4.0, 9.0}}) {
+  for (const auto& [target, median, mean] : {std::array{10.0, 12.0, 7.0}, std::array{5.0, 4.0, 11.0}}) {
     Judged step;
     step.target = target;
     step.median = median;
