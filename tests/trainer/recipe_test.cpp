@@ -55,6 +55,19 @@ TEST(Recipe, names_file_line_and_wanted_type_for_a_wrong_type) {
                {"model.loss.mean_loss", "mse, mae"});
 }
 
+TEST(Recipe, numbers_are_decimal_and_finite_and_durations_less_than_a_life) {
+  for (const char* slip : {"010", "-010", "0x10", "1e3"})
+    expect_parts(message_of(kMinimal, {std::string("train.steps=") + slip}), {"whole number", slip});
+  for (const char* slip : {".inf", "-.inf", ".nan"})
+    expect_parts(message_of(kMinimal, {std::string("train.clip=") + slip}), {"train.clip", "a number", slip});
+  for (const char* slip : {"infh", "nans", "1e300h", "-5s", "0s"})
+    expect_parts(message_of(kMinimal, {std::string("parallel.step_deadline=") + slip}), {"duration", slip});
+  const Recipe recipe = parse_recipe(kMinimal, "r.yaml", {"run.seed=0", "train.steps=+70", "train.clip=010.5"});
+  EXPECT_EQ(recipe.run.seed, 0);
+  EXPECT_EQ(recipe.train.steps, 70);
+  EXPECT_EQ(recipe.train.clip, 10.5);
+}
+
 TEST(Recipe, refuses_duplicates_and_broken_yaml_with_the_line) {
   expect_parts(message_of("data: {corpus: x}\ndata: {corpus: y}\n"), {"r.yaml:2", "twice"});
   expect_parts(message_of("data: {corpus: x\n"), {"r.yaml:", "not YAML"});

@@ -34,10 +34,8 @@ bool convert(const YAML::Node& node, std::string& value) {
   if (node.IsNull()) return value.clear(), true;
   return node.IsScalar() && (value = node.Scalar(), true);
 }
-bool convert(const YAML::Node& node, std::int64_t& value) {
-  return YAML::convert<std::int64_t>::decode(node, value);
-}
-bool convert(const YAML::Node& node, double& value) { return YAML::convert<double>::decode(node, value); }
+bool convert(const YAML::Node& node, std::int64_t& value) { return read_number(node, value); }
+bool convert(const YAML::Node& node, double& value) { return read_number(node, value); }
 bool convert(const YAML::Node& node, bool& value) { return YAML::convert<bool>::decode(node, value); }
 bool convert(const YAML::Node& node, std::optional<Date>& value) {
   if (node.IsNull()) return value.reset(), true;
@@ -52,7 +50,9 @@ bool convert(const YAML::Node& node, std::chrono::milliseconds& value) {
   const std::string unit(end, text.data() + text.size());
   const std::map<std::string, double> units = {
       {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"min", 60e3}, {"h", 3600e3}};
-  if (error != std::errc() || number <= 0 || units.count(unit) == 0) return false;
+  if (error != std::errc() || units.count(unit) == 0) return false;
+  constexpr double kMost = 3.2e12;  // a hundred years: what is longer is a slip, and would not fit
+  if (!(number > 0 && number * units.at(unit) < kMost)) return false;
   value = std::chrono::milliseconds(static_cast<std::int64_t>(number * units.at(unit)));
   return true;
 }

@@ -1,6 +1,7 @@
 #include "trainer/recipe/recipe_block.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -13,6 +14,18 @@ YAML::Node load_yaml(const std::string& yaml, const std::string& origin) {
     throw input_error(fmt::format("{}:{}: this is not YAML", origin, broken.mark.line + 1), broken.msg,
                       "check the indentation and the brackets around this line");
   }
+}
+
+bool read_number(const YAML::Node& node, double& value) {
+  return YAML::convert<double>::decode(node, value) && std::isfinite(value);
+}
+
+bool read_number(const YAML::Node& node, std::int64_t& value) {
+  if (!node.IsScalar()) return false;
+  const std::string& text = node.Scalar();
+  const std::size_t digits = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+  if (text.size() > digits + 1 && text[digits] == '0') return false;
+  return YAML::convert<std::int64_t>::decode(node, value);
 }
 
 Block::Block(std::string origin, std::string name, const YAML::Node& node)
@@ -39,13 +52,13 @@ void Block::text(const std::string& key, std::string& value) {
 
 void Block::number(const std::string& key, double& value) {
   const YAML::Node node = take(key);
-  if (node.IsDefined() && !YAML::convert<double>::decode(node, value))
+  if (node.IsDefined() && !read_number(node, value))
     fail(node, fmt::format("{} must be a number", key));
 }
 
 void Block::number(const std::string& key, std::int64_t& value) {
   const YAML::Node node = take(key);
-  if (node.IsDefined() && !YAML::convert<std::int64_t>::decode(node, value))
+  if (node.IsDefined() && !read_number(node, value))
     fail(node, fmt::format("{} must be a whole number", key));
 }
 

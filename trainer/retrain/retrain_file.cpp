@@ -40,7 +40,7 @@ void read_rule(Block& top, PromotionRule& rule) {
   block.choice("significance", kSignificances, rule.significance);
   if (const YAML::Node loss = block.take("most_loss"); loss.IsDefined()) {
     double share = 0;
-    if (!YAML::convert<double>::decode(loss, share)) block.fail(loss, "most_loss must be a number");
+    if (!read_number(loss, share)) block.fail(loss, "most_loss must be a number");
     rule.most_loss = share;
   }
   block.finish();

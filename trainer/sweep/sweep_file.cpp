@@ -22,8 +22,8 @@ std::string yaml_of(const YAML::Node& node) {
 }
 
 void read_interval(const Block& block, const std::string& name, const YAML::Node& node, SweepAxis& axis) {
-  if (!node.IsSequence() || node.size() != 2 || !YAML::convert<double>::decode(node[0], axis.low) ||
-      !YAML::convert<double>::decode(node[1], axis.high) || !(axis.low < axis.high))
+  if (!node.IsSequence() || node.size() != 2 || !read_number(node[0], axis.low) ||
+      !read_number(node[1], axis.high) || !(axis.low < axis.high))
     block.fail(node, fmt::format("{} of {} must be [low, high] with low < high", name, axis.key));
   if (axis.kind == SweepAxis::Kind::log_uniform && !(axis.low > 0))
     block.fail(node, fmt::format("log of {} must start above 0", axis.key));
