@@ -12,8 +12,7 @@ target_precompile_headers(shelfcast_pch PRIVATE ${common_headers})
 add_library(shelfcast_torch_pch OBJECT ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp)
 target_link_libraries(shelfcast_torch_pch PRIVATE shelfcast_settings shelfcast_torch_libraries fmt::fmt
   nlohmann_json::nlohmann_json)
-target_precompile_headers(shelfcast_torch_pch PRIVATE ${common_headers} <torch/types.h>
-  <torch/csrc/autograd/custom_function.h>)
+target_precompile_headers(shelfcast_torch_pch PRIVATE ${common_headers} <torch/types.h>)
 
 function(shelfcast_use_common_headers target)
   target_link_libraries(${target} PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
