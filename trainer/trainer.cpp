@@ -14,16 +14,10 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "models/product.h"
-#include "parallel/bucket_tuner.h"
-#include "parallel/gradient_sync.h"
-#include "parallel/hierarchical.h"
-#include "parallel/whole_gradients.h"
 #include "trainer/command_line.h"
 #include "trainer/device.h"
 #include "trainer/environment.h"
-#include "trainer/ewc.h"
-#include "trainer/model_state.h"
-#include "trainer/optimizer.h"
+#include "trainer/learner.h"
 #include "trainer/recipe/schedule.h"
 #include "trainer/run/agreement.h"
 #include "trainer/run/checkpoint_writer.h"
@@ -36,8 +30,6 @@
 
 namespace shelfcast::trainer {
 namespace {
-
-constexpr std::int64_t kMegabyte = 1'000'000;
 
 // Rank 0's number to everyone.
 std::int64_t share(std::int64_t value, parallel::Communicator& communicator, std::string_view label) {
@@ -65,21 +57,11 @@ class Run {
  private:
   std::int64_t resume_step(bool goes_on) const;
   TaskStart task_start() const;
-  std::optional<int> held_part() const;
-  std::optional<parallel::Slice> optimizer_share() const;
   void restore();
-  void hold_weights();
   void open_logs(bool goes_on);
   bool stop_requested();
   StepSums step();
-  std::array<double, 2> accumulate_micro_batches();
-  std::int64_t bucket_mb() const;
-  void tune_buckets(double seconds);
-  WeightedLoss forward_and_backward(std::int64_t micro_batch, bool last);
-  double gradient_norm();
   void update_weights(const StepSums& sums);
-  void cut_ranks();
-  void gather_weights();
   void handle_bad_step(StepVerdict verdict, const StepSums& sums);
   void log_step(const StepSums& sums);
   bool validate();
@@ -96,21 +78,11 @@ class Run {
   std::int64_t resume_step_;  // -1 = from scratch
   TrainState state_;
   std::unique_ptr<Task> task_;
-  parallel::FlatBuffers buffers_;
-  std::unique_ptr<Optimizer> optimizer_;
-  WeightAverage average_;
-  std::unique_ptr<models::RankAllocator> ranks_;  // null = no ranks are cut
-  HostCopies copies_;
-  std::unique_ptr<parallel::Communicator> levels_;  // null = sums are not hierarchical
-  parallel::GradientSync sync_;
-  std::optional<parallel::BucketTuner> tuner_;  // while the size of buckets is being found out
+  Learner learner_;
   std::int64_t saved_step_ = -1;
   CheckpointWriter writer_;
   std::unique_ptr<MetricsLog> metrics_, bad_steps_;  // rank 0
   std::optional<StepLog> log_;
-  std::optional<ElasticAnchor> anchor_;
-  RankTimes times_;
-  double gathering_ = 0;  // seconds
   StopSignal signal_;
   std::optional<StopRequest> request_;  // rank 0
 };
@@ -125,24 +97,15 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
       resume_step_(resume_step(goes_on)),
       state_(resume_step_ < 0 ? TrainState() : checkpoints_.read_state(resume_step_)),
       task_(plan.start(task_start())),
-      buffers_(task_->trained(), communicator.size(), held_part(), &communicator),
-      optimizer_(make_optimizer(recipe_.train.optimizer, buffers_, optimizer_share())),
-      average_(buffers_, recipe_.train.ema),
-      ranks_(task_->rank_allocator()),
-      levels_(recipe_.parallel.hierarchical
-                  ? parallel::make_hierarchical(communicator, static_cast<int>(recipe_.parallel.node_ranks))
-                  : nullptr),
-      sync_(buffers_, levels_ ? *levels_ : communicator, bucket_mb() * kMegabyte, recipe_.parallel.compress),
+      learner_(recipe_, *task_, communicator, state_.bucket_mb),
       writer_(checkpoints_,
-              checkpoint_source([this](const std::filesystem::path& folder,
-                                       CopiedValues& values) { task_->save(folder, values); },
-                                buffers_, *optimizer_, average_, copies_,
-                                {communicator.rank(), communicator.size()}, ranks_.get()),
+              learner_.checkpoint_source([this](const std::filesystem::path& folder, CopiedValues& values) {
+                task_->save(folder, values);
+              }),
               communicator.rank(), communicator.size(), recipe_.train.keep_last) {
   restore();
-  if (bucket_mb() == ParallelConfig::kTuned)
-    tuner_.emplace(buffers_.elements() * static_cast<std::int64_t>(sizeof(float)));
-  if (recipe_.train.ewc.strength > 0) hold_weights();
+  // What the weights are held by is measured once, at the beginning.
+  if (recipe_.train.ewc.strength > 0) learner_.hold_weights(folder_.anchor(), resume_step_ >= 0);
   if (communicator_.rank() == 0) open_logs(goes_on);
   if (recipe_.train.precision == "bf16" && options_.gpu < 0 && !models::cpu_has_bf16())
     log::warn(
@@ -179,106 +142,25 @@ TaskStart Run::task_start() const {
   return {checkpoints_.path_of(resume_step_), state_.step, communicator_, device};
 }
 
-// What this rank holds of the gradients; none = all.
-std::optional<int> Run::held_part() const {
-  if (recipe_.parallel.zero < 2 || communicator_.size() == 1) return std::nullopt;
-  return communicator_.rank();
-}
-
-// What of the flat buffers this rank's optimizer updates and remembers; none = all.
-std::optional<parallel::Slice> Run::optimizer_share() const {
-  if (recipe_.parallel.zero == 0) return std::nullopt;
-  return parallel::slice_of(buffers_.elements(), communicator_.size(), communicator_.rank());
-}
-
 void Run::restore() {
   if (resume_step_ < 0) return;
   saved_step_ = resume_step_;
-  HostCopies copies(HostCopies::Memory::pageable);
-  optimizer_->set_steps(checkpoints_.read_optimizer(
-      resume_step_, buffers_.ranges(), stored_state(*optimizer_, buffers_, average_, copies, ranks_.get())));
-  copies.upload();
+  learner_.restore(checkpoints_, resume_step_);
   log::all("resuming {} at step {}", folder_.path().string(), state_.step);
   const nlohmann::json then = checkpoints_.read_conditions(resume_step_),
-                       now = bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb());
+                       now =
+                           bit_conditions(recipe_, communicator_, options_.device_name, learner_.bucket_mb());
   for (const auto& [name, value] : now.items())
     if (then.value(name, nlohmann::json()) != value && communicator_.rank() == 0)
       log::warn("{} was {} and is {} now - the run goes on, equal to rounding, not to the bit", name,
                 then.value(name, nlohmann::json()).dump(), value.dump());
 }
 
-// What train.ewc holds the weights by is measured once, at the beginning.
-void Run::hold_weights() {
-  if (resume_step_ >= 0) {
-    anchor_.emplace(folder_.anchor(), buffers_);
-    return;
-  }
-  activity::enter_phase("Fisher information");
-  anchor_.emplace(*task_, buffers_, communicator_);
-  if (communicator_.rank() == 0) anchor_->save(folder_.anchor(), buffers_);
-}
-
 bool Run::stop_requested() { return signal_.requested() || (request_ && request_->there()); }
-
-// The size of this rank's buckets, unless it is being found out.
-std::int64_t Run::bucket_mb() const {
-  if (recipe_.parallel.bucket_mb != ParallelConfig::kTuned) return recipe_.parallel.bucket_mb;
-  if (communicator_.size() == 1) return ParallelConfig().bucket_mb;  // nothing is sent
-  return state_.bucket_mb;
-}
-
-// `seconds`: what gradients and their sums took in the step.
-void Run::tune_buckets(double seconds) {
-  communicator_.all_reduce(std::span(&seconds, 1), parallel::ReduceOp::max, "time of the step");
-  tuner_->add(seconds);
-  if (!tuner_->done()) return;
-  state_.bucket_mb = tuner_->megabytes();
-  sync_.set_bucket_bytes(state_.bucket_mb * kMegabyte);
-  log::all("buckets of {} MB make the shortest steps here", state_.bucket_mb);
-  tuner_.reset();
-}
-
-WeightedLoss Run::forward_and_backward(std::int64_t micro_batch, bool last) {
-  try {
-    return task_->forward_and_backward(state_.step, micro_batch, [&](int more) {
-      if (sync_.sends_every_backward() || (last && more == 0)) sync_.arm();
-    });
-  } catch (const c10::OutOfMemoryError& error) {
-    std::int64_t elements = buffers_.elements() + buffers_.gradients().numel();
-    if (recipe_.train.ema > 0) elements += buffers_.elements();
-    if (anchor_) elements += 2 * buffers_.elements();
-    for (const OptimizerState& state : optimizer_->state()) elements += state.values.numel();
-    throw out_of_memory(error, elements * static_cast<std::int64_t>(sizeof(float)), recipe_.train);
-  }
-}
-
-// Forward and backward of this rank's slice: the loss' sum and its weight, which are read at the end because
-// reading waits for a GPU, that otherwise goes on from micro-batch to micro-batch.
-std::array<double, 2> Run::accumulate_micro_batches() {
-  WeightedLoss all;
-  const std::int64_t count = task_->micro_batches();
-  for (std::int64_t micro = 0; micro < count; ++micro) {
-    const auto started = Clock::now();
-    const double waited = task_->waited_seconds() + sync_.waited_seconds();
-    const WeightedLoss one = forward_and_backward(micro, micro + 1 == count);
-    sync_.end_micro_batch();
-    all += one;
-    times_.compute += seconds_since(started) - (task_->waited_seconds() + sync_.waited_seconds() - waited);
-    activity::note_progress();
-  }
-  const auto started = Clock::now();
-  const std::array<double, 2> read = {all.sum_now(), all.weight_now()};
-  times_.compute += seconds_since(started);
-  return read;
-}
 
 StepSums Run::step() {
   activity::enter_phase("train", state_.step + 1);
-  if (tuner_) sync_.set_bucket_bytes(tuner_->megabytes() * kMegabyte);
-  const auto started = Clock::now();
-  const std::array<double, 2> own = accumulate_micro_batches();
-  sync_.finish();
-  if (tuner_) tune_buckets(seconds_since(started));
+  const std::array<double, 2> own = learner_.backward(state_.step);
   const bool written = writer_.under_way() && writer_.part_written();
   std::array<double, 4> totals = {own[0], own[1], stop_requested() ? 1.0 : 0.0, written ? 1.0 : 0.0};
   communicator_.all_reduce(std::span<double>(totals), parallel::ReduceOp::sum, "loss");
@@ -286,15 +168,7 @@ StepSums Run::step() {
                 .norm = 0,
                 .valid = totals[1],
                 .stop = totals[2] > 0};
-  if (anchor_) anchor_->pull(buffers_, recipe_.train.ewc.strength * sums.valid);
-  // Importances are those of whole matrices.
-  std::optional<parallel::WholeGradients> whole;
-  if (ranks_) {
-    whole.emplace(buffers_, communicator_);
-    ranks_->pull(sums.valid);
-    whole->keep_changes();
-  }
-  sums.norm = gradient_norm() / std::max(1.0, sums.valid);
+  sums.norm = learner_.regularise(sums.valid);
   if (totals[3] == communicator_.size()) writer_.commit();
   const StepVerdict verdict = judge_step(recipe_.train.guard, state_, sums.loss, sums.norm);
   sums.good = verdict == StepVerdict::good;
@@ -307,46 +181,16 @@ StepSums Run::step() {
   return sums;
 }
 
-double Run::gradient_norm() {
-  std::vector<double> squares = buffers_.gradient_squares();
-  if (!buffers_.holds_whole_gradients())
-    communicator_.all_reduce(std::span<double>(squares), parallel::ReduceOp::sum, "gradient norm");
-  return parallel::norm_of(squares);
-}
-
 void Run::update_weights(const StepSums& sums) {
   // Without a single observed target there is no gradient; decaying the weights alone would be training on
   // nothing.
-  if (sums.valid == 0) return buffers_.zero_gradients();
+  if (sums.valid == 0) return learner_.discard();
   note_step(state_, StepVerdict::good, sums.norm);
   const double clip =
       recipe_.train.clip > 0 && sums.norm > recipe_.train.clip ? recipe_.train.clip / sums.norm : 1.0;
   const double factor = schedule_factor(recipe_.train.schedule, state_.step, recipe_.train.steps);
   writer_.finish_copy();
-  if (ranks_) ranks_->remember_gradients(clip / sums.valid);
-  optimizer_->step(recipe_.train.optimizer.lr * factor, clip / sums.valid);
-  gather_weights();
-  average_.update();
-  if (ranks_) cut_ranks();
-}
-
-// In the weights, and in the average of them that is stored in their place.
-void Run::cut_ranks() {
-  if (!ranks_->allocate(state_.step + 1)) return;
-  const WeightAverage::Use use(average_);
-  ranks_->cut();
-}
-
-// Every rank has updated its share.
-void Run::gather_weights() {
-  const std::optional<parallel::Slice> share = optimizer_share();
-  if (!share) return;
-  const auto started = Clock::now();
-  const std::span<float> all = span_of(buffers_.values());
-  communicator_.all_gather(
-      all.subspan(static_cast<std::size_t>(share->begin), static_cast<std::size_t>(share->size())), all,
-      "updated weights");
-  gathering_ += seconds_since(started);
+  learner_.update(state_.step + 1, recipe_.train.optimizer.lr * factor, clip, sums.valid);
 }
 
 // The weights stay as they are; all ranks have come to the same verdict.
@@ -369,7 +213,7 @@ void Run::handle_bad_step(StepVerdict verdict, const StepSums& sums) {
                     folder_.bad_steps().string()));
   ++state_.skipped;
   if (communicator_.rank() == 0) log::warn("{} ({}) - skipped", what, why);
-  buffers_.zero_gradients();
+  learner_.discard();
 }
 
 void Run::log_step(const StepSums& sums) {
@@ -384,13 +228,13 @@ void Run::log_step(const StepSums& sums) {
       .good = sums.good};
   log_->add(numbers);
   if (state_.step % recipe_.train.log_every != 0 && state_.step != recipe_.train.steps) return;
-  if (anchor_ && metrics_)
-    metrics_->write(
-        {{"step", state_.step}, {"ewc_penalty", recipe_.train.ewc.strength * anchor_->penalty(buffers_)}});
-  times_.load = task_->waited_seconds();
-  times_.wait = sync_.waited_seconds() + gathering_;
-  times_.save = writer_.times().blocked;
-  log_->report(numbers, times_);
+  if (metrics_)
+    if (const std::optional<double> penalty = learner_.penalty())
+      metrics_->write({{"step", state_.step}, {"ewc_penalty", *penalty}});
+  log_->report(numbers, {.load = task_->waited_seconds(),
+                         .compute = learner_.compute_seconds(),
+                         .wait = learner_.waited_seconds(),
+                         .save = writer_.times().blocked});
 }
 
 // Whether the validation went through; not when somebody was asked to stop meanwhile.
@@ -399,7 +243,7 @@ bool Run::validate() {
   activity::enter_phase("validate", state_.step);
   const auto started = Clock::now();
   writer_.finish_copy();
-  const WeightAverage::Use use(average_);
+  const WeightAverage::Use use = learner_.use_average();
   const std::optional<double> loss =
       task_->validation_loss([this] { return stop_requested(); }, communicator_);
   state_.validation_pending = !loss;
@@ -430,11 +274,12 @@ void Run::save() {
   saved_step_ = state_.step;
   activity::enter_phase("save", state_.step);
   finish_checkpoint();
-  copies_.download();
+  learner_.copy_to_host();
+  state_.bucket_mb = learner_.found_bucket_mb();
   for (const auto* log : {metrics_.get(), bad_steps_.get()})
     if (log != nullptr) log->make_durable();
-  writer_.start({state_, optimizer_->steps(), to_yaml(recipe_),
-                 bit_conditions(recipe_, communicator_, options_.device_name, bucket_mb())});
+  writer_.start({state_, learner_.optimizer_steps(), to_yaml(recipe_),
+                 bit_conditions(recipe_, communicator_, options_.device_name, learner_.bucket_mb())});
 }
 
 // Returns when the checkpoint under way is in place. Collective.
