@@ -77,14 +77,15 @@ function(shelfcast_add_program name)
 endfunction()
 
 # shelfcast_add_test(NAME [TORCH] SOURCES a_test.cpp ... [LIBS ...] [NEEDS program targets ...] [LABELS slow]
-#                    [TIMEOUT seconds] [CORES n] [RANKS 1 2 3])
+#                    [TIMEOUT seconds] [CORES n] [RANKS 1 2 3] [GPUS])
 #
 # Makes the program NAME_tests. Each TEST in it is one ctest test, found when ctest runs; each suite where the program
 # carries LibTorch, which takes half a second to load (such a program skips no test: its suite would pass); with RANKS the whole program
 # is one ctest test for each number of MPI ranks instead. NEEDS are programs the tests start (their folder is
 # SHELFCAST_BIN_DIR in the sources). LABELS slow keeps tests out of the quick run. CORES is what one test keeps busy.
+# GPUS lets tests see a machine's: the others are about the CPU, on any number of ranks, whatever there is.
 function(shelfcast_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "TIMEOUT;CORES" "SOURCES;LIBS;NEEDS;LABELS;RANKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH;GPUS" "TIMEOUT;CORES" "SOURCES;LIBS;NEEDS;LABELS;RANKS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "shelfcast_add_test(${name}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -124,6 +125,9 @@ function(shelfcast_add_test name)
   # Two-core machines run tests beside each other: one thread each inside OpenMP unless a test asks for more.
   set(environment OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     OMPI_MCA_rmaps_base_oversubscribe=1)
+  if(NOT arg_GPUS)
+    list(APPEND environment CUDA_VISIBLE_DEVICES=)
+  endif()
   if(arg_RANKS)
     foreach(ranks IN LISTS arg_RANKS)
       add_test(NAME ${name}.ranks_${ranks}

@@ -5,7 +5,8 @@ namespace shelfcast::models {
 at::Tensor sent(const at::Tensor& tensor, const at::Device& device) {
   if (tensor.device() == device) return tensor;
   const bool locks = device.is_cuda() && tensor.device().is_cpu();
-  return (locks ? tensor.pin_memory() : tensor).to(device, /*non_blocking=*/tensor.device().is_cpu());
+  return (locks ? tensor.contiguous().pin_memory() : tensor)
+      .to(device, /*non_blocking=*/tensor.device().is_cpu());
 }
 
 at::Tensor sent(c10::ArrayRef<double> numbers, const at::TensorOptions& options) {

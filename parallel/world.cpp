@@ -1,6 +1,9 @@
 #include "parallel/world.h"
 
+#include <sched.h>
+
 #include <cstdlib>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/host.h"
@@ -26,8 +29,29 @@ bool wants_gpus(const WorldConfig& config) {
 RankDevice opened(const GpuReport& gpus, int gpu) {
   // Products with the same bits every time need this before CUDA's library of them starts.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  // NCCL's sums inside switches (NVLS) are not the same bits in every call. Whoever chooses algorithms has
+  // the last word.
+  if (std::getenv("NCCL_ALGO") == nullptr) setenv("NCCL_NVLS_ENABLE", "0", 0);
   open_torch_cuda();
   return {gpu, gpus.devices[static_cast<std::size_t>(gpu)].name};
+}
+
+// Whoever hides all GPUs means it.
+bool gpus_are_hidden() {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return visible != nullptr && (*visible == '\0' || std::string_view(visible) == "-1");
+}
+
+// Beside the thread that trains one waits for its backward, one reads, and NCCL has its own.
+void warn_of_few_cores(const Communicator& ranks) {
+  constexpr int kWanted = 4;
+  cpu_set_t cores;
+  if (ranks.local_rank() != 0 || sched_getaffinity(0, sizeof(cores), &cores) != 0) return;
+  if (const int count = CPU_COUNT(&cores); count < kWanted)
+    log::warn(
+        "{}: a rank has {} of the cores for its GPU and {} or more would be busy - start with mpirun "
+        "--bind-to none, or sbatch --cpus-per-task={}",
+        host_name(), count, kWanted, 2 * kWanted);
 }
 
 }  // namespace
@@ -58,7 +82,7 @@ World make_world(Launch& launch, const WorldConfig& config) {
   // rank.
   const GpuReport gpus = inspect_gpus(world.ranks->local_rank());
   if (!asked_for && !any_has_gpus(*world.ranks, gpus)) {
-    if (gpus.has_driver && world.ranks->local_rank() == 0)
+    if (gpus.has_driver && !gpus_are_hidden() && world.ranks->local_rank() == 0)
       log::warn(
           "{} computes on the CPU though it has an NVIDIA driver: {} - parallel.device=gpu makes that an "
           "error, parallel.device=cpu says it is meant",
@@ -67,6 +91,7 @@ World make_world(Launch& launch, const WorldConfig& config) {
   }
 
   static_cast<RankDevice&>(world) = opened(gpus, choose_gpus(*world.ranks, gpus, config.share_gpus));
+  warn_of_few_cores(*world.ranks);
   if (world.ranks->size() == 1) return world;
   world.ranks = make_nccl(world.ranks, gpu_operations(), world.gpu, config.deadlines);
   return world;

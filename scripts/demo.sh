@@ -13,6 +13,9 @@ mpirun_options=(--bind-to none -n "$ranks")
 ((EUID == 0)) && mpirun_options+=(--allow-run-as-root)
 (($(nproc) < ranks)) && mpirun_options+=(--oversubscribe)
 export OMP_NUM_THREADS=1
+# A rank a GPU: with fewer of them, the CPU.
+gpus=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
+((gpus >= ranks)) || export CUDA_VISIBLE_DEVICES=
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 

@@ -20,8 +20,12 @@ void prepare(const at::Device& device) {
       false);  // else every fresh tensor is filled first
   at::globalContext().setDeterministicCuDNN(true);
   at::globalContext().setBenchmarkCuDNN(false);
-  at::globalContext().setAllowBF16ReductionCuBLAS(false);  // sums of bf16 products in fp32, also of parts
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);    // sums of bf16 products in fp32, also of parts
+  at::globalContext().setFloat32MatmulPrecision("highest");  // an environment may ask for TF32
   if (!device.is_cuda()) return;
+  // LibTorch looks for CUDA once, at the first backward.
+  if (!at::globalContext().hasCUDA())
+    throw Error(ErrorKind::internal, "LibTorch was used before its CUDA library was opened");
   try {
     models::set_device_keep_mask(checked_masks(parallel::gpu_operations(), device));
   } catch (const Error& error) {
@@ -37,6 +41,7 @@ void wait_for(const at::Device& device) {
 models::DeviceKeepMask checked_masks(const ShelfcastGpuOperations& gpu, const at::Device& device) {
   const models::DeviceKeepMask make = [&gpu](const at::Tensor& keys, std::uint32_t threshold,
                                              const at::Tensor& keep) {
+    const c10::DeviceGuard on(keep.device());
     ShelfcastGpuProblem problem{};
     const auto* of_draws = reinterpret_cast<const std::uint64_t*>(keys.const_data_ptr<std::int64_t>());
     if (gpu.keep_mask(of_draws, keys.numel(), keep.size(1), threshold, keep.mutable_data_ptr<std::uint8_t>(),

@@ -37,8 +37,9 @@ GpuReport inspect_gpus(int open = -1);
 // The module's functions. Throws Error(input) when there is no module or it does not open.
 const ShelfcastGpuOperations& gpu_operations();
 
-// Makes LibTorch compute on CUDA devices: opens its CUDA library, once for the process. Throws Error(input)
-// with the loader's words when that is missing or does not open.
+// Makes LibTorch compute on CUDA devices: opens its CUDA library, once for the process, before the first
+// backward of any device: LibTorch looks once for what there is. Throws Error(input) with the loader's words
+// when that is missing or does not open.
 void open_torch_cuda();
 
 }  // namespace shelfcast::parallel

@@ -21,6 +21,16 @@ done
 missing=$(env -i ldd software/lib/libshelfcast_gpu.so | grep -E "libnccl.*(not found|=> $HOME/)" || true)
 [[ -z $missing ]] || fail "the installed GPU module wants $missing"
 
+# So does LibTorch's CUDA library, with the driver's to come from the machine: of LibTorch's own files in any case, of NVIDIA's
+# where the toolchain is the one for GPUs, which alone has cuDNN.
+torch_cuda=software/lib/shelfcast/libtorch_cuda.so
+if [[ -e $torch_cuda ]]; then
+  wanted='lib(torch|c10)'
+  [[ -z $(compgen -G 'software/lib/shelfcast/libcudnn.so*') ]] || wanted='.'
+  missing=$(env -i ldd "$torch_cuda" | grep -E "^\s*$wanted.*not found" | grep -v 'libcuda\.so' || true)
+  [[ -z $missing ]] || fail "the installed $torch_cuda wants $missing"
+fi
+
 # The module of slurm/, with the clusters' own modules stood in for.
 mkdir -p modules/{shelfcast,openmpi,hdf5}
 sed "s|^local prefix = .*|local prefix = \"$scratch/software\"|" software/share/shelfcast/slurm/modulefile.lua >modules/shelfcast/0.1.lua

@@ -6,6 +6,7 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'echo "$(basename "$0"), line $LINENO: exit code $?" >&2' ERR
 cd "$scratch"
 export OMP_NUM_THREADS=1
+export CUDA_VISIBLE_DEVICES=  # these tests are about the CPU, on any number of ranks
 
 fail() {
   echo "FAILED: $*" >&2

@@ -187,16 +187,17 @@ TEST(SweepSubmit, a_thousand_runs_are_submitted_by_one_call) {
 
 TEST(SweepScript, holds_resources_signal_requeue_and_setup) {
   const SweepFolder folder;
-  const SweepPlan plan = folder.plan(kThree +
-                                     "slurm: {partition: gpu, nodes: 2, tasks_per_node: 8, gpus_per_node: "
-                                     "'8', time: '4:00:00', warn_seconds: 90,\n"
-                                     "  options: [--account=a], setup: [module load openmpi]}\n");
+  const SweepPlan plan =
+      folder.plan(kThree +
+                  "slurm: {partition: gpu, nodes: 2, tasks_per_node: 8, cpus_per_task: 4, gpus_per_node: "
+                  "'8', time: '4:00:00', warn_seconds: 90,\n"
+                  "  options: [--account=a], setup: [module load openmpi]}\n");
   const std::string script = render_script(plan, "/opt/it's/bin/shelfcast");
   for (const char* line :
        {"#SBATCH --partition=gpu\n", "#SBATCH --nodes=2\n", "#SBATCH --ntasks-per-node=8\n",
         "#SBATCH --gpus-per-node=8\n", "#SBATCH --time=4:00:00\n", "#SBATCH --signal=B:USR1@90\n",
-        "#SBATCH --requeue\n", "#SBATCH --account=a\n", "module load openmpi\n",
-        "exec '/opt/it'\\''s/bin/shelfcast' sweep "})
+        "#SBATCH --requeue\n", "#SBATCH --cpus-per-task=4\n", "export SRUN_CPUS_PER_TASK=4\n",
+        "#SBATCH --account=a\n", "module load openmpi\n", "exec '/opt/it'\\''s/bin/shelfcast' sweep "})
     EXPECT_THAT(script, HasSubstr(line));
   EXPECT_THAT(folder.plan(kThree).slurm.partition, Not(HasSubstr("gpu")));
 }

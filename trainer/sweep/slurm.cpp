@@ -51,6 +51,8 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   option("signal", fmt::format("B:USR1@{}", s.warn_seconds));
   text += "#SBATCH --requeue\n#SBATCH --open-mode=append\n";
   for (const std::string& other : s.options) text += fmt::format("#SBATCH {}\n", other);
+  // srun no longer takes it from the job by itself (Slurm 22.05).
+  text += fmt::format("export SRUN_CPUS_PER_TASK={}\n", s.cpus_per_task);
   for (const std::string& line : s.setup) text += line + "\n";
   const std::string work =
       fmt::format("{} sweep {} --task \"$1\"", quote(program.string()), quote(plan.dir.string()));

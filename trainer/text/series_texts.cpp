@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/safetensors.h"
+#include "models/transfer.h"
 #include "parallel/sharding.h"
 #include "trainer/text/text_encoder.h"
 
@@ -114,7 +115,7 @@ at::Tensor SeriesTexts::of(const std::vector<data::Window>& window_b, const mode
   for (std::int64_t& row : rows) row = row < 0 ? 0 : 1 + place_of(distinct, row);
   const at::Tensor encoded = live_->encode(distinct, keys);
   const at::Tensor of_none = at::zeros({1, live_->width()}, encoded.options());
-  return at::cat({of_none, encoded}).index_select(0, at::tensor(rows, at::kLong).to(encoded.device()));
+  return at::cat({of_none, encoded}).index_select(0, models::sent(rows, encoded.device()));
 }
 
 SeriesTexts SeriesTexts::now(const std::vector<data::Window>& windows,
