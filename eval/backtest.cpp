@@ -188,12 +188,14 @@ void check_names(const BacktestConfig& config, const data::Corpus& corpus) {
   (void)make_hierarchy(config.hierarchy, corpus);
 }
 
-BacktestResult run_backtest(const BacktestConfig& config, const data::CorpusSource& corpus_source,
+BacktestResult run_backtest(const BacktestConfig& wanted, const data::CorpusSource& corpus_source,
                             const data::FeatureSpec& spec, std::vector<Forecaster*> models,
                             std::int64_t validate_end, Communicator& communicator) {
-  config.validate();
+  wanted.validate();
   const data::Corpus corpus(corpus_source);
   const data::CorpusInfo& info = corpus.info();
+  BacktestConfig config = wanted;
+  config.season = season_of(wanted, info.axis.frequency);
   BacktestResult result;
   result.config = config;
   result.corpus = info;

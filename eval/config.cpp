@@ -72,12 +72,25 @@ void BacktestConfig::validate() const {
                       "set it above 0 and below 1");
   require_at_least("history", history, 0);
   require_at_least("refit_every", refit_every, 0);
-  require_at_least("season", season, 1);
+  if (season != kByFrequency) require_at_least("season", season, 1);
   require_at_least("window", window, 1);
   require_at_least("learned_rows", learned_rows, 1);
   require_at_least("learned_rounds", learned_rounds, 1);
   require_at_least("bootstrap", bootstrap, 0);
   require_at_least("fans", fans, 0);
+}
+
+std::int64_t season_of(const BacktestConfig& config, Frequency frequency) {
+  if (config.season != BacktestConfig::kByFrequency) return config.season;
+  switch (frequency) {
+    case Frequency::daily:
+      return 7;
+    case Frequency::weekly:
+      return 52;
+    case Frequency::monthly:
+      return 12;
+  }
+  return 1;
 }
 
 }  // namespace shelfcast::eval

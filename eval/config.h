@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/dates.h"
+
 namespace shelfcast::eval {
 
 // What baselines take for a step that was not observed.
@@ -42,8 +44,9 @@ struct BacktestConfig {
   std::int64_t threads = 0;  // that share a rank's baselines; 0: this host's cores over its ranks
   std::int64_t history = 0;  // steps before an origin that baselines see and are fitted on; 0 = all of them
   std::int64_t refit_every = 0;  // origins after which forecasters that learn are fitted anew; 0 = never
-  std::int64_t season = 7;       // of seasonal baselines and of the MASE scale
-  std::int64_t window = 28;      // steps the moving average looks back on
+  static constexpr std::int64_t kByFrequency = 0;
+  std::int64_t season = kByFrequency;  // steps: of seasonal baselines and of the MASE scale (season_of)
+  std::int64_t window = 28;            // steps the moving average looks back on
   std::int64_t learned_rows = 300000;  // drawn for learned baselines to be fitted on, at most
   std::int64_t learned_rounds = 300;   // trees of gradient boosting
   SeasonalGaps seasonal_gaps = SeasonalGaps::last_season;
@@ -61,5 +64,8 @@ struct BacktestConfig {
   // Throws Error(input) naming the field.
   void validate() const;
 };
+
+// config.season or, where that is kByFrequency, 7 days, 52 weeks, 12 months.
+std::int64_t season_of(const BacktestConfig& config, Frequency frequency);
 
 }  // namespace shelfcast::eval

@@ -59,8 +59,8 @@ double student_two_sided(double t, double freedom) {
 }
 
 std::optional<DieboldMariano> diebold_mariano(std::span<const double> differences, std::int64_t horizon) {
-  const std::int64_t dates = std::ssize(differences);
-  if (dates <= horizon || dates < 2) return std::nullopt;
+  const std::int64_t dates = std::ssize(differences), horizons = dates / horizon;
+  if (horizons < 2) return std::nullopt;
   double sum = 0.0;
   for (const double difference : differences) sum += difference;
   const auto n = static_cast<double>(dates), h = static_cast<double>(horizon);
@@ -69,7 +69,7 @@ std::optional<DieboldMariano> diebold_mariano(std::span<const double> difference
   // (n + 1 - 2h + h (h - 1) / n) / n, written so that it is plainly positive.
   const double correction = (n - h) * (n - h + 1.0) / (n * n);
   const double statistic = mean / std::sqrt(variance / n) * std::sqrt(correction);
-  return DieboldMariano{statistic, student_two_sided(statistic, n - 1.0), dates};
+  return DieboldMariano{statistic, student_two_sided(statistic, static_cast<double>(horizons - 1)), dates};
 }
 
 }  // namespace shelfcast::eval

@@ -10,8 +10,7 @@
 namespace shelfcast::eval {
 namespace {
 
-constexpr double kLevel = 0.05;        // of the test over dates
-constexpr double kOuterShare = 0.025;  // on each side of a 95 % interval
+constexpr double kLevel = 0.05;  // of the test over dates
 constexpr std::size_t kDrawnTogether =
     8;  // resamples that share one pass over the series: a row is read once
 
@@ -79,6 +78,17 @@ double sample_quantile(std::vector<double>& values, double share) {
   return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
+double outer_share(std::int64_t series) {
+  const double freedom = static_cast<double>(series - 1);
+  double low = 0.0, high = 1e4;  // around the t beyond which 5 % lie, by halving
+  for (int i = 0; i < 80; ++i) {
+    const double middle = (low + high) / 2;
+    (student_two_sided(middle, freedom) > kLevel ? low : high) = middle;
+  }
+  const double z = std::sqrt(static_cast<double>(series) / freedom) * low;
+  return 0.5 * std::erfc(z / std::sqrt(2.0));
+}
+
 Comparison compare(std::span<const double> sums, std::span<const double> totals, std::size_t columns,
                    std::size_t model, std::size_t baseline) {
   Comparison comparison;
@@ -90,9 +100,10 @@ Comparison compare(std::span<const double> sums, std::span<const double> totals,
   for (std::size_t row = 0; row + columns <= totals.size(); row += columns)
     if (totals[row + baseline] > 0)
       draws.push_back((totals[row + model] - totals[row + baseline]) / totals[row + baseline]);
-  if (draws.empty() || comparison.series < 2) return comparison;
-  comparison.low = sample_quantile(draws, kOuterShare);
-  comparison.high = sample_quantile(draws, 1.0 - kOuterShare);
+  if (draws.empty() || comparison.series < kLeastSeries) return comparison;
+  const double outer = outer_share(comparison.series);
+  comparison.low = sample_quantile(draws, outer);
+  comparison.high = sample_quantile(draws, 1.0 - outer);
   if (*comparison.high < 0) comparison.verdict = Verdict::better;
   if (*comparison.low > 0) comparison.verdict = Verdict::worse;
   return comparison;

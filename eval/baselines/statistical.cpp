@@ -9,7 +9,9 @@ namespace shelfcast::eval {
 
 BatchHistories::BatchHistories(const data::CorpusSource& corpus, const std::string& censored,
                                std::int64_t season, SeasonalGaps gaps, std::int64_t history)
-    : reader_(corpus, censored, season, {}), season_(season), gaps_(gaps), history_(history) {}
+    : reader_(corpus, censored, season, {}), season_(season), gaps_(gaps), history_(history) {
+  SHELFCAST_ASSERT(season >= 1);
+}
 
 std::int64_t BatchHistories::first_step(std::int64_t origin) const {
   return history_ > 0 ? std::max<std::int64_t>(0, origin - history_) : 0;

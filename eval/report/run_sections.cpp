@@ -117,7 +117,9 @@ std::string notes_section(const ReportData& data) {
       "lags up to "
       "the horizon and the correction of Harvey, Leybourne and Newbold (1997), takes the mean difference of "
       "losses "
-      "date by date: what other weeks would say. From one origin it cannot be made.</p></section>\n",
+      "date by date, against Student's t of one degree of freedom fewer than the dates hold horizons: what "
+      "other "
+      "weeks would say. From one origin it cannot be made.</p></section>\n",
       config.season,
       config.history == 0 ? "the whole history before an origin"
                           : fmt::format("{} steps before an origin", config.history),

@@ -80,5 +80,14 @@ TEST(Origins, configuration_names_the_field_that_is_wrong) {
   }
 }
 
+TEST(Season, is_a_week_or_a_year_of_the_corpus_steps_unless_it_is_said) {
+  BacktestConfig config;
+  EXPECT_EQ(season_of(config, Frequency::daily), 7);
+  EXPECT_EQ(season_of(config, Frequency::weekly), 52);
+  EXPECT_EQ(season_of(config, Frequency::monthly), 12);
+  config.season = 4;
+  EXPECT_EQ(season_of(config, Frequency::monthly), 4);
+}
+
 }  // namespace
 }  // namespace shelfcast::eval

@@ -46,6 +46,7 @@ TEST(Regimes, share_out_the_judged_steps_of_a_backtest) {
   const auto single = parallel::make_single();
   const auto spec = data::make_features(small_config(28, 7), data::Corpus(folder / "small.corpus"), 30);
   const BacktestResult result = run_backtest(config, folder / "small.corpus", spec, {}, 40, *single);
+  EXPECT_EQ(result.config.season, 7);  // of days
 
   std::map<std::string, std::int64_t> n;
   for (const std::int64_t origin : {50, 57}) {

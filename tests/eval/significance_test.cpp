@@ -75,6 +75,32 @@ TEST(Significance, covers_no_difference_about_95_times_in_100) {
   EXPECT_NEAR(covered / static_cast<double>(kTrials), 0.95, 0.04);
 }
 
+TEST(Significance, ends_of_intervals_lie_further_out_where_series_are_few) {
+  // Of scipy: norm.cdf(-sqrt(n / (n - 1)) * t.ppf(0.975, n - 1)).
+  EXPECT_NEAR(outer_share(6), 0.0024318031746115667, 1e-12);
+  EXPECT_NEAR(outer_share(20), 0.015880829920347974, 1e-12);
+  EXPECT_NEAR(outer_share(1115), 0.024824468388357838, 1e-12);
+  EXPECT_NEAR(outer_share(100'000'000), 0.025, 1e-7);
+}
+
+TEST(Significance, few_series_rarely_tell_what_is_not_there) {
+  std::mt19937 random(17);
+  std::gamma_distribution<double> gamma(2, 1);
+  constexpr int kTrials = 600;
+  for (const int series : {2, 5, 6, 8, 12}) {
+    int called = 0;
+    for (int trial = 0; trial < kTrials; ++trial) {
+      std::vector<double> sums;
+      for (int i = 0; i < series; ++i) sums.insert(sums.end(), {gamma(random), gamma(random)});
+      const Comparison c =
+          compare(sums, resampled_totals(sums, 2, 1000, static_cast<std::uint64_t>(trial)), 2, 0, 1);
+      EXPECT_EQ(c.low.has_value(), series >= kLeastSeries);
+      called += c.verdict != Verdict::unclear;
+    }
+    EXPECT_LT(called, 0.08 * kTrials) << series;
+  }
+}
+
 TEST(Significance, draws_are_the_same_every_time_and_shared_by_all_columns) {
   std::vector<double> sums;
   for (int i = 0; i < 20; ++i) sums.insert(sums.end(), {1.0 * i, 3.0 * i});

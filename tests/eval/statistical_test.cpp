@@ -170,6 +170,7 @@ class Histories : public ::testing::Test {
   std::vector<std::vector<float>> forecasts(const std::vector<data::Window>& windows, std::int64_t threads,
                                             const char* corpus = "small.corpus") const {
     BacktestConfig config;
+    config.season = 7;
     config.baselines = method_names();
     data::Batch batch;
     batch.windows = std::ssize(windows);

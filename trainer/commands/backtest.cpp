@@ -52,10 +52,11 @@ std::string verdicts(const eval::BacktestResult& result) {
   for (const eval::Comparison& c : result.comparisons)
     if (c.difference && c.low && c.high)
       text += fmt::format(
-          "{} {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series)\n",
+          "{} {} on {}: {:+.1f} % (95 % interval {:+.1f} to {:+.1f}, paired bootstrap over {} series{})\n",
           c.verdict == eval::Verdict::unclear ? "no clear difference from"
                                               : fmt::format("{} than", to_string(c.verdict)),
-          c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high, c.series);
+          c.baseline, c.metric, 100 * *c.difference, 100 * *c.low, 100 * *c.high, c.series,
+          c.dates ? fmt::format("; p = {:.2g} over {} dates", c.dates->p, c.dates->dates) : "");
   return text;
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/csv.h"
 #include "base/error.h"
+#include "data/manifest.h"
+#include "eval/config.h"
 #include "trainer/recipe/recipe.h"
 #include "trainer/retrain/drift.h"
 #include "trainer/retrain/judge.h"
@@ -175,8 +177,9 @@ std::string retrain_report(const RetrainFolder& folder, const History& history,
                         decision.worst_category, percent(decision.worst_loss));
   if (champion) text += error_drift(folder, retrain, *champion, decision.metric);
   text += "\n## Data\n";
-  text += data_drift(
-      measure_drift(recipe.data.source(), retrain.steps - retrain.new_steps, recipe.backtest.season));
+  const Frequency frequency = data::read_manifest(recipe.data.corpus).info.axis.frequency;
+  text += data_drift(measure_drift(recipe.data.source(), retrain.steps - retrain.new_steps,
+                                   eval::season_of(recipe.backtest, frequency)));
   return text + "\n## All retrains\n\n" + history_table(history);
 }
 
