@@ -5,7 +5,8 @@
 //                           so many gradients in buckets, all under way at once, against one bare
 //                           MPI_Allreduce
 //   bench_engine schedule   the cost model's exposed time against layers and links that sleep
-//   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [bucket_mb=N] [NAME=VALUE ...]
+//   bench_engine foretell MILLIONS MICRO_BATCH SECONDS RANKS [bucket_mb=N] [zero=N] [sharers=N] [NAME=VALUE
+//   ...]
 //                           the cost model for so many parameters and seconds of a micro-batch, 256
 //                           micro-batches a step (docs/scaling.md)
 #include <ATen/Parallel.h>
@@ -14,6 +15,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -40,10 +42,10 @@ using namespace shelfcast::bench;
 
 // A published tower's model on noise.
 struct Training {
-  // `held_part`: of two, the one whose gradients are held; none = whole.
-  Training(const std::string& tower, std::int64_t windows, std::optional<int> held_part)
+  // `held`: the half whose gradients are held; none = whole.
+  Training(const std::string& tower, std::int64_t windows, std::optional<parallel::Part> held)
       : model(make_config(tower), 1),
-        buffers(trainer::trained_parameters(model, {}), 2, held_part),
+        buffers(trainer::trained_parameters(model, {}), 2, held),
         batch(noise_batch(windows)) {}
   static models::DemandModelConfig make_config(const std::string& tower) {
     models::ModelConfig config;
@@ -90,7 +92,8 @@ Overlap measure_overlap(const std::string& tower, std::int64_t windows, std::int
     {
       const std::lock_guard lock(building);
       training = std::make_unique<Training>(
-          tower, windows, gradients == Gradients::whole ? std::nullopt : std::optional(ranks.rank()));
+          tower, windows,
+          gradients == Gradients::whole ? std::nullopt : std::optional(parallel::Part{ranks.rank(), 2}));
     }
     const auto slow = parallel::make_delayed(ranks, link);
     parallel::GradientSync sync(training->buffers, *slow, bucket_bytes, format);
@@ -267,14 +270,18 @@ void foretell(const std::vector<std::string>& words) {
   inputs.checkpoint_bytes = 12.0 * static_cast<double>(inputs.elements);
   trainer::CostAssumptions assumed;
   assumed.micro_batch_s = std::stod(words[3]);
-  constexpr std::string_view kBucket = "bucket_mb=";
+  std::int64_t bucket_mb = 25;
+  const std::map<std::string, std::int64_t*> numbers = {
+      {"bucket_mb", &bucket_mb}, {"zero", &inputs.zero}, {"sharers", &inputs.sharers}};
   for (std::size_t i = 5; i < words.size(); ++i) {
-    if (words[i].starts_with(kBucket)) {
-      inputs.bucket_bytes = std::stoll(words[i].substr(kBucket.size())) * 1'000'000;
-    } else {
+    const std::size_t equals = words[i].find('=');
+    const auto number = numbers.find(words[i].substr(0, equals));
+    if (number == numbers.end())
       assumed.set(words[i]);
-    }
+    else
+      *number->second = std::stoll(words[i].substr(equals + 1));
   }
+  inputs.bucket_bytes = bucket_mb * 1'000'000;
   fmt::print("{}\n", trainer::describe_cost(inputs, assumed, std::stoll(words[4])));
 }
 

@@ -46,14 +46,15 @@ std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters)
   return ranges;
 }
 
-FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts,
-                         std::optional<int> held_part, Communicator* summed_by)
+FlatBuffers::FlatBuffers(const std::vector<FlatParameter>& parameters, int parts, std::optional<Part> held,
+                         Communicator* summed_by)
     : ranges_(flat_layout(checked(parameters))), parts_(parts) {
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter)
     tensors_.push_back(parameter->tensor);
   const std::int64_t used = ranges_.empty() ? 0 : ranges_.back().offset + ranges_.back().elements;
   const std::int64_t elements = round_up(used, kAlignment * parts);
-  held_ = held_part ? slice_of(elements, parts, *held_part) : Slice{0, elements};
+  SHELFCAST_ASSERT(!held || parts % held->of == 0);
+  held_ = held ? slice_of(elements, *held) : Slice{0, elements};
   const auto options =
       tensors_.empty() ? at::TensorOptions(at::kFloat) : tensors_.front().options().requires_grad(false);
   values_ = at::zeros({elements}, options);

@@ -31,11 +31,11 @@ std::vector<FlatRange> flat_layout(const std::vector<FlatParameter>& parameters)
 // their sums: then backward leaves each parameter's gradient in its tensor, from where GradientSync takes it.
 class FlatBuffers {
  public:
-  // Padded at the end, so that `parts` ranks can each hold an equal, 64-byte aligned part. `held_part`: of
-  // the gradients; none = they are whole, and in the memory that `summed_by`, if given, sums fastest: then
-  // collective.
+  // Padded at the end, so that `parts` ranks can each hold an equal, 64-byte aligned part. `held`: what is
+  // held of the gradients, one part or as many as `parts` has for each of held->of; none = they are whole,
+  // and in the memory that `summed_by`, if given, sums fastest: then collective.
   explicit FlatBuffers(const std::vector<FlatParameter>& parameters, int parts = 1,
-                       std::optional<int> held_part = std::nullopt, Communicator* summed_by = nullptr);
+                       std::optional<Part> held = std::nullopt, Communicator* summed_by = nullptr);
 
   at::Tensor values() const { return values_; }        // [elements]
   at::Tensor gradients() const { return gradients_; }  // [held().size()]
@@ -43,7 +43,6 @@ class FlatBuffers {
   // The elements of which gradients() holds the gradients.
   const Slice& held() const { return held_; }
   bool holds_whole_gradients() const { return held_.size() == elements(); }
-  int parts() const { return parts_; }
   const std::vector<FlatRange>& ranges() const { return ranges_; }
   // The parameter that stands at ranges()[i].
   const std::vector<at::Tensor>& tensors() const { return tensors_; }

@@ -13,13 +13,15 @@
 namespace shelfcast::parallel {
 
 struct GradientSync::Impl {
-  Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bytes, GradientFormat format)
+  Impl(FlatBuffers& buffers, Communicator& world, std::int64_t bytes, GradientFormat format,
+       Communicator* shares)
       : communicator(world),
+        sums(shares == nullptr || buffers.holds_whole_gradients() ? world : *shares),
         ranges(buffers.ranges()),
         elements(buffers.elements()),
         sends_every_backward(!buffers.holds_whole_gradients()),
         bucket_bytes(bytes),
-        transfers(make_bucket_transfers(buffers, world, format)),
+        transfers(make_bucket_transfers(buffers, sums, format)),
         fired(ranges.size(), 0) {
     SHELFCAST_ASSERT(buffers.values().device().is_cpu() || communicator.backend() == "nccl");
     cut(ranges.size());
@@ -61,7 +63,7 @@ struct GradientSync::Impl {
     --missing[bucket];
     if (bucket == started) transfers->take(buckets[bucket], parameter);
     while (started < buckets.size() && missing[started] == 0) start_next();
-    if (started > 0) communicator.progress();
+    if (started > 0) sums.progress();
   }
 
   // Always the lowest bucket that has not left: the order is the same on every rank, whatever becomes ready
@@ -84,6 +86,8 @@ struct GradientSync::Impl {
 
   void finish() {
     if (armed || !sends_every_backward) start_rest();
+    // A rank that waits for all others takes no sum of a group on, which one of them may wait for.
+    if (&sums != &communicator) transfers->finish();
     const auto began = std::chrono::steady_clock::now();
     const std::size_t still_quiet = agree_about_quiet_ones();
     agreeing += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -114,6 +118,7 @@ struct GradientSync::Impl {
   }
 
   Communicator& communicator;
+  Communicator& sums;  // who sums gradients
   std::vector<FlatRange> ranges;
   std::int64_t elements;
   bool sends_every_backward;
@@ -158,8 +163,9 @@ void GradientSync::Impl::listen(FlatBuffers& buffers) {
 }
 
 GradientSync::GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes,
-                           GradientFormat format) {
-  if (communicator.size() > 1) impl_ = std::make_unique<Impl>(buffers, communicator, bucket_bytes, format);
+                           GradientFormat format, Communicator* shares) {
+  if (communicator.size() > 1)
+    impl_ = std::make_unique<Impl>(buffers, communicator, bucket_bytes, format, shares);
 }
 
 // The model may outlive this object, and its accumulators with it.

@@ -15,8 +15,10 @@ namespace shelfcast::parallel {
 // room to add them up first). With one rank it does nothing. All members are collective; one thread.
 class GradientSync {
  public:
+  // `shares`: those among whom shares are shared out, where that is not all of `communicator`
+  // (node_shares.h); null = all.
   GradientSync(FlatBuffers& buffers, Communicator& communicator, std::int64_t bucket_bytes,
-               GradientFormat format = GradientFormat::fp32);
+               GradientFormat format = GradientFormat::fp32, Communicator* shares = nullptr);
   ~GradientSync();
   GradientSync(const GradientSync&) = delete;
   GradientSync& operator=(const GradientSync&) = delete;

@@ -19,6 +19,11 @@ struct Slice {
   bool operator==(const Slice&) const = default;
 };
 
+// One of `of` parts.
+struct Part {
+  int index = 0, of = 1;
+};
+
 // Part `index` of `total` things cut into `parts` contiguous slices whose sizes differ by at most one, larger
 // ones first. Slices are empty where there are more parts than things.
 inline Slice slice_of(std::int64_t total, int parts, int index) {
@@ -27,6 +32,8 @@ inline Slice slice_of(std::int64_t total, int parts, int index) {
   const std::int64_t begin = size * index + std::min<std::int64_t>(index, larger);
   return {begin, begin + size + (index < larger ? 1 : 0)};
 }
+
+inline Slice slice_of(std::int64_t total, Part part) { return slice_of(total, part.of, part.index); }
 
 // `slice` cut from its beginning into micro-batches of `micro_batch`, the last one smaller if need be. Empty
 // for an empty slice.

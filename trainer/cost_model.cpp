@@ -89,15 +89,28 @@ double rooted_sum_seconds(const CostAssumptions& assumed, const Layout& layout, 
   return chain_latency_seconds(assumed, layout) + bytes / ring_bandwidth(assumed, layout);
 }
 
-// A bucket's gradients to the ranks that keep them: one sum for each, one after the other.
+std::int64_t sharers_of(const CostInputs& inputs, std::int64_t ranks) {
+  return inputs.sharers == 0 ? ranks : std::min(inputs.sharers, ranks);
+}
+
+// Between ranks of different nodes alone, with a network card each.
+double across_seconds(CostAssumptions assumed, std::int64_t ranks, double bytes) {
+  assumed.gpus_per_node = 1;
+  return all_reduce_seconds(assumed, ranks, bytes);
+}
+
+// A bucket's gradients to the ranks that keep them: one sum for each, one after the other; and between those
+// that keep the same.
 double shares_seconds(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks,
                       const parallel::Bucket& bucket) {
-  const Layout layout = layout_of(assumed, ranks);
-  const std::int64_t share = std::max<std::int64_t>(1, (inputs.elements + ranks - 1) / ranks);
+  const std::int64_t sharers = sharers_of(inputs, ranks), groups = (ranks + sharers - 1) / sharers;
+  const Layout layout = layout_of(assumed, sharers);
+  const std::int64_t share = std::max<std::int64_t>(1, (inputs.elements + sharers - 1) / sharers);
   double seconds = 0;
   for (std::int64_t begin = bucket.first, end = 0; begin < bucket.first + bucket.elements; begin = end) {
     end = std::min(bucket.first + bucket.elements, (begin / share + 1) * share);
-    seconds += rooted_sum_seconds(assumed, layout, static_cast<double>(end - begin) * inputs.gradient_bytes);
+    const double bytes = static_cast<double>(end - begin) * inputs.gradient_bytes;
+    seconds += rooted_sum_seconds(assumed, layout, bytes) + across_seconds(assumed, groups, bytes);
   }
   return seconds;
 }
@@ -120,10 +133,11 @@ double exposed_gradients(const CostInputs& inputs, const CostAssumptions& assume
 // The norm reads gradients; AdamW reads and writes weights, gradients (cleared) and two moments.
 double update_seconds(const CostInputs& inputs, const CostAssumptions& assumed, std::int64_t ranks) {
   const double bytes = static_cast<double>(inputs.elements) * sizeof(float);
-  const auto all = static_cast<double>(ranks);
-  const double updated = inputs.zero > 0 ? 8 / all : 8.0, read = inputs.zero > 1 ? 1 / all : 1.0;
+  const std::int64_t sharers = sharers_of(inputs, ranks);
+  const double updated = inputs.zero > 0 ? 8.0 / static_cast<double>(sharers) : 8.0,
+               read = inputs.zero > 1 ? 1.0 / static_cast<double>(sharers) : 1.0;
   return bytes * (read + updated) / (assumed.memory_gb_s * kGiga) +
-         (inputs.zero > 0 ? all_gather_seconds(assumed, ranks, bytes) : 0.0);
+         (inputs.zero > 0 ? all_gather_seconds(assumed, sharers, bytes) : 0.0);
 }
 
 // `step_s`: of a step without it.

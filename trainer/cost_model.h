@@ -39,6 +39,7 @@ struct CostInputs {
   std::int64_t elements = 0;                // of the flat buffers
   std::int64_t bucket_bytes = 25'000'000;
   std::int64_t zero = 0;                    // ZeRO stage
+  std::int64_t sharers = 0;                 // ranks among whom it shares out, every so many alike; 0 = all
   double gradient_bytes = 4;                // that a parameter's gradient travels as
   double micro_batch_s = 0;                 // measured; assumptions may say otherwise
   std::string measured_on = "cpu";          // the device's name

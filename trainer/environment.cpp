@@ -36,7 +36,9 @@ std::string nccl_conditions(const parallel::Communicator& communicator) {
   parallel::gpu_operations().versions(&versions);
   std::string conditions =
       fmt::format("version {}, {} ranks a host", versions.nccl, communicator.local_size());
-  for (const char* name : {"NCCL_ALGO", "NCCL_PROTO"})
+  for (const char* name :
+       {"NCCL_ALGO", "NCCL_PROTO", "NCCL_NVLS_ENABLE", "NCCL_COLLNET_ENABLE", "NCCL_MIN_NCHANNELS",
+        "NCCL_MAX_NCHANNELS", "NCCL_MIN_CTAS", "NCCL_MAX_CTAS", "NCCL_TUNER_PLUGIN", "NCCL_CONF_FILE"})
     if (const char* value = std::getenv(name)) conditions += fmt::format(", {}={}", name, value);
   return conditions;
 }
@@ -46,7 +48,8 @@ std::string sums_of(const Recipe& recipe, const parallel::Communicator& communic
   if (communicator.size() == 1) return "alone";
   std::string how = recipe.parallel.zero < 2 ? "whole" : "shares of every micro-batch";
   if (recipe.parallel.compress == parallel::GradientFormat::bf16) how += ", in bf16";
-  if (recipe.parallel.hierarchical)
+  const bool shares_by_node = recipe.parallel.zero == 2 && recipe.parallel.zero_within == ZeroWithin::node;
+  if (recipe.parallel.hierarchical || shares_by_node)
     how += recipe.parallel.node_ranks == ParallelConfig::kHosts
                ? ", by host"
                : fmt::format(", by nodes of {}", recipe.parallel.node_ranks);

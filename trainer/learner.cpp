@@ -21,6 +21,7 @@ Learner::Learner(const Recipe& recipe, Task& task, parallel::Communicator& commu
       task_(task),
       communicator_(communicator),
       found_bucket_mb_(found_bucket_mb),
+      shares_(make_shares()),
       buffers_(task.trained(), communicator.size(), held_part(), &communicator),
       optimizer_(make_optimizer(recipe.train.optimizer, buffers_, optimizer_share())),
       average_(buffers_, recipe.train.ema),
@@ -28,21 +29,27 @@ Learner::Learner(const Recipe& recipe, Task& task, parallel::Communicator& commu
       levels_(recipe.parallel.hierarchical
                   ? parallel::make_hierarchical(communicator, static_cast<int>(recipe.parallel.node_ranks))
                   : nullptr),
-      sync_(buffers_, levels_ ? *levels_ : communicator, bucket_mb() * kMegabyte, recipe.parallel.compress) {
+      sync_(buffers_, levels_ ? *levels_ : communicator, bucket_mb() * kMegabyte, recipe.parallel.compress,
+            shares_.ranks.get()) {
   if (bucket_mb() == ParallelConfig::kTuned)
     tuner_.emplace(buffers_.elements() * static_cast<std::int64_t>(sizeof(float)));
 }
 
+parallel::NodeShares Learner::make_shares() const {
+  if (recipe_.parallel.zero_within == ZeroWithin::run || communicator_.size() == 1) return {};
+  return parallel::make_node_shares(communicator_, static_cast<int>(recipe_.parallel.node_ranks));
+}
+
 // What this rank holds of the gradients; none = all.
-std::optional<int> Learner::held_part() const {
-  if (recipe_.parallel.zero < 2 || communicator_.size() == 1) return std::nullopt;
-  return communicator_.rank();
+std::optional<parallel::Part> Learner::held_part() const {
+  if (recipe_.parallel.zero < 2 || sharers().size() == 1) return std::nullopt;
+  return parallel::Part{sharers().rank(), sharers().size()};
 }
 
 // What of the flat buffers this rank's optimizer updates and remembers; none = all.
 std::optional<parallel::Slice> Learner::optimizer_share() const {
   if (recipe_.parallel.zero == 0) return std::nullopt;
-  return parallel::slice_of(buffers_.elements(), communicator_.size(), communicator_.rank());
+  return parallel::slice_of(buffers_.elements(), sharers().size(), sharers().rank());
 }
 
 void Learner::restore(const Checkpoints& checkpoints, std::int64_t step) {
@@ -54,7 +61,8 @@ void Learner::restore(const Checkpoints& checkpoints, std::int64_t step) {
 
 CheckpointSource Learner::checkpoint_source(WriteModel write) {
   return trainer::checkpoint_source(std::move(write), buffers_, *optimizer_, average_, copies_,
-                                    {communicator_.rank(), communicator_.size()}, ranks_.get());
+                                    {communicator_.rank(), communicator_.size(), shares_.node, shares_.nodes},
+                                    ranks_.get());
 }
 
 void Learner::hold_weights(const std::filesystem::path& file, bool measured) {
@@ -131,7 +139,7 @@ double Learner::regularise(double valid) {
   if (anchor_) anchor_->pull(buffers_, recipe_.train.ewc.strength * valid);
   // Importances are those of whole matrices.
   if (ranks_) {
-    whole_.emplace(buffers_, communicator_);
+    whole_.emplace(buffers_, sharers());
     ranks_->pull(valid);
     whole_->keep_changes();
   }
@@ -141,7 +149,7 @@ double Learner::regularise(double valid) {
 double Learner::gradient_norm() {
   std::vector<double> squares = buffers_.gradient_squares();
   if (!buffers_.holds_whole_gradients())
-    communicator_.all_reduce(std::span<double>(squares), parallel::ReduceOp::sum, "gradient norm");
+    sharers().all_reduce(std::span<double>(squares), parallel::ReduceOp::sum, "gradient norm");
   return parallel::norm_of(squares);
 }
 
@@ -165,7 +173,7 @@ void Learner::gather_weights() {
   if (!share) return;
   const auto started = Clock::now();
   const std::span<float> all = span_of(buffers_.values());
-  communicator_.all_gather(
+  sharers().all_gather(
       all.subspan(static_cast<std::size_t>(share->begin), static_cast<std::size_t>(share->size())), all,
       "updated weights");
   gathering_ += seconds_since(started);

@@ -11,6 +11,7 @@
 #include "parallel/communicator.h"
 #include "parallel/flat_buffers.h"
 #include "parallel/gradient_sync.h"
+#include "parallel/node_shares.h"
 #include "parallel/whole_gradients.h"
 #include "trainer/device.h"
 #include "trainer/ewc.h"
@@ -68,7 +69,9 @@ class Learner {
   WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch, bool last);
   std::array<double, 2> accumulate_micro_batches(std::int64_t step);
   void tune_buckets(double seconds);
-  std::optional<int> held_part() const;
+  parallel::NodeShares make_shares() const;
+  parallel::Communicator& sharers() const { return shares_.ranks ? *shares_.ranks : communicator_; }
+  std::optional<parallel::Part> held_part() const;
   std::optional<parallel::Slice> optimizer_share() const;
   double gradient_norm();
   void gather_weights();
@@ -78,6 +81,7 @@ class Learner {
   Task& task_;
   parallel::Communicator& communicator_;
   std::int64_t found_bucket_mb_;
+  parallel::NodeShares shares_;  // no ranks = what is shared out is shared out among all
   parallel::FlatBuffers buffers_;
   std::unique_ptr<Optimizer> optimizer_;
   WeightAverage average_;

@@ -38,10 +38,11 @@ std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::
   std::vector<FlatState> state;
   const auto add = [&](const std::string& name, at::Tensor values, std::vector<parallel::FlatRange> layout,
                        std::optional<std::int64_t> begin) {
-    if (!begin && writer.ranks > 1) {
-      const parallel::Slice own = parallel::slice_of(values.numel(), writer.ranks, writer.rank);
+    if (writer.ranks > 1) {
+      const parallel::Slice own = begin ? parallel::slice_of(values.numel(), writer.groups, writer.group)
+                                        : parallel::slice_of(values.numel(), writer.ranks, writer.rank);
       values = values.narrow(0, own.begin, own.size());
-      begin = own.begin;
+      begin = begin.value_or(0) + own.begin;
     }
     state.push_back({name, span_of(copies.of(values)), std::move(layout), begin});
   };

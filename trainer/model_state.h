@@ -20,14 +20,16 @@ namespace shelfcast::trainer {
 // The elements of a contiguous float32 tensor.
 std::span<float> span_of(const at::Tensor& values);
 
-// One of the ranks that share a checkpoint out.
+// One of the ranks that share a checkpoint out. Where several groups of ranks hold the same shares (one a
+// node), which group this one is of.
 struct Writer {
   int rank = 0, ranks = 1;
+  int group = 0, groups = 1;
 };
 
 // Views of what a checkpoint stores beside the model, and what resuming fills: the optimizer's state, the
 // weights themselves where the model's files hold their moving average, and what `ranks` (null = nothing)
-// remembers. Of arrays on a device: views of their copies. Of an array that every rank holds: the writer's
+// remembers. Of arrays on a device: views of their copies. Of what others hold as well: the writer's
 // slice.
 std::vector<FlatState> stored_state(const Optimizer& optimizer, const parallel::FlatBuffers& buffers,
                                     const WeightAverage& average, HostCopies& copies,

@@ -198,7 +198,7 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
                                                                   std::int64_t activations) {
   const std::int64_t weights = (needs.trainable + needs.frozen) * kFloat, trained = needs.trainable * kFloat;
   const std::int64_t moments = optimizer_elements(recipe.train.optimizer, needs) * kFloat;
-  const auto sharers = [&](std::int64_t stage) { return recipe.parallel.zero >= stage ? needs.ranks : 1; };
+  const auto sharers = [&](std::int64_t stage) { return recipe.parallel.zero >= stage ? needs.sharers : 1; };
   const std::int64_t average = recipe.train.ema > 0 ? trained : 0;
   // What is resident now beside the tensors: code, tables, and what libraries took for themselves on the way.
   const std::int64_t program = memory_use().resident_bytes - weights - trained;
@@ -212,15 +212,27 @@ std::vector<std::pair<std::string, std::int64_t>> training_memory(const Recipe& 
           {"checkpoint copy", trained + (moments + average) / needs.ranks}};
 }
 
+struct RankCounts {
+  int all, sharers;  // in the run; among whom parallel.zero shares out
+};
+
+RankCounts count_ranks(const ParallelConfig& config, int ranks, const CostAssumptions& assumed) {
+  if (config.zero_within == ZeroWithin::run) return {ranks, ranks};
+  const int node = config.node_ranks == ParallelConfig::kHosts ? static_cast<int>(assumed.gpus_per_node)
+                                                               : static_cast<int>(config.node_ranks);
+  return {ranks, std::min(node, ranks)};
+}
+
 // What a task on texts alone needs. `longest_first`: tokens of each text that is trained on; `work`: forward
 // and backward of the first so many of them.
-Requirements estimate_texts(const Recipe& recipe, int ranks,
+Requirements estimate_texts(const Recipe& recipe, RankCounts ranks,
                             const std::vector<parallel::FlatParameter>& trained,
                             const std::vector<models::Parameter>& parameters,
                             const std::vector<std::int64_t>& longest_first, std::int64_t held_out,
                             const at::Device& device, const std::function<void(std::int64_t)>& work) {
   Requirements needs;
-  needs.ranks = ranks;
+  needs.ranks = ranks.all;
+  needs.sharers = ranks.sharers;
   needs.unit = "texts";
   needs.training_windows = static_cast<std::int64_t>(longest_first.size());
   needs.validation_windows = held_out;
@@ -263,9 +275,9 @@ std::vector<const Text*> first_of(const std::vector<Text>& texts, std::int64_t c
   return first;
 }
 
-Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, int ranks,
+Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& corpus, RankCounts ranks,
                                       const at::Device& device) {
-  const PlannedTask plan = plan_masked_language_task(recipe, corpus, ranks);
+  const PlannedTask plan = plan_masked_language_task(recipe, corpus, ranks.all);
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   const TextSplit split = split_texts(corpus, seed, recipe.train.validate_windows);
   const TrainedText encoder = open_masked_language_encoder(recipe);
@@ -280,8 +292,8 @@ Requirements estimate_masked_language(const Recipe& recipe, const data::Corpus& 
       });
 }
 
-Requirements estimate_text_labels(const Recipe& recipe, int ranks, const at::Device& device) {
-  const PlannedTask plan = plan_text_labels_task(recipe, ranks);
+Requirements estimate_text_labels(const Recipe& recipe, RankCounts ranks, const at::Device& device) {
+  const PlannedTask plan = plan_text_labels_task(recipe, ranks.all);
   const auto seed = static_cast<std::uint64_t>(recipe.run.seed);
   const LabelledTexts texts = read_labelled_texts(recipe.data.labels, seed, recipe.train.validate_windows);
   const LabelModel model(recipe, texts.names);
@@ -301,12 +313,13 @@ Requirements estimate_text_labels(const Recipe& recipe, int ranks, const at::Dev
                         });
 }
 
-Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, int ranks,
+Requirements estimate_demand(const Recipe& recipe, const data::Corpus& corpus, RankCounts ranks,
                              const at::Device& device) {
   const DataPlan plan = make_plan(recipe, corpus);
-  check_ranks(recipe, plan, ranks);
+  check_ranks(recipe, plan, ranks.all);
   Requirements needs;
-  needs.ranks = ranks;
+  needs.ranks = ranks.all;
+  needs.sharers = ranks.sharers;
   needs.training_windows = plan.train_space.windows();
   needs.validation_windows = static_cast<std::int64_t>(plan.validation.size());
   needs.steps_per_epoch =
@@ -384,7 +397,7 @@ std::int64_t Requirements::memory_total() const {
 
 namespace {
 
-Requirements estimate_task(const Recipe& recipe, int ranks, const at::Device& device) {
+Requirements estimate_task(const Recipe& recipe, RankCounts ranks, const at::Device& device) {
   if (recipe.train.task == TrainConfig::Task::text_labels) return estimate_text_labels(recipe, ranks, device);
   const data::Corpus corpus(recipe.data.source());
   return recipe.train.task == TrainConfig::Task::masked_language
@@ -396,9 +409,11 @@ Requirements estimate_task(const Recipe& recipe, int ranks, const at::Device& de
 
 Requirements estimate_requirements(const Recipe& recipe, int ranks, const CostAssumptions& assumed,
                                    const parallel::RankDevice& device) {
+  recipe.parallel.check_ranks(ranks);
   at::set_num_threads(static_cast<int>(recipe.train.threads));
   prepare(device_of(device.gpu));
-  Requirements needs = estimate_task(recipe, ranks, device_of(device.gpu));
+  Requirements needs =
+      estimate_task(recipe, count_ranks(recipe.parallel, ranks, assumed), device_of(device.gpu));
   needs.measured_on = device.device_name;
   needs.memory.emplace_back(
       "gradient sums",
@@ -413,6 +428,7 @@ CostInputs cost_inputs(const Requirements& needs, const Recipe& recipe) {
           .elements = needs.elements,
           .bucket_bytes = bucket_bytes(recipe.parallel),
           .zero = recipe.parallel.zero,
+          .sharers = recipe.parallel.zero_within == ZeroWithin::run ? 0 : needs.sharers,
           .gradient_bytes = recipe.parallel.compress == parallel::GradientFormat::bf16 ? 2.0 : 4.0,
           .micro_batch_s = needs.micro_batch_seconds,
           .measured_on = needs.measured_on,

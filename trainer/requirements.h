@@ -15,6 +15,7 @@ namespace shelfcast::trainer {
 
 struct Requirements {
   int ranks = 1;
+  int sharers = 1;  // among whom parallel.zero shares out
   // Work.
   std::string unit = "windows";  // what batches count
   std::int64_t training_windows = 0, validation_windows = 0;

@@ -12,6 +12,7 @@ WeightedLoss& WeightedLoss::operator+=(const WeightedLoss& other) {
 }
 
 PlannedTask plan_task(const Recipe& recipe, int ranks) {
+  recipe.parallel.check_ranks(ranks);
   if (recipe.train.task == TrainConfig::Task::text_labels) return plan_text_labels_task(recipe, ranks);
   auto corpus = std::make_shared<const data::Corpus>(recipe.data.source());
   PlannedTask plan = recipe.train.task == TrainConfig::Task::masked_language

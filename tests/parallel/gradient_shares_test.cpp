@@ -5,12 +5,14 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
+#include <thread>
 
 #include "base/error.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/hierarchical.h"
 #include "parallel/launch.h"
 #include "parallel/nccl/nccl_communicator.h"
+#include "parallel/node_shares.h"
 #include "parallel/threads/delayed_link.h"
 #include "parallel/whole_gradients.h"
 #include "tests/contract/gpu_twin.h"
@@ -79,7 +81,7 @@ TEST(GradientShares, are_the_parts_of_the_sums_for_any_ranks_buckets_micro_batch
             const at::Tensor expected = sums_of_micro_batches(ranks, micro_batches, format);
             run_ranks_as_threads(ranks, [&](Communicator& communicator) {
               const Chain chain(kLayers, communicator.rank());
-              FlatBuffers buffers(chain.parameters, ranks, communicator.rank());
+              FlatBuffers buffers(chain.parameters, ranks, Part{communicator.rank(), ranks});
               EXPECT_EQ(buffers.gradients().numel() * ranks, buffers.elements());
               GradientSync sync(buffers, communicator, bucket_bytes, format);
               for (int step = 0; step < 2; ++step) {  // the second step finds all as the first did
@@ -98,7 +100,7 @@ TEST(GradientShares, equal_whole_gradients_bit_by_bit_with_one_micro_batch_and_t
     run_ranks_as_threads(kRanks, [&](Communicator& communicator) {
       const Chain for_whole(kLayers, communicator.rank()), for_shares(kLayers, communicator.rank());
       FlatBuffers whole(for_whole.parameters, kRanks),
-          shares(for_shares.parameters, kRanks, communicator.rank());
+          shares(for_shares.parameters, kRanks, Part{communicator.rank(), kRanks});
       GradientSync sync_whole(whole, communicator, 600), sync_shares(shares, communicator, 600);
       const int skipped = communicator.rank() == 1 ? 2 : -1;
       for (int micro = 0; micro < micro_batches; ++micro) {
@@ -126,7 +128,7 @@ TEST(GradientShares, leave_their_parameters_at_once_and_two_buckets_are_under_wa
   run_ranks_as_threads(2, [&](Communicator& inner) {
     const auto communicator = make_delayed(inner, link);
     const Chain chain(kLayers, inner.rank());
-    FlatBuffers buffers(chain.parameters, 2, inner.rank());
+    FlatBuffers buffers(chain.parameters, 2, Part{inner.rank(), 2});
     GradientSync sync(buffers, *communicator, 1);
     std::ptrdiff_t most = 0;
     const std::function<void()> look = [&] {
@@ -156,7 +158,7 @@ TEST(GradientShares, of_several_backwards_of_a_micro_batch_and_of_ranks_without_
   }
   run_ranks_as_threads(kRanks, [&](Communicator& communicator) {
     const Chain chain(kLayers, communicator.rank());
-    FlatBuffers buffers(chain.parameters, kRanks, communicator.rank());
+    FlatBuffers buffers(chain.parameters, kRanks, Part{communicator.rank(), kRanks});
     GradientSync sync(buffers, communicator, 600);
     const int skipped = communicator.rank() == 1 ? 2 : -1;
     for (int i = 0; i < 2; ++i) {
@@ -181,7 +183,7 @@ TEST(GradientShares, zeros_of_parameters_without_gradients_are_not_sent_until_on
   run_ranks_as_threads(2, [&](Communicator& inner) {
     const auto communicator = make_delayed(inner, link);
     const Chain chain(kLayers, inner.rank());  // the buffers end with layer 0
-    FlatBuffers buffers(chain.parameters, 2, inner.rank());
+    FlatBuffers buffers(chain.parameters, 2, Part{inner.rank(), 2});
     GradientSync sync(buffers, *communicator, 600);
     // Layers that a step sends. Only rank 1 uses layer 0, and only in the first of two micro-batches, if at
     // all.
@@ -220,7 +222,7 @@ TEST(GradientShares, a_second_backward_after_arming_is_an_error_and_never_a_lost
   EXPECT_THROW(run_ranks_as_threads(2,
                                     [&](Communicator& communicator) {
                                       const Chain chain(kLayers, communicator.rank());
-                                      FlatBuffers buffers(chain.parameters, 2, communicator.rank());
+                                      FlatBuffers buffers(chain.parameters, 2, Part{communicator.rank(), 2});
                                       GradientSync sync(buffers, communicator, 1);
                                       sync.arm();
                                       chain.loss().backward();
@@ -239,7 +241,7 @@ TEST(GradientShares, of_device_memory_travel_by_nccl) {
   run_ranks_as_threads(kRanks, [&](Communicator& host) {
     const auto communicator = make_nccl({std::shared_ptr<void>(), &host}, gpu_twin(), 0, {});
     const Chain chain(kLayers, host.rank());
-    FlatBuffers buffers(chain.parameters, kRanks, host.rank());
+    FlatBuffers buffers(chain.parameters, kRanks, Part{host.rank(), kRanks});
     GradientSync sync(buffers, *communicator, 600);
     step_of_shares(chain, buffers, sync, 2);
     EXPECT_TRUE(at::equal(buffers.gradients(), part_of(expected, buffers)));
@@ -252,7 +254,7 @@ TEST(GradientShares, are_whole_for_a_moment_where_somebody_looks_at_whole_ones) 
   const at::Tensor expected = sums_of_micro_batches(kRanks, 1, GradientFormat::fp32);
   run_ranks_as_threads(kRanks, [&](Communicator& communicator) {
     const Chain chain(kLayers, communicator.rank());
-    FlatBuffers buffers(chain.parameters, kRanks, communicator.rank());
+    FlatBuffers buffers(chain.parameters, kRanks, Part{communicator.rank(), kRanks});
     GradientSync sync(buffers, communicator, 600);
     step_of_shares(chain, buffers, sync, 1);
     {
@@ -309,7 +311,8 @@ TEST(GradientSync, sums_by_node_have_the_bits_of_sums_of_nodes_for_whole_gradien
       run_ranks_as_threads(kRanks, [&](Communicator& flat) {
         const auto communicator = make_hierarchical(flat, node_ranks);
         const Chain chain(kLayers, flat.rank());
-        FlatBuffers buffers(chain.parameters, kRanks, shares ? std::optional(flat.rank()) : std::nullopt);
+        FlatBuffers buffers(chain.parameters, kRanks,
+                            shares ? std::optional(Part{flat.rank(), kRanks}) : std::nullopt);
         GradientSync sync(buffers, *communicator, 600);
         for (int step = 0; step < 2; ++step) {
           buffers.zero_gradients();
@@ -322,6 +325,87 @@ TEST(GradientSync, sums_by_node_have_the_bits_of_sums_of_nodes_for_whole_gradien
       });
     }
   }
+}
+
+// Each node holds all parts; sums are by node and then over nodes, of every micro-batch.
+TEST(GradientSync, shares_within_nodes_are_the_same_in_each_and_have_the_bits_of_sums_of_nodes) {
+  constexpr int kRanks = 6;
+  for (const int node_ranks : {1, 2, 3, 6})
+    for (const int micro_batches : {1, 3})
+      for (const std::int64_t bucket_bytes : {1, 600, 1'000'000'000}) {
+        at::Tensor expected;
+        for (int micro = 0; micro < micro_batches; ++micro) {
+          at::Tensor sum, node;
+          for (int rank = 0; rank < kRanks; ++rank) {
+            const at::Tensor own = own_gradients(rank, micro);
+            node = rank % node_ranks == 0 ? own : node + own;
+            if (rank % node_ranks == node_ranks - 1) sum = sum.defined() ? sum + node : node;
+          }
+          expected = micro == 0 ? sum : expected + sum;
+        }
+        run_ranks_as_threads(kRanks, [&](Communicator& world) {
+          const NodeShares shares = make_node_shares(world, node_ranks);
+          EXPECT_EQ(shares.nodes, kRanks / node_ranks);
+          EXPECT_EQ(shares.node, world.rank() / node_ranks);
+          ASSERT_EQ(shares.ranks->size(), node_ranks);
+          const Chain chain(kLayers, world.rank());
+          // Nodes of one rank hold all of it: then sums are those of all ranks, as ever.
+          FlatBuffers buffers(chain.parameters, kRanks, Part{shares.ranks->rank(), node_ranks});
+          EXPECT_EQ(buffers.gradients().numel() * node_ranks, buffers.elements());
+          GradientSync sync(buffers, world, bucket_bytes, GradientFormat::fp32, shares.ranks.get());
+          for (int step = 0; step < 2 && node_ranks > 1; ++step) {
+            buffers.zero_gradients();
+            step_of_shares(chain, buffers, sync, micro_batches);
+            EXPECT_TRUE(at::equal(buffers.gradients(), part_of(expected, buffers)))
+                << "nodes of " << node_ranks << ", " << micro_batches << " micro-batches, buckets of "
+                << bucket_bytes;
+            // The norm is that of whole gradients, cut alike whatever a node is.
+            std::vector<double> squares = buffers.gradient_squares();
+            EXPECT_EQ(squares.size(), static_cast<std::size_t>(kRanks));
+            shares.ranks->all_reduce(std::span<double>(squares), ReduceOp::sum, "squares");
+            const Chain other(kLayers, world.rank());
+            const FlatBuffers whole(other.parameters, kRanks);
+            whole.gradients().zero_();
+            whole.gradients().narrow(0, 0, expected.numel()).copy_(expected);
+            EXPECT_EQ(norm_of(squares), whole.gradient_norm());
+          }
+        });
+      }
+}
+
+// A rank that is late to hand its node's sum on holds up the others, but nobody waits for somebody who waits
+// for him.
+TEST(GradientSync, shares_within_nodes_get_through_whoever_is_late) {
+  for (int late = 0; late < 4; ++late)
+    run_ranks_as_threads(4, [&](Communicator& world) {
+      const NodeShares shares = make_node_shares(world, 2);
+      const Chain chain(kLayers, world.rank());
+      FlatBuffers buffers(chain.parameters, 4, Part{shares.ranks->rank(), 2});
+      GradientSync sync(buffers, world, 1, GradientFormat::bf16, shares.ranks.get());
+      for (int step = 0; step < 3; ++step) {
+        const std::function<void()> sleep = [&] {
+          if (world.rank() == late) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+        };
+        sync.arm();
+        chain.loss(-1, &sleep).backward();
+        sync.finish();
+      }
+      EXPECT_FALSE(buffers.gradients().isnan().any().item<bool>());
+    });
+}
+
+TEST(NodeShares, refuse_nodes_of_different_sizes_on_every_rank) {
+  run_ranks_as_threads(5, [](Communicator& world) {
+    try {
+      (void)make_node_shares(world, 2);
+      ADD_FAILURE() << "five ranks in nodes of two";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_NE(std::string(error.what()).find("node 0 has 2 of the 5 ranks, node 2 has 1"),
+                std::string::npos)
+          << error.what();
+    }
+  });
 }
 
 }  // namespace

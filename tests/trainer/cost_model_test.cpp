@@ -125,6 +125,30 @@ TEST(CostModel, shares_of_gradients_travel_one_sum_a_rank_for_every_micro_batch_
   EXPECT_NEAR(step_cost(inputs, assumed, 8).exposed, all_reduce_seconds(assumed, 8, 2e6), 1e-12);
 }
 
+TEST(CostModel, shares_within_a_node_have_its_latencies_and_cross_the_network_with_one_card_each) {
+  CostInputs inputs = inputs_of(1, 1'000'000);  // one bucket
+  inputs.micro_batch = 32;
+  inputs.batch = 32 * 32 * 3;  // three micro-batches on each of 32 ranks
+  inputs.zero = 2;
+  inputs.sharers = 8;
+  const CostAssumptions assumed;
+  // Eight chains of seven hops in the node, each with an eighth of the bytes, which then pass between four
+  // nodes: by trees of two levels up and down.
+  const double piece = 4e6 / 8;
+  const double in_node = 7e-6 * assumed.node_latency_us + piece / (1e9 * assumed.node_gb_s),
+               across = 4e-6 * assumed.network_latency_us + 2 * piece / (1e9 * assumed.network_gb_s),
+               ring = 6e-6 * assumed.network_latency_us + 1.5 * piece / (1e9 * assumed.network_gb_s);
+  EXPECT_NEAR(step_cost(inputs, assumed, 32).exposed, 3 * 8 * (in_node + std::min(across, ring)), 1e-12);
+  // The weights are gathered in the node, on 32 ranks as on 8.
+  const double update = 4e6 * (1 / 8.0 + 8 / 8.0) / 2500e9 + all_gather_seconds(assumed, 8, 4e6);
+  EXPECT_NEAR(step_cost(inputs, assumed, 32).update, update, 1e-12);
+  EXPECT_NEAR(step_cost(inputs, assumed, 8).update, update, 1e-12);
+  // Four ranks are no whole node: they share out among themselves.
+  inputs.zero = 1;
+  EXPECT_NEAR(step_cost(inputs, assumed, 4).update,
+              4e6 * (1 + 8 / 4.0) / 2500e9 + all_gather_seconds(assumed, 4, 4e6), 1e-12);
+}
+
 TEST(CostModel, storage_and_failures_cost_what_does_not_run_beside_the_steps) {
   CostInputs inputs = inputs_of(10, 1'000'000);
   CostAssumptions assumed;

@@ -1,5 +1,7 @@
 // ZeRO: each rank holds a share of the optimizer's state (stage 1) and of the gradients (stage 2), and not
 // one bit of the training tells, or, where stage 2 adds up micro-batches, no more than rounding.
+#include <set>
+
 #include "parallel/buckets.h"
 #include "tests/support/paths.h"
 #include "tests/trainer/training_fixture.h"
@@ -160,6 +162,68 @@ TEST_F(ShardedOptimizer, goes_on_from_shares_of_other_ranks_and_from_none_to_the
   }
 }
 
+TEST_F(ShardedOptimizer, shares_within_a_node_train_to_the_same_bits_with_all_they_can_be_combined_with) {
+  const std::string published =
+      "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
+  train_on(2, zero(0, "start"));
+  const std::string start = "run.start=" + (folder_ / "start").string();
+  const std::vector<std::vector<std::string>> settings = {
+      {"train.ema=0.9"},
+      {"parallel.compress=bf16"},
+      {published, "tune.method=adalora", "tune.rank=4", "tune.budget.target=2", "tune.budget.warmup=5",
+       "tune.budget.final=5", "tune.budget.every=2"},
+      {start, "train.ewc.strength=10"},
+      {"parallel.bucket_mb=1", "train.guard.action=skip", "train.guard.spike=1.01", "train.steps=30"},
+  };
+  const auto with = [](std::vector<std::string> more, const std::vector<std::string>& others) {
+    more.insert(more.end(), others.begin(), others.end());
+    more.emplace_back("train.micro_batch=12");
+    return more;
+  };
+  const std::vector<std::string> node = {"parallel.zero_within=node", "parallel.node_ranks=2"},
+                                 sums = {"parallel.hierarchical=true", "parallel.node_ranks=2"};
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const auto name = [&](const char* what) { return fmt::format("{}-{}", what, i); };
+    // Whole gradients are summed over all ranks, whoever keeps the optimizer's state; shares by node.
+    train_on(4, zero(0, name("flat"), with({}, settings[i])));
+    train_on(4, zero(1, name("state"), with(node, settings[i])));
+    expect_same_training(name("flat"), name("state"));
+    train_on(4, zero(0, name("by-node"), with(sums, settings[i])));
+    train_on(4, zero(2, name("in-node"), with(node, settings[i])));
+    expect_same_training(name("by-node"), name("in-node"));
+  }
+  EXPECT_GT(Checkpoints(folder_ / "in-node-4" / "checkpoints").read_state(30).skipped, 0);
+}
+
+TEST_F(ShardedOptimizer, shares_within_a_node_are_written_once_and_read_by_any_ranks) {
+  const std::vector<std::string> one = {"train.ema=0.9", "train.micro_batch=24"};
+  std::vector<std::string> node = one, hosts = one;
+  node.insert(node.end(), {"parallel.zero_within=node", "parallel.node_ranks=2"});
+  hosts.emplace_back("parallel.zero_within=node");  // all threads are on one
+  const auto stop_at_10 = [](Resume resume) { return TrainOptions{.resume = resume, .stop_after = 10}; };
+  train_on(4, zero(1, "through", one));
+  for (const auto& [first, second] :
+       {std::pair(node, node), std::pair(node, one), std::pair(one, node), std::pair(hosts, node)}) {
+    std::filesystem::remove_all(folder_ / "halves");
+    train_on(4, zero(1, "halves", first), stop_at_10(Resume::never));
+    std::set<std::uintmax_t> sizes;
+    for (int rank = 0; rank < 4; ++rank)
+      sizes.insert(
+          std::filesystem::file_size(folder_ / "halves" / "checkpoints" / "10" / optimizer_file(rank, 4)));
+    EXPECT_LT(*sizes.rbegin() - *sizes.begin(), 4096U);  // each a quarter, but for names
+    train_on(4, zero(1, "halves", second), {.resume = Resume::required, .stop_after = {}});
+    expect_same_training("through", "halves");
+  }
+  // Stage 2, and on other ranks.
+  train_on(4, zero(2, "four", node), stop_at_10(Resume::never));
+  train_on(2, zero(2, "four", hosts), {.resume = Resume::required, .stop_after = {}});
+  std::vector<std::string> sums = one;
+  sums.insert(sums.end(), {"parallel.hierarchical=true", "parallel.node_ranks=2"});
+  train_on(4, zero(0, "whole", sums), stop_at_10(Resume::never));
+  train_on(2, zero(0, "whole", one), {.resume = Resume::required, .stop_after = {}});
+  expect_same_training("four", "whole");
+}
+
 TEST_F(ShardedOptimizer, remembers_one_share_and_updates_nothing_beyond_it) {
   for (const char* name : {"adamw", "sgd"}) {
     const OptimizerConfig config{.name = name};
@@ -237,6 +301,16 @@ TEST_F(ShardedOptimizer, takes_the_memory_that_check_foretells) {
   EXPECT_EQ(sums(2, {}, two_hosts), 4 * 4 * largest);
   EXPECT_EQ(sums(2, bf16, {}), 2 * 2 * largest);
   EXPECT_EQ(sums(2, bf16, two_hosts), 4 * 2 * largest);
+  // Within nodes of two each holds a half, whether the recipe or the assumption says what a node is.
+  for (const auto& [overrides, assumed] :
+       {std::pair(std::vector<std::string>{"parallel.zero_within=node", "parallel.node_ranks=2"},
+                  CostAssumptions()),
+        std::pair(std::vector<std::string>{"parallel.zero_within=node"}, two_hosts)}) {
+    const Requirements halves = estimate_requirements(zero(2, "unused", overrides), 4, assumed);
+    EXPECT_EQ(of(halves, "gradients"), of(whole, "gradients") / 2);
+    EXPECT_EQ(of(halves, "optimizer"), of(whole, "optimizer") / 2);
+    EXPECT_EQ(cost_inputs(halves, zero(2, "unused", overrides)).sharers, 2);
+  }
 }
 
 TEST_F(ShardedOptimizer, what_cannot_be_sharded_is_refused_by_name) {
@@ -252,6 +326,16 @@ TEST_F(ShardedOptimizer, what_cannot_be_sharded_is_refused_by_name) {
   const std::string nodes = message_of([&] { zero(0, "x", {"parallel.node_ranks=2"}); });
   EXPECT_NE(nodes.find("parallel.node_ranks is 2, but parallel.hierarchical is false"), std::string::npos)
       << nodes;
+  const std::string nothing = message_of([&] { zero(0, "x", {"parallel.zero_within=node"}); });
+  EXPECT_NE(nothing.find("parallel.zero_within is node, but parallel.zero is 0"), std::string::npos)
+      << nothing;
+  const Recipe threes = zero(1, "x", {"parallel.zero_within=node", "parallel.node_ranks=3"});
+  for (const auto& call : std::vector<std::function<void()>>{[&] { train_on(4, threes); },
+                                                             [&] { estimate_requirements(threes, 4); }}) {
+    const std::string uneven = message_of(call);
+    EXPECT_NE(uneven.find("4 ranks are not whole nodes of 3"), std::string::npos) << uneven;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "x"));
 }
 
 }  // namespace

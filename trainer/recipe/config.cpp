@@ -194,7 +194,23 @@ void ParallelConfig::validate() const {
         fmt::format("parallel.zero: stage {} is not available", zero), "",
         "use 0 (every rank holds gradients and the optimizer's state), 1 (each holds a share of "
         "the state) or 2 (and of the gradients)");
+  if (zero == 0 && zero_within == ZeroWithin::node)
+    throw input_error("parallel.zero_within is node, but parallel.zero is 0", "nothing is shared out",
+                      "set parallel.zero: 1 or 2, or leave zero_within out");
   if (node_ranks != kHosts) require_at_least(node_ranks, 1, "parallel.node_ranks");
+  if (node_ranks != kHosts && !hierarchical && zero_within == ZeroWithin::run)
+    throw input_error(
+        fmt::format("parallel.node_ranks is {}, but parallel.hierarchical is false", node_ranks),
+        "nodes matter to hierarchical sums and to parallel.zero_within: node alone",
+        "set one of them, or leave node_ranks out");
+}
+
+void ParallelConfig::check_ranks(std::int64_t ranks) const {
+  if (zero_within == ZeroWithin::node && node_ranks != kHosts && ranks % node_ranks != 0)
+    throw input_error(
+        fmt::format("{} ranks are not whole nodes of {}", ranks, node_ranks),
+        "with parallel.zero_within=node each node shares out the same, so all have parallel.node_ranks ranks",
+        "start a multiple of them, or set parallel.node_ranks to a number that divides them");
 }
 
 }  // namespace shelfcast::trainer

@@ -150,6 +150,9 @@ struct TrainConfig {
   void validate() const;
 };
 
+// Among whom ZeRO shares out: all ranks of the run, or those of a node, every node alike.
+enum class ZeroWithin { run, node };
+
 struct ParallelConfig {
   static constexpr std::int64_t kTuned = 0;
   std::string backend = "auto";
@@ -158,10 +161,11 @@ struct ParallelConfig {
   std::int64_t bucket_mb = 25;  // kTuned: found out in the run's first steps
   // Rajbhandari et al., 2020. 1: the optimizer's state is shared out among ranks; 2: gradients, too.
   std::int64_t zero = 0;
+  ZeroWithin zero_within = ZeroWithin::run;
   parallel::GradientFormat compress = parallel::GradientFormat::fp32;  // what gradients travel as
-  // Gradients are summed in nodes, between one rank of each, and sent back. A node: so many ranks that follow
-  // each other; kHosts: those on one host.
+  // Gradients are summed in nodes, between one rank of each, and sent back.
   bool hierarchical = false;
+  // What a node is: so many ranks that follow each other; kHosts: those on one host.
   static constexpr std::int64_t kHosts = 0;
   std::int64_t node_ranks = kHosts;
   std::chrono::milliseconds start_deadline{900'000};
@@ -172,6 +176,8 @@ struct ParallelConfig {
 
   parallel::WorldConfig world() const;
   void validate() const;
+  // Throws Error(input) for what does not go with so many ranks.
+  void check_ranks(std::int64_t ranks) const;
 };
 
 }  // namespace shelfcast::trainer

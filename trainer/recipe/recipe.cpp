@@ -172,6 +172,7 @@ class BlockReader {
 
   [[noreturn]] void fail(const char* key, const YAML::Node& node, const std::string& wanted) const {
     const std::string found = node.IsScalar() ? "\"" + node.Scalar() + "\""
+                              : node.IsNull() ? "empty"
                               : node.IsMap()  ? "a block"
                                               : "a list";
     throw input_error(
@@ -279,6 +280,17 @@ void refuse_demand_keys(const Recipe& recipe, const char* task) {
   if (!recipe.run.start.empty())
     refuse("run.start names a run to begin with", "that is for the demand model",
            "name the run as model.text");
+  if (!recipe.model.weights.empty())
+    refuse("model.weights names a series model", "there are no series", "leave model.weights out");
+  const AugmentConfig& augment = recipe.train.augment;
+  if (augment.mix > 0 || augment.jitter > 0 || augment.scale > 0 || augment.warp > 0 || augment.tokens > 0)
+    refuse("train.augment changes windows and product texts of the demand model",
+           "neither texts nor labels would be changed", "leave train.augment out");
+  if (recipe.train.new_items > 0)
+    refuse("train.new_items shows windows as those of new items", "there are no windows",
+           "leave train.new_items out");
+  if (recipe.data.shots > 0)
+    refuse("data.shots names windows to train on", "there are no windows", "leave data.shots out");
   if (recipe.train.masked > 0)
     refuse("train.masked hides patches of histories", "there are no histories", "leave train.masked out");
   if (recipe.tune.method != "all")
@@ -377,10 +389,6 @@ void Recipe::validate() const {
         fmt::format("parallel.zero is {}, but train.optimizer.name is adafactor", parallel.zero),
         "it looks at whole parameters, and its moments are too small to be worth sharing out",
         "set parallel.zero: 0, or another optimizer");
-  if (parallel.node_ranks != ParallelConfig::kHosts && !parallel.hierarchical)
-    throw input_error(
-        fmt::format("parallel.node_ranks is {}, but parallel.hierarchical is false", parallel.node_ranks),
-        "nodes matter to hierarchical sums alone", "set it to true, or leave node_ranks out");
   if (train.micro_batch > train.batch)
     throw input_error(
         fmt::format("train.micro_batch {} is larger than train.batch {}", train.micro_batch, train.batch), "",

@@ -233,6 +233,7 @@ void visit(Visitor& v, ParallelConfig& c) {
   v("share_gpus", c.share_gpus);
   v.number_or("bucket_mb", c.bucket_mb, "auto", ParallelConfig::kTuned);
   v("zero", c.zero);
+  v.choice("zero_within", c.zero_within, {"run", "node"});
   v.choice("compress", c.compress, {"none", "bf16"});
   v("hierarchical", c.hierarchical);
   v.number_or("node_ranks", c.node_ranks, "host", ParallelConfig::kHosts);
@@ -268,7 +269,7 @@ void visit(Visitor& v, eval::BacktestConfig& c) {
   v("threads", c.threads);
   v("history", c.history);
   v("refit_every", c.refit_every);
-  v("season", c.season);
+  v.number_or("season", c.season, "auto", eval::BacktestConfig::kByFrequency);
   v("window", c.window);
   v("learned_rows", c.learned_rows);
   v("learned_rounds", c.learned_rounds);
