@@ -36,6 +36,14 @@ void LabelsConfig::validate() const {
   if (text.empty())
     throw input_error("data.labels.text is missing", {},
                       "name the column of data.labels.table with the texts");
+  const std::pair<const std::string*, const char*> columns[] = {
+      {&text, "text"}, {&text_class, "class"}, {&tags, "tags"}, {&split, "split"}};
+  for (const auto& [a, field] : columns)
+    for (const auto& [b, other] : columns)
+      if (a < b && !a->empty() && *a == *b)
+        throw input_error(
+            fmt::format("data.labels.{} and data.labels.{} are the same column {}", field, other, *a),
+            "each is read for what it is", "name another, or leave one of them out");
   if (text_class.empty() && tags.empty())
     throw input_error("data.labels names neither a class column nor one of tags", "nothing could be learned",
                       "set data.labels.class, data.labels.tags or both");

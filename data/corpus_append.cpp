@@ -168,8 +168,7 @@ void Appender::run() {
   move_into_corpus();
   // Flushes the folder, too: the new files have their names for good before the manifest speaks of them.
   const std::string before = read_file(corpus_.folder() / "manifest.json");
-  write_file_atomically(corpus_.folder() / fmt::format("manifest-{}.json", digest_text(before).substr(5, 16)),
-                        before);
+  write_file_atomically(kept_manifest(corpus_.folder(), digest_text(before)), before);
   write_manifest(corpus_.folder(), manifest_);
   std::error_code failed;
   fs::rename(staging_.path() / "all.h5", corpus_.folder() / "all.h5", failed);
@@ -178,6 +177,11 @@ void Appender::run() {
 }
 
 }  // namespace
+
+fs::path kept_manifest(const fs::path& corpus, const std::string& digest) {
+  constexpr std::size_t kName = 5;  // "xxh3:"
+  return corpus / fmt::format("manifest-{}.json", digest.size() < kName ? "" : digest.substr(kName, 16));
+}
 
 fs::path append_lock(const fs::path& corpus) { return corpus / "append.lock"; }
 

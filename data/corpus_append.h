@@ -27,6 +27,9 @@ struct Extension {
 // Error(io) (a full disk), Error(input) for an infinite number: then the corpus is as before.
 void append_to_corpus(const Corpus& corpus, const Extension& extension, LayoutOptions layout = {});
 
+// Where the manifest with this digest lies once another has taken its place.
+std::filesystem::path kept_manifest(const std::filesystem::path& corpus, const std::string& digest);
+
 // The lock of whoever changes a corpus.
 std::filesystem::path append_lock(const std::filesystem::path& corpus);
 

@@ -1,16 +1,12 @@
 #include "trainer/bad_step.h"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "data/loader.h"
 #include "parallel/gather_texts.h"
-#include "trainer/model_inputs.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -19,37 +15,10 @@ using nlohmann::json;
 
 constexpr std::size_t kMost = 16;  // samples a rank writes down
 
-struct SampleLoss {
-  data::Window window;
-  double loss = 0;  // per valid target
-};
-
 // Not finite is worse than any number.
 bool worse(const SampleLoss& a, const SampleLoss& b) {
   if (std::isfinite(a.loss) != std::isfinite(b.loss)) return !std::isfinite(a.loss);
   return std::isfinite(a.loss) && a.loss > b.loss;
-}
-
-std::vector<SampleLoss> losses_of(const StepSamples& samples, const models::DemandModel& model,
-                                  const data::CorpusSource& corpus, const DataPlan& plan,
-                                  const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
-                                  std::int64_t step) {
-  const at::NoGradGuard no_grad;
-  data::EvaluationReader reader(corpus, plan.features, samples.windows, 1);
-  data::Batch batch;
-  std::vector<SampleLoss> losses;
-  for (std::size_t i = 0; i < samples.windows.size(); ++i) {
-    reader.read(static_cast<std::int64_t>(i), batch);
-    batch.sample_b[0] = samples.samples[i];
-    new_items.show(batch);
-    const models::DropoutKeys keys{seed, step, batch.sample_b};
-    const models::LossSums sums =
-        models::loss_sums(model.forward(make_inputs(batch, plan.features, texts, &keys), &keys),
-                          make_targets(batch, plan.features, plan.classes), model.config());
-    losses.push_back(
-        {samples.windows[i], sums.loss.item<double>() / std::max(1.0, sums.valid_targets.item<double>())});
-  }
-  return losses;
 }
 
 // JSON has no word for what is not finite.
@@ -95,19 +64,6 @@ const json* worst_of(const json& samples) {
 
 }  // namespace
 
-void StepSamples::clear() {
-  windows.clear();
-  samples.clear();
-}
-
-void StepSamples::add(const data::Batch& batch) {
-  for (std::size_t row = 0; row < batch.window_b.size(); ++row) {
-    if (batch.window_b[row].series < 0) continue;
-    windows.push_back(batch.window_b[row]);
-    samples.push_back(batch.sample_b[row]);
-  }
-}
-
 json to_json(const BadStep& bad) {
   return {{"step", bad.step},
           {"verdict", describe(bad.verdict)},
@@ -117,15 +73,9 @@ json to_json(const BadStep& bad) {
           {"norm_average", number(bad.norm_average)}};
 }
 
-std::string report_bad_step(const BadStep& bad, const StepSamples& samples, const models::DemandModel& model,
-                            const data::CorpusSource& corpus_path, const DataPlan& plan,
-                            const SeriesTexts& texts, const NewItems& new_items, std::uint64_t seed,
+std::string report_bad_step(const BadStep& bad, std::vector<SampleLoss> own, const data::Corpus& corpus,
                             MetricsLog* log, parallel::Communicator& communicator) {
-  const data::Corpus corpus(corpus_path);
-  const json all =
-      gather(describe_worst(
-                 losses_of(samples, model, corpus_path, plan, texts, new_items, seed, bad.step - 1), corpus),
-             communicator);
+  const json all = gather(describe_worst(std::move(own), corpus), communicator);
   if (log != nullptr) {
     json line = to_json(bad);
     line["samples"] = all;
@@ -133,9 +83,12 @@ std::string report_bad_step(const BadStep& bad, const StepSamples& samples, cons
   }
   const json* worst = worst_of(all);
   if (worst == nullptr) return "no sample";
-  return fmt::format("series {} forecast from {} on rank {}, loss {}", worst->at("series").get<std::string>(),
-                     worst->at("date").get<std::string>(), worst->at("rank").get<int>(),
-                     worst->at("loss").dump());
+  const std::string found = fmt::format(
+      "series {} forecast from {} on rank {}, loss {}", worst->at("series").get<std::string>(),
+      worst->at("date").get<std::string>(), worst->at("rank").get<int>(), worst->at("loss").dump());
+  if (bad.verdict == StepVerdict::loss_not_finite && worst->at("loss").is_number())
+    return fmt::format("none is so by itself; largest {}", found);
+  return found;
 }
 
 }  // namespace shelfcast::trainer

@@ -1,3 +1,6 @@
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -8,6 +11,7 @@
 #include "models/product.h"
 #include "models/recompute.h"
 #include "trainer/augment.h"
+#include "trainer/bad_step.h"
 #include "trainer/masked_patches.h"
 #include "trainer/model_inputs.h"
 #include "trainer/new_items.h"
@@ -65,11 +69,14 @@ class DemandTask : public Task {
   }
   std::string report_bad_step(const BadStep& bad, MetricsLog* log,
                               parallel::Communicator& communicator) const override {
-    return trainer::report_bad_step(bad, samples_, model_, recipe_.data.source(), plan_, texts_, new_items_,
-                                    seed(), log, communicator);
+    return trainer::report_bad_step(bad, sample_losses(bad.step - 1), data::Corpus(recipe_.data.source()),
+                                    log, communicator);
   }
 
  private:
+  models::Targets change(data::Batch& batch, const data::Batch& partners, std::int64_t step,
+                         std::vector<float>& hidden_bt) const;
+  std::vector<SampleLoss> sample_losses(std::int64_t step) const;
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.run.seed); }
   models::DemandModel make_model(const fs::path& checkpoint) const;
   std::shared_ptr<const TrainedText> make_text(const fs::path& checkpoint) const;
@@ -86,8 +93,8 @@ class DemandTask : public Task {
   std::vector<float> hidden_bt_;  // of the batch at hand
   Validation validation_;
   data::Sampler sampler_;
+  data::LoaderConfig loader_config_;
   data::Loader loader_;
-  StepSamples samples_;  // of the step under way
   std::vector<data::Window> anchor_windows_;
   std::unique_ptr<data::EvaluationReader> anchors_;  // made when the first is asked for
 };
@@ -104,7 +111,8 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
       new_items_(recipe.train.new_items, seed(), plan_.features, corpus.info().item_level),
       validation_(recipe.data.source(), plan_, texts_, recipe.backtest.batch),
       sampler_(seed(), plan_.train_space),
-      loader_(recipe.data.source(), plan_.features, sampler_, loader_config(start)) {
+      loader_config_(loader_config(start)),
+      loader_(recipe.data.source(), plan_.features, sampler_, loader_config_) {
   if (recipe.train.masked > 0) {
     const models::TowerConfig& tower = model_.config().tower;
     masked_.emplace(recipe.train.masked, seed(), plan_.features.context, tower.context_length,
@@ -164,20 +172,53 @@ std::unique_ptr<models::RankAllocator> DemandTask::rank_allocator() const {
   return std::make_unique<models::RankAllocator>(model_.parameters(), config);
 }
 
-WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t micro_batch,
+// What training makes of a batch; its targets, which are views of it and of `hidden_bt`.
+models::Targets DemandTask::change(data::Batch& batch, const data::Batch& partners, std::int64_t step,
+                                   std::vector<float>& hidden_bt) const {
+  // Classes are no views: a window at another scale has those of its series' own.
+  models::Targets targets = make_targets(batch, plan_.features, plan_.classes);
+  augment_.change(batch, step, partners);
+  new_items_.show(batch);
+  if (masked_) {
+    masked_->hide(batch, step, hidden_bt);
+    targets.hidden_bt = at::from_blob(hidden_bt.data(), {batch.windows, plan_.features.context}, at::kFloat);
+  }
+  return targets;
+}
+
+// Of this rank's samples of that step, read once more, each by itself with what was changed and dropped in
+// it.
+std::vector<SampleLoss> DemandTask::sample_losses(std::int64_t step) const {
+  const at::NoGradGuard no_grad;
+  data::LoaderConfig config = loader_config_;
+  config.first_step = step;
+  config.last_step = step + 1;
+  data::Loader again(recipe_.data.source(), plan_.features, sampler_, config);
+  std::vector<SampleLoss> losses;
+  std::vector<float> hidden_bt;
+  for (std::int64_t micro = 0; micro < again.micro_batches(); ++micro) {
+    auto& batch = const_cast<data::Batch&>(again.next());
+    const models::Targets targets = change(batch, again.partners(), step, hidden_bt);
+    const models::DropoutKeys keys{seed(), step, batch.sample_b};
+    const models::ModelInputs inputs = make_inputs(batch, plan_.features, texts_, &keys);
+    for (std::int64_t row = 0; row < batch.windows; ++row) {
+      const auto at = static_cast<std::size_t>(row);
+      if (batch.window_b[at].series < 0) continue;  // padding
+      const models::DropoutKeys key{seed(), step, {batch.sample_b[at]}};
+      const models::LossSums sums = models::loss_sums(model_.forward(window_of(inputs, row), &key),
+                                                      window_of(targets, row), model_.config());
+      losses.push_back(
+          {batch.window_b[at], sums.loss.item<double>() / std::max(1.0, sums.valid_targets.item<double>())});
+    }
+  }
+  return losses;
+}
+
+WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t /*micro_batch*/,
                                               const BeforeBackward& before_backward) {
   // The loader makes every batch anew, so it may be changed here.
   auto& batch = const_cast<data::Batch&>(loader_.next());
-  // Views of the batch, but for classes: a window at another scale has those of its series' own.
-  models::Targets targets = make_targets(batch, plan_.features, plan_.classes);
-  augment_.change(batch, step, loader_.partners());
-  new_items_.show(batch);
-  if (masked_) {
-    masked_->hide(batch, step, hidden_bt_);
-    targets.hidden_bt = at::from_blob(hidden_bt_.data(), {batch.windows, plan_.features.context}, at::kFloat);
-  }
-  if (micro_batch == 0) samples_.clear();
-  samples_.add(batch);
+  const models::Targets targets = change(batch, loader_.partners(), step, hidden_bt_);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
@@ -223,8 +264,7 @@ PlannedTask plan_demand_task(const Recipe& recipe, const data::Corpus& corpus, i
   check_ranks(recipe, plan, ranks);
   const Recipe dated = with_dates(with_adapter(recipe), plan, corpus);
   check_tuning(dated, plan.features);
-  if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists())
-    check_start(dated.run.start, plan.features);
+  if (!dated.run.start.empty() && !RunFolder(dated.run.dir).exists()) check_start(dated, plan.features);
   return {.recipe = dated,
           .facts = {{"text encoder", plan.features.text.encoder}},
           .check_resumed = [plan](const RunFolder& folder) { check_encoder(folder, plan.features.text); },

@@ -52,6 +52,30 @@ models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec,
   return targets;
 }
 
+namespace {
+
+void cut_to(std::initializer_list<at::Tensor*> tensors, std::int64_t row) {
+  for (at::Tensor* tensor : tensors)
+    if (tensor->defined()) *tensor = tensor->narrow(0, row, 1);
+}
+
+}  // namespace
+
+models::ModelInputs window_of(models::ModelInputs inputs, std::int64_t row) {
+  cut_to({&inputs.context_bt, &inputs.past_bnt, &inputs.past_codes_bct, &inputs.known_bnu,
+          &inputs.known_codes_bcu, &inputs.statics_bs, &inputs.text_bw, &inputs.static_numbers_bn,
+          &inputs.inventory_bt},
+         row);
+  return inputs;
+}
+
+models::Targets window_of(models::Targets targets, std::int64_t row) {
+  cut_to({&targets.demand_bh, &targets.weight_b, &targets.bound_bh, &targets.class_bh, &targets.inventory_bh,
+          &targets.hidden_bt},
+         row);
+  return targets;
+}
+
 models::DemandModelConfig make_model_config(const models::ModelConfig& model, const data::FeatureSpec& spec) {
   models::DemandModelConfig config;
   config.model = model;

@@ -18,6 +18,10 @@ models::ModelInputs make_inputs(data::Batch& batch, const data::FeatureSpec& spe
 models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec,
                              const DemandClasses& classes = {});
 
+// One window of a batch's, views.
+models::ModelInputs window_of(models::ModelInputs inputs, std::int64_t row);
+models::Targets window_of(models::Targets targets, std::int64_t row);
+
 // All of `tensor`'s numbers, in their order.
 void copy_out(const at::Tensor& tensor, std::vector<float>& values);
 

@@ -25,6 +25,7 @@
 #include "trainer/run/run_lock.h"
 #include "trainer/run/step_log.h"
 #include "trainer/run/stop_signal.h"
+#include "trainer/run_corpus.h"
 #include "trainer/step_guard.h"
 #include "trainer/task.h"
 
@@ -110,7 +111,7 @@ Run::Run(const PlannedTask& plan, const TrainOptions& options, parallel::Communi
   if (recipe_.train.precision == "bf16" && options_.gpu < 0 && !models::cpu_has_bf16())
     log::warn(
         "this CPU does not multiply bf16 itself - train.precision=bf16 is right here, but slower than fp32");
-  log_.emplace(communicator_, recipe_.train.batch, metrics_.get());
+  log_.emplace(communicator_, recipe_.train.batch, metrics_.get(), state_);
 }
 
 void Run::open_logs(bool goes_on) {
@@ -276,6 +277,7 @@ void Run::save() {
   finish_checkpoint();
   learner_.copy_to_host();
   state_.bucket_mb = learner_.found_bucket_mb();
+  log_->save(state_);
   for (const auto* log : {metrics_.get(), bad_steps_.get()})
     if (log != nullptr) log->make_durable();
   writer_.start({state_, learner_.optimizer_steps(), to_yaml(recipe_),
@@ -367,7 +369,13 @@ TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::C
     lock.emplace(folder.path());
     // Looked at once more: it may have become another process' run meanwhile.
     goes_on = folder.goes_on(recipe, options.resume);
-    goes_on ? plan.check_resumed(folder) : folder.begin(recipe);
+    if (goes_on) {
+      if (plan.corpus != nullptr) check_corpus(folder, recipe.data.corpus, plan.corpus->digest());
+      plan.check_resumed(folder);
+    } else {
+      if (plan.corpus != nullptr) note_corpus(folder, plan.corpus->digest());
+      folder.begin(recipe);
+    }
     StopRequest(folder.path()).remove();  // meant for the training before
   }
   goes_on = share(goes_on ? 1 : 0, communicator, "run folder") != 0;

@@ -9,6 +9,7 @@
 #include "models/adapters/adapter.h"
 #include "models/adapters/targets.h"
 #include "trainer/model_inputs.h"
+#include "trainer/run/run_folder.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -67,8 +68,13 @@ void check_layers(const TuneConfig& tune, const models::TowerConfig& tower) {
 }  // namespace
 
 Recipe with_adapter(Recipe recipe) {
-  if (!recipe.tune.adapter.empty())
-    recipe.tune.set_adapter_config(models::read_adapter_config(recipe.tune.adapter));
+  if (!recipe.tune.adapter.empty()) {
+    // A run that goes on has the adapter in its checkpoints, and what it is like in its recipe.
+    const RunFolder run(recipe.run.dir);
+    const auto kept = run.exists() ? run.stored_recipe().tune.adapter_config() : std::nullopt;
+    const bool gone = !std::filesystem::exists(recipe.tune.adapter);
+    recipe.tune.set_adapter_config(gone && kept ? *kept : models::read_adapter_config(recipe.tune.adapter));
+  }
   recipe.tune.budget.steps = recipe.train.steps;
   return recipe;
 }
@@ -126,7 +132,7 @@ void check_tuning(const Recipe& recipe, const data::FeatureSpec& features) {
     log::warn("model.text is not read: data.text is false, so the model learns without texts");
   if (const std::vector<std::string> unread = unread_keys(recipe.tune); !unread.empty())
     log::all("tune.method {} does not read {}", recipe.tune.method, fmt::join(unread, ", "));
-  if (!recipe.tune.adapter.empty()) {
+  if (!recipe.tune.adapter.empty() && std::filesystem::exists(recipe.tune.adapter)) {
     const std::string base = models::unchecked_base(recipe.tune.adapter);
     if (recipe.model.weights.find(base) == std::string::npos)
       log::warn(

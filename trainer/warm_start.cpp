@@ -2,10 +2,12 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/json_file.h"
 #include "base/log.h"
+#include "trainer/text/text_encoder.h"
 #include "trainer/trained_run.h"
 
 namespace shelfcast::trainer {
@@ -75,13 +77,46 @@ void require_same_columns(const std::filesystem::path& folder, const data::Featu
   require_same_names(folder, "known categories", there.known_categorical, here.known_categorical);
 }
 
+// A model reads the vectors of the encoder that it was trained with, or on.
+void require_same_texts(const Recipe& then, const data::FeatureSpec& theirs, const Recipe& now,
+                        const data::FeatureSpec& ours) {
+  if (theirs.text.width == 0 || ours.text.width == 0) return;  // columns of which the tables speak
+  const std::filesystem::path folder = now.run.start;
+  if (then.model.text_pooling != now.model.text_pooling || then.model.text_length != now.model.text_length)
+    differs(folder, fmt::format("model.text_pooling and text_length: {} of {} tokens there, {} of {} here",
+                                then.model.text_pooling, then.model.text_length, now.model.text_pooling,
+                                now.model.text_length));
+  const bool trained = then.tune.text != TuneConfig::Text::frozen;
+  if (trained && now.tune.text != TuneConfig::Text::frozen) return;  // its encoder goes on with it
+  models::ModelConfig with_its_own = then.model;
+  if (trained) with_its_own.text = now.run.start;
+  const std::string wanted = trained ? TextEncoder(with_its_own).digest() : theirs.text.encoder;
+  if (ours.text.encoder != wanted)
+    throw input_error(
+        fmt::format("run.start: {} reads the vectors of another text encoder", folder.string()),
+        trained ? fmt::format("it trained its own, and model.text is {}", now.model.text)
+                : fmt::format("model.text was {} there and is {} here", then.model.text, now.model.text),
+        fmt::format("set model.text: {}", trained ? now.run.start : then.model.text));
+}
+
 }  // namespace
 
-void check_start(const std::filesystem::path& folder, const data::FeatureSpec& features) {
-  const RunFolder run(folder);
-  run.stored_recipe();
-  require_same_columns(folder, data::feature_spec_from_json(read_json(run.features(), "damaged file")),
-                       features);
+void check_start(const Recipe& recipe, const data::FeatureSpec& features) {
+  const RunFolder run(recipe.run.start);
+  const Recipe then = run.stored_recipe();
+  const auto theirs = data::feature_spec_from_json(read_json(run.features(), "damaged file"));
+  require_same_columns(run.path(), theirs, features);
+  require_same_texts(then, theirs, recipe, features);
+  const auto listed = [](const auto& values) { return fmt::format("[{}]", fmt::join(values, ", ")); };
+  for (const auto& [what, there, here] :
+       {std::tuple("quantiles", &then.model.quantiles, &recipe.model.quantiles),
+        std::tuple("classes", &then.model.classes, &recipe.model.classes)})
+    if (*there != *here)
+      differs(run.path(),
+              fmt::format("model.heads.{}: {} there and {} here", what, listed(*there), listed(*here)));
+  if (then.model.season != recipe.model.season)
+    log::warn("{} was trained with model.season {}, and this recipe has {}", run.path().string(),
+              then.model.season, recipe.model.season);
 }
 
 void start_from(const std::filesystem::path& folder, models::DemandModel& model,

@@ -5,12 +5,14 @@
 
 #include "data/features.h"
 #include "models/demand_model.h"
+#include "trainer/recipe/recipe.h"
 
 namespace shelfcast::trainer {
 
-// Throws Error(input) when `folder` is no run, or its model reads other columns: what can be known before a
-// run folder is made.
-void check_start(const std::filesystem::path& folder, const data::FeatureSpec& features);
+// Throws Error(input) when recipe.run.start is no run, or its model reads other columns or texts or writes
+// other quantiles or classes than the recipe's, which reads `features`: what can be known before a run folder
+// is made.
+void check_start(const Recipe& recipe, const data::FeatureSpec& features);
 
 // Copies the best weights of the run in `folder` into `model`, which reads `features`. Embeddings go with
 // the words of the vocabularies, so that a corpus may have got new stores or events meanwhile: what the other

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <tuple>
 
 #include "base/error.h"
@@ -12,11 +13,30 @@ namespace {
 
 using nlohmann::json;
 
+// As PEFT does it: a key is a regular expression for a module's name, or for what of it follows a dot.
+bool key_matches(const std::string& module, const std::string& key) {
+  try {
+    return std::regex_match(module, std::regex("(.*\\.)?(" + key + ")"));
+  } catch (const std::regex_error& error) {
+    throw data_error(fmt::format("adapter_config.json: \"{}\" is not a regular expression", key),
+                     error.what(), "write out the names of modules it means");
+  }
+}
+
+// PEFT takes the first entry that matches, in an order that JSON does not promise.
 template <typename T>
 T pattern_or(const std::map<std::string, T>& pattern, const std::string& module, T otherwise) {
-  for (const auto& [name, value] : pattern)
-    if (module_matches(module, name)) return value;
-  return otherwise;
+  const std::pair<const std::string, T>* found = nullptr;
+  for (const auto& entry : pattern) {
+    if (!key_matches(module, entry.first)) continue;
+    if (found != nullptr && found->second != entry.second)
+      throw data_error(fmt::format("adapter_config.json: \"{}\" and \"{}\" both mean {}", found->first,
+                                   entry.first, module),
+                       fmt::format("one says {}, the other {}", found->second, entry.second),
+                       "make one of them narrower");
+    found = &entry;
+  }
+  return found == nullptr ? otherwise : found->second;
 }
 
 bool is_on(const json& j, const char* key) {
@@ -41,8 +61,10 @@ void refuse_variants(const json& j) {
       throw data_error(fmt::format("adapter_config.json has {}: {}", key, j.at(key).dump()),
                        "this program knows plain LoRA and rsLoRA",
                        "train the adapter without it, or merge it into its base with the PEFT package");
+  // Others ("pissa", "pissa_niter_4", "olora", "corda", "loftq") are differences from a base that was
+  // changed.
   const json start = j.value("init_lora_weights", json(true));
-  if (start == "pissa" || start == "olora" || start == "corda" || start == "loftq")
+  if (!start.is_boolean() && start != "gaussian" && start != "eva" && start != "orthogonal")
     throw data_error(fmt::format("adapter_config.json has init_lora_weights: {}", start.dump()),
                      "it belongs to a base whose weights were changed when the adapter was made",
                      "save it with PEFT's path_initial_model_for_weight_conversion, or train it otherwise");

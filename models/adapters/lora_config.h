@@ -39,11 +39,13 @@ struct LoraConfig {
   double dropout = 0.0;  // of what the adapter reads
   std::vector<std::string> targets = {"q", "k", "v", "o"};  // short names of modules
   std::vector<std::string> modules_to_save = {};  // short names of modules trained whole, biases included
-  // Of PEFT's files alone: modules (by short names) with their own rank or alpha.
+  // Of PEFT's files alone: modules with their own rank or alpha, by regular expressions for their names or
+  // for what of them follows a dot.
   std::map<std::string, std::int64_t> rank_pattern = {};
   std::map<std::string, double> alpha_pattern = {};
   std::optional<RankBudget> budget = {};  // AdaLoRA
 
+  // Both throw Error(data) where two entries of a pattern mean a module and say different things.
   std::int64_t rank_of(const std::string& module) const;
   double scale_of(const std::string& module) const;
   // Throws Error(input) naming the field.

@@ -119,6 +119,33 @@ TEST(Lora, scales_follow_rank_and_patterns) {
   EXPECT_DOUBLE_EQ(config.scale_of("xx.q"), 4.0);
 }
 
+// As PEFT reads them: re.match(rf"(.*\.)?({key})$", module).
+TEST(Lora, patterns_are_regular_expressions_for_names_or_their_ends) {
+  LoraConfig config{.rank = 4, .alpha = 8};
+  const std::string q = "encoder.block.0.layer.0.SelfAttention.q",
+                    v = "encoder.block.10.layer.0.SelfAttention.v";
+  const auto scale = [&](const std::string& key, const std::string& module) {
+    config.alpha_pattern = {{key, 64}};
+    return config.scale_of(module);
+  };
+  EXPECT_DOUBLE_EQ(scale("encoder\\..*\\.SelfAttention\\.q", q), 16.0);
+  EXPECT_DOUBLE_EQ(scale("encoder\\..*\\.SelfAttention\\.q", v), 2.0);
+  EXPECT_DOUBLE_EQ(scale("^encoder.block.0.layer.0.SelfAttention.q", q), 16.0);
+  EXPECT_DOUBLE_EQ(scale("SelfAttention.(q|k)", q), 16.0);
+  EXPECT_DOUBLE_EQ(scale("block.1.layer.0.SelfAttention.v", v), 2.0);
+  EXPECT_DOUBLE_EQ(scale("Attention.q", q), 2.0);  // after a dot or at the beginning
+  config.rank_pattern = {{"layer\\.0\\.SelfAttention\\.[qv]", 2}};
+  EXPECT_EQ(config.rank_of(v), 2);
+  // Which of two stands first is not known any more.
+  config.alpha_pattern = {{"q", 8}, {"SelfAttention.q", 64}};
+  const std::string both = message_of([&] { (void)config.scale_of(q); });
+  EXPECT_NE(both.find("\"SelfAttention.q\" and \"q\" both mean " + q), std::string::npos) << both;
+  config.alpha_pattern = {{"q", 8}, {"SelfAttention.q", 8}};
+  EXPECT_DOUBLE_EQ(config.scale_of(q), 2.0);
+  EXPECT_NE(message_of([&] { scale("(q", q); }).find("\"(q\" is not a regular expression"),
+            std::string::npos);
+}
+
 TEST(Lora, a_name_that_matches_no_tensor_is_an_error_with_the_nearest) {
   const auto message = [](const LoraConfig& config) {
     return message_of([&] { published().add_adapter(config, 1); });
@@ -153,7 +180,11 @@ TEST(PeftConfig, variants_that_compute_something_else_are_refused_by_name) {
   EXPECT_NE(with("peft_type", "IA3").find("peft_type \"IA3\""), std::string::npos);
   EXPECT_NE(with("use_dora", true).find("use_dora"), std::string::npos);
   EXPECT_NE(with("bias", "all").find("bias"), std::string::npos);
-  EXPECT_NE(with("init_lora_weights", "pissa").find("pissa"), std::string::npos);
+  for (const char* start : {"pissa", "pissa_niter_4", "olora", "corda", "loftq", "lora_ga"})
+    EXPECT_NE(with("init_lora_weights", start).find(start), std::string::npos);
+  for (const nlohmann::json& start :
+       {nlohmann::json(true), nlohmann::json(false), nlohmann::json("gaussian")})
+    EXPECT_EQ(with("init_lora_weights", start), "");
   EXPECT_NE(with("r", "four").find("cannot be read"), std::string::npos);
   EXPECT_NE(with("r", 0).find("rank"), std::string::npos);
 }

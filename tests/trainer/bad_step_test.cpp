@@ -40,6 +40,29 @@ TEST_F(BadSteps, stop_the_run_on_every_rank_and_name_series_and_date) {
   for (const nlohmann::json& sample : bad.at("samples")) EXPECT_EQ(sample.at("series"), "series-5") << bad;
 }
 
+// What training made of a window is what is looked at, not the window.
+TEST_F(Training, a_step_that_augmentation_spoiled_names_what_it_made_of_which_window) {
+  const std::string message = message_of([&] {
+    train_on(2, recipe("run", {"train.augment={share: 1.0, scale: 120, mix: 0.3}", "train.steps=5"}));
+  });
+  EXPECT_NE(message.find("not finite"), std::string::npos) << message;
+  EXPECT_EQ(message.find("by itself"), std::string::npos) << message;
+  for (const nlohmann::json& sample : read_lines(folder_ / "run" / "bad-steps.jsonl").at(0).at("samples"))
+    EXPECT_TRUE(sample.at("loss").is_string()) << sample;  // no number
+}
+
+TEST_F(Training, a_step_whose_samples_are_finite_one_by_one_blames_none) {
+  const data::Corpus corpus(folder_ / "small.corpus");
+  const auto single = parallel::make_single();
+  const auto report = [&](StepVerdict verdict) {
+    return report_bad_step({.step = 3, .verdict = verdict}, {{{2, 90}, 1.5}, {{4, 95}, 7.5}}, corpus, nullptr,
+                           *single);
+  };
+  EXPECT_EQ(report(StepVerdict::loss_not_finite).find("none is so by itself; largest series series-4"), 0U)
+      << report(StepVerdict::loss_not_finite);
+  EXPECT_EQ(report(StepVerdict::spike).find("series series-4 forecast from"), 0U);
+}
+
 TEST_F(BadSteps, are_skipped_alike_on_any_number_of_ranks_and_the_weights_stay_finite) {
   const std::vector<std::string> skip = {"train.guard.action=skip", "train.guard.most=30",
                                          "train.validate_windows=1", "train.early_stop=0"};

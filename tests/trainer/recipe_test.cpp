@@ -62,7 +62,8 @@ TEST(Recipe, numbers_are_decimal_and_finite_and_durations_less_than_a_life) {
     expect_parts(message_of(kMinimal, {std::string("train.clip=") + slip}), {"train.clip", "a number", slip});
   for (const char* slip : {"infh", "nans", "1e300h", "-5s", "0s"})
     expect_parts(message_of(kMinimal, {std::string("parallel.step_deadline=") + slip}), {"duration", slip});
-  const Recipe recipe = parse_recipe(kMinimal, "r.yaml", {"run.seed=0", "train.steps=+70", "train.clip=010.5"});
+  const Recipe recipe =
+      parse_recipe(kMinimal, "r.yaml", {"run.seed=0", "train.steps=+70", "train.clip=010.5"});
   EXPECT_EQ(recipe.run.seed, 0);
   EXPECT_EQ(recipe.train.steps, 70);
   EXPECT_EQ(recipe.train.clip, 10.5);
@@ -71,6 +72,10 @@ TEST(Recipe, numbers_are_decimal_and_finite_and_durations_less_than_a_life) {
 TEST(Recipe, refuses_duplicates_and_broken_yaml_with_the_line) {
   expect_parts(message_of("data: {corpus: x}\ndata: {corpus: y}\n"), {"r.yaml:2", "twice"});
   expect_parts(message_of("data: {corpus: x\n"), {"r.yaml:", "not YAML"});
+  expect_parts(message_of("data: {corpus: x}\n---\ntrain: {steps: 6}\n"), {"r.yaml", "2 YAML documents"});
+  EXPECT_EQ(parse_recipe("---\ndata: {corpus: x}\n...\n", "r.yaml", {}).data.corpus, "x");
+  expect_parts(message_of("data: {corpus: x}\ntrain: {steps: }\n"),
+               {"r.yaml:2", "train.steps", "it is empty"});
 }
 
 TEST(Recipe, overrides_win_and_name_themselves_in_errors) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <thread>
 
+#include "data/corpus_append.h"
 #include "tests/trainer/training_fixture.h"
 #include "trainer/run/run_lock.h"
 
@@ -88,6 +89,46 @@ TEST_F(Training, goes_on_with_another_number_of_ranks_to_rounding) {
   for (const int ranks : {2, 3, 1})
     train_on(ranks, recipe("parts", sgd), {.resume = Resume::automatic, .stop_after = 10 * ++part});
   EXPECT_LT(relative_distance(weights("whole"), weights("parts")), 1e-5);
+}
+
+TEST_F(Training, means_of_the_loss_are_over_the_steps_since_the_last_line_whenever_it_stopped) {
+  const auto lines = [&](const std::string& run) {
+    std::map<std::int64_t, double> losses;
+    for (const nlohmann::json& line : read_lines(folder_ / run / "metrics.jsonl"))
+      if (line.contains("learning_rate")) losses[line.at("step")] = line.at("loss");
+    return losses;
+  };
+  train_alone(recipe("whole", {"train.log_every=8"}));
+  for (const std::int64_t stop : {5, 13, 16, 30})
+    train_alone(recipe("parts", {"train.log_every=8"}), {.resume = Resume::automatic, .stop_after = stop});
+  EXPECT_EQ(lines("whole").size(), 4U);
+  EXPECT_EQ(lines("whole"), lines("parts"));
+}
+
+TEST_F(Training, goes_on_with_the_corpus_that_it_began_with_alone) {
+  const fs::path corpus = folder_ / "small.corpus";
+  train_alone(recipe("run"), {.resume = Resume::never, .stop_after = 10});
+  const auto resumed = [&] {
+    return message_of([&] { train_alone(recipe("run"), {.resume = Resume::required, .stop_after = {}}); });
+  };
+  fs::rename(corpus, folder_ / "aside");
+  make_small_corpus(corpus, {.series = 9});
+  const std::string other = resumed();
+  EXPECT_NE(other.find("is not what " + (folder_ / "run").string() + " was started on"), std::string::npos)
+      << other;
+  EXPECT_NE(other.find("bring the old one back"), std::string::npos) << other;
+  fs::remove_all(corpus);
+  fs::rename(folder_ / "aside", corpus);
+  // Appended to: the manifest that was is kept beside the new one.
+  const std::string manifest = read_file(corpus / "manifest.json");
+  const fs::path kept = data::kept_manifest(corpus, data::Corpus(corpus).digest());
+  fs::copy_file(corpus / "manifest.json", kept);
+  std::ofstream(corpus / "manifest.json") << manifest << "\n";
+  const std::string grown = resumed();
+  EXPECT_NE(grown.find("it was appended to since"), std::string::npos) << grown;
+  EXPECT_NE(grown.find("copy its " + kept.filename().string()), std::string::npos) << grown;
+  fs::copy_file(kept, corpus / "manifest.json", fs::copy_options::overwrite_existing);
+  EXPECT_EQ(resumed(), "");
 }
 
 TEST_F(Training, says_which_conditions_of_the_bits_have_changed) {

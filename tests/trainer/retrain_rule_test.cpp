@@ -125,6 +125,12 @@ TEST(PromotionTest, no_category_the_champion_knew_may_lose_more_than_allowed) {
   EXPECT_TRUE(decide(rule, champion, judged(20, 0.9, 1.01), {"food"}).promoted);
   // It did not know the category when it was promoted.
   EXPECT_TRUE(decide(rule, champion, judged(20, 0.9, 1.03), {"toys"}).promoted);
+  // Then nobody looked at categories: now all count. Without any the rule cannot be kept.
+  EXPECT_FALSE(decide(rule, champion, judged(20, 0.9, 1.03), {}).promoted);
+  EXPECT_TRUE(decide(rule, champion, judged(20, 0.9, 1.01), {}).promoted);
+  Judged blind = judged(20, 0.9);
+  blind.categories.clear();
+  EXPECT_THAT(decide(rule, champion, blind, {"food"}).why, HasSubstr("not judged by category"));
 }
 
 TEST(PromotionTest, refuses_to_compare_what_was_not_judged_alike) {

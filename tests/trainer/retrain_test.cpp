@@ -221,6 +221,29 @@ TEST_F(RetrainTest, fixed_dates_in_the_recipe_are_refused) {
               HasSubstr("fixes data.train_until"));
 }
 
+TEST_F(RetrainTest, what_would_fail_with_a_champion_is_refused_before_there_is_one) {
+  EXPECT_THAT(message_of([&] { retrain("warm_set: {train.stepz: 5}\n"); }),
+              AllOf(HasSubstr("w.yaml: a retrain that begins with the champion"), HasSubstr("train.stepz")));
+  const std::string lora = "set: {model.weights: base, tune.method: lora}\n";
+  EXPECT_THAT(message_of([&] { retrain(lora); }),
+              AllOf(HasSubstr("begins with the champion"), HasSubstr("run.start names a run"),
+                    HasSubstr("start: scratch")));
+  EXPECT_FALSE(fs::exists(dir() / "runs"));
+  EXPECT_EQ(calls("ingest"), 0);
+}
+
+TEST_F(RetrainTest, a_limit_for_categories_needs_them_in_the_backtest) {
+  const std::string limit = "promote: {significance: none, min_gain: -0.9, most_loss: 0.0}\n";
+  EXPECT_THAT(message_of([&] { retrain(limit + "set: {backtest.by: [store]}\n"); }),
+              AllOf(HasSubstr("w.yaml: promote.most_loss"), HasSubstr("does not list category")));
+  EXPECT_FALSE(fs::exists(dir() / "runs"));
+  retrain(limit);
+  new_days(120);
+  quality(2, 1.1);
+  retrain(limit);
+  EXPECT_THAT(history().retrains().at(1).decision->why, HasSubstr("category food would lose"));
+}
+
 TEST_F(RetrainTest, a_tower_that_no_bundle_can_hold_is_refused_before_anything_is_trained) {
   EXPECT_THAT(message_of([&] { retrain("set: {model.tower: lstm}\n"); }),
               AllOf(HasSubstr("r.yaml's model cannot be exported"), HasSubstr("its tower is lstm")));

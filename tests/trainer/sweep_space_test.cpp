@@ -73,6 +73,25 @@ TEST(SweepSpace, drawn_values_stay_within_their_interval_and_fill_it) {
   }
 }
 
+TEST(SweepSpace, drawn_values_have_the_digits_that_a_narrow_interval_needs) {
+  for (const std::string interval : {"{range: [0.999, 0.99999]}", "{log: [0.999, 0.99999]}"}) {
+    std::set<std::string> distinct;
+    for (const auto& point :
+         expand(sweep("method: random\nruns: 64\nkeys: {train.ema: " + interval + "}\n"))) {
+      const double value = std::stod(point[0].substr(point[0].find('=') + 1));
+      EXPECT_TRUE(value >= 0.999 && value <= 0.99999) << point[0];
+      distinct.insert(point[0]);
+    }
+    EXPECT_GT(distinct.size(), 55U) << interval;  // of a thousand places
+  }
+  // Where four digits do, there are no more.
+  for (const auto& point :
+       expand(sweep("method: random\nruns: 64\nkeys: {train.optimizer.lr: {log: [1.0e-4, 1.0e-2]}}\n"))) {
+    const double value = std::stod(point[0].substr(point[0].find('=') + 1));
+    EXPECT_EQ(point[0], fmt::format("train.optimizer.lr={:.4g}", value));
+  }
+}
+
 TEST(SweepSpace, a_power_of_two_of_sobol_points_splits_every_key_evenly) {
   int low = 0;
   for (const auto& point : expand(sweep("method: sobol\nruns: 32\nkeys: {model.dropout: {range: [0, 1]}}\n")))

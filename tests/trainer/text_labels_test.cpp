@@ -213,6 +213,13 @@ TEST_F(TextLabels, name_the_key_that_is_wrong_before_a_run_folder_is_made) {
   EXPECT_THAT(message("model.text_length=161"), HasSubstr("model.text_length"));
   EXPECT_THAT(message("run.start=runs/x"), HasSubstr("run.start"));
   EXPECT_THAT(message("train.adversarial.method=fgm"), HasSubstr("train.adversarial"));
+  EXPECT_THAT(message("train.augment={share: 1.0, tokens: 0.5}"), HasSubstr("train.augment"));
+  EXPECT_THAT(message("train.augment.jitter=0.1"), HasSubstr("train.augment"));
+  EXPECT_THAT(message("train.new_items=0.1"), HasSubstr("train.new_items"));
+  EXPECT_THAT(message("data.shots=4"), HasSubstr("data.shots"));
+  EXPECT_THAT(message("model.weights=x"), HasSubstr("model.weights"));
+  EXPECT_THAT(message("data.labels.split=text"),
+              HasSubstr("data.labels.text and data.labels.split are the same column text"));
   EXPECT_THAT(message_of([&] {
                 train_on(3, label_recipe("run", {"train.batch=2", "train.micro_batch=2"}));
               }),

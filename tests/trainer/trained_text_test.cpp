@@ -266,6 +266,24 @@ TEST_F(TrainedTexts, are_read_by_backtests_forecasts_and_bundles_without_the_fir
   EXPECT_EQ(features.text.encoder, open_run(folder_ / "run").features.text.encoder);
 }
 
+// A model reads the vectors of the encoder that it was trained with.
+TEST_F(TrainedTexts, go_on_with_the_model_that_was_trained_with_them) {
+  train_alone(trained_recipe("first", {"train.steps=2"}));
+  const auto refusal = [&](const std::string& run, std::vector<std::string> more) {
+    more.insert(more.end(), {"run.start=" + (folder_ / "first").string(), "train.steps=2"});
+    return message_of([&] { train_alone(text_recipe(run, more)); });
+  };
+  const std::string frozen = refusal("frozen", {});
+  EXPECT_NE(frozen.find("reads the vectors of another text encoder (it trained its own"), std::string::npos)
+      << frozen;
+  EXPECT_NE(frozen.find("set model.text: " + (folder_ / "first").string()), std::string::npos) << frozen;
+  EXPECT_FALSE(fs::exists(folder_ / "frozen"));
+  EXPECT_EQ(refusal("its-own", {"model.text=" + (folder_ / "first").string()}), "");
+  EXPECT_EQ(refusal("live", {"tune.text=all"}), "");
+  const std::string pooled = refusal("pooled", {"tune.text=all", "model.text_pooling=cls"});
+  EXPECT_NE(pooled.find("mean of 128 tokens there, cls of 128 here"), std::string::npos) << pooled;
+}
+
 TEST_F(TrainedTexts, stand_among_the_requirements) {
   const Requirements frozen = estimate_requirements(text_recipe("run"), 1),
                      all = estimate_requirements(trained_recipe("run"), 1),

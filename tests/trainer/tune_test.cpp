@@ -391,6 +391,14 @@ TEST_P(AdapterTuning, goes_on_from_an_adapter_whose_configuration_holds) {
       EXPECT_LT(relative_distance(values, again.at(name).to_float()), 1e-5) << name;
     }
   }
+  // What it began with is in its checkpoints: it goes on without.
+  const std::vector<std::string> settings = {"tune.method=" + GetParam(), "tune.adapter=" + adapter.string(),
+                                             "train.optimizer.lr=1e-12"};
+  fs::rename(folder_ / "first", folder_ / "elsewhere");
+  EXPECT_EQ(train_alone(tuned("second", settings), {.resume = Resume::required, .stop_after = 2}).step, 2);
+  EXPECT_NE(message_of([&] { train_alone(tuned("fourth", settings)); }).find("holds no adapter"),
+            std::string::npos);
+  fs::rename(folder_ / "elsewhere", folder_ / "first");
   const std::string other = message_of([&] {
     train_alone(tuned("third", {GetParam() == "lora" ? "tune.method=adapter" : "tune.method=lora",
                                 "tune.adapter=" + adapter.string()}));

@@ -78,6 +78,9 @@ TEST_F(WarmStart, says_what_is_built_differently) {
   EXPECT_THAT(refusal("model.patch=14"), HasSubstr("fusion.patch.hidden.weight is [256, 70] there"));
   EXPECT_THAT(refusal("model.heads.mean=false"),
               HasSubstr("heads.known.output.weight is [4, 64] there and [3, 64] here"));
+  EXPECT_THAT(refusal("model.heads.quantiles=[0.2, 0.5, 0.8]"),
+              HasSubstr("model.heads.quantiles: [0.1, 0.5, 0.9] there and [0.2, 0.5, 0.8] here"));
+  EXPECT_FALSE(fs::exists(folder_ / fmt::format("second-{}", tried)));
   EXPECT_THAT(refusal("run.start=" + (folder_ / "nowhere").string()), HasSubstr("there is no folder"));
 }
 

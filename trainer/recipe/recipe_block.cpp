@@ -9,7 +9,11 @@ namespace shelfcast::trainer {
 
 YAML::Node load_yaml(const std::string& yaml, const std::string& origin) {
   try {
-    return YAML::Load(yaml);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1)
+      throw input_error(fmt::format("{} holds {} YAML documents", origin, documents.size()),
+                        "a line --- ends one, and only the first would be read", "remove it");
+    return documents.empty() ? YAML::Node() : documents.front();
   } catch (const YAML::ParserException& broken) {
     throw input_error(fmt::format("{}:{}: this is not YAML", origin, broken.mark.line + 1), broken.msg,
                       "check the indentation and the brackets around this line");
@@ -52,8 +56,7 @@ void Block::text(const std::string& key, std::string& value) {
 
 void Block::number(const std::string& key, double& value) {
   const YAML::Node node = take(key);
-  if (node.IsDefined() && !read_number(node, value))
-    fail(node, fmt::format("{} must be a number", key));
+  if (node.IsDefined() && !read_number(node, value)) fail(node, fmt::format("{} must be a number", key));
 }
 
 void Block::number(const std::string& key, std::int64_t& value) {

@@ -16,8 +16,8 @@ using Choices = std::vector<std::pair<const char*, Enum>>;
 // The document in `yaml`. Throws Error(input) "origin:line: this is not YAML".
 YAML::Node load_yaml(const std::string& yaml, const std::string& origin);
 
-// A finite number, and a whole one in decimal digits: 010 would be eight and 0x10 sixteen to YAML's own reading.
-// False when the node is something else.
+// A finite number, and a whole one in decimal digits: 010 would be eight and 0x10 sixteen to YAML's own
+// reading. False when the node is something else.
 bool read_number(const YAML::Node& node, double& value);
 bool read_number(const YAML::Node& node, std::int64_t& value);
 

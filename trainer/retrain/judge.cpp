@@ -167,8 +167,14 @@ Promotion decide(const PromotionRule& rule, const Judged& champion, const Judged
   if (comparison.difference) decision.gain = -*comparison.difference;
   decision.low = comparison.low;
   decision.high = comparison.high;
-  find_worst_loss(rule.metric, champion, challenger, known, decision);
+  // Of a champion that was promoted without categories, all it has now.
+  std::vector<std::string> guarded = known;
+  if (known.empty())
+    for (const auto& [category, scores] : champion.categories) guarded.push_back(category);
+  find_worst_loss(rule.metric, champion, challenger, guarded, decision);
   decision.why = refusal(rule, decision);
+  if (decision.why.empty() && rule.most_loss && challenger.categories.empty())
+    decision.why = "it was not judged by category, and promote.most_loss limits what one may lose";
   decision.promoted = decision.why.empty();
   if (decision.promoted) decision.why = fmt::format("gain {}", percent(*decision.gain));
   return decision;

@@ -25,8 +25,8 @@ struct Judged {
 // Reads FOLDER/backtest. Throws Error(io) or Error(data).
 Judged read_judged(const std::filesystem::path& folder);
 
-// Applies the rule. `known`: categories the champion was judged on when it was promoted; those it did not
-// know then cannot be lost. Throws Error(data) when the two were not judged on the same targets.
+// Applies the rule. `known`: categories the champion was judged on when it was promoted (none = those it is
+// judged on now); those it did not know then cannot be lost. Throws Error(data) when the two were not judged on the same targets.
 Promotion decide(const PromotionRule& rule, const Judged& champion, const Judged& challenger,
                  const std::vector<std::string>& known);
 

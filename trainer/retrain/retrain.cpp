@@ -147,8 +147,30 @@ Recipe Retrainer::resolve(std::int64_t number, const std::string& champion) cons
     throw input_error(fmt::format("{} fixes data.train_until or data.validate_until", file_.recipe.string()),
                       "every retrain would train on the same days",
                       "leave them out: they follow from the corpus' last day and the backtest block");
+  const std::vector<std::string>& by = recipe.backtest.by;
+  if (file_.promote.most_loss && std::find(by.begin(), by.end(), "category") == by.end())
+    throw input_error(
+        fmt::format("{}: promote.most_loss limits what a category may lose", file_.file.string()),
+        fmt::format("{}'s backtest.by does not list category", file_.recipe.string()),
+        "list it there, or leave most_loss out");
   require_exportable(recipe.model.architecture(), file_.recipe.string() + "'s model");
   return recipe;
+}
+
+// What else would come to light when there is a champion: weeks later, and with nobody looking.
+void Retrainer::check_next() const {
+  (void)resolve(1, "");
+  if (file_.start != StartFrom::champion) return;
+  try {
+    (void)resolve(1, four_digits(1));
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("{}: a retrain that begins with the champion (start: champion): {}",
+                            file_.file.string(), error.problem()),
+                error.why(),
+                error.advice().empty() ? "correct warm_set, or set start: scratch"
+                                       : error.advice() + "; or set start: scratch");
+  }
 }
 
 // Of whatever else than the corpus makes a retrain another one.
@@ -346,6 +368,7 @@ void Retrainer::finish() {
 
 Retrainer::Ending Retrainer::run(std::optional<Date> until) {
   if (history_.open() == nullptr) {
+    check_next();
     if (!append_new_days(until)) return Ending::left;
     if (!begin()) {
       log::all("nothing new since retrain {} (corpus until {}): nothing to do",

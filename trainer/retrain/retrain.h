@@ -61,6 +61,7 @@ class Retrainer {
   bool begin();
   Recipe resolve(std::int64_t number, const std::string& champion) const;
   std::string recipe_digest() const;
+  void check_next() const;
   void check_corpus() const;
   bool train();
   bool judge(const std::string& who, const std::string& run);

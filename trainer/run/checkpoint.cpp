@@ -100,6 +100,8 @@ json state_to_json(const TrainState& state, const json& conditions) {
           {"best_step", state.best_step},
           {"validations_without_best", state.validations_without_best},
           {"validation_pending", state.validation_pending},
+          {"loss_sum", state.loss_sum},
+          {"loss_steps", state.loss_steps},
           {"bucket_mb", state.bucket_mb},
           {"norm_average", state.norm_average},
           {"good_steps", state.good_steps},
@@ -116,6 +118,8 @@ TrainState state_from_json(const json& json) {
   state.validations_without_best = json.at("validations_without_best").get<std::int64_t>();
   // Checkpoints of older versions lack what follows.
   state.validation_pending = json.value("validation_pending", false);
+  state.loss_sum = json.value("loss_sum", 0.0);
+  state.loss_steps = json.value("loss_steps", std::int64_t{0});
   state.bucket_mb = json.value("bucket_mb", std::int64_t{0});
   state.norm_average = json.value("norm_average", 0.0);
   state.good_steps = json.value("good_steps", std::int64_t{0});

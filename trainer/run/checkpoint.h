@@ -21,6 +21,10 @@ struct TrainState {
   std::int64_t validations_without_best = 0;
   bool validation_pending = false;  // the run left before the validation that was due at this step
 
+  // Of good steps since the last line of metrics.jsonl.
+  double loss_sum = 0;
+  std::int64_t loss_steps = 0;
+
   std::int64_t bucket_mb = 0;  // what parallel.bucket_mb: auto came to; 0 = nothing yet
 
   // What bad steps are recognised by (step_guard.h).

@@ -11,18 +11,26 @@ namespace shelfcast::trainer {
 
 constexpr double kLargeLoss = 1e4;  // in scales of windows, where a bad forecast has some 10
 
-StepLog::StepLog(parallel::Communicator& communicator, std::int64_t windows_per_step, MetricsLog* metrics)
+StepLog::StepLog(parallel::Communicator& communicator, std::int64_t windows_per_step, MetricsLog* metrics,
+                 const TrainState& state)
     : stragglers_(communicator),
       ranks_(communicator.size()),
       speaks_(communicator.rank() == 0),
       windows_per_step_(windows_per_step),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      loss_(state.loss_sum),
+      good_(state.loss_steps) {}
 
 void StepLog::add(const StepNumbers& numbers) {
   ++steps_;
   if (!numbers.good) return;
   loss_ += numbers.loss;
   ++good_;
+}
+
+void StepLog::save(TrainState& state) const {
+  state.loss_sum = loss_;
+  state.loss_steps = good_;
 }
 
 void StepLog::report(const StepNumbers& numbers, const RankTimes& times) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "trainer/run/checkpoint.h"
 #include "trainer/run/metrics_log.h"
 #include "trainer/run/rank_times.h"
 
@@ -22,9 +23,13 @@ struct StepNumbers {
 // elsewhere.
 class StepLog {
  public:
-  StepLog(parallel::Communicator& communicator, std::int64_t windows_per_step, MetricsLog* metrics);
+  // `state`: where the run stands; its sums since the last line go on.
+  StepLog(parallel::Communicator& communicator, std::int64_t windows_per_step, MetricsLog* metrics,
+          const TrainState& state);
 
   void add(const StepNumbers& numbers);
+  // Notes the sums since the last line.
+  void save(TrainState& state) const;
   // Writes what was added since the last time. `times` count from the start of the run. Collective.
   void report(const StepNumbers& numbers, const RankTimes& times);
   // Time that is not training's (a validation): it must not count as slow windows.
@@ -43,9 +48,10 @@ class StepLog {
   Clock::time_point complained_at_ = Clock::now() - std::chrono::minutes(1);
   bool said_large_ = false;
   RankTimes times_before_;
-  // Since the last report.
-  double loss_ = 0;
-  std::int64_t steps_ = 0, good_ = 0;
+  // Since the last report: the first two also before a resume.
+  double loss_;
+  std::int64_t good_;
+  std::int64_t steps_ = 0;
 };
 
 }  // namespace shelfcast::trainer

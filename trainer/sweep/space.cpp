@@ -12,15 +12,29 @@ namespace {
 
 constexpr std::int64_t kFarTooMany = std::int64_t{1} << 40;
 
-// The value of an axis at `u` in [0, 1). Drawn numbers keep four digits: names of runs are read by people.
+// A drawn number in four digits, because names of runs are read by people, or in as many as leave it within
+// `most` of where it was drawn, and inside of the interval.
+std::string drawn_text(const SweepAxis& axis, double value, double most) {
+  constexpr int kAll = 17;
+  for (int digits = 4; digits < kAll; ++digits) {
+    std::string text = fmt::format("{:.{}g}", value, digits);
+    const double read = std::stod(text);
+    if (read >= axis.low && read <= axis.high && std::abs(read - value) <= most) return text;
+  }
+  return fmt::format("{:.{}g}", std::clamp(value, axis.low, axis.high), kAll);
+}
+
+// The value of an axis at `u` in [0, 1); drawn numbers to a thousandth of their interval.
 std::string value_at(const SweepAxis& axis, double u) {
   switch (axis.kind) {
     case SweepAxis::Kind::list:
       return axis.values[static_cast<std::size_t>(u * static_cast<double>(axis.values.size()))];
     case SweepAxis::Kind::uniform:
-      return fmt::format("{:.4g}", axis.low + u * (axis.high - axis.low));
-    case SweepAxis::Kind::log_uniform:
-      return fmt::format("{:.4g}", axis.low * std::pow(axis.high / axis.low, u));
+      return drawn_text(axis, axis.low + u * (axis.high - axis.low), (axis.high - axis.low) / 1000);
+    case SweepAxis::Kind::log_uniform: {
+      const double value = axis.low * std::pow(axis.high / axis.low, u);
+      return drawn_text(axis, value, value * std::log(axis.high / axis.low) / 1000);
+    }
     case SweepAxis::Kind::whole:
       return fmt::format("{}",
                          static_cast<std::int64_t>(std::floor(axis.low + u * (axis.high - axis.low + 1))));

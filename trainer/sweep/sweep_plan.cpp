@@ -80,6 +80,12 @@ void check_rungs(const SweepPlan& plan, const SweepFile& sweep, const Recipe& re
           fmt::format("train.validate_every is {}; rungs end at {}", recipe.train.validate_every,
                       fmt::join(own, ", ")),
           "make halving.first a multiple of train.validate_every");
+  // What is not a validation's stands in the lines of training.
+  if (!sweep.metric.starts_with("validation_") && sweep.halving.first % recipe.train.log_every != 0)
+    throw input_error(fmt::format("{}: no {} at step {}, where a rung ends", sweep.file.string(),
+                                  sweep.metric, sweep.halving.first),
+                      fmt::format("train.log_every is {}", recipe.train.log_every),
+                      "make halving.first a multiple of train.log_every");
 }
 
 const char* name_of(SweepMethod method) {
