@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <bit>
 #include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "base/error.h"
 
@@ -136,24 +138,43 @@ void through_dictionary(const arrow::DictionaryArray& array, std::vector<Value>&
   });
 }
 
-std::string number_text(double value) {
-  if (value == std::trunc(value) && std::abs(value) < 1e15) return fmt::format("{:.0f}", value);
+// The text a CSV would have: all digits of a whole number, however large. No integer goes through double,
+// which tells them apart only up to 2^53.
+template <typename Number>
+std::string number_text(Number value) {
+  if constexpr (std::is_floating_point_v<Number>) {
+    if (std::isnan(value)) return {};
+    if (value == std::trunc(value)) return fmt::format("{:.0f}", value == 0 ? 0 : value);  // -0 is 0
+  }
   return fmt::format("{}", value);
 }
 
 // Numbers as names (store 17): repeated values are looked up by value, not by text.
-bool convert_numbers_to_text(const arrow::Array& array, StringPool& pool, std::vector<std::int32_t>& codes) {
-  std::unordered_map<double, std::int32_t> known;
-  return for_each_number(array, [&](std::int64_t row, auto value) {
-    const auto number = static_cast<double>(value);
-    auto found = known.find(number);
-    if (found == known.end()) {
-      const std::string text = std::isnan(number) ? std::string() : number_text(number);
-      found = known.emplace(number, pool.intern(text)).first;
-    }
-    codes[static_cast<std::size_t>(row)] = found->second;
-  });
-}
+class NumberNames {
+ public:
+  NumberNames(StringPool& pool, std::vector<std::int32_t>& codes) : pool_(pool), codes_(codes) {}
+
+  template <typename Number>
+  void operator()(std::int64_t row, Number value) {
+    const auto [found, fresh] = known_.try_emplace(bits_of(value), kMissingCode);
+    if (fresh) found->second = pool_.intern(number_text(value));
+    codes_[static_cast<std::size_t>(row)] = found->second;
+  }
+
+ private:
+  // Different for different values of one type.
+  template <typename Number>
+  static std::uint64_t bits_of(Number value) {
+    if constexpr (std::is_floating_point_v<Number>)
+      return std::bit_cast<std::uint64_t>(static_cast<double>(value));
+    else
+      return static_cast<std::uint64_t>(value);
+  }
+
+  StringPool& pool_;
+  std::vector<std::int32_t>& codes_;
+  std::unordered_map<std::uint64_t, std::int32_t> known_;
+};
 
 // use(row, days since 1970) for date and timestamp arrays; false for other types.
 template <typename Use>
@@ -235,7 +256,7 @@ void convert_text(const arrow::Array& array, StringPool& pool, std::vector<std::
                                   [&](std::int64_t row, bool value) { put(row, value ? "true" : "false"); });
     return;
   }
-  if (convert_numbers_to_text(array, pool, codes)) return;
+  if (for_each_number(array, NumberNames(pool, codes))) return;
   const bool dates = for_each_day(array, [&](std::int64_t row, std::int32_t day) {
     put(row, format_date(Date{std::chrono::days{day}}));
   });
@@ -285,7 +306,7 @@ void convert_dates(const arrow::Array& array, const DateParser& parser, std::vec
   };
   if (for_each_string(array, put_text)) return;
   const bool numbers = for_each_number(array, [&](std::int64_t row, auto value) {
-    put_text(row, number_text(static_cast<double>(value)));  // 20240131
+    put_text(row, number_text(value));  // 20240131
   });
   if (!numbers) unsupported(array, "dates");
 }

@@ -1,0 +1,81 @@
+#include "data/ingest/arrow_convert.h"
+
+#include <arrow/api.h>
+#include <arrow/io/api.h>
+#include <parquet/arrow/writer.h>
+
+#include "data/ingest/long_table.h"
+#include "tests/ingest/tables.h"
+
+namespace shelfcast::data {
+namespace {
+
+using namespace shelfcast::testing;
+using ::testing::ElementsAre;
+
+// An array of `Builder`'s type.
+template <typename Builder, typename Value>
+std::shared_ptr<arrow::Array> array_of(const std::vector<Value>& values) {
+  Builder builder;
+  EXPECT_TRUE(builder.AppendValues(values).ok());
+  return builder.Finish().ValueOrDie();
+}
+
+std::vector<std::string> texts(const arrow::Array& array) {
+  StringPool pool;
+  std::vector<std::int32_t> codes;
+  convert_text(array, pool, codes);
+  std::vector<std::string> result;
+  for (const auto code : codes)
+    result.push_back(code < 0 ? "" : pool.strings()[static_cast<std::size_t>(code)]);
+  return result;
+}
+
+std::filesystem::path write_parquet_of(const std::filesystem::path& file, const arrow::FieldVector& fields,
+                                       const arrow::ArrayVector& columns) {
+  const auto table = arrow::Table::Make(arrow::schema(fields), columns);
+  const auto out = arrow::io::FileOutputStream::Open(file.string()).ValueOrDie();
+  EXPECT_TRUE(parquet::arrow::WriteTable(*table, arrow::default_memory_pool(), out).ok());
+  return file;
+}
+
+TEST(ArrowConvert, integers_above_2_to_the_53_keep_their_digits) {
+  EXPECT_THAT(texts(*array_of<arrow::Int64Builder, std::int64_t>(
+                  {100000000000000001, 100000000000000002, 9007199254740992, 9007199254740993,
+                   std::numeric_limits<std::int64_t>::min(), -7, 100000000000000001})),
+              ElementsAre("100000000000000001", "100000000000000002", "9007199254740992", "9007199254740993",
+                          "-9223372036854775808", "-7", "100000000000000001"));
+  EXPECT_THAT(texts(*array_of<arrow::UInt64Builder, std::uint64_t>(
+                  {18446744073709551614U, 18446744073709551615U, 0})),
+              ElementsAre("18446744073709551614", "18446744073709551615", "0"));
+  EXPECT_THAT(texts(*array_of<arrow::Int8Builder, std::int8_t>({65, -1})), ElementsAre("65", "-1"));
+}
+
+TEST(ArrowConvert, floats_that_are_whole_numbers_keep_their_digits) {
+  EXPECT_THAT(texts(*array_of<arrow::DoubleBuilder, double>(
+                  {1e15, 1e17, 12, 0.1, -0.0, 0, std::numeric_limits<double>::quiet_NaN()})),
+              ElementsAre("1000000000000000", "100000000000000000", "12", "0.1", "0", "0", ""));
+  EXPECT_THAT(texts(*array_of<arrow::FloatBuilder, float>({0.1F, 17})), ElementsAre("0.1", "17"));
+}
+
+TEST(ArrowConvert, large_integer_keys_are_series_of_their_own) {
+  const TemporaryFolder folder;
+  const auto file =
+      write_parquet_of(folder.path() / "t.parquet",
+                       {arrow::field("s", arrow::int64()), arrow::field("date", arrow::utf8()),
+                        arrow::field("v", arrow::int64())},
+                       {array_of<arrow::Int64Builder, std::int64_t>({100000000000000001, 100000000000000002}),
+                        array_of<arrow::StringBuilder, std::string>({"2024-01-01", "2024-01-01"}),
+                        array_of<arrow::Int64Builder, std::int64_t>({1, 2})});
+  LongMap map;
+  map.series = {"s"};
+  map.date = "date";
+  map.target = "v";
+  map.duplicates = Duplicates::sum;
+  const Panel panel = read_long_table(file, map);
+  EXPECT_THAT(panel.table.names, ElementsAre("100000000000000001", "100000000000000002"));
+  EXPECT_THAT(all_rows(panel).demand, same_floats({1, 2}));
+}
+
+}  // namespace
+}  // namespace shelfcast::data
