@@ -11,6 +11,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "data/ingest/csv_quotes.h"
 
 namespace shelfcast::data {
 namespace {
@@ -46,6 +47,53 @@ std::shared_ptr<arrow::io::InputStream> open_stream(const fs::path& file) {
   auto* codec = kind == arrow::Compression::GZIP ? gzip.get() : zstd.get();
   return value_or_throw(arrow::io::CompressedInputStream::Make(codec, stream), file);
 }
+
+constexpr const char* kStrayQuote = "shelfcast::StrayQuote";
+
+// Where a stray quotation mark stands, told through Arrow.
+class StrayQuote : public arrow::StatusDetail {
+ public:
+  explicit StrayQuote(std::int64_t at) : line(at) {}
+  const char* type_id() const override { return kStrayQuote; }
+  std::string ToString() const override { return fmt::format("a stray quotation mark in line {}", line); }
+
+  const std::int64_t line;
+};
+
+// The bytes of a CSV as they are; reading fails once they hold a stray quotation mark.
+class QuoteCheckedStream : public arrow::io::InputStream {
+ public:
+  QuoteCheckedStream(std::shared_ptr<arrow::io::InputStream> bytes, char separator)
+      : bytes_(std::move(bytes)), quotes_(separator, kCsvBlockBytes) {}
+
+  arrow::Status Close() override { return bytes_->Close(); }
+  bool closed() const override { return bytes_->closed(); }
+  arrow::Result<std::int64_t> Tell() const override { return bytes_->Tell(); }
+  arrow::Result<std::int64_t> Read(std::int64_t size, void* out) override {
+    ARROW_ASSIGN_OR_RAISE(const std::int64_t read, bytes_->Read(size, out));
+    ARROW_RETURN_NOT_OK(check({static_cast<const char*>(out), static_cast<std::size_t>(read)}));
+    return read;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(std::int64_t size) override {
+    ARROW_ASSIGN_OR_RAISE(auto read, bytes_->Read(size));
+    ARROW_RETURN_NOT_OK(check(std::string_view(*read)));
+    return read;
+  }
+
+ private:
+  arrow::Status check(std::string_view read) {
+    if (read.empty())
+      quotes_.finish();
+    else
+      quotes_.pass(read);
+    if (quotes_.stray_line() == 0) return arrow::Status::OK();
+    return arrow::Status(arrow::StatusCode::Invalid, "stray quotation mark",
+                         std::make_shared<StrayQuote>(quotes_.stray_line()));
+  }
+
+  std::shared_ptr<arrow::io::InputStream> bytes_;
+  CsvQuotes quotes_;
+};
 
 // The first line of a CSV, without a byte order mark.
 struct Header {
@@ -130,9 +178,10 @@ arrow::Status open_csv(const fs::path& file, const std::vector<ColumnRequest>& c
     bad_row = {row.number, row.expected_columns, row.actual_columns};
     return arrow::csv::InvalidRowResult::Error;
   };
-  ARROW_ASSIGN_OR_RAISE(
-      reader, arrow::csv::StreamingReader::Make(arrow::io::default_io_context(), open_stream(file), read,
-                                                parse, convert_options(columns, mode)));
+  const auto bytes = std::make_shared<QuoteCheckedStream>(open_stream(file), parse.delimiter);
+  ARROW_ASSIGN_OR_RAISE(reader,
+                        arrow::csv::StreamingReader::Make(arrow::io::default_io_context(), bytes, read, parse,
+                                                          convert_options(columns, mode)));
   return arrow::Status::OK();
 }
 
@@ -196,6 +245,12 @@ std::vector<std::string> parquet_columns(const fs::path& file) {
 }
 
 }  // namespace
+
+std::int64_t stray_quote_line(const arrow::Status& status) {
+  const auto& detail = status.detail();
+  if (detail == nullptr || std::string_view(detail->type_id()) != kStrayQuote) return 0;
+  return static_cast<const StrayQuote&>(*detail).line;
+}
 
 bool is_csv(const fs::path& file) {
   return ends_with(file, ".csv") || ends_with(file, ".csv.gz") || ends_with(file, ".csv.zst");

@@ -96,6 +96,13 @@ void TableReader::State::reopen_carefully() {
 
 void TableReader::State::fail(const arrow::Status& status) const {
   const std::string file = opened.back().path.string();
+  if (const std::int64_t line = stray_quote_line(status); line > 0) {
+    throw input_error(
+        fmt::format("line {} of {}: a quotation mark opens a cell that does not end", line, file),
+        "it would swallow the rows that follow",
+        "remove the mark, or write it twice in a cell in quotation marks, \"5\"\" nails\" "
+        "(lines are counted with the header)");
+  }
   if (bad_row.found > 0) {
     const std::string where = bad_row.line > 0 ? fmt::format("row {} of {}", bad_row.line - 1, file) : file;
     throw input_error(
