@@ -1,6 +1,8 @@
 #include "data/ingest/arrow_convert.h"
 
 #include <arrow/api.h>
+#include <arrow/compute/api.h>
+#include <arrow/compute/initialize.h>
 #include <arrow/util/decimal.h>
 #include <fmt/format.h>
 
@@ -176,6 +178,24 @@ class NumberNames {
   std::unordered_map<std::uint64_t, std::int32_t> known_;
 };
 
+// Whether Arrow's compute kernels could be registered, which has to happen once.
+const arrow::Status& compute_status() {
+  static const arrow::Status status = arrow::compute::Initialize();
+  return status;
+}
+
+// Instants as the clock of their column's zone shows them: a day is a local one.
+std::shared_ptr<arrow::Array> local_times(const arrow::Array& instants, const std::string& zone) {
+  const auto local = [&]() -> arrow::Result<arrow::Datum> {
+    ARROW_RETURN_NOT_OK(compute_status());
+    return arrow::compute::CallFunction("local_timestamp", {arrow::MakeArray(instants.data())});
+  }();
+  if (local.ok()) return local->make_array();
+  throw input_error(fmt::format("times of zone \"{}\" cannot be read as dates", zone),
+                    local.status().message(),
+                    "install the zones of the world (Debian: tzdata), or write the column as dates");
+}
+
 // use(row, days since 1970) for date and timestamp arrays; false for other types.
 template <typename Use>
 bool for_each_day(const arrow::Array& array, Use&& use) {
@@ -194,9 +214,12 @@ bool for_each_day(const arrow::Array& array, Use&& use) {
       return true;
     case arrow::Type::TIMESTAMP: {
       constexpr std::array<std::int64_t, 4> kUnitsPerSecond = {1, 1'000, 1'000'000, 1'000'000'000};
-      const auto unit = static_cast<const arrow::TimestampType&>(*array.type()).unit();
-      for_each<arrow::TimestampArray>(array,
-                                      per_day(86'400 * kUnitsPerSecond[static_cast<std::size_t>(unit)]));
+      const auto& type = static_cast<const arrow::TimestampType&>(*array.type());
+      const auto use_days = per_day(86'400 * kUnitsPerSecond[static_cast<std::size_t>(type.unit())]);
+      if (type.timezone().empty() || type.timezone() == "UTC")  // read without knowing the world's zones
+        for_each<arrow::TimestampArray>(array, use_days);
+      else
+        for_each<arrow::TimestampArray>(*local_times(array, type.timezone()), use_days);
       return true;
     }
     default:
