@@ -1,5 +1,6 @@
 #include "data/ingest/date_format.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 
@@ -13,6 +14,12 @@ constexpr std::array<std::string_view, 12> kMonths = {"jan", "feb", "mar", "apr"
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+bool take(std::string_view& text, char c) {
+  if (!text.starts_with(c)) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
 // Takes up to `digits` digits off the front of `text`.
 std::optional<int> take_number(std::string_view& text, int digits) {
   int value = 0, taken = 0;
@@ -23,6 +30,13 @@ std::optional<int> take_number(std::string_view& text, int digits) {
   }
   if (taken == 0) return std::nullopt;
   return value;
+}
+
+// Takes exactly `digits` digits off the front of `text`, or nothing.
+std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
+  if (text.size() < digits || !std::all_of(text.begin(), text.begin() + digits, is_digit))
+    return std::nullopt;
+  return take_number(text, static_cast<int>(digits));
 }
 
 std::optional<int> take_month_name(std::string_view& text) {
@@ -43,7 +57,9 @@ struct Parts {
 
 // Takes what `part` ('Y', 'm', ...) stands for off the front of `text`; false when it is not there.
 bool take_part(char part, std::string_view& text, Parts& parts) {
-  const auto number = part == 'b' ? take_month_name(text) : take_number(text, part == 'Y' ? 4 : 2);
+  const auto number = part == 'b'   ? take_month_name(text)
+                      : part == 'Y' ? take_digits(text, 4)  // "24" is not the year 24
+                                    : take_number(text, 2);
   if (!number) return false;
   switch (part) {
     case 'Y':
@@ -64,6 +80,37 @@ bool take_part(char part, std::string_view& text, Parts& parts) {
     default:
       return *number < 61;
   }
+}
+
+// Takes "8", "08:26", "08:26:59" or "082659" off the front of `text`.
+bool take_clock(std::string_view& text) {
+  const auto hour = take_number(text, 2);
+  if (!hour || *hour > 23) return false;
+  for (const int most : {59, 60}) {  // a minute may have a leap second
+    const bool colon = take(text, ':');
+    const auto number = take_digits(text, 2);
+    if (!number) return !colon;
+    if (*number > most) return false;
+  }
+  return true;
+}
+
+// What may follow an ISO date: nothing, or a time of day, perhaps with a fraction of its seconds and a zone.
+bool is_time_of_day(std::string_view text) {
+  if (text.empty()) return true;
+  if (!take(text, 'T') && !take(text, ' ')) return false;
+  if (!take_clock(text)) return false;
+  if ((take(text, '.') || take(text, ',')) && !take_number(text, 9)) return false;
+  text = trimmed(text);
+  if (take(text, '+') || take(text, '-')) return take_clock(text) && text.empty();
+  constexpr std::array<std::string_view, 6> kEndings = {"", "Z", "UTC", "GMT", "AM", "PM"};
+  return std::find(kEndings.begin(), kEndings.end(), text) != kEndings.end();
+}
+
+std::optional<Date> parse_iso(std::string_view text) {
+  const std::size_t length = text.size() > 4 && text[4] == '-' ? 10 : 8;
+  if (text.size() < length || !is_time_of_day(text.substr(length))) return std::nullopt;
+  return parse_date(text.substr(0, length));
 }
 
 }  // namespace
@@ -96,7 +143,7 @@ DateParser::DateParser(std::string format) : format_(std::move(format)) {
 
 std::optional<Date> DateParser::operator()(std::string_view text) const {
   text = trimmed(text);
-  if (format_.empty()) return parse_date(text);
+  if (format_.empty()) return parse_iso(text);
   Parts parts;
   for (std::size_t i = 0; i < format_.size(); ++i) {
     if (format_[i] == '%' && format_[i + 1] != '%') {

@@ -9,9 +9,9 @@
 
 namespace shelfcast::data {
 
-// Parses dates of one format. Known parts: %Y %y (2000-2099) %m %d %b (Jan..Dec) %H %M %S %%; numbers may
-// lack their leading zero. Times are checked and dropped. An empty format means ISO: "2024-01-31",
-// "20240131", a time of day may follow.
+// Parses dates of one format. Known parts: %Y %y (2000-2099) %m %d %b (Jan..Dec) %H %M %S %%; numbers but
+// %Y may lack their leading zero. Times are checked and dropped. An empty format means ISO: "2024-01-31",
+// "20240131", a time of day may follow ("T10:00", " 20:15:00.5 UTC", "T100000-05:00").
 class DateParser {
  public:
   DateParser() = default;

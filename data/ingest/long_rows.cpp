@@ -1,5 +1,6 @@
 #include "data/ingest/long_rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -7,12 +8,16 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "data/ingest/cleaning.h"
 
 namespace shelfcast::data {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// A first or last date farther than this from all others is more often a typing error than a date.
+constexpr std::int64_t kLoneDateSteps = 400;
 
 // Which requested column each part of the map is: a column is read once for each type it is wanted as.
 struct Layout {
@@ -243,6 +248,7 @@ class RowCollector {
   }
 
   void finish() {
+    warn_of_lone_date();
     for (std::size_t fact = 0; fact < map_.statics.size(); ++fact) {
       const bool numeric = map_.statics[fact].kind == Kind::numeric;
       rows_.static_vocabularies.push_back(numeric ? std::vector<std::string>{}
@@ -256,6 +262,30 @@ class RowCollector {
       rows_.covariate_vocabularies.push_back(numeric ? std::vector<std::string>{}
                                                      : rows_.reader->dictionary(layout_.covariates[c]));
     }
+  }
+
+  // One 2042 for 2024 makes thousands of steps in which nothing was sold.
+  void warn_of_lone_date() const {
+    const auto& days = rows_.day;
+    const auto [first, last] = std::minmax_element(days.begin(), days.end());
+    std::int32_t second = *last, last_but_one = *first;
+    for (const std::int32_t day : days) {
+      if (day > *first) second = std::min(second, day);
+      if (day < *last) last_but_one = std::max(last_but_one, day);
+    }
+    const auto steps = [&](std::int32_t from, std::int32_t to) {
+      const TimeAxis axis{Date{std::chrono::days{from}}, map_.frequency};
+      return axis.step_at_or_before(Date{std::chrono::days{to}});
+    };
+    const auto warn = [&](std::int32_t day, std::int64_t away) {
+      const auto row = static_cast<std::size_t>(std::find(days.begin(), days.end(), day) - days.begin());
+      log::warn("{}: {} is {} steps ({}) away from every other date: is it right?", rows_.place(row),
+                format_date(Date{std::chrono::days{day}}), away, to_string(map_.frequency));
+    };
+    if (const auto away = steps(last_but_one, *last); away > kLoneDateSteps)
+      warn(*last, away);
+    else if (const auto before = steps(*first, second); before > kLoneDateSteps)
+      warn(*first, before);
   }
 
   // Rows that were left out may have been the only ones with some values.

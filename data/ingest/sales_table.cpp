@@ -166,7 +166,8 @@ std::vector<std::size_t> cells_of(const LongRows& rows, const SalesTable& table)
 
 SalesTable read_long(const fs::path& path, const std::vector<std::string>& columns,
                      std::optional<Frequency> frequency) {
-  const LongMap map = map_of(columns);
+  LongMap map = map_of(columns);
+  if (frequency) map.frequency = *frequency;
   const LongRows rows = read_long_rows(path, map);
   SalesTable table;
   table.series = rows.names;
