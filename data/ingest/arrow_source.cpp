@@ -8,6 +8,7 @@
 #include <parquet/exception.h>
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 
 #include "base/error.h"
@@ -22,8 +23,12 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kCellsPerBatch = 4 << 20;
 constexpr std::int32_t kCsvBlockBytes = 4 << 20;
 
+// In any case: SALES.CSV is a CSV.
 bool ends_with(const fs::path& file, std::string_view ending) {
-  return file.filename().string().ends_with(ending);
+  const std::string name = file.filename().string();
+  const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == b; };
+  return name.size() >= ending.size() && std::equal(name.end() - static_cast<std::ptrdiff_t>(ending.size()),
+                                                    name.end(), ending.begin(), same);
 }
 
 // The value, or Error(input) naming the file.

@@ -69,8 +69,9 @@ struct KeyHash {
 
 class RowCollector {
  public:
-  RowCollector(const std::filesystem::path& path, const LongMap& map) : map_(map), layout_(layout_of(map)) {
-    rows_.reader = std::make_unique<TableReader>(table_files(path), layout_.requests);
+  RowCollector(const std::vector<std::filesystem::path>& files, const LongMap& map)
+      : map_(map), layout_(layout_of(map)) {
+    rows_.reader = std::make_unique<TableReader>(files, layout_.requests);
     rows_.covariates.resize(map.covariates.size());
     rows_.codes.resize(map.statics.size());
     rows_.values.resize(map.statics.size());
@@ -331,7 +332,11 @@ class RowCollector {
 }  // namespace
 
 LongRows read_long_rows(const std::filesystem::path& path, const LongMap& map) {
-  return RowCollector(path, map).collect();
+  return read_long_rows(table_files(path), map);
+}
+
+LongRows read_long_rows(const std::vector<std::filesystem::path>& files, const LongMap& map) {
+  return RowCollector(files, map).collect();
 }
 
 }  // namespace shelfcast::data

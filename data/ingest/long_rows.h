@@ -32,5 +32,6 @@ struct LongRows {
 // Throws Error(input) naming file and row: an empty key or date, a negative target, a static that differs
 // within a series. Warns of a first or last date far from all others.
 LongRows read_long_rows(const std::filesystem::path& path, const LongMap& map);
+LongRows read_long_rows(const std::vector<std::filesystem::path>& files, const LongMap& map);
 
 }  // namespace shelfcast::data

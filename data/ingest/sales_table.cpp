@@ -164,11 +164,11 @@ std::vector<std::size_t> cells_of(const LongRows& rows, const SalesTable& table)
   return cells;
 }
 
-SalesTable read_long(const fs::path& path, const std::vector<std::string>& columns,
-                     std::optional<Frequency> frequency) {
+SalesTable read_long(const fs::path& path, const std::vector<fs::path>& files,
+                     const std::vector<std::string>& columns, std::optional<Frequency> frequency) {
   LongMap map = map_of(columns);
   if (frequency) map.frequency = *frequency;
-  const LongRows rows = read_long_rows(path, map);
+  const LongRows rows = read_long_rows(files, map);
   SalesTable table;
   table.series = rows.names;
   lay_out(table, distinct(rows.day), frequency, path);
@@ -221,8 +221,8 @@ std::string wide_name(const TableReader& reader, const TableBatch& batch, const 
   return name;
 }
 
-SalesTable read_wide(const fs::path& path, const std::vector<std::string>& columns,
-                     std::optional<Frequency> frequency) {
+SalesTable read_wide(const fs::path& path, const std::vector<fs::path>& files,
+                     const std::vector<std::string>& columns, std::optional<Frequency> frequency) {
   const WideColumns wide = wide_columns(columns);
   if (wide.keys == 0)
     throw input_error(fmt::format("{} has only date columns", path.string()), "no column names the series");
@@ -233,7 +233,7 @@ SalesTable read_wide(const fs::path& path, const std::vector<std::string>& colum
   lay_out(table, distinct(wide.days), frequency, path);
   const auto steps = static_cast<std::size_t>(table.steps);
   std::unordered_map<std::string, std::int64_t> rows;
-  TableReader reader(table_files(path), wide.requests);
+  TableReader reader(files, wide.requests);
   TableBatch batch;
   while (reader.next(batch)) {
     const std::size_t first = table.series.size();
@@ -263,12 +263,13 @@ SalesTable read_wide(const fs::path& path, const std::vector<std::string>& colum
 }  // namespace
 
 SalesTable read_sales_table(const fs::path& path, std::optional<Frequency> frequency) {
-  const auto columns = table_columns(table_files(path).front());
+  const auto files = table_files(path);
+  const auto columns = table_columns(files.front());
   const bool has_date_column = std::find(columns.begin(), columns.end(), "date") != columns.end();
   const bool has_date_names = std::any_of(
       columns.begin(), columns.end(), [](const std::string& name) { return parse_date(name).has_value(); });
-  SalesTable table = !has_date_column && has_date_names ? read_wide(path, columns, frequency)
-                                                        : read_long(path, columns, frequency);
+  SalesTable table = !has_date_column && has_date_names ? read_wide(path, files, columns, frequency)
+                                                        : read_long(path, files, columns, frequency);
   find_demand_end(table, path);
   return table;
 }

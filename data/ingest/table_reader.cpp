@@ -1,11 +1,13 @@
 #include "data/ingest/table_reader.h"
 
 #include <arrow/api.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "data/ingest/arrow_convert.h"
 #include "data/ingest/arrow_source.h"
 
@@ -29,6 +31,14 @@ const char* kind_of(ColumnType type) {
 
 // Arrow's messages may run over several lines with its own places in the source.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// "a, b, c", or "a, b, c, d, e and 12 more".
+std::string first_few(const std::vector<std::string>& names) {
+  constexpr std::size_t kFew = 5;
+  const std::size_t shown = std::min(names.size(), kFew);
+  const std::string list = fmt::format("{}", fmt::join(names.begin(), names.begin() + shown, ", "));
+  return names.size() == shown ? list : fmt::format("{} and {} more", list, names.size() - shown);
+}
 
 }  // namespace
 
@@ -210,23 +220,34 @@ const std::vector<std::string>& TableReader::dictionary(std::size_t column) cons
 std::string TableReader::place(std::int64_t row) const { return state_->place(row); }
 
 std::vector<fs::path> table_files(const fs::path& path) {
+  constexpr const char* kEndings = "tables end in .csv, .csv.gz, .csv.zst or .parquet";
   if (!fs::exists(path))
     throw input_error(fmt::format("{} does not exist", path.string()), "", "check the path");
   if (!fs::is_directory(path)) {
     if (is_table_file(path)) return {path};
-    throw input_error(fmt::format("{} is not a table we can read", path.string()), "by its name",
-                      "tables end in .csv, .csv.gz, .csv.zst or .parquet");
+    throw input_error(fmt::format("{} is not a table we can read", path.string()), "by its name", kEndings);
   }
   std::vector<fs::path> files;
+  std::vector<std::string> unread;
   for (const auto& entry : fs::directory_iterator(path)) {
-    const bool hidden = entry.path().filename().string().starts_with('.');
-    if (entry.is_regular_file() && !hidden && is_table_file(entry.path())) files.push_back(entry.path());
-  }
-  if (files.empty()) {
-    throw input_error(fmt::format("{} holds no table", path.string()), "",
-                      "tables end in .csv, .csv.gz, .csv.zst or .parquet");
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (entry.is_regular_file() && is_table_file(entry.path()))
+      files.push_back(entry.path());
+    else
+      unread.push_back(entry.is_directory() ? name + "/" : name);
   }
   std::sort(files.begin(), files.end());
+  std::sort(unread.begin(), unread.end());
+  if (files.empty()) {
+    throw input_error(fmt::format("{} holds no table", path.string()),
+                      unread.empty() ? "it is empty" : "it holds " + first_few(unread),
+                      fmt::format("{}, and lie in the folder itself", kEndings));
+  }
+  if (!unread.empty()) {
+    log::warn("{}: not read: {} ({}, and lie in the folder itself)", path.string(), first_few(unread),
+              kEndings);
+  }
   return files;
 }
 

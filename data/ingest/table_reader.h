@@ -34,9 +34,9 @@ struct TableBatch {
   std::vector<TableColumn> columns;  // in the order asked for
 };
 
-// Files end in .csv or .parquet; a CSV may be compressed (.csv.gz, .csv.zst), and its separator (comma,
-// semicolon, tab, bar) is recognised from the header line. Decoding uses all cores; memory is bounded by a
-// batch, whatever the table's size. Not thread-safe.
+// Files end in .csv or .parquet, in any case; a CSV may be compressed (.csv.gz, .csv.zst), and its separator
+// (comma, semicolon, tab, bar) is recognised from the header line. Decoding uses all cores; memory is bounded
+// by a batch, whatever the table's size. Not thread-safe.
 class TableReader {
  public:
   // `files` are read one after the other, as one table. Throws Error(input) when one lacks a column (naming
@@ -58,8 +58,8 @@ class TableReader {
   std::unique_ptr<State> state_;
 };
 
-// The files a path stands for: itself, or the tables in a folder by name. Throws Error(input) when there is
-// none.
+// The files a path stands for: itself, or the tables in a folder by name. Warns of what else the folder
+// holds, unless its name begins with a dot. Throws Error(input) when there is no table.
 std::vector<std::filesystem::path> table_files(const std::filesystem::path& path);
 // Whether a file's name says that it is a table we can read.
 bool is_table_file(const std::filesystem::path& file);

@@ -122,6 +122,43 @@ TEST(TableReader, reads_a_folder_in_order_of_names_and_places_rows_in_their_file
   EXPECT_THAT(reader.place(2), HasSubstr("row 1 of " + (folder.path() / "b.csv").string()));
 }
 
+TEST(TableReader, endings_of_names_count_in_any_case) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "in");
+  write_text(folder.path() / "in/a.csv", "how_many\n1\n");
+  write_text(folder.path() / "in/b.CSV", "how_many\n2\n");
+  for (const char* name : {"c.csv.gz", "d.csv.zst"})
+    write_compressed(folder.path() / name, fmt::format("how_many\n{}\n", name[0] - 'a' + 1));
+  write_parquet(folder.path() / "e.parquet", "how_many\n5\n", Packing::snappy);
+  std::filesystem::rename(folder.path() / "c.csv.gz", folder.path() / "in/c.Csv.GZ");
+  std::filesystem::rename(folder.path() / "d.csv.zst", folder.path() / "in/d.CSV.ZST");
+  std::filesystem::rename(folder.path() / "e.parquet", folder.path() / "in/e.Parquet");
+  EXPECT_THAT(read_all(folder.path() / "in", {{"how_many", ColumnType::number}}).columns[0].numbers,
+              ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST(TableReader, warns_of_what_a_folder_holds_besides_its_tables) {
+  const TemporaryFolder folder;
+  const auto warning = [&] {
+    ::testing::internal::CaptureStderr();
+    table_files(folder.path());
+    return ::testing::internal::GetCapturedStderr();
+  };
+  write_text(folder.path() / "a.csv", "n\n1\n");
+  write_text(folder.path() / ".hidden", "");
+  EXPECT_EQ(warning(), "");
+  std::filesystem::create_directory(folder.path() / "month=1");
+  write_text(folder.path() / "more.xlsx", "");
+  EXPECT_THAT(warning(),
+              AllOf(HasSubstr(folder.path().string()), HasSubstr("not read: month=1/, more.xlsx (")));
+  for (int month = 2; month <= 9; ++month)
+    std::filesystem::create_directory(folder.path() / fmt::format("month={}", month));
+  EXPECT_THAT(warning(), HasSubstr("month=5/ and 5 more"));
+  std::filesystem::remove(folder.path() / "a.csv");
+  EXPECT_THAT(message_of([&] { table_files(folder.path()); }),
+              AllOf(HasSubstr("holds no table"), HasSubstr("month=1/"), HasSubstr("in the folder itself")));
+}
+
 TEST(TableReader, names_the_row_of_a_cell_that_does_not_parse) {
   const TemporaryFolder folder;
   std::string text = "name,when,how_many\n";
