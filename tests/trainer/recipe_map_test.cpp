@@ -98,5 +98,12 @@ TEST(RecipeMap, the_golden_maps_are_sound) {
   }
 }
 
+TEST(RecipeMap, prices_that_only_sales_record_are_not_known_ahead) {
+  const data::LongMap map = read_map(testing::source_dir() / "recipes/maps/online_retail.yaml");
+  ASSERT_EQ(map.covariates.size(), 1U);
+  EXPECT_EQ(map.covariates[0].name, "price");
+  EXPECT_EQ(map.covariates[0].role, data::Role::past);
+}
+
 }  // namespace
 }  // namespace shelfcast::trainer
