@@ -265,7 +265,7 @@ std::optional<double> parse_number(std::string_view text) {
 void convert_text(const arrow::Array& array, StringPool& pool, std::vector<std::int32_t>& codes) {
   codes.assign(static_cast<std::size_t>(array.length()), kMissingCode);
   const auto put = [&](std::int64_t row, std::string_view text) {
-    codes[static_cast<std::size_t>(row)] = pool.intern(text);
+    codes[static_cast<std::size_t>(row)] = pool.intern(trimmed(text));
   };
   if (array.type_id() == arrow::Type::DICTIONARY) {
     through_dictionary(

@@ -40,7 +40,7 @@ struct BadCell {
 };
 
 // Append-free: each resizes its output to the array's length. Throw BadCell, or Error(input) for a type that
-// cannot be read.
+// cannot be read. White space at the ends of texts does not count.
 void convert_text(const arrow::Array& array, StringPool& pool, std::vector<std::int32_t>& codes);
 void convert_numbers(const arrow::Array& array, std::vector<double>& numbers);
 void convert_dates(const arrow::Array& array, const DateParser& parser, std::vector<std::int32_t>& days);

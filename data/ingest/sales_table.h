@@ -21,7 +21,7 @@ struct SalesTable {
 
   struct Column {
     std::string name;
-    std::vector<std::string> vocabulary;  // its texts, as written
+    std::vector<std::string> vocabulary;  // its texts, trimmed
     std::vector<std::int32_t> codes;      // [series, steps], of these; -1 = an empty cell
     // Of the texts up to the first that is no number; NaN = it stands for a missing one ("NA", "none").
     std::vector<float> numbers;

@@ -22,6 +22,7 @@ constexpr std::int32_t kMissingCode = -1;
 constexpr std::int32_t kMissingDay = std::numeric_limits<std::int32_t>::min();
 
 // The cells of one column; the vector of its type is filled, the others stay empty.
+// Texts are without white space at their ends.
 struct TableColumn {
   std::vector<std::int32_t> codes;  // text: index into TableReader::dictionary(); empty text is kMissingCode
   std::vector<double> numbers;      // NaN = missing

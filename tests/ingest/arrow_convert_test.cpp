@@ -64,6 +64,15 @@ TEST(ArrowConvert, floats_that_are_whole_numbers_keep_their_digits) {
   EXPECT_THAT(texts(*array_of<arrow::FloatBuilder, float>({0.1F, 17})), ElementsAre("0.1", "17"));
 }
 
+TEST(ArrowConvert, texts_lose_the_white_space_at_their_ends) {
+  const auto plain = array_of<arrow::StringBuilder, std::string>({"a", "a ", "\t a\r", "a b", "  "});
+  EXPECT_THAT(texts(*plain), ElementsAre("a", "a", "a", "a b", ""));
+  const auto indices = array_of<arrow::Int32Builder, std::int32_t>({1, 0, 4});
+  const auto coded =
+      arrow::DictionaryArray::FromArrays(arrow::dictionary(arrow::int32(), arrow::utf8()), indices, plain);
+  EXPECT_THAT(texts(**coded), ElementsAre("a", "a", ""));
+}
+
 TEST(ArrowConvert, large_integer_keys_are_series_of_their_own) {
   const TemporaryFolder folder;
   const auto file =

@@ -7,6 +7,7 @@ namespace {
 
 using namespace shelfcast::testing;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 LongMap plain_map() {
@@ -46,6 +47,12 @@ TEST_F(LongRowsOf, far_is_counted_in_the_tables_own_steps) {
   map.frequency = Frequency::monthly;
   EXPECT_EQ(warning("s,date,units\na,2024-01-01,1\na,2026-01-01,1\n", map), "");
   EXPECT_THAT(warning("s,date,units\na,2024-01-01,1\na,2204-01-01,1\n", map), HasSubstr("2160 steps (M)"));
+}
+
+TEST_F(LongRowsOf, keys_that_differ_by_white_space_are_one_series) {
+  const LongRows rows = read("s,date,units\na,2024-01-01,1\n a ,2024-01-02,2\n");
+  EXPECT_THAT(rows.names, ElementsAre("a"));
+  EXPECT_THAT(rows.series, ElementsAre(0, 0));
 }
 
 }  // namespace
