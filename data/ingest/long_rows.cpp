@@ -35,6 +35,13 @@ struct Layout {
     requests.push_back({column, type, format});
     return requests.size() - 1;
   }
+  // As whatever it is wanted already, else as text.
+  std::size_t want_as_is(const std::string& column) {
+    const auto found = std::find_if(requests.begin(), requests.end(),
+                                    [&](const ColumnRequest& request) { return request.name == column; });
+    if (found == requests.end()) return want(column, ColumnType::text);
+    return static_cast<std::size_t>(found - requests.begin());
+  }
 };
 
 ColumnType type_of(Kind kind) { return kind == Kind::numeric ? ColumnType::number : ColumnType::text; }
@@ -52,10 +59,25 @@ Layout layout_of(const LongMap& map) {
   for (const auto& covariate : map.covariates)
     layout.covariates.push_back(layout.want(covariate.column, type_of(covariate.kind)));
   for (const auto& fact : map.statics) layout.statics.push_back(layout.want(fact.column, type_of(fact.kind)));
-  for (const auto& filter : map.keep_rows)
-    layout.filters.push_back(layout.want(filter.column, type_of(filter.rule)));
+  for (const auto& filter : map.keep_rows) {
+    const bool any_type = filter.rule == LongMap::RowFilter::Rule::present;
+    layout.filters.push_back(any_type ? layout.want_as_is(filter.column)
+                                      : layout.want(filter.column, type_of(filter.rule)));
+  }
   if (!map.text.empty()) layout.text = layout.want(map.text, ColumnType::text);
   return layout;
+}
+
+bool is_present(const TableColumn& column, ColumnType type, std::size_t row) {
+  switch (type) {
+    case ColumnType::text:
+      return column.codes[row] != kMissingCode;
+    case ColumnType::number:
+      return !std::isnan(column.numbers[row]);
+    case ColumnType::date:
+      return column.days[row] != kMissingDay;
+  }
+  return false;
 }
 
 struct KeyHash {
@@ -105,6 +127,10 @@ class RowCollector {
     }
   }
 
+  static std::string fill_in_or_leave_out(const std::string& column) {
+    return fmt::format("fill it in, or leave such rows out with keep_rows: {{{}: present}}", column);
+  }
+
   void append(const TableBatch& batch, std::size_t row) {
     const std::int64_t source = batch.first_row + static_cast<std::int64_t>(row);
     const auto target = static_cast<float>(batch.columns[layout_.target].numbers[row]);
@@ -113,9 +139,10 @@ class RowCollector {
       return;
     }
     const std::int32_t day = batch.columns[layout_.date].days[row];
-    if (day == kMissingDay)
+    if (day == kMissingDay) {
       throw input_error(fmt::format("{} has no date", rows_.reader->place(source)),
-                        "column \"" + map_.date + "\" is empty");
+                        "column \"" + map_.date + "\" is empty", fill_in_or_leave_out(map_.date));
+    }
     const std::int32_t series = series_of(batch, row, source);
     rows_.series.push_back(series);
     rows_.day.push_back(day);
@@ -144,7 +171,7 @@ class RowCollector {
           if (!(column.numbers[row] >= 0)) return false;
           break;
         case Rule::present:
-          if (column.codes[row] == kMissingCode) return false;
+          if (!is_present(column, layout_.requests[layout_.filters[f]].type, row)) return false;
           break;
         case Rule::matches:
           if (!matches(f, column.codes[row])) return false;
@@ -179,9 +206,7 @@ class RowCollector {
       const std::int32_t code = batch.columns[layout_.keys[k]].codes[row];
       if (code == kMissingCode) {
         throw input_error(fmt::format("{} has no \"{}\"", rows_.reader->place(source), map_.series[k]),
-                          "it is part of the series' key",
-                          fmt::format("fill it in, or leave such rows out with keep_rows: {{{}: present}}",
-                                      map_.series[k]));
+                          "it is part of the series' key", fill_in_or_leave_out(map_.series[k]));
       }
       key_.push_back(code);
     }

@@ -55,5 +55,19 @@ TEST_F(LongRowsOf, keys_that_differ_by_white_space_are_one_series) {
   EXPECT_THAT(rows.series, ElementsAre(0, 0));
 }
 
+TEST_F(LongRowsOf, rows_without_a_value_can_be_left_out_whatever_the_columns_type) {
+  const std::string text =
+      "s,date,units,other\na,2024-01-01,1,x\na,,2,x\n,2024-01-03,3,x\na,2024-01-04,,x\na,2024-01-05,5,\n";
+  LongMap map = plain_map();
+  EXPECT_THAT(message_of([&] { read(text, map); }),
+              AllOf(HasSubstr("row 2 of"), HasSubstr("no date"), HasSubstr("keep_rows: {date: present}")));
+  using Rule = LongMap::RowFilter::Rule;
+  for (const char* column : {"s", "date", "units", "other"})
+    map.keep_rows.push_back({Rule::present, column, ""});
+  const LongRows rows = read(text, map);
+  EXPECT_THAT(rows.target, ElementsAre(1));
+  EXPECT_EQ(rows.dropped, 4);
+}
+
 }  // namespace
 }  // namespace shelfcast::data
