@@ -8,6 +8,7 @@
 #include <parquet/exception.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 
@@ -100,6 +101,28 @@ class QuoteCheckedStream : public arrow::io::InputStream {
   CsvQuotes quotes_;
 };
 
+// What is named .csv and is none, told by its first bytes.
+void refuse_foreign(std::string_view head, const fs::path& file) {
+  struct Kind {
+    std::string_view first_bytes;
+    const char *name, *advice;
+  };
+  constexpr const char* kToUtf8 = "convert it: iconv -f utf-16 -t utf-8 IN > OUT";
+  static constexpr std::array<Kind, 6> kForeign = {{
+      {"\xFF\xFE", "UTF-16 text", kToUtf8},
+      {"\xFE\xFF", "UTF-16 text", kToUtf8},
+      {"\x1F\x8B", "compressed with gzip", "let its name end in .csv.gz"},
+      {"\x28\xB5\x2F\xFD", "compressed with zstd", "let its name end in .csv.zst"},
+      {"PAR1", "Parquet", "let its name end in .parquet"},
+      {"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"},
+  }};
+  for (const Kind& kind : kForeign) {
+    if (head.starts_with(kind.first_bytes))
+      throw input_error(fmt::format("{} is {}, not a CSV", file.string(), kind.name), "by its first bytes",
+                        kind.advice);
+  }
+}
+
 // The first line of a CSV, without a byte order mark.
 struct Header {
   std::string line;
@@ -114,6 +137,7 @@ Header read_header(const fs::path& file) {
     if (piece->size() == 0) break;
     head += std::string_view(*piece);
   }
+  refuse_foreign(head, file);
   if (head.starts_with("\xEF\xBB\xBF")) head.erase(0, 3);
   const std::size_t end = std::min(head.find('\n'), head.size());
   const bool alone = end + 1 >= head.size();

@@ -232,5 +232,27 @@ TEST(TableReader, says_what_a_missing_foreign_or_cut_file_is) {
       AllOf(HasSubstr("not UTF-8"), HasSubstr("iconv")));
 }
 
+TEST(TableReader, says_what_a_file_is_that_only_its_name_calls_a_csv) {
+  const TemporaryFolder folder;
+  const auto message = [&](const std::string& bytes) {
+    return message_of([&] { read_all(write_text(folder.path() / "t.csv", bytes), {{"s"}}); });
+  };
+  const auto as_csv = [&](const char* name) {
+    std::filesystem::rename(folder.path() / name, folder.path() / "t.csv");
+    return message_of([&] { read_all(folder.path() / "t.csv", {{"s"}}); });
+  };
+  EXPECT_THAT(message(std::string("\xFF\xFEs\0,\0", 6)),
+              AllOf(HasSubstr("is UTF-16 text"), HasSubstr("iconv")));
+  EXPECT_THAT(message(std::string("\xFE\xFF\0s\0,", 6)),
+              AllOf(HasSubstr("is UTF-16 text"), HasSubstr("iconv")));
+  EXPECT_THAT(message("PK\x03\x04..."), HasSubstr("spreadsheet"));
+  write_compressed(folder.path() / "t.csv.gz", "s\n1\n");
+  EXPECT_THAT(as_csv("t.csv.gz"), AllOf(HasSubstr("gzip"), HasSubstr("end in .csv.gz")));
+  write_compressed(folder.path() / "t.csv.zst", "s\n1\n");
+  EXPECT_THAT(as_csv("t.csv.zst"), AllOf(HasSubstr("zstd"), HasSubstr("end in .csv.zst")));
+  write_parquet(folder.path() / "t.parquet", "s\n1\n", Packing::snappy);
+  EXPECT_THAT(as_csv("t.parquet"), AllOf(HasSubstr("Parquet"), HasSubstr("end in .parquet")));
+}
+
 }  // namespace
 }  // namespace shelfcast::data
