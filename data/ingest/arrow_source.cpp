@@ -147,14 +147,18 @@ Header read_header(const fs::path& file) {
   return {head, alone};
 }
 
+// The commonest candidate outside quotation marks.
 char separator_of(const std::string& header) {
-  char best = ',';
-  std::ptrdiff_t most = 0;
-  for (const char candidate : {',', ';', '\t', '|'}) {
-    const auto count = std::count(header.begin(), header.end(), candidate);
-    if (count > most) most = count, best = candidate;
+  constexpr std::string_view kCandidates = ",;\t|";
+  std::array<int, kCandidates.size()> counts{};
+  bool quoted = false;
+  for (const char c : header) {
+    if (c == '"') quoted = !quoted;
+    const std::size_t candidate = kCandidates.find(c);
+    if (!quoted && candidate != std::string_view::npos) ++counts[candidate];
   }
-  return best;
+  return kCandidates[static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) -
+                                              counts.begin())];
 }
 
 std::vector<std::string> split_header(const std::string& header) {

@@ -254,5 +254,12 @@ TEST(TableReader, says_what_a_file_is_that_only_its_name_calls_a_csv) {
   EXPECT_THAT(as_csv("t.parquet"), AllOf(HasSubstr("Parquet"), HasSubstr("end in .parquet")));
 }
 
+TEST(TableReader, separators_within_quoted_names_do_not_count) {
+  const TemporaryFolder folder;
+  const auto file = write_text(folder.path() / "t.csv", "s;n;\"x,y,z,w\"\na;1;2\n");
+  EXPECT_THAT(table_columns(file), ElementsAre("s", "n", "x,y,z,w"));
+  EXPECT_THAT(read_all(file, {{"x,y,z,w", ColumnType::number}}).columns[0].numbers, ElementsAre(2));
+}
+
 }  // namespace
 }  // namespace shelfcast::data
