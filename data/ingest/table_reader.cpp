@@ -67,6 +67,7 @@ struct TableReader::State {
   void convert(const arrow::RecordBatch& source, TableBatch& batch);
   void convert_column(std::size_t index, const arrow::Array& array, TableColumn& column);
   std::string bad_cell(std::size_t index, const BadCell& bad) const;
+  std::string advice_on(std::size_t index, const BadCell& bad) const;
   std::string place(std::int64_t row) const;
 };
 
@@ -154,15 +155,19 @@ void TableReader::State::convert_column(std::size_t index, const arrow::Array& a
         break;
     }
   } catch (const BadCell& bad) {
-    throw input_error(bad_cell(index, bad), "",
-                      columns[index].type == ColumnType::date
-                          ? "expected " + parsers[index].expected()
-                          : "leave the cell empty if the value is missing");
+    throw input_error(bad_cell(index, bad), "", advice_on(index, bad));
   } catch (const Error& error) {
     throw input_error(fmt::format("column \"{}\" of {}: {}", columns[index].name, opened.back().path.string(),
                                   error.problem()),
                       error.why(), error.advice());
   }
+}
+
+std::string TableReader::State::advice_on(std::size_t index, const BadCell& bad) const {
+  if (columns[index].type == ColumnType::date) return "expected " + parsers[index].expected();
+  if (bad.text.find(',') != std::string::npos)
+    return "write numbers with a decimal point and no separator of thousands: 1234.5";
+  return "leave the cell empty if the value is missing";
 }
 
 std::string TableReader::State::bad_cell(std::size_t index, const BadCell& bad) const {

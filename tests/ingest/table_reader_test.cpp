@@ -261,5 +261,14 @@ TEST(TableReader, separators_within_quoted_names_do_not_count) {
   EXPECT_THAT(read_all(file, {{"x,y,z,w", ColumnType::number}}).columns[0].numbers, ElementsAre(2));
 }
 
+TEST(TableReader, a_decimal_comma_is_told_that_a_point_is_expected) {
+  const TemporaryFolder folder;
+  const auto file = write_text(folder.path() / "t.csv", "s;n\na;1\na;5,5\n");
+  EXPECT_THAT(message_of([&] {
+                read_all(file, {{"n", ColumnType::number}});
+              }),
+              AllOf(HasSubstr("row 2 of"), HasSubstr("\"5,5\""), HasSubstr("decimal point")));
+}
+
 }  // namespace
 }  // namespace shelfcast::data
