@@ -56,14 +56,14 @@ std::shared_ptr<arrow::io::InputStream> open_stream(const fs::path& file) {
 
 constexpr const char* kStrayQuote = "shelfcast::StrayQuote";
 
-// Where a stray quotation mark stands, told through Arrow.
+// Where a stray quotation mark stands, in bytes, told through Arrow.
 class StrayQuote : public arrow::StatusDetail {
  public:
-  explicit StrayQuote(std::int64_t at) : line(at) {}
+  explicit StrayQuote(std::int64_t byte) : at(byte) {}
   const char* type_id() const override { return kStrayQuote; }
-  std::string ToString() const override { return fmt::format("a stray quotation mark in line {}", line); }
+  std::string ToString() const override { return fmt::format("a stray quotation mark at byte {}", at); }
 
-  const std::int64_t line;
+  const std::int64_t at;
 };
 
 // The bytes of a CSV as they are; reading fails once they hold a stray quotation mark.
@@ -92,9 +92,9 @@ class QuoteCheckedStream : public arrow::io::InputStream {
       quotes_.finish();
     else
       quotes_.pass(read);
-    if (quotes_.stray_line() == 0) return arrow::Status::OK();
+    if (quotes_.stray_at() < 0) return arrow::Status::OK();
     return arrow::Status(arrow::StatusCode::Invalid, "stray quotation mark",
-                         std::make_shared<StrayQuote>(quotes_.stray_line()));
+                         std::make_shared<StrayQuote>(quotes_.stray_at()));
   }
 
   std::shared_ptr<arrow::io::InputStream> bytes_;
@@ -279,10 +279,19 @@ std::vector<std::string> parquet_columns(const fs::path& file) {
 
 }  // namespace
 
-std::int64_t stray_quote_line(const arrow::Status& status) {
+std::int64_t stray_quote_line(const arrow::Status& status, const fs::path& file) {
   const auto& detail = status.detail();
   if (detail == nullptr || std::string_view(detail->type_id()) != kStrayQuote) return 0;
-  return static_cast<const StrayQuote&>(*detail).line;
+  const auto stream = open_stream(file);
+  std::int64_t line = 1;
+  for (std::int64_t left = static_cast<const StrayQuote&>(*detail).at; left > 0;) {
+    const auto piece = value_or_throw(stream->Read(std::min<std::int64_t>(left, kCsvBlockBytes)), file);
+    if (piece->size() == 0) break;  // the file shrank meanwhile
+    const std::string_view bytes(*piece);
+    line += std::count(bytes.begin(), bytes.end(), '\n');
+    left -= piece->size();
+  }
+  return line;
 }
 
 bool is_csv(const fs::path& file) {

@@ -32,8 +32,9 @@ struct BadCsvRow {
 arrow::Status open_table(const std::filesystem::path& file, const std::vector<ColumnRequest>& columns,
                          CsvMode mode, BadCsvRow& bad_row, std::shared_ptr<arrow::RecordBatchReader>& reader);
 
-// The line (from 1, with the header) of the stray quotation mark that a status reports; 0 = another trouble.
-std::int64_t stray_quote_line(const arrow::Status& status);
+// The line of `file` (from 1, with the header) with the stray quotation mark that a status reports; 0 =
+// another trouble. Reads the file up to there.
+std::int64_t stray_quote_line(const arrow::Status& status, const std::filesystem::path& file);
 
 bool is_csv(const std::filesystem::path& file);
 

@@ -18,24 +18,24 @@ class CsvQuotes {
   void pass(std::string_view bytes);
   // Nothing follows.
   void finish();
-  // The line (from 1, with the header) of the first mark that cannot have been meant: its cell does not end,
-  // or ends lines later in the middle of a text, at the mark that opens another. 0 = none so far.
-  std::int64_t stray_line() const { return stray_line_; }
+  // The place in the file, in bytes, of the first mark that cannot have been meant: its cell does not end, or
+  // ends lines later in the middle of a text, at the mark that opens another. -1 = none so far.
+  std::int64_t stray_at() const { return stray_at_; }
 
  private:
   enum class State { plain, quoted, after_mark };  // after_mark: the cell's end, or the first of two
 
   bool ends_cell(char c) const { return c == separator_ || c == '\n' || c == '\r'; }
-  void decide(char after_mark);
-  void mark_stray();
 
   char separator_;
   std::int64_t longest_;
   State state_ = State::plain;
-  char previous_ = '\n';  // the last byte passed
-  std::int64_t bytes_ = 0, line_ = 1;
-  std::int64_t opened_at_ = 0, opened_line_ = 0;  // the latest quoted cell
-  std::int64_t stray_line_ = 0;
+  char previous_ = '\n';    // the last byte passed
+  std::int64_t bytes_ = 0;  // passed
+  std::int64_t stray_at_ = -1;
+  // Of the cell that is open, when it is: where it opened, and whether it holds a line's end so far.
+  std::int64_t opened_at_ = 0;
+  bool spans_lines_ = false;
 };
 
 }  // namespace shelfcast::data

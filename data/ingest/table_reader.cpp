@@ -107,7 +107,7 @@ void TableReader::State::reopen_carefully() {
 
 void TableReader::State::fail(const arrow::Status& status) const {
   const std::string file = opened.back().path.string();
-  if (const std::int64_t line = stray_quote_line(status); line > 0) {
+  if (const std::int64_t line = stray_quote_line(status, opened.back().path); line > 0) {
     throw input_error(
         fmt::format("line {} of {}: a quotation mark opens a cell that does not end", line, file),
         "it would swallow the rows that follow",
