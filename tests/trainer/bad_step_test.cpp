@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tests/trainer/training_fixture.h"
+#include "trainer/bad_step.h"
 #include "trainer/run/agreement.h"
 #include "trainer/run/rank_times.h"
 #include "trainer/step_guard.h"

@@ -112,7 +112,9 @@ TEST_F(Training, goes_on_with_the_corpus_that_it_began_with_alone) {
     return message_of([&] { train_alone(recipe("run"), {.resume = Resume::required, .stop_after = {}}); });
   };
   fs::rename(corpus, folder_ / "aside");
-  make_small_corpus(corpus, {.series = 9});
+  SmallCorpusOptions nine;
+  nine.series = 9;
+  make_small_corpus(corpus, nine);
   const std::string other = resumed();
   EXPECT_NE(other.find("is not what " + (folder_ / "run").string() + " was started on"), std::string::npos)
       << other;
