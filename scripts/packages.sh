@@ -5,7 +5,7 @@
 #   scripts/packages.sh build check     also what the tests and `make lint` need
 set -euo pipefail
 
-build=(build-essential cmake ninja-build ccache mold pkg-config python3-venv git
+build=(build-essential cmake ninja-build ccache mold pkg-config python3-venv git tzdata
   libopenmpi-dev openmpi-bin libhdf5-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libutf8proc-dev libeigen3-dev libxgboost-dev libxxhash-dev libgtest-dev libgmock-dev libjs-vega)
 check=(libbenchmark-dev clang clang-format clang-tidy cppcheck chromium fonts-dejavu-core zstd
