@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <unordered_map>
 
 #include "base/error.h"
-#include "base/file_lock.h"
 #include "base/log.h"
 #include "data/corpus_append.h"
+#include "data/ingest/match.h"
 #include "data/manifest.h"
 
 namespace shelfcast::data {
@@ -19,181 +20,58 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 float missing_of(Kind kind) { return kind == Kind::numeric ? kNan : -1.0F; }
 bool is_missing(float value, Kind kind) { return kind == Kind::numeric ? std::isnan(value) : value < 0; }
 
-// Codes of one vocabulary in another that is made to hold them: code c becomes table[c + 1]; missing stays.
-using Recoding = std::vector<std::int32_t>;
-
-Recoding merge(const std::vector<std::string>& from, std::vector<std::string>& into) {
-  std::unordered_map<std::string, std::int32_t> places;
-  for (std::size_t i = 0; i < into.size(); ++i) places.emplace(into[i], static_cast<std::int32_t>(i));
-  Recoding table{-1};
-  for (const std::string& value : from) {
-    const auto [place, is_new] = places.emplace(value, static_cast<std::int32_t>(into.size()));
-    if (is_new) into.push_back(value);
-    table.push_back(place->second);
-  }
-  return table;
-}
-
 float recoded(float code, const Recoding& table) {
   return static_cast<float>(table[static_cast<std::size_t>(code + 1)]);
 }
 
-[[noreturn]] void does_not_fit(
-    const std::string& what, const std::string& why,
-    const std::string& advice =
-        "map the table as the corpus was mapped, or ingest everything into a new one") {
-  throw input_error(what, why, advice);
-}
+// One row of the panel over its own steps, as far as a covariate goes.
+struct TableRow {
+  const float* values = nullptr;  // null: the panel has no such series
+  std::vector<bool>::const_iterator said{};
+};
 
 // One panel meeting one corpus. Old series are those of the corpus, in its order.
 class Extender {
  public:
-  Extender(const Panel& panel, const Continuation& continuation, const Corpus& corpus);
-  bool anything_new() const;
+  Extender(const Panel& panel, const Corpus& corpus);
+  bool anything_new();
   void write();
+  // Cells of old steps that the table holds and that differ from the corpus'.
+  std::int64_t count_ignored();
 
  private:
-  void place_on_axis();
-  void match_covariates();
-  void match_statics();
-  void match_series();
-  std::vector<std::vector<float>> shared_values() const;
+  std::vector<std::vector<float>> shared_values();
   std::vector<Document> documents() const;
+  bool plans_changed();
+  bool texts_changed() const;
+  void read_panel(std::int64_t row, std::int64_t series);
+  template <class Action>
+  void for_each_run(std::int64_t first, std::int64_t series, const Action& action);
   void fill(std::int64_t first, std::int64_t series, std::int64_t first_step, PanelRows& rows);
-  void read_known_ahead(std::int64_t first, std::int64_t series, PanelRows& rows) const;
-  void put_panel_rows(std::int64_t first, std::int64_t series, std::int64_t first_step, PanelRows& rows);
-  void go_on(std::int64_t first, std::int64_t series, PanelRows& rows) const;
-  void fill_covariates(std::int64_t series, std::int64_t steps, const PanelBlock* before,
-                       PanelRows& rows) const;
+  void merge_covariate(std::size_t column, const TableRow& row, std::span<const float> corpus,
+                       std::int64_t first_step, std::span<float> out) const;
 
   const Panel& panel_;
-  const Continuation& continuation_;
   const Corpus& corpus_;
+  Match match_;
   Extension extension_;
-  std::int64_t offset_ = 0;                 // the panel's step 0 on the corpus' axis
-  std::int64_t demand_end_ = 0;             // of the new state
-  std::vector<std::size_t> covariate_of_;   // per covariate of the corpus: the panel's
-  std::vector<Recoding> recodings_;         // per covariate of the corpus
-  std::vector<std::size_t> per_series_;     // covariates of the corpus per series
-  std::vector<std::size_t> panel_column_;   // per per_series_: its place among the panel's rows
-  std::vector<Recoding> static_recodings_;  // per static of the corpus
-  std::vector<std::size_t> static_of_;      // per static of the corpus: the panel's
-  std::vector<std::int64_t> panel_row_;     // per series of the new state: the panel's, or -1
-  PanelRows from_panel_;
+  std::int64_t ignored_ = 0;  // cells of old steps of shared covariates that differ
+  PanelRows from_panel_;      // the run at hand, in words of the new state
+  Said said_;
 };
 
-Extender::Extender(const Panel& panel, const Continuation& continuation, const Corpus& corpus)
-    : panel_(panel), continuation_(continuation), corpus_(corpus) {
-  extension_.info = corpus.info();
-  place_on_axis();
-  match_statics();
-  match_covariates();
-  match_series();
-}
-
-void Extender::place_on_axis() {
-  const CorpusInfo &info = corpus_.info(), &other = panel_.info;
-  if (info.axis.frequency != other.axis.frequency)
-    does_not_fit(fmt::format("{} has frequency {}, the table {}", corpus_.folder().string(),
-                             to_string(info.axis.frequency), to_string(other.axis.frequency)),
-                 "steps must be of one length");
-  const auto offset = info.axis.step_of(other.axis.start);
-  if (!offset)
-    does_not_fit(
-        fmt::format("{} begins no step of {}", format_date(other.axis.start), corpus_.folder().string()),
-        fmt::format("its steps are counted from {}", format_date(info.axis.start)));
-  offset_ = *offset;
-  demand_end_ = std::max(info.demand_end, offset_ + other.demand_end);
-  extension_.first_step = info.demand_end;
-  extension_.info.steps = std::max(info.steps, offset_ + other.steps);
-  if (offset_ > info.demand_end && panel_.days_left_out > 0)
-    does_not_fit(
-        fmt::format("the table begins within the {} of {}, which {} does not hold yet",
-                    info.axis.frequency == Frequency::weekly ? "week" : "month",
-                    format_date(info.axis.date_of(offset_ - 1)), corpus_.folder().string()),
-        "its days before the table would be lost, and so would the sum",
-        fmt::format("let the table reach back to {}", format_date(info.axis.date_of(info.demand_end))));
-  if (offset_ > info.demand_end)
-    log::warn("{} ends with {}, the table begins on {}: what lies between is not observed",
-              corpus_.folder().string(), format_date(info.axis.date_of(info.demand_end - 1)),
-              format_date(other.axis.start));
-}
-
-void Extender::match_statics() {
-  const CorpusInfo& other = panel_.info;
-  for (StaticInfo& fact : extension_.info.statics) {
-    const auto found = std::find_if(other.statics.begin(), other.statics.end(),
-                                    [&](const StaticInfo& s) { return s.name == fact.name; });
-    if (found == other.statics.end() || found->kind != fact.kind)
-      does_not_fit(fmt::format("the table has no {} static \"{}\"", to_string(fact.kind), fact.name),
-                   fmt::format("{} has", corpus_.folder().string()));
-    static_of_.push_back(static_cast<std::size_t>(found - other.statics.begin()));
-    static_recodings_.push_back(merge(found->vocabulary, fact.vocabulary));
-  }
-}
-
-void Extender::match_covariates() {
-  const CorpusInfo& other = panel_.info;
-  if (other.covariates.size() > extension_.info.covariates.size())
-    for (const CovariateInfo& covariate : other.covariates) corpus_.info().covariate_index(covariate.name);
-  for (CovariateInfo& covariate : extension_.info.covariates) {
-    const auto found = std::find_if(other.covariates.begin(), other.covariates.end(),
-                                    [&](const CovariateInfo& c) { return c.name == covariate.name; });
-    if (found == other.covariates.end() || found->kind != covariate.kind || found->role != covariate.role ||
-        found->per != covariate.per)
-      does_not_fit(fmt::format("the table has no {} {} covariate \"{}\" per {}", to_string(covariate.role),
-                               to_string(covariate.kind), covariate.name, covariate.per),
-                   fmt::format("{} has", corpus_.folder().string()));
-    covariate_of_.push_back(static_cast<std::size_t>(found - other.covariates.begin()));
-    recodings_.push_back(merge(found->vocabulary, covariate.vocabulary));
-    if (covariate.per != "series") continue;
-    per_series_.push_back(covariate_of_.size() - 1);
-    panel_column_.push_back(static_cast<std::size_t>(
-        std::count_if(other.covariates.begin(), found, [](const auto& c) { return c.per == "series"; })));
-  }
-}
-
-void Extender::match_series() {
-  SeriesTable& table = extension_.table;
-  table.names = corpus_.series_names();
-  std::unordered_map<std::string, std::size_t> places;
-  for (std::size_t i = 0; i < table.names.size(); ++i) places.emplace(table.names[i], i);
-  panel_row_.assign(table.names.size(), -1);
-  std::vector<std::size_t> added;
-  for (std::size_t i = 0; i < panel_.table.names.size(); ++i) {
-    const auto found = places.find(panel_.table.names[i]);
-    if (found != places.end()) {
-      panel_row_[found->second] = static_cast<std::int64_t>(i);
-    } else {
-      table.names.push_back(panel_.table.names[i]);
-      panel_row_.push_back(static_cast<std::int64_t>(i));
-      added.push_back(i);
-    }
-  }
-  extension_.info.series = static_cast<std::int64_t>(table.names.size());
-  for (std::size_t fact = 0; fact < extension_.info.statics.size(); ++fact) {
-    auto& codes = table.codes.emplace_back();
-    auto& values = table.values.emplace_back();
-    if (extension_.info.statics[fact].kind == Kind::categorical) {
-      codes.assign(corpus_.static_codes(fact).begin(), corpus_.static_codes(fact).end());
-      for (const std::size_t i : added)
-        codes.push_back(
-            static_recodings_[fact][static_cast<std::size_t>(panel_.table.codes[static_of_[fact]][i]) + 1]);
-    } else {
-      values.assign(corpus_.static_values(fact).begin(), corpus_.static_values(fact).end());
-      for (const std::size_t i : added) values.push_back(panel_.table.values[static_of_[fact]][i]);
-    }
-  }
-}
-
-bool Extender::anything_new() const {
-  const CorpusInfo &before = corpus_.info(), &after = extension_.info;
-  return demand_end_ > before.demand_end || after.steps > before.steps || after.series > before.series;
+Extender::Extender(const Panel& panel, const Corpus& corpus)
+    : panel_(panel), corpus_(corpus), match_(match(panel, corpus)) {
+  extension_.info = match_.info;
+  extension_.table = match_.table;
+  extension_.first_step = corpus.info().demand_end;
+  extension_.shared = shared_values();
+  extension_.documents = documents();
 }
 
 // [rows, steps] of every covariate that is not per series: what the corpus had, and what the panel adds to
 // it.
-std::vector<std::vector<float>> Extender::shared_values() const {
+std::vector<std::vector<float>> Extender::shared_values() {
   std::vector<std::vector<float>> shared(extension_.info.covariates.size());
   const std::int64_t steps = extension_.info.steps, old_steps = corpus_.info().steps;
   for (std::size_t c = 0; c < shared.size(); ++c) {
@@ -207,16 +85,21 @@ std::vector<std::vector<float>> Extender::shared_values() const {
     const auto old_rows = static_cast<std::int64_t>(before.size()) / old_steps;
     for (std::int64_t row = 0; row < old_rows; ++row)
       std::copy_n(before.begin() + row * old_steps, old_steps, shared[c].begin() + row * steps);
-    const std::vector<float>& added = panel_.shared[covariate_of_[c]];
+    const std::vector<float>& added = panel_.shared[match_.covariate_of[c]];
     const auto added_rows = static_cast<std::int64_t>(added.size()) / panel_.info.steps;
     for (std::int64_t row = 0; row < added_rows; ++row) {
-      const std::int64_t to = for_all ? 0 : static_recodings_[level][static_cast<std::size_t>(row) + 1];
+      const std::int64_t to = for_all ? 0 : match_.static_recodings[level][static_cast<std::size_t>(row) + 1];
       const std::int64_t from = to < old_rows ? extension_.first_step : 0;
-      for (std::int64_t step = std::max(from, offset_); step < offset_ + panel_.info.steps; ++step) {
-        const float value = added[static_cast<std::size_t>(row * panel_.info.steps + step - offset_)];
+      for (std::int64_t step = std::max<std::int64_t>(0, match_.offset);
+           step < match_.offset + panel_.info.steps; ++step) {
+        float value = added[static_cast<std::size_t>(row * panel_.info.steps + step - match_.offset)];
         if (is_missing(value, covariate.kind)) continue;
-        shared[c][static_cast<std::size_t>(to * steps + step)] =
-            covariate.kind == Kind::numeric ? value : recoded(value, recodings_[c]);
+        if (covariate.kind == Kind::categorical) value = recoded(value, match_.recodings[c]);
+        float& known = shared[c][static_cast<std::size_t>(to * steps + step)];
+        if (step >= from)
+          known = value;
+        else if (known != value)
+          ++ignored_;
       }
     }
   }
@@ -238,78 +121,85 @@ std::vector<Document> Extender::documents() const {
   return all;
 }
 
-// Covariates whose future the corpus knew already.
-void Extender::read_known_ahead(std::int64_t first, std::int64_t series, PanelRows& rows) const {
-  const std::int64_t from = extension_.first_step, ahead = corpus_.info().steps - from;
-  const std::int64_t steps = extension_.info.steps - from;
-  if (ahead == 0 || per_series_.empty()) return;
-  PanelBlock block;
-  corpus_.read(first, series, from, ahead, per_series_, block);
-  for (std::size_t c = 0; c < per_series_.size(); ++c)
-    for (std::int64_t i = 0; i < series; ++i)
-      std::copy_n(block.columns[c].values.begin() + i * ahead, ahead, rows.covariates[c].begin() + i * steps);
+// Rows [row, row + series) of the panel, in words of the new state.
+void Extender::read_panel(std::int64_t row, std::int64_t series) {
+  panel_.fill(row, series, from_panel_);
+  if (panel_.said) panel_.said(row, series, said_);
+  said_.covariates.resize(from_panel_.covariates.size());
+  for (std::size_t c = 0; c < match_.per_series.size(); ++c) {
+    const Kind kind = extension_.info.covariates[match_.per_series[c]].kind;
+    std::vector<float>& values = from_panel_.covariates[match_.panel_column[c]];
+    if (!panel_.said) {
+      auto& said = said_.covariates[match_.panel_column[c]];
+      said.resize(values.size());
+      std::transform(values.begin(), values.end(), said.begin(),
+                     [kind](float value) { return !is_missing(value, kind); });
+    }
+    if (kind == Kind::categorical)
+      for (float& value : values) value = recoded(value, match_.recodings[match_.per_series[c]]);
+  }
+  if (panel_.said) return;
+  said_.demand.resize(from_panel_.demand.size());
+  std::transform(from_panel_.demand.begin(), from_panel_.demand.end(), said_.demand.begin(),
+                 [](float value) { return !std::isnan(value); });
 }
 
-// Rows of the panel over what they say nothing of is left alone. Runs of series that stand together in the
-// panel are made together.
-void Extender::put_panel_rows(std::int64_t first, std::int64_t series, std::int64_t first_step,
-                              PanelRows& rows) {
-  const std::int64_t steps = extension_.info.steps - first_step;
-  const std::int64_t begin = std::max(offset_, first_step), end = offset_ + panel_.info.steps;
+// action(i, run) for series first + i .. first + i + run that stand together in the panel, whose rows are in
+// from_panel_ and said_ then; and for one that the panel has not, with a run of 0.
+template <class Action>
+void Extender::for_each_run(std::int64_t first, std::int64_t series, const Action& action) {
+  const std::int64_t most = series_per_block(panel_.info);
   for (std::int64_t i = 0; i < series;) {
-    const std::int64_t row = panel_row_[static_cast<std::size_t>(first + i)];
+    const std::int64_t row = match_.panel_row[static_cast<std::size_t>(first + i)];
+    if (row < 0) {
+      action(i++, std::int64_t{0});
+      continue;
+    }
     std::int64_t run = 1;
-    while (row >= 0 && i + run < series && panel_row_[static_cast<std::size_t>(first + i + run)] == row + run)
+    while (run < most && i + run < series &&
+           match_.panel_row[static_cast<std::size_t>(first + i + run)] == row + run)
       ++run;
-    if (row >= 0) panel_.fill(row, run, from_panel_);
-    for (std::int64_t k = 0; row >= 0 && k < run; ++k)
-      for (std::int64_t step = begin; step < end; ++step) {
-        const auto from = static_cast<std::size_t>(k * panel_.info.steps + step - offset_);
-        const auto to = static_cast<std::size_t>((i + k) * steps + step - first_step);
-        rows.demand[to] = from_panel_.demand[from];
-        for (std::size_t c = 0; c < per_series_.size(); ++c) {
-          const Kind kind = extension_.info.covariates[per_series_[c]].kind;
-          const float value = from_panel_.covariates[panel_column_[c]][from];
-          if (is_missing(value, kind)) continue;
-          rows.covariates[c][to] = kind == Kind::numeric ? value : recoded(value, recodings_[per_series_[c]]);
-        }
-      }
+    read_panel(row, run);
+    action(i, run);
     i += run;
   }
 }
 
-void Extender::fill_covariates(std::int64_t series, std::int64_t steps, const PanelBlock* before,
-                               PanelRows& rows) const {
-  for (std::size_t c = 0; c < per_series_.size(); ++c) {
-    const CovariateInfo& covariate = extension_.info.covariates[per_series_[c]];
-    const auto rule = std::find_if(continuation_.fills.begin(), continuation_.fills.end(),
-                                   [&](const auto& entry) { return entry.first == covariate.name; });
-    if (rule == continuation_.fills.end()) continue;
-    for (std::int64_t i = 0; i < series; ++i) {
-      float value = before != nullptr ? before->columns[c].values[static_cast<std::size_t>(i)]
-                                      : missing_of(covariate.kind);
-      if (rule->second == Fill::zero) value = covariate.kind == Kind::numeric ? 0.0F : -1.0F;
-      float* row = rows.covariates[c].data() + i * steps;
-      for (std::int64_t step = 0; step < steps; ++step) {
-        if (is_missing(row[step], covariate.kind)) row[step] = value;
-        if (rule->second == Fill::previous) value = row[step];
-      }
+// One row of a covariate from first_step on. What the table holds counts before what the corpus knows ahead,
+// and that before what fills make of the rest. The corpus does not say which of its values were carried on by
+// fill: previous: those that equal the step before are taken for it. Of sums of days not even that is known;
+// there the table's own last value is carried on over what the corpus knew. `corpus`: the step before
+// first_step and the known ones from there; empty for a new series.
+void Extender::merge_covariate(std::size_t column, const TableRow& row, std::span<const float> corpus,
+                               std::int64_t first_step, std::span<float> out) const {
+  enum class Source { nothing, table, plan } source = Source::nothing;
+  const std::size_t covariate = match_.per_series[column];
+  const Kind kind = extension_.info.covariates[covariate].kind;
+  const Fill rule = panel_.fills.empty() ? Fill::none : panel_.fills[match_.covariate_of[covariate]];
+  const float unsaid = rule == Fill::zero ? 0.0F : missing_of(kind);
+  float last_known = corpus.empty() ? missing_of(kind) : corpus.front();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::int64_t step = first_step + static_cast<std::int64_t>(i) - match_.offset;
+    const bool in_table = row.values != nullptr && step >= 0 && step < panel_.info.steps;
+    const float value = in_table ? row.values[step] : unsaid;
+    const float known = i + 1 < corpus.size() ? corpus[i + 1] : missing_of(kind);
+    const bool is_known = !is_missing(known, kind);
+    const bool carried =
+        rule == Fill::previous && (known == last_known || (panel_.summed && source == Source::table));
+    if (in_table && row.said[step]) {
+      source = Source::table;
+      out[i] = value;
+    } else if (is_known && !carried) {
+      source = Source::plan;
+      out[i] = known;
+    } else if (rule != Fill::previous || source == Source::table) {
+      out[i] = value;
+    } else if (is_known) {
+      out[i] = known;
+    } else {
+      out[i] = source == Source::plan ? last_known : value;
     }
-  }
-}
-
-// Where an old series' rows are silent, the map's rules go on from the corpus' last step.
-void Extender::go_on(std::int64_t first, std::int64_t series, PanelRows& rows) const {
-  const std::int64_t from = extension_.first_step, steps = extension_.info.steps - from;
-  PanelBlock before;
-  corpus_.read(first, series, from - 1, 1, per_series_, before);
-  fill_covariates(series, steps, &before, rows);
-  if (!continuation_.gaps_are_zero) return;
-  for (std::int64_t i = 0; i < series; ++i) {
-    if (std::isnan(before.demand[static_cast<std::size_t>(i)])) continue;  // never observed so far
-    for (std::int64_t step = 0; step < demand_end_ - from; ++step)
-      if (float& demand = rows.demand[static_cast<std::size_t>(i * steps + step)]; std::isnan(demand))
-        demand = 0;
+    if (is_known) last_known = known;
   }
 }
 
@@ -318,18 +208,100 @@ void Extender::fill(std::int64_t first, std::int64_t series, std::int64_t first_
   CorpusInfo shape = extension_.info;
   shape.steps -= first_step;
   clear_rows(shape, series, rows);
+  PanelBlock corpus;
   const bool old = first < corpus_.info().series;
-  if (old) read_known_ahead(first, series, rows);
-  put_panel_rows(first, series, first_step, rows);
-  if (old)
-    go_on(first, series, rows);
-  else
-    fill_covariates(series, shape.steps, nullptr, rows);
+  const std::int64_t known = corpus_.info().steps - first_step + 1;  // with the step before
+  if (old) corpus_.read(first, series, first_step - 1, known, match_.per_series, corpus);
+  for_each_run(first, series, [&](std::int64_t i, std::int64_t run) {
+    for (std::int64_t k = 0; k < std::max<std::int64_t>(1, run); ++k) {
+      const std::int64_t to = (i + k) * shape.steps, from = k * panel_.info.steps;
+      for (std::int64_t step = std::max(match_.offset, first_step);
+           run > 0 && step < match_.offset + panel_.info.steps; ++step)
+        rows.demand[static_cast<std::size_t>(to + step - first_step)] =
+            from_panel_.demand[static_cast<std::size_t>(from + step - match_.offset)];
+      for (std::size_t c = 0; c < match_.per_series.size(); ++c) {
+        TableRow row;
+        if (run > 0)
+          row = {from_panel_.covariates[match_.panel_column[c]].data() + from,
+                 said_.covariates[match_.panel_column[c]].begin() + from};
+        std::span<const float> before;
+        if (old)
+          before = std::span(corpus.columns[c].values)
+                       .subspan(static_cast<std::size_t>((i + k) * known), static_cast<std::size_t>(known));
+        merge_covariate(c, row, before, first_step,
+                        std::span(rows.covariates[c])
+                            .subspan(static_cast<std::size_t>(to), static_cast<std::size_t>(shape.steps)));
+      }
+    }
+  });
+}
+
+bool same(float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+
+bool Extender::plans_changed() {
+  for (std::size_t c = 0; c < extension_.shared.size(); ++c)
+    if (corpus_.info().covariates[c].per != "series" &&
+        !std::ranges::equal(extension_.shared[c], corpus_.read_shared(c, 0, corpus_.info().steps), same))
+      return true;
+  const std::int64_t from = extension_.first_step, ahead = corpus_.info().steps - from;
+  const std::int64_t block = series_per_block(panel_.info);
+  if (ahead == 0) return false;
+  PanelRows rows;
+  PanelBlock known;
+  for (std::int64_t first = 0; first < corpus_.info().series; first += block) {
+    const std::int64_t series = std::min(block, corpus_.info().series - first);
+    fill(first, series, from, rows);
+    corpus_.read(first, series, from, ahead, match_.per_series, known);
+    for (std::size_t c = 0; c < match_.per_series.size(); ++c)
+      if (!std::ranges::equal(rows.covariates[c], known.columns[c].values, same)) return true;
+  }
+  return false;
+}
+
+bool Extender::texts_changed() const {
+  return !std::ranges::equal(
+      extension_.documents, corpus_.documents(),
+      [](const Document& a, const Document& b) { return a.item == b.item && a.text == b.text; });
+}
+
+bool Extender::anything_new() {
+  const CorpusInfo &before = corpus_.info(), &after = extension_.info;
+  return match_.demand_end > before.demand_end || after.steps > before.steps ||
+         after.series > before.series || texts_changed() || plans_changed();
+}
+
+std::int64_t Extender::count_ignored() {
+  const std::int64_t begin = std::max<std::int64_t>(0, match_.offset);
+  const std::int64_t end = std::min(extension_.first_step, match_.offset + panel_.info.steps),
+                     old = end - begin;
+  std::int64_t count = ignored_;
+  if (old <= 0) return count;
+  const std::int64_t block = series_per_block(panel_.info);
+  PanelBlock known;
+  for (std::int64_t first = 0; first < corpus_.info().series; first += block) {
+    const std::int64_t series = std::min(block, corpus_.info().series - first);
+    corpus_.read(first, series, begin, old, match_.per_series, known);
+    for_each_run(first, series, [&](std::int64_t i, std::int64_t run) {
+      const auto compare = [&](const std::vector<float>& table, const std::vector<bool>& said,
+                               const std::vector<float>& corpus) {
+        for (std::int64_t k = 0; k < run; ++k)
+          for (std::int64_t step = 0; step < old; ++step) {
+            const auto at = static_cast<std::size_t>(k * panel_.info.steps + begin - match_.offset + step);
+            const auto to = static_cast<std::size_t>((i + k) * old + step);
+            if (said[at] && !same(table[at], corpus[to])) ++count;
+          }
+      };
+      compare(from_panel_.demand, said_.demand, known.demand);
+      if (panel_.summed) return;  // what is carried into a period that lies back is not known
+      for (std::size_t c = 0; c < match_.per_series.size(); ++c)
+        compare(from_panel_.covariates[match_.panel_column[c]], said_.covariates[match_.panel_column[c]],
+                known.columns[c].values);
+    });
+  }
+  return count;
 }
 
 void Extender::write() {
-  extension_.shared = shared_values();
-  extension_.documents = documents();
   extension_.fill_old = [this](std::int64_t first, std::int64_t series, PanelRows& rows) {
     fill(first, series, extension_.first_step, rows);
   };
@@ -339,7 +311,10 @@ void Extender::write() {
   append_to_corpus(corpus_, extension_);
 }
 
-FileLock lock_or_explain(const std::filesystem::path& folder) try {
+}  // namespace
+
+FileLock lock_corpus(const std::filesystem::path& folder) try {
+  read_manifest(folder);  // a folder that is no corpus gets no lock
   return FileLock(append_lock(folder), std::chrono::milliseconds(0));
 } catch (const Error& error) {
   if (error.kind() != ErrorKind::timeout) throw;
@@ -347,22 +322,14 @@ FileLock lock_or_explain(const std::filesystem::path& folder) try {
                     "wait for it");
 }
 
-}  // namespace
-
-Continuation Continuation::of(const LongMap& map) {
-  Continuation continuation{map.gaps == Gaps::zero, {}};
-  for (const LongMap::Covariate& covariate : map.covariates)
-    if (covariate.per == "series" && covariate.fill != Fill::none)
-      continuation.fills.emplace_back(covariate.name, covariate.fill);
-  return continuation;
-}
-
-void extend_corpus(const Panel& panel, const Continuation& continuation,
-                   const std::filesystem::path& folder) {
-  read_manifest(folder);  // a folder that is no corpus gets no lock
-  const FileLock lock = lock_or_explain(folder);
-  const Corpus corpus(folder);
-  Extender extender(panel, continuation, corpus);
+void extend_corpus(const Panel& panel, const Corpus& corpus) {
+  Extender extender(panel, corpus);
+  if (const std::int64_t ignored = extender.count_ignored(); ignored > 0)
+    log::warn(
+        "{} values of days that {} holds already are other ones in the table: they were ignored; to take "
+        "them "
+        "over, ingest everything into a new corpus",
+        ignored, corpus.folder().string());
   if (extender.anything_new()) extender.write();
 }
 

@@ -1,5 +1,6 @@
 #include "data/ingest/frequency.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -97,6 +98,24 @@ struct Resampler {
     return std::isnan(sum) ? 0.0F : sum;
   }
 
+  // Whether a table holds any day of a period.
+  std::vector<bool> any_day(const std::vector<bool>& daily_cells) const {
+    const auto steps = static_cast<std::size_t>(daily.info.steps), rows_in = daily_cells.size() / steps;
+    std::vector<bool> result;
+    for (std::size_t row = 0; row < rows_in; ++row) {
+      const auto day = daily_cells.begin() + static_cast<std::ptrdiff_t>(row * steps);
+      for (std::size_t p = 0; p + 1 < bounds.size(); ++p)
+        result.push_back(std::find(day + bounds[p], day + bounds[p + 1], true) != day + bounds[p + 1]);
+    }
+    return result;
+  }
+
+  void mark_said(std::int64_t first, std::int64_t series, Said& said) const {
+    daily.said(first, series, said);
+    said.demand = any_day(said.demand);
+    for (auto& covariate : said.covariates) covariate = any_day(covariate);
+  }
+
   void fill(std::int64_t first, std::int64_t series, std::int64_t demand_end, PanelRows& out) {
     daily.fill(first, series, rows);
     out.demand.resize(static_cast<std::size_t>(series * periods()));
@@ -137,10 +156,11 @@ Panel to_frequency(Panel panel, Frequency frequency, EmptyPeriod empty) {
          resampler->bounds[static_cast<std::size_t>(demand_end) + 1] <= panel.info.demand_end) {
     ++demand_end;
   }
-  if (demand_end == 0) {
+  if (resampler->periods() == 0 || (demand_end == 0 && !panel.continues)) {
     throw input_error(
         fmt::format("the table holds no whole {}", frequency == Frequency::weekly ? "week" : "month"),
-        fmt::format("{} days from {}", panel.info.demand_end, format_date(panel.info.axis.start)));
+        fmt::format("{} days from {}", panel.continues ? panel.info.steps : panel.info.demand_end,
+                    format_date(panel.info.axis.start)));
   }
   resampler->daily = std::move(panel);
   const Panel& daily = resampler->daily;
@@ -159,7 +179,10 @@ Panel to_frequency(Panel panel, Frequency frequency, EmptyPeriod empty) {
   result.table = daily.table;
   result.aggregates = daily.aggregates;
   result.documents = daily.documents;
-  result.days_left_out = resampler->bounds.front();
+  result.gaps = daily.gaps;
+  result.fills = daily.fills;
+  result.continues = daily.continues;
+  result.summed = true;
   for (std::size_t c = 0; c < daily.shared.size(); ++c) {
     result.shared.push_back(
         resampler->resample(daily.shared[c], daily.info.covariates[c].kind, daily.aggregates[c]));
@@ -167,6 +190,10 @@ Panel to_frequency(Panel panel, Frequency frequency, EmptyPeriod empty) {
   result.fill = [resampler, demand_end](std::int64_t first, std::int64_t series, PanelRows& rows) {
     resampler->fill(first, series, demand_end, rows);
   };
+  if (daily.said)
+    result.said = [resampler](std::int64_t first, std::int64_t series, Said& said) {
+      resampler->mark_said(first, series, said);
+    };
   return result;
 }
 

@@ -8,20 +8,23 @@
 #include "data/ingest/frequency.h"
 #include "data/ingest/m5.h"
 #include "data/ingest/panel.h"
+#include "data/ingest/past.h"
 #include "data/ingest/rossmann.h"
 #include "data/manifest.h"
 
 namespace shelfcast::data {
 namespace {
 
-Panel read_panel(const IngestConfig& config) {
+Panel read_panel(const IngestConfig& config, Demand demand) {
   switch (config.format) {
     case TableFormat::m5:
-      return read_m5(find_m5_files(config.from));
+      // A wide table knows of no day on which a series came in: only days are left out.
+      return config.until ? limit_time(read_m5(find_m5_files(config.from)), *config.until)
+                          : read_m5(find_m5_files(config.from));
     case TableFormat::rossmann:
-      return read_rossmann(find_rossmann_file(config.from));
+      return read_rossmann(find_rossmann_file(config.from), config.until);
     case TableFormat::long_table:
-      return read_long_table(config.from, *config.map);
+      return read_long_table(config.from, *config.map, demand, config.until);
   }
   throw Error(ErrorKind::internal, "unknown table format");
 }
@@ -73,16 +76,19 @@ TableFormat parse_table_format(const std::string& text) {
 
 namespace {
 
-Panel prepared_panel(const IngestConfig& config) {
+Panel read_checked(const IngestConfig& config, Demand demand) {
   check(config);
-  Panel panel = read_panel(config);
-  if (config.until) panel = limit_time(std::move(panel), *config.until);
+  return read_panel(config, demand);
+}
+
+// `known`: series that a corpus has and that no limit takes away.
+Panel prepared(Panel panel, const IngestConfig& config, std::int64_t known) {
   if (config.frequency) {
     // The published weekly protocol of Rossmann counts the stores' gap as weeks without sales.
     const auto empty = config.format == TableFormat::rossmann ? EmptyPeriod::zero : EmptyPeriod::missing;
     panel = to_frequency(std::move(panel), *config.frequency, empty);
   }
-  if (config.series_limit) panel = limit_series(std::move(panel), *config.series_limit);
+  if (config.series_limit) panel = limit_series(std::move(panel), std::max(*config.series_limit, known));
   return panel;
 }
 
@@ -90,15 +96,18 @@ Panel prepared_panel(const IngestConfig& config) {
 
 CorpusInfo ingest(const IngestConfig& config) {
   check_new(config);
-  const Panel panel = prepared_panel(config);
+  const Panel panel = prepared(read_checked(config, Demand::required), config, 0);
   write_panel(panel, config.out);
   return panel.info;
 }
 
 CorpusInfo append(const IngestConfig& config) {
   read_manifest(config.out);  // before a long read
-  const Panel panel = prepared_panel(config);
-  extend_corpus(panel, config.map ? Continuation::of(*config.map) : Continuation{}, config.out);
+  Panel panel = read_checked(config, Demand::optional);
+  const FileLock lock = lock_corpus(config.out);
+  const Corpus corpus(config.out);
+  panel = prepared(go_on_from(std::move(panel), corpus), config, corpus.info().series);
+  extend_corpus(panel, corpus);
   return read_manifest(config.out).info;
 }
 

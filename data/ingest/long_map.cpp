@@ -14,6 +14,18 @@ void require_named(const std::string& value, const char* field) {
                       fmt::format("give the column: {}: NAME", field));
 }
 
+// A fill that could not be applied is refused, not ignored.
+void check_fill(const LongMap::Covariate& covariate) {
+  if (covariate.fill == Fill::none) return;
+  if (covariate.per != "series")
+    throw input_error(
+        fmt::format("covariates: \"{}\" has a fill and is per: {}", covariate.name, covariate.per),
+        "only covariates with per: series are filled", "remove its fill, or map it with per: series");
+  if (covariate.fill == Fill::zero && covariate.kind == Kind::categorical)
+    throw input_error(fmt::format("covariates: \"{}\" is categorical and has fill: zero", covariate.name),
+                      "no category is zero", "remove its fill, or choose fill: previous");
+}
+
 void require_static(const std::string& level, const char* field, const std::vector<std::string>& statics) {
   if (level.empty() || std::find(statics.begin(), statics.end(), level) != statics.end()) return;
   const std::string nearest = nearest_name(level, statics);
@@ -42,6 +54,7 @@ void LongMap::validate() const {
   for (const Covariate& covariate : covariates) {
     unique(covariate.name);
     if (covariate.per != "series" && covariate.per != "all") require_static(covariate.per, "per", levels);
+    check_fill(covariate);
   }
   require_static(item_level, "levels: item", levels);
   require_static(store_level, "levels: store", levels);

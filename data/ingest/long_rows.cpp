@@ -91,8 +91,8 @@ struct KeyHash {
 
 class RowCollector {
  public:
-  RowCollector(const std::vector<std::filesystem::path>& files, const LongMap& map)
-      : map_(map), layout_(layout_of(map)) {
+  RowCollector(const std::vector<std::filesystem::path>& files, const LongMap& map, std::optional<Date> until)
+      : map_(map), until_(until), layout_(layout_of(map)) {
     rows_.reader = std::make_unique<TableReader>(files, layout_.requests);
     rows_.covariates.resize(map.covariates.size());
     rows_.codes.resize(map.statics.size());
@@ -109,6 +109,10 @@ class RowCollector {
     TableBatch batch;
     while (rows_.reader->next(batch)) {
       for (std::size_t row = 0; row < static_cast<std::size_t>(batch.rows); ++row) append(batch, row);
+    }
+    if (rows_.series.empty() && rows_.dropped == 0 && until_) {
+      throw input_error(fmt::format("nothing is left until {}", format_date(*until_)),
+                        "the table's rows are all of later days", "choose a later day");
     }
     if (rows_.series.empty()) {
       throw input_error("no row is left to read",
@@ -132,13 +136,14 @@ class RowCollector {
   }
 
   void append(const TableBatch& batch, std::size_t row) {
+    const std::int32_t day = batch.columns[layout_.date].days[row];
+    if (until_ && day != kMissingDay && Date{std::chrono::days{day}} > *until_) return;
     const std::int64_t source = batch.first_row + static_cast<std::int64_t>(row);
     const auto target = static_cast<float>(batch.columns[layout_.target].numbers[row]);
     if (!kept(batch, row) || (target < 0 && !keep_negative(source, target))) {
       ++rows_.dropped;
       return;
     }
-    const std::int32_t day = batch.columns[layout_.date].days[row];
     if (day == kMissingDay) {
       throw input_error(fmt::format("{} has no date", rows_.reader->place(source)),
                         "column \"" + map_.date + "\" is empty", fill_in_or_leave_out(map_.date));
@@ -287,6 +292,7 @@ class RowCollector {
       const bool numeric = map_.covariates[c].kind == Kind::numeric;
       rows_.covariate_vocabularies.push_back(numeric ? std::vector<std::string>{}
                                                      : rows_.reader->dictionary(layout_.covariates[c]));
+      if (!numeric) drop_unused(rows_.covariates[c], rows_.covariate_vocabularies[c]);
     }
   }
 
@@ -315,14 +321,15 @@ class RowCollector {
   }
 
   // Rows that were left out may have been the only ones with some values.
-  static void drop_unused(std::vector<std::int32_t>& codes, std::vector<std::string>& vocabulary) {
-    std::vector<std::int32_t> renumbered(vocabulary.size(), kMissingCode);
+  template <class Code>
+  static void drop_unused(std::vector<Code>& codes, std::vector<std::string>& vocabulary) {
+    std::vector<Code> renumbered(vocabulary.size(), kMissingCode);
     std::vector<std::string> used;
-    for (std::int32_t& code : codes) {
+    for (Code& code : codes) {
       if (code == kMissingCode) continue;
       auto& number = renumbered[static_cast<std::size_t>(code)];
       if (number == kMissingCode) {
-        number = static_cast<std::int32_t>(used.size());
+        number = static_cast<Code>(used.size());
         used.push_back(std::move(vocabulary[static_cast<std::size_t>(code)]));
       }
       code = number;
@@ -340,6 +347,7 @@ class RowCollector {
   }
 
   const LongMap& map_;
+  std::optional<Date> until_;
   Layout layout_;
   LongRows rows_;
   std::vector<std::regex> patterns_;
@@ -356,12 +364,13 @@ class RowCollector {
 
 }  // namespace
 
-LongRows read_long_rows(const std::filesystem::path& path, const LongMap& map) {
-  return read_long_rows(table_files(path), map);
+LongRows read_long_rows(const std::filesystem::path& path, const LongMap& map, std::optional<Date> until) {
+  return read_long_rows(table_files(path), map, until);
 }
 
-LongRows read_long_rows(const std::vector<std::filesystem::path>& files, const LongMap& map) {
-  return RowCollector(files, map).collect();
+LongRows read_long_rows(const std::vector<std::filesystem::path>& files, const LongMap& map,
+                        std::optional<Date> until) {
+  return RowCollector(files, map, until).collect();
 }
 
 }  // namespace shelfcast::data

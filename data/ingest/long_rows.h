@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,12 @@ struct LongRows {
   std::string place(std::size_t row) const { return reader->place(source[row]); }
 };
 
-// Throws Error(input) naming file and row: an empty key or date, a negative target, a static that differs
-// within a series. Warns of a first or last date far from all others.
-LongRows read_long_rows(const std::filesystem::path& path, const LongMap& map);
-LongRows read_long_rows(const std::vector<std::filesystem::path>& files, const LongMap& map);
+// Rows after `until` are as if they were not there. Throws Error(input) naming file and row: an empty key or
+// date, a negative target, a static that differs within a series. Warns of a first or last date far from all
+// others.
+LongRows read_long_rows(const std::filesystem::path& path, const LongMap& map,
+                        std::optional<Date> until = {});
+LongRows read_long_rows(const std::vector<std::filesystem::path>& files, const LongMap& map,
+                        std::optional<Date> until = {});
 
 }  // namespace shelfcast::data

@@ -5,7 +5,9 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "data/ingest/long_rows.h"
@@ -25,11 +27,13 @@ struct LongPanel {
   std::vector<std::int64_t> order;  // rows by series, in the table's order within one
   std::vector<std::int64_t> first;  // [series + 1]: where a series' rows begin in `order`
   std::vector<std::int32_t> step;   // per row
+  std::optional<Past> past;         // of the first past->names.size() series
 };
 
 void place_on_axis(LongPanel& panel) {
   const auto [low, high] = std::minmax_element(panel.rows.day.begin(), panel.rows.day.end());
   panel.info.axis = {date_of(*low), panel.map.frequency};
+  if (panel.past) panel.info.axis.start = std::min(panel.info.axis.start, panel.past->demand_end);
   panel.step.resize(panel.rows.day.size());
   for (std::size_t row = 0; row < panel.step.size(); ++row) {
     const Date date = date_of(panel.rows.day[row]);
@@ -45,6 +49,8 @@ void place_on_axis(LongPanel& panel) {
     panel.step[row] = static_cast<std::int32_t>(*step);
   }
   panel.info.steps = *panel.info.axis.step_of(date_of(*high)) + 1;
+  if (panel.past)
+    panel.info.steps = std::max(panel.info.steps, panel.info.axis.step_at_or_before(panel.past->end));
 }
 
 void sort_by_series(LongPanel& panel) {
@@ -96,10 +102,16 @@ std::int64_t demand_end_of(const LongPanel& panel) {
   for (std::size_t row = 0; row < panel.step.size(); ++row) {
     if (!std::isnan(panel.rows.target[row])) end = std::max<std::int64_t>(end, panel.step[row] + 1);
   }
-  if (end == 0)
-    throw input_error(fmt::format("column \"{}\" is empty everywhere", panel.map.target),
-                      "no demand is observed");
+  if (panel.past) end = std::max(end, panel.info.axis.step_at_or_before(panel.past->demand_end));
   return end;
+}
+
+// The first step on which a series' silence is a gap, as far as the past knows.
+std::int64_t begun_before(const LongPanel& panel, std::int64_t series) {
+  const auto at = static_cast<std::size_t>(series);
+  if (!panel.past || at >= panel.past->begun.size() || panel.past->begun[at] == Past::kNever)
+    return panel.info.steps;
+  return std::max<std::int64_t>(0, panel.info.axis.step_at_or_before(panel.past->begun[at]));
 }
 
 // Combines the values put on each step of one series.
@@ -143,10 +155,14 @@ Aggregate aggregate_of(Duplicates duplicates) {
 void fill_demand(const LongPanel& panel, std::int64_t series, StepValues& values, float* demand) {
   const Aggregate aggregate = aggregate_of(panel.map.duplicates);
   values.clear();
-  std::int64_t first = panel.info.steps;
+  std::int64_t first = begun_before(panel, series);
+  std::vector<std::int32_t> empty;  // steps of rows that say: not observed
   for (const std::int64_t row : rows_of(panel, series)) {
     const auto at = static_cast<std::size_t>(row);
-    if (std::isnan(panel.rows.target[at])) continue;
+    if (std::isnan(panel.rows.target[at])) {
+      empty.push_back(panel.step[at]);
+      continue;
+    }
     values.put(panel.step[at], panel.rows.target[at], aggregate);
     first = std::min<std::int64_t>(first, panel.step[at]);
   }
@@ -158,6 +174,8 @@ void fill_demand(const LongPanel& panel, std::int64_t series, StepValues& values
       demand[step] = 0;
     }
   }
+  for (const std::int32_t step : empty)
+    if (!values.has(static_cast<std::size_t>(step))) demand[step] = kNan;
 }
 
 void fill_covariate(const LongPanel& panel, std::size_t index, std::int64_t series, StepValues& values,
@@ -171,12 +189,15 @@ void fill_covariate(const LongPanel& panel, std::size_t index, std::int64_t seri
     if (numeric ? !std::isnan(value) : value >= 0) values.put(panel.step[at], value, covariate.aggregate);
   }
   float previous = numeric ? kNan : -1.0F;
+  if (panel.past && !panel.past->last[index].empty() &&
+      series < static_cast<std::int64_t>(panel.past->names.size()))
+    previous = panel.past->last[index][static_cast<std::size_t>(series)];
   for (std::int64_t step = 0; step < panel.info.steps; ++step) {
     if (values.has(static_cast<std::size_t>(step)))
       out[step] = values.value(static_cast<std::size_t>(step), covariate.aggregate);
     else if (covariate.fill == Fill::previous)
       out[step] = previous;
-    else if (covariate.fill == Fill::zero && numeric)
+    else if (covariate.fill == Fill::zero)
       out[step] = 0;
     previous = out[step];
   }
@@ -193,6 +214,27 @@ void fill_rows(const LongPanel& panel, std::int64_t first, std::int64_t series, 
       fill_covariate(panel, c, first + i, values, rows.covariates[used++].data() + i * panel.info.steps);
     }
   }
+}
+
+void mark_said(const LongPanel& panel, std::int64_t first, std::int64_t series, Said& said) {
+  const auto cells = static_cast<std::size_t>(series * panel.info.steps);
+  said.demand.assign(cells, false);
+  said.covariates.clear();
+  std::vector<std::size_t> per_series;
+  for (std::size_t c = 0; c < panel.map.covariates.size(); ++c)
+    if (panel.map.covariates[c].per == "series") per_series.push_back(c);
+  said.covariates.assign(per_series.size(), std::vector<bool>(cells));
+  for (std::int64_t i = 0; i < series; ++i)
+    for (const std::int64_t row : rows_of(panel, first + i)) {
+      const auto from = static_cast<std::size_t>(row);
+      const auto to = static_cast<std::size_t>(i * panel.info.steps + panel.step[from]);
+      if (!std::isnan(panel.rows.target[from])) said.demand[to] = true;
+      for (std::size_t c = 0; c < per_series.size(); ++c) {
+        const float value = panel.rows.covariates[per_series[c]][from];
+        const bool numeric = panel.map.covariates[per_series[c]].kind == Kind::numeric;
+        if (numeric ? !std::isnan(value) : value >= 0) said.covariates[c][to] = true;
+      }
+    }
 }
 
 // [rows, steps] of a covariate that many series share; two rows that disagree are an error.
@@ -242,6 +284,8 @@ void describe(LongPanel& panel) {
   CorpusInfo& info = panel.info;
   const LongMap& map = panel.map;
   info.name = map.name;
+  info.covariates.clear();
+  info.statics.clear();
   info.aggregation = map.duplicates == Duplicates::mean   ? "mean"
                      : map.duplicates == Duplicates::last ? "last"
                                                           : "sum";
@@ -260,32 +304,73 @@ void describe(LongPanel& panel) {
   info.notes = notes_of(panel);
 }
 
-}  // namespace
+// The past's series come first, whether they have rows or not.
+void renumber_series(const std::vector<std::string>& known, LongRows& rows) {
+  std::vector<std::string> names = known;
+  std::unordered_map<std::string, std::int32_t> places;
+  for (const std::string& name : names) places.emplace(name, static_cast<std::int32_t>(places.size()));
+  std::vector<std::int32_t> renumbered;
+  for (const std::string& name : rows.names) {
+    const auto [place, is_new] = places.emplace(name, static_cast<std::int32_t>(names.size()));
+    if (is_new) names.push_back(name);
+    renumbered.push_back(place->second);
+  }
+  for (std::int32_t& series : rows.series) series = renumbered[static_cast<std::size_t>(series)];
+  const auto renumber = [&](auto& facts, auto missing) {
+    auto before = std::move(facts);
+    facts.assign(before.empty() ? 0 : names.size(), missing);
+    for (std::size_t i = 0; i < before.size(); ++i)
+      facts[static_cast<std::size_t>(renumbered[i])] = before[i];
+  };
+  for (auto& codes : rows.codes) renumber(codes, kMissingCode);
+  for (auto& values : rows.values) renumber(values, kNan);
+  rows.names = std::move(names);
+}
 
-Panel read_long_table(const std::filesystem::path& path, const LongMap& map) {
-  map.validate();
-  auto panel = std::make_shared<LongPanel>();
-  panel->map = map;
-  panel->rows = read_long_rows(path, map);
+Panel make_panel(const std::shared_ptr<LongPanel>& panel) {
   place_on_axis(*panel);
   panel->info.series = static_cast<std::int64_t>(panel->rows.names.size());
   sort_by_series(*panel);
   refuse_duplicates(*panel);
   panel->info.demand_end = demand_end_of(*panel);
   describe(*panel);
-
   Panel result;
-  for (std::size_t c = 0; c < map.covariates.size(); ++c) {
-    result.aggregates.push_back(map.covariates[c].aggregate);
-    result.shared.push_back(map.covariates[c].per == "series" ? std::vector<float>{}
-                                                              : shared_values(*panel, c));
+  for (std::size_t c = 0; c < panel->map.covariates.size(); ++c) {
+    const LongMap::Covariate& covariate = panel->map.covariates[c];
+    result.aggregates.push_back(covariate.aggregate);
+    result.fills.push_back(covariate.fill);
+    result.shared.push_back(covariate.per == "series" ? std::vector<float>{} : shared_values(*panel, c));
   }
+  result.gaps = panel->map.gaps;
   result.info = panel->info;
   result.table = {panel->rows.names, panel->rows.codes, panel->rows.values};
-  result.documents = std::move(panel->rows.documents);
+  result.documents = panel->rows.documents;
   result.fill = [panel](std::int64_t first, std::int64_t series, PanelRows& rows) {
     fill_rows(*panel, first, series, rows);
   };
+  result.said = [panel](std::int64_t first, std::int64_t series, Said& said) {
+    mark_said(*panel, first, series, said);
+  };
+  result.go_on = [panel](Past past) {
+    renumber_series(past.names, panel->rows);
+    panel->rows.covariate_vocabularies = past.vocabularies;
+    panel->past = std::move(past);
+    return make_panel(panel);
+  };
+  return result;
+}
+
+}  // namespace
+
+Panel read_long_table(const std::filesystem::path& path, const LongMap& map, Demand demand,
+                      std::optional<Date> until) {
+  map.validate();
+  auto panel = std::make_shared<LongPanel>();
+  panel->map = map;
+  panel->rows = read_long_rows(path, map, until);
+  Panel result = make_panel(panel);
+  if (demand == Demand::required && result.info.demand_end == 0)
+    throw input_error(fmt::format("column \"{}\" is empty everywhere", map.target), "no demand is observed");
   return result;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,13 +14,9 @@ namespace shelfcast::data {
 
 // Several rows of one series on one date: an error that names two of them, or combined.
 enum class Duplicates { error, sum, mean, last };
-// A date without a row between a series' first row and the end of demand.
-enum class Gaps { missing, zero };
 // What a negative target (a return) means: an error; kept as it is; its row left out; or kept, but a date's
 // sum below 0 becomes 0.
 enum class Negative { error, keep, drop, clip };
-// A covariate's value on a date without one: missing, 0, or that of the date before.
-enum class Fill { none, zero, previous };
 
 struct LongMap {
   struct Covariate {
@@ -59,9 +56,13 @@ struct LongMap {
   void validate() const;
 };
 
+// Whether a table may hold nothing but rows with an empty target.
+enum class Demand { required, optional };
+
 // Reads the table into memory (about 20 bytes a row and 4 a covariate) and makes the panel. Rows with an
-// empty target only extend the covariates: that is how known futures are given. Throws Error(input) naming
-// file and row.
-Panel read_long_table(const std::filesystem::path& path, const LongMap& map);
+// empty target only extend the covariates: that is how known futures are given. Rows after `until` are as if
+// they were not there. Throws Error(input) naming file and row.
+Panel read_long_table(const std::filesystem::path& path, const LongMap& map, Demand demand = Demand::required,
+                      std::optional<Date> until = {});
 
 }  // namespace shelfcast::data

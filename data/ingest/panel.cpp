@@ -61,7 +61,7 @@ Panel limit_series(Panel panel, std::int64_t series) {
   for (auto& codes : panel.table.codes) codes.resize(std::min(codes.size(), size));
   for (auto& values : panel.table.values) values.resize(std::min(values.size(), size));
   panel.info.demand_end = observed_end(panel);
-  if (panel.info.demand_end == 0) {
+  if (panel.info.demand_end == 0 && !panel.continues) {
     throw input_error(fmt::format("none of the first {} series has observed demand", series), "",
                       "raise the series limit");
   }

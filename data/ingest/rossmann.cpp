@@ -5,6 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "data/ingest/table_reader.h"
@@ -35,6 +38,8 @@ constexpr std::array<std::array<const char*, 2>, 4> kStoreFacts = {{{"StoreType"
                                                                     {"Promo2", "promo2"},
                                                                     {"PromoInterval", "promo_interval"}}};
 
+constexpr std::size_t kCovariates = 5;  // of the corpus, all per series
+
 // One row of the table.
 struct Row {
   std::int32_t store = 0, day = 0;
@@ -44,12 +49,14 @@ struct Row {
 
 struct Table {
   std::vector<Row> rows;
-  std::vector<std::string> stores;
+  std::vector<std::string> stores;          // in order of their first rows
+  std::vector<std::int32_t> number_of;      // per code of the reader: the store's number, or kMissingCode
   std::vector<std::string> state_holidays;  // without "0", which means none
   std::vector<StaticInfo> facts;
   std::vector<std::vector<std::int32_t>> fact_codes;  // per fact: [stores]
   std::int32_t first_day = std::numeric_limits<std::int32_t>::max(),
                last_day = std::numeric_limits<std::int32_t>::min();
+  std::vector<bool> closed_in_gap;  // [stores]: had rows in the known gap before this table
 };
 
 std::vector<ColumnRequest> requests(const std::vector<std::string>& columns, std::vector<StaticInfo>& facts) {
@@ -69,21 +76,33 @@ std::vector<ColumnRequest> requests(const std::vector<std::string>& columns, std
   return result;
 }
 
-void append(const TableBatch& batch, const TableReader& reader, Table& table) {
+std::int32_t store_number(std::int32_t code, const TableReader& reader, Table& table) {
+  const auto at = static_cast<std::size_t>(code);
+  if (table.number_of.size() <= at) table.number_of.resize(at + 1, kMissingCode);
+  if (table.number_of[at] == kMissingCode) {
+    table.number_of[at] = static_cast<std::int32_t>(table.stores.size());
+    table.stores.push_back(reader.dictionary(kStore)[at]);
+  }
+  return table.number_of[at];
+}
+
+void append(const TableBatch& batch, const TableReader& reader, std::int32_t last_day, Table& table) {
   const auto& columns = batch.columns;
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch.rows); ++i) {
-    const Row row{columns[kStore].codes[i],
-                  columns[kDate].days[i],
-                  static_cast<float>(columns[kSales].numbers[i]),
-                  static_cast<float>(columns[kCustomers].numbers[i]),
-                  static_cast<float>(columns[kOpen].numbers[i]),
-                  static_cast<float>(columns[kPromo].numbers[i]),
-                  static_cast<float>(columns[kSchoolHoliday].numbers[i]),
-                  columns[kStateHoliday].codes[i]};
+    if (columns[kDate].days[i] > last_day) continue;
+    Row row{columns[kStore].codes[i],
+            columns[kDate].days[i],
+            static_cast<float>(columns[kSales].numbers[i]),
+            static_cast<float>(columns[kCustomers].numbers[i]),
+            static_cast<float>(columns[kOpen].numbers[i]),
+            static_cast<float>(columns[kPromo].numbers[i]),
+            static_cast<float>(columns[kSchoolHoliday].numbers[i]),
+            columns[kStateHoliday].codes[i]};
     if (row.store == kMissingCode || row.day == kMissingDay || std::isnan(row.sales)) {
       throw input_error(fmt::format("{} lacks Store, Date or Sales",
                                     reader.place(batch.first_row + static_cast<std::int64_t>(i))));
     }
+    row.store = store_number(row.store, reader, table);
     const auto store = static_cast<std::size_t>(row.store);
     for (std::size_t fact = 0; fact < table.facts.size(); ++fact) {
       auto& codes = table.fact_codes[fact];
@@ -96,35 +115,56 @@ void append(const TableBatch& batch, const TableReader& reader, Table& table) {
   }
 }
 
-// "0" and "" both mean that the day is no state holiday; the others are renumbered without it.
-void drop_no_holiday(Table& table) {
-  std::vector<std::int32_t> renumbered;
-  std::vector<std::string> kept;
-  for (const std::string& name : table.state_holidays) {
-    const bool none = name == "0";
-    renumbered.push_back(none ? kMissingCode : static_cast<std::int32_t>(kept.size()));
-    if (!none) kept.push_back(name);
-  }
-  for (Row& row : table.rows) {
-    if (row.state_holiday >= 0) row.state_holiday = renumbered[static_cast<std::size_t>(row.state_holiday)];
-  }
-  table.state_holidays = std::move(kept);
+// Words that no row uses go; visit(f) calls f on every code.
+template <class Visit>
+void keep_used(std::vector<std::string>& vocabulary, const Visit& visit) {
+  std::vector<std::int32_t> renumbered(vocabulary.size(), kMissingCode);
+  std::vector<std::string> used;
+  visit([&](std::int32_t& code) {
+    if (code == kMissingCode) return;
+    auto& number = renumbered[static_cast<std::size_t>(code)];
+    if (number == kMissingCode) {
+      number = static_cast<std::int32_t>(used.size());
+      used.push_back(vocabulary[static_cast<std::size_t>(code)]);
+    }
+    code = number;
+  });
+  vocabulary = std::move(used);
 }
 
-Table read_table(const fs::path& file) {
+// "0" and "" both mean that the day is no state holiday.
+void drop_no_holiday(Table& table) {
+  const auto none = std::find(table.state_holidays.begin(), table.state_holidays.end(), "0");
+  const auto code = static_cast<std::int32_t>(none - table.state_holidays.begin());
+  keep_used(table.state_holidays, [&](const auto& action) {
+    for (Row& row : table.rows) {
+      if (row.state_holiday == code) row.state_holiday = kMissingCode;
+      action(row.state_holiday);
+    }
+  });
+}
+
+Table read_table(const fs::path& file, std::optional<Date> until) {
   Table table;
   const auto columns = requests(table_columns(file), table.facts);
   table.fact_codes.resize(table.facts.size());
   TableReader reader({file}, columns);
   TableBatch batch;
-  while (reader.next(batch)) append(batch, reader, table);
-  table.stores = reader.dictionary(kStore);
+  const std::int32_t last_day = until ? static_cast<std::int32_t>(until->time_since_epoch().count())
+                                      : std::numeric_limits<std::int32_t>::max();
+  while (reader.next(batch)) append(batch, reader, last_day, table);
+  if (table.rows.empty() && until)
+    throw input_error(fmt::format("nothing is left until {}", format_date(*until)),
+                      "the table's rows are all of later days", "choose a later day");
   table.state_holidays = reader.dictionary(kStateHoliday);
   for (std::size_t fact = 0; fact < table.facts.size(); ++fact) {
     table.facts[fact].vocabulary = reader.dictionary(kFirstStatic + fact);
-    table.fact_codes[fact].resize(table.stores.size(), kMissingCode);
+    keep_used(table.facts[fact].vocabulary, [&](const auto& action) {
+      for (std::int32_t& code : table.fact_codes[fact]) action(code);
+    });
   }
   drop_no_holiday(table);
+  table.closed_in_gap.resize(table.stores.size());
   return table;
 }
 
@@ -132,19 +172,23 @@ Table read_table(const fs::path& file) {
 struct Grid {
   std::int64_t days = 0;
   std::vector<float> sales, customers, open, promo, school_holiday, state_holiday;  // [stores, days]
+  std::vector<bool> has_row;                                                        // [stores, days]
 };
 
-void mark_gaps(const Table& table, const std::vector<bool>& has_row, Grid& grid) {
+// In the part of the gap that the table covers.
+void mark_gaps(const Table& table, Grid& grid) {
   const std::int64_t first =
       std::max<std::int64_t>(0, kGapFirst.time_since_epoch().count() - table.first_day);
   const std::int64_t last =
       std::min<std::int64_t>(grid.days - 1, kGapLast.time_since_epoch().count() - table.first_day);
-  if (first > last || last - first != (kGapLast - kGapFirst).count())
-    return;  // the table does not span the gap
+  if (first > last) return;
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (std::int64_t store = 0; store < static_cast<std::int64_t>(table.stores.size()); ++store) {
     const auto begin = store * grid.days + first, end = store * grid.days + last + 1;
-    if (std::find(has_row.begin() + begin, has_row.begin() + end, true) != has_row.begin() + end) continue;
+    if (table.closed_in_gap[static_cast<std::size_t>(store)] ||
+        std::find(grid.has_row.begin() + begin, grid.has_row.begin() + end, true) !=
+            grid.has_row.begin() + end)
+      continue;
     for (auto* values : {&grid.sales, &grid.customers, &grid.open})
       std::fill(values->begin() + begin, values->begin() + end, nan);
   }
@@ -158,16 +202,16 @@ Grid make_grid(const Table& table) {
   for (auto* values : {&grid.sales, &grid.customers, &grid.open}) values->assign(size, 0.0F);
   for (auto* values : {&grid.promo, &grid.school_holiday}) values->assign(size, nan);
   grid.state_holiday.assign(size, -1.0F);
-  std::vector<bool> has_row(size);
+  grid.has_row.assign(size, false);
   for (const Row& row : table.rows) {
     const auto at = static_cast<std::size_t>(row.store * grid.days + (row.day - table.first_day));
-    if (has_row[at]) {
+    if (grid.has_row[at]) {
       throw input_error(
           fmt::format("store {} has two rows on {}", table.stores[static_cast<std::size_t>(row.store)],
                       format_date(Date{std::chrono::days{row.day}})),
           "duplicate rows", "remove one");
     }
-    has_row[at] = true;
+    grid.has_row[at] = true;
     grid.sales[at] = row.sales;
     grid.customers[at] = row.customers;
     grid.open[at] = row.open;
@@ -175,7 +219,7 @@ Grid make_grid(const Table& table) {
     grid.school_holiday[at] = row.school_holiday;
     grid.state_holiday[at] = static_cast<float>(row.state_holiday);
   }
-  mark_gaps(table, has_row, grid);
+  mark_gaps(table, grid);
   return grid;
 }
 
@@ -205,6 +249,68 @@ void describe(const Table& table, const Grid& grid, Panel& panel) {
   if (!typed) info.category_level.clear();
 }
 
+constexpr std::string_view kNamePrefix = "store_";
+
+// The past's stores come first, and the grid covers its days, too: a store without rows is closed.
+void go_on(const Past& past, Table& table) {
+  std::vector<std::string> stores;
+  std::vector<std::int32_t> number_of;  // per store of the table
+  for (const std::string& name : past.names)
+    stores.push_back(name.starts_with(kNamePrefix) ? name.substr(kNamePrefix.size()) : name);
+  std::unordered_map<std::string, std::int32_t> places;
+  for (const std::string& store : stores) places.emplace(store, static_cast<std::int32_t>(places.size()));
+  for (const std::string& store : table.stores) {
+    const auto [place, is_new] = places.emplace(store, static_cast<std::int32_t>(stores.size()));
+    if (is_new) stores.push_back(store);
+    number_of.push_back(place->second);
+  }
+  for (Row& row : table.rows) row.store = number_of[static_cast<std::size_t>(row.store)];
+  for (auto& codes : table.fact_codes) {
+    const auto before = std::exchange(codes, std::vector<std::int32_t>(stores.size(), kMissingCode));
+    for (std::size_t i = 0; i < before.size(); ++i) codes[static_cast<std::size_t>(number_of[i])] = before[i];
+  }
+  table.stores = std::move(stores);
+  table.closed_in_gap.assign(table.stores.size(), false);
+  const Date last = past.demand_end - std::chrono::days{1};
+  if (last >= kGapFirst && last <= kGapLast)
+    std::copy(past.observed_at_end.begin(), past.observed_at_end.end(), table.closed_in_gap.begin());
+  table.first_day =
+      std::min(table.first_day, static_cast<std::int32_t>(past.start.time_since_epoch().count()));
+  table.last_day = std::max(table.last_day, static_cast<std::int32_t>(last.time_since_epoch().count()));
+}
+
+Panel make_panel(const std::shared_ptr<Table>& table) {
+  auto grid = std::make_shared<Grid>(make_grid(*table));
+  Panel panel;
+  describe(*table, *grid, panel);
+  panel.table.codes.emplace_back();
+  for (std::size_t store = 0; store < table->stores.size(); ++store) {
+    panel.table.names.push_back(std::string(kNamePrefix) + table->stores[store]);
+    panel.table.codes[0].push_back(static_cast<std::int32_t>(store));
+  }
+  panel.table.codes.insert(panel.table.codes.end(), table->fact_codes.begin(), table->fact_codes.end());
+  panel.table.values.resize(panel.info.statics.size());
+  panel.fill = [grid](std::int64_t first, std::int64_t series, PanelRows& rows) {
+    const auto slice = [&](const std::vector<float>& values) {
+      return std::vector<float>(values.begin() + first * grid->days,
+                                values.begin() + (first + series) * grid->days);
+    };
+    rows.demand = slice(grid->sales);
+    rows.covariates = {slice(grid->open), slice(grid->promo), slice(grid->school_holiday),
+                       slice(grid->state_holiday), slice(grid->customers)};
+  };
+  panel.said = [grid](std::int64_t first, std::int64_t series, Said& said) {
+    said.demand.assign(grid->has_row.begin() + first * grid->days,
+                       grid->has_row.begin() + (first + series) * grid->days);
+    said.covariates.assign(kCovariates, said.demand);
+  };
+  panel.go_on = [table](const Past& past) {
+    go_on(past, *table);
+    return make_panel(table);
+  };
+  return panel;
+}
+
 }  // namespace
 
 fs::path find_rossmann_file(const fs::path& path) {
@@ -216,28 +322,8 @@ fs::path find_rossmann_file(const fs::path& path) {
                     "name the table with --from FILE");
 }
 
-Panel read_rossmann(const fs::path& file) {
-  const Table table = read_table(file);
-  auto grid = std::make_shared<Grid>(make_grid(table));
-  Panel panel;
-  describe(table, *grid, panel);
-  panel.table.codes.emplace_back();
-  for (std::size_t store = 0; store < table.stores.size(); ++store) {
-    panel.table.names.push_back("store_" + table.stores[store]);
-    panel.table.codes[0].push_back(static_cast<std::int32_t>(store));
-  }
-  panel.table.codes.insert(panel.table.codes.end(), table.fact_codes.begin(), table.fact_codes.end());
-  panel.table.values.resize(panel.info.statics.size());
-  panel.fill = [grid](std::int64_t first, std::int64_t series, PanelRows& rows) {
-    const auto slice = [&](const std::vector<float>& values) {
-      return std::vector<float>(values.begin() + first * grid->days,
-                                values.begin() + (first + series) * grid->days);
-    };
-    rows.demand = slice(grid->sales);
-    rows.covariates = {slice(grid->open), slice(grid->promo), slice(grid->school_holiday),
-                       slice(grid->state_holiday), slice(grid->customers)};
-  };
-  return panel;
+Panel read_rossmann(const fs::path& file, std::optional<Date> until) {
+  return make_panel(std::make_shared<Table>(read_table(file, until)));
 }
 
 }  // namespace shelfcast::data

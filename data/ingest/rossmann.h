@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "data/ingest/panel.h"
 
@@ -11,9 +12,10 @@ namespace shelfcast::data {
 std::filesystem::path find_rossmann_file(const std::filesystem::path& path);
 
 // A grid of every store by every day between the first and the last. A day without a row is a closed day
-// (sales 0, open 0), but in 2014-07-01..2014-12-31 for a store without any row in it, which is the known gap
-// of the data: not observed. Promotions and holidays of closed days are not in the data and therefore
-// missing. Throws Error(input).
-Panel read_rossmann(const std::filesystem::path& file);
+// (sales 0, open 0), but in 2014-07-01..2014-12-31, the known gap of the data: there, and in the part of it
+// that the table covers, a store without any row is not observed. Promotions and holidays of closed days are
+// not in the data and therefore missing. Rows after `until` are as if they were not there. Throws
+// Error(input).
+Panel read_rossmann(const std::filesystem::path& file, std::optional<Date> until = {});
 
 }  // namespace shelfcast::data

@@ -184,6 +184,131 @@ TEST_F(Append, what_was_known_ahead_is_replaced_by_what_came) {
   EXPECT_THAT(block.columns[0].values, same_floats({5, 5, 8, 7}));
 }
 
+// Tables of one series each line "s,date,y,p", appended one after the other.
+class AppendedPlans : public ::testing::Test {
+ protected:
+  AppendedPlans() {
+    map_.series = {"s"};
+    map_.date = "date";
+    map_.target = "y";
+    map_.covariates = {{"promo", "p", Role::known, Kind::numeric, "series", Aggregate::last, Fill::none}};
+  }
+  IngestConfig config(const std::string& rows) const {
+    return {.format = TableFormat::long_table,
+            .from = write_text(folder_ / "t.csv", "s,date,y,p\n" + rows),
+            .out = folder_ / "p.corpus",
+            .map = map_,
+            .series_limit = {},
+            .frequency = frequency_,
+            .until = {}};
+  }
+  // [series, steps] of demand and of the covariate.
+  std::pair<std::vector<float>, std::vector<float>> read() const {
+    const Corpus corpus(folder_ / "p.corpus");
+    PanelBlock block;
+    corpus.read(0, corpus.info().series, 0, corpus.info().steps, std::vector<std::size_t>{0}, block);
+    return {block.demand, block.columns[0].values};
+  }
+  std::string manifest() const { return read_file(folder_ / "p.corpus" / "manifest.json"); }
+
+  TemporaryFolder folder_;
+  LongMap map_;
+  std::optional<Frequency> frequency_;
+};
+
+TEST_F(AppendedPlans, a_fill_does_not_replace_a_plan) {
+  map_.covariates[0].fill = Fill::zero;
+  ingest(config("a,2024-01-01,1,0\na,2024-01-02,1,0\na,2024-01-05,,1\n"));
+  append(config("a,2024-01-03,1,0\nb,2024-01-03,1,0\nb,2024-01-05,,1\n"));
+  EXPECT_THAT(read().second, same_floats({0, 0, 0, 0, 1, 0, 0, 0, 0, 1}));
+}
+
+TEST_F(AppendedPlans, a_value_carried_on_gives_way_to_a_newer_one_and_a_plan_does_not) {
+  map_.covariates[0].fill = Fill::previous;
+  ingest(config("a,2024-01-01,1,5\na,2024-01-04,,7\na,2024-01-06,,\n"));
+  append(config("a,2024-01-02,1,6\n"));
+  EXPECT_THAT(read().second, same_floats({5, 6, 6, 7, 7, 7}));
+}
+
+TEST_F(AppendedPlans, revised_plans_alone_are_taken_over_and_only_once) {
+  ingest(config("a,2024-01-01,1,0\na,2024-01-02,1,0\na,2024-01-03,,1\n"));
+  append(config("a,2024-01-03,,4\n"));
+  EXPECT_THAT(read().second, same_floats({0, 0, 4}));
+  EXPECT_THAT(read().first, same_floats({1, 1, kNan}));
+  const std::string before = manifest();
+  append(config("a,2024-01-03,,4\n"));
+  EXPECT_EQ(manifest(), before);
+  append(config("a,2024-01-05,,2\n"));  // and further ones
+  EXPECT_THAT(read().second, same_floats({0, 0, 4, kNan, 2}));
+}
+
+TEST_F(AppendedPlans, plans_alone_may_begin_within_a_week_that_is_open) {
+  frequency_ = Frequency::weekly;
+  std::string days;
+  for (int day = 1; day <= 7; ++day) days += fmt::format("a,2024-01-{:02},1,0\n", day);
+  ingest(config(days));
+  append(config("a,2024-01-17,,4\na,2024-01-21,,2\n"));
+  EXPECT_THAT(read().first, same_floats({7, kNan, kNan}));
+  EXPECT_THAT(read().second, same_floats({0, kNan, 2}));
+}
+
+TEST_F(AppendedPlans, a_new_text_alone_is_taken_over) {
+  map_.statics = {{"item", "s", Kind::categorical}};
+  map_.item_level = "item";
+  map_.text = "p";
+  map_.covariates = {{"q", "y", Role::past, Kind::numeric, "series", Aggregate::last, Fill::none}};
+  ingest(config("a,2024-01-01,1,mug\n"));
+  append(config("a,2024-01-01,1,red mug\n"));
+  EXPECT_EQ(Corpus(folder_ / "p.corpus").documents().front().text, "red mug");
+}
+
+TEST_F(AppendedPlans, a_new_series_goes_on_to_the_end_of_the_corpus_demand) {
+  map_.gaps = Gaps::zero;
+  ingest(config("a,2024-01-01,1,0\na,2024-01-05,1,0\n"));
+  append(config("b,2024-01-02,1,0\nb,2024-01-03,1,0\n"));
+  EXPECT_THAT(read().first, same_floats({1, 0, 0, 0, 1, kNan, 1, 1, 0, 0}));
+}
+
+TEST_F(AppendedPlans, weeks_sum_what_was_sold_whatever_day_a_series_rows_begin) {
+  map_.gaps = Gaps::zero;
+  map_.covariates[0].fill = Fill::previous;
+  map_.covariates[0].aggregate = Aggregate::mean;
+  frequency_ = Frequency::weekly;
+  std::string first, second = "b,2024-01-15,1,1\na,2024-01-17,10,20\na,2024-01-20,10,\nb,2024-01-21,1,1\n";
+  for (int day = 1; day <= 14; ++day)
+    first += fmt::format("a,2024-01-{:02},1,10\nb,2024-01-{:02},0,1\n", day, day);
+  ingest(config(first));
+  append(config(second));
+  const auto [demand, price] = read();
+  EXPECT_THAT(demand, same_floats({7, 7, 20, 0, 0, 2}));
+  EXPECT_FLOAT_EQ(price[2], (2 * 10 + 5 * 20) / 7.0F);
+}
+
+TEST_F(AppendedPlans, a_table_that_begins_after_the_open_week_would_lose_its_days_and_is_refused) {
+  map_.gaps = Gaps::zero;
+  frequency_ = Frequency::weekly;
+  ingest(config("a,2024-01-01,1,0\na,2024-01-07,1,0\na,2024-01-09,5,0\n"));
+  const std::string later = "a,2024-01-15,1,0\na,2024-01-21,1,0\n";
+  EXPECT_THAT(message_of([&] { append(config(later)); }), HasSubstr("reach back to 2024-01-08"));
+  append(config("a,2024-01-07,1,0\na,2024-01-09,5,0\n" + later));
+  EXPECT_THAT(read().first, same_floats({2, 5, 2}));
+}
+
+TEST_F(AppendedPlans, an_empty_target_stays_not_observed_in_an_appended_table) {
+  map_.gaps = Gaps::zero;
+  ingest(config("a,2024-01-01,1,0\n"));
+  append(config("a,2024-01-02,,0\na,2024-01-04,1,0\n"));
+  EXPECT_THAT(read().first, same_floats({1, kNan, 0, 1}));
+}
+
+TEST_F(AppendedPlans, the_log_says_how_many_late_values_were_ignored) {
+  ingest(config("a,2024-01-01,1,0\na,2024-01-02,2,0\na,2024-01-03,3,0\n"));
+  ::testing::internal::CaptureStderr();
+  append(config("a,2024-01-02,9,1\na,2024-01-03,3,0\n"));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("2 values of days that"));
+  EXPECT_THAT(read().first, same_floats({1, 2, 3}));
+}
+
 TEST_F(Append, an_old_state_opens_again_under_its_manifest) {
   const fs::path corpus = ingested("grown.corpus", 20);
   const std::string before = contents(corpus);
@@ -224,22 +349,27 @@ void write_small(const fs::path& folder, const Panel& panel) {
   writer.finish();
 }
 
+void extend(const Panel& panel, const fs::path& folder) {
+  const FileLock lock = lock_corpus(folder);
+  extend_corpus(panel, Corpus(folder));
+}
+
 TEST_F(Append, killed_at_any_step_it_leaves_the_old_corpus_or_the_new_and_can_be_repeated) {
   const fs::path corpus = folder_ / "k.corpus", undisturbed = folder_ / "u.corpus";
   write_small(undisturbed, small_panel(10, 3));
   const std::string before = contents(undisturbed);
-  extend_corpus(small_panel(17, 5), {}, undisturbed);
+  extend(small_panel(17, 5), undisturbed);
   const std::string after = contents(undisturbed);
   const int kills = kill_at_every_step(
       [&] {
         fs::remove_all(corpus);
         write_small(corpus, small_panel(10, 3));
       },
-      [&] { extend_corpus(small_panel(17, 5), {}, corpus); },
+      [&] { extend(small_panel(17, 5), corpus); },
       [&](int step) {
         const std::string left = contents(corpus);
         EXPECT_TRUE(left == before || left == after) << "step " << step;
-        extend_corpus(small_panel(17, 5), {}, corpus);
+        extend(small_panel(17, 5), corpus);
         EXPECT_EQ(contents(corpus), after) << "step " << step;
       });
   EXPECT_GT(kills, 10);
@@ -268,20 +398,17 @@ TEST_F(Append, says_what_does_not_fit) {
   EXPECT_THAT(with([](LongMap&) {}), HasSubstr("another process is changing"));
 }
 
-TEST_F(Append, until_leaves_later_days_out) {
-  IngestConfig part = config(file(0, kDays), folder_ / "until.corpus");
-  part.until = Date{std::chrono::days{19'700 + 19}};
-  ingest(part);
-  const fs::path plain = ingested("plain.corpus", 20);
-  // Vocabularies and series know the whole table; numbers do not.
-  const Corpus cut(part.out), wanted(plain);
-  EXPECT_EQ(cut.info().steps, wanted.info().steps);
-  EXPECT_EQ(cut.info().demand_end, wanted.info().demand_end);
-  PanelBlock a, b;
-  cut.read(0, wanted.info().series, 0, 20, {}, a);
-  wanted.read(0, wanted.info().series, 0, 20, {}, b);
-  EXPECT_THAT(a.demand, same_floats(b.demand));
-  part.out = folder_ / "none.corpus";
+TEST_F(Append, until_makes_what_the_table_of_that_day_makes) {
+  // Later rows say another text and another size of a known series; new words and new series come, too.
+  const std::string later = date_of(kDays) + ",S1,I0,3,99.5,another text,1,1,new,E9,3\n";
+  for (const std::string& text : {table(0, kDays) + later + later, table(0, kDays)}) {
+    IngestConfig part =
+        config(write_text(folder_ / "all.csv", text), folder_ / fmt::format("until{}.corpus", text.size()));
+    part.until = Date{std::chrono::days{19'700 + 19}};
+    ingest(part);
+    EXPECT_EQ(contents(part.out), contents(ingested("plain.corpus", 20)));
+  }
+  IngestConfig part = config(file(0, kDays), folder_ / "none.corpus");
   part.until = Date{std::chrono::days{19'000}};
   EXPECT_THAT(message_of([&] { ingest(part); }), HasSubstr("nothing is left until"));
 }

@@ -59,6 +59,16 @@ TEST_F(LongTable, missing_dates_are_zero_from_the_first_row_on_if_asked) {
   EXPECT_THAT(all_rows(panel).demand, same_floats({kNan, 2, 0, 4, kNan, 1, 0, 0, 0, kNan}));
 }
 
+TEST_F(LongTable, an_empty_target_is_not_observed_whatever_gaps_are) {
+  const std::string text =
+      "date,store,item,units\n2024-01-01,a,x,5\n2024-01-02,a,x,\n2024-01-03,a,x,4\n2024-01-05,a,x,1\n"
+      "2024-01-05,a,x,\n";
+  LongMap map = sales_map();
+  map.duplicates = Duplicates::sum;
+  map.gaps = Gaps::zero;
+  EXPECT_THAT(all_rows(read(text, map)).demand, same_floats({5, kNan, 4, 0, 1}));
+}
+
 TEST_F(LongTable, two_rows_of_a_date_are_an_error_that_names_both) {
   EXPECT_THAT(
       message("date,store,item,units\n2024-01-01,a,x,1\n2024-01-02,a,x,2\n2024-01-01,a,x,3\n", sales_map()),
@@ -209,6 +219,20 @@ TEST_F(LongTable, says_what_is_wrong_with_rows_and_maps) {
   bad = map;
   bad.covariates = {{"item", "x", Role::known, Kind::numeric, "series", Aggregate::mean, Fill::none}};
   EXPECT_THAT(message_of([&] { bad.validate(); }), HasSubstr("\"item\" twice"));
+}
+
+TEST_F(LongTable, a_fill_that_cannot_be_applied_is_refused) {
+  const auto message_with = [](Kind kind, const std::string& per, Fill fill) {
+    LongMap map = sales_map();
+    map.covariates = {{"event", "event", Role::known, kind, per, Aggregate::last, fill}};
+    return message_of([&] { map.validate(); });
+  };
+  EXPECT_THAT(message_with(Kind::numeric, "all", Fill::zero),
+              AllOf(HasSubstr("\"event\""), HasSubstr("per: all"), HasSubstr("remove its fill")));
+  EXPECT_THAT(message_with(Kind::categorical, "store", Fill::previous), HasSubstr("per: store"));
+  EXPECT_THAT(message_with(Kind::categorical, "series", Fill::zero), HasSubstr("no category is zero"));
+  EXPECT_EQ(message_with(Kind::categorical, "series", Fill::previous), "");
+  EXPECT_EQ(message_with(Kind::numeric, "series", Fill::zero), "");
 }
 
 }  // namespace
