@@ -56,8 +56,10 @@ TEST_F(Training, a_step_whose_samples_are_finite_one_by_one_blames_none) {
   const data::Corpus corpus(folder_ / "small.corpus");
   const auto single = parallel::make_single();
   const auto report = [&](StepVerdict verdict) {
-    return report_bad_step({.step = 3, .verdict = verdict}, {{{2, 90}, 1.5}, {{4, 95}, 7.5}}, corpus, nullptr,
-                           *single);
+    BadStep bad;
+    bad.step = 3;
+    bad.verdict = verdict;
+    return report_bad_step(bad, {{{2, 90}, 1.5}, {{4, 95}, 7.5}}, corpus, nullptr, *single);
   };
   EXPECT_EQ(report(StepVerdict::loss_not_finite).find("none is so by itself; largest series series-4"), 0U)
       << report(StepVerdict::loss_not_finite);
