@@ -97,7 +97,7 @@ TEST(Recipe, survives_being_written_and_read_again) {
   recipe.train.optimizer.lr = 1.0 / 3.0;
   recipe.model.mean_head = false;
   recipe.model.loss.scale_power = 0.5;
-  recipe.train.clip = std::numeric_limits<double>::infinity();
+  recipe.train.clip = 1e300;
   recipe.parallel.step_deadline = std::chrono::minutes(2);
   recipe.backtest.seasonal_gaps = eval::SeasonalGaps::last_value;
   recipe.backtest.fans = 3;

@@ -222,7 +222,6 @@ class BlockWriter {
   }
   static std::string format(std::int64_t value) { return fmt::format("{}", value); }
   static std::string format(double value) {
-    if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
     return fmt::format("{}", value);
   }
   static std::string format(bool value) { return value ? "true" : "false"; }
