@@ -136,12 +136,13 @@ TEST(Lora, patterns_are_regular_expressions_for_names_or_their_ends) {
   EXPECT_DOUBLE_EQ(scale("Attention.q", q), 2.0);  // after a dot or at the beginning
   config.rank_pattern = {{"layer\\.0\\.SelfAttention\\.[qv]", 2}};
   EXPECT_EQ(config.rank_of(v), 2);
+  EXPECT_EQ(config.rank_of("encoder.block.0.layer.0.SelfAttention.k"), 4);
   // Which of two stands first is not known any more.
   config.alpha_pattern = {{"q", 8}, {"SelfAttention.q", 64}};
   const std::string both = message_of([&] { (void)config.scale_of(q); });
   EXPECT_NE(both.find("\"SelfAttention.q\" and \"q\" both mean " + q), std::string::npos) << both;
-  config.alpha_pattern = {{"q", 8}, {"SelfAttention.q", 8}};
-  EXPECT_DOUBLE_EQ(config.scale_of(q), 2.0);
+  config.alpha_pattern = {{"q", 16}, {"SelfAttention.q", 16}};
+  EXPECT_DOUBLE_EQ(config.scale_of(q), 16.0 / 2);
   EXPECT_NE(message_of([&] { scale("(q", q); }).find("\"(q\" is not a regular expression"),
             std::string::npos);
 }

@@ -224,7 +224,9 @@ TEST_F(RetrainTest, fixed_dates_in_the_recipe_are_refused) {
 TEST_F(RetrainTest, what_would_fail_with_a_champion_is_refused_before_there_is_one) {
   EXPECT_THAT(message_of([&] { retrain("warm_set: {train.stepz: 5}\n"); }),
               AllOf(HasSubstr("w.yaml: a retrain that begins with the champion"), HasSubstr("train.stepz")));
-  const std::string lora = "set: {model.weights: base, tune.method: lora}\n";
+  const std::string lora =
+      "set: {model.weights: " + (testing::source_dir() / "tests/golden/bolt/wide_heads").string() +
+      ", tune.method: lora}\n";
   EXPECT_THAT(message_of([&] { retrain(lora); }),
               AllOf(HasSubstr("begins with the champion"), HasSubstr("run.start names a run"),
                     HasSubstr("start: scratch")));
