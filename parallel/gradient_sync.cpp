@@ -86,8 +86,6 @@ struct GradientSync::Impl {
 
   void finish() {
     if (armed || !sends_every_backward) start_rest();
-    // A rank that waits for all others takes no sum of a group on, which one of them may wait for.
-    if (&sums != &communicator) transfers->finish();
     const auto began = std::chrono::steady_clock::now();
     const std::size_t still_quiet = agree_about_quiet_ones();
     agreeing += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
