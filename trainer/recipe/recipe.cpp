@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <map>
 
 #include "base/dates.h"
@@ -221,9 +220,7 @@ class BlockWriter {
     return emitter.c_str();
   }
   static std::string format(std::int64_t value) { return fmt::format("{}", value); }
-  static std::string format(double value) {
-    return fmt::format("{}", value);
-  }
+  static std::string format(double value) { return fmt::format("{}", value); }
   static std::string format(bool value) { return value ? "true" : "false"; }
   static std::string format(const std::optional<Date>& value) { return value ? format_date(*value) : "null"; }
   static std::string format(std::chrono::milliseconds value) { return fmt::format("{}ms", value.count()); }
