@@ -36,7 +36,7 @@ retrain_file() { # NAME LAUNCHER
 recipe: r.yaml
 dir: $1
 new: {from: all.csv, format: long, map: map.yaml}
-promote: {significance: not_worse, most_loss: 0.5}
+promote: {significance: not_worse, min_gain: -0.1, most_loss: 0.5}
 keep: 3
 launcher: "$2"
 Y
