@@ -26,7 +26,8 @@ struct Judged {
 Judged read_judged(const std::filesystem::path& folder);
 
 // Applies the rule. `known`: categories the champion was judged on when it was promoted (none = those it is
-// judged on now); those it did not know then cannot be lost. Throws Error(data) when the two were not judged on the same targets.
+// judged on now); those it did not know then cannot be lost. Throws Error(data) when the two were not judged
+// on the same targets.
 Promotion decide(const PromotionRule& rule, const Judged& champion, const Judged& challenger,
                  const std::vector<std::string>& known);
 
