@@ -83,7 +83,7 @@ std::string report_bad_step(const BadStep& bad, std::vector<SampleLoss> own, con
   }
   const json* worst = worst_of(all);
   if (worst == nullptr) return "no sample";
-  const std::string found = fmt::format(
+  std::string found = fmt::format(
       "series {} forecast from {} on rank {}, loss {}", worst->at("series").get<std::string>(),
       worst->at("date").get<std::string>(), worst->at("rank").get<int>(), worst->at("loss").dump());
   if (bad.verdict == StepVerdict::loss_not_finite && worst->at("loss").is_number())
