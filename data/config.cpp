@@ -25,9 +25,10 @@ void require_distinct(const std::vector<std::string>& names, const char* field, 
 }  // namespace
 
 void LabelsConfig::validate() const {
+  const std::pair<const std::string*, const char*> columns[] = {
+      {&text, "text"}, {&text_class, "class"}, {&tags, "tags"}, {&split, "split"}};
   if (table.empty()) {
-    for (const auto& [column, field] : {std::pair(&text, "text"), std::pair(&text_class, "class"),
-                                        std::pair(&tags, "tags"), std::pair(&split, "split")})
+    for (const auto& [column, field] : columns)
       if (!column->empty())
         throw input_error(fmt::format("data.labels.{} names a column, but data.labels.table no table", field),
                           {}, "name the table, or leave data.labels out");
@@ -36,8 +37,6 @@ void LabelsConfig::validate() const {
   if (text.empty())
     throw input_error("data.labels.text is missing", {},
                       "name the column of data.labels.table with the texts");
-  const std::pair<const std::string*, const char*> columns[] = {
-      {&text, "text"}, {&text_class, "class"}, {&tags, "tags"}, {&split, "split"}};
   for (const auto& [a, field] : columns)
     for (const auto& [b, other] : columns)
       if (a < b && !a->empty() && *a == *b)

@@ -1,7 +1,6 @@
 #include "trainer/learner.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/activity.h"
 #include "base/clock.h"
@@ -40,16 +39,19 @@ parallel::NodeShares Learner::make_shares() const {
   return parallel::make_node_shares(communicator_, static_cast<int>(recipe_.parallel.node_ranks));
 }
 
+// This rank's, of what is shared out.
+parallel::Part Learner::own_part() const { return {sharers().rank(), sharers().size()}; }
+
 // What this rank holds of the gradients; none = all.
 std::optional<parallel::Part> Learner::held_part() const {
   if (recipe_.parallel.zero < 2 || sharers().size() == 1) return std::nullopt;
-  return parallel::Part{sharers().rank(), sharers().size()};
+  return own_part();
 }
 
 // What of the flat buffers this rank's optimizer updates and remembers; none = all.
 std::optional<parallel::Slice> Learner::optimizer_share() const {
   if (recipe_.parallel.zero == 0) return std::nullopt;
-  return parallel::slice_of(buffers_.elements(), sharers().size(), sharers().rank());
+  return parallel::slice_of(buffers_.elements(), own_part());
 }
 
 void Learner::restore(const Checkpoints& checkpoints, std::int64_t step) {

@@ -71,6 +71,7 @@ class Learner {
   void tune_buckets(double seconds);
   parallel::NodeShares make_shares() const;
   parallel::Communicator& sharers() const { return shares_.ranks ? *shares_.ranks : communicator_; }
+  parallel::Part own_part() const;
   std::optional<parallel::Part> held_part() const;
   std::optional<parallel::Slice> optimizer_share() const;
   double gradient_norm();

@@ -8,7 +8,7 @@ namespace shelfcast::data {
 
 // As Arrow's parser has it, a cell is quoted when it begins with a mark, and within it two marks stand for
 // one. Arrow takes the file's end for the end of an open cell, so that one stray mark silently makes a single
-// cell of all that follows. Costs a memchr over the bytes.
+// cell of all that follows. Costs one look at the bytes, 64 at a time.
 class CsvQuotes {
  public:
   // A quoted cell of `longest` bytes counts as one that does not end.

@@ -19,6 +19,14 @@ class ShardedOptimizer : public Training {
                                "train.clip=0.5", "train.steps=20", "train.log_every=1"});
     return recipe(run, more);
   }
+  static std::string published_weights() {
+    return "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
+  }
+  // A run on two ranks to begin with.
+  std::string trained_start() const {
+    train_on(2, zero(0, "start"));
+    return "run.start=" + (folder_ / "start").string();
+  }
   std::vector<double> norms(const std::string& run) const {
     std::vector<double> all;
     for (const nlohmann::json& line : read_lines(folder_ / run / "metrics.jsonl"))
@@ -33,10 +41,7 @@ class ShardedOptimizer : public Training {
 };
 
 TEST_F(ShardedOptimizer, trains_to_the_same_bits_with_all_that_it_can_be_combined_with) {
-  const std::string published =
-      "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
-  train_on(2, zero(0, "start"));
-  const std::string start = "run.start=" + (folder_ / "start").string();
+  const std::string published = published_weights(), start = trained_start();
   const std::vector<std::vector<std::string>> settings = {
       {},
       {"train.ema=0.9"},
@@ -62,10 +67,7 @@ TEST_F(ShardedOptimizer, trains_to_the_same_bits_with_all_that_it_can_be_combine
 }
 
 TEST_F(ShardedOptimizer, shares_of_gradients_train_to_the_same_bits_with_all_they_can_be_combined_with) {
-  const std::string published =
-      "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
-  train_on(2, zero(0, "start"));
-  const std::string start = "run.start=" + (folder_ / "start").string();
+  const std::string published = published_weights(), start = trained_start();
   const std::vector<std::vector<std::string>> settings = {
       {},
       {"train.ema=0.9"},
@@ -163,10 +165,7 @@ TEST_F(ShardedOptimizer, goes_on_from_shares_of_other_ranks_and_from_none_to_the
 }
 
 TEST_F(ShardedOptimizer, shares_within_a_node_train_to_the_same_bits_with_all_they_can_be_combined_with) {
-  const std::string published =
-      "model.weights=" + (shelfcast::testing::source_dir() / "tests/golden/bolt/wide_heads").string();
-  train_on(2, zero(0, "start"));
-  const std::string start = "run.start=" + (folder_ / "start").string();
+  const std::string published = published_weights(), start = trained_start();
   const std::vector<std::vector<std::string>> settings = {
       {"train.ema=0.9"},
       {"parallel.compress=bf16"},
