@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -127,6 +128,9 @@ struct Targets {
   at::Tensor class_bh{}, class_weight_c{};
   at::Tensor inventory_bh{};  // for a head of stock on hand: units of it, NaN = not observed
   at::Tensor hidden_bt{};     // for a head of hidden steps: the context's demand there, else NaN
+
+  // All of them.
+  std::array<at::Tensor*, 7> tensors();
 };
 
 // Per valid target: quantile weight * mean over q of 2 * pinball, in the scale that the forecast has, + mean

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "models/standing_transfers.h"
 #include "models/threads.h"
 #include "models/transfer.h"
 
@@ -181,6 +182,18 @@ DeviceKeepMask& device_keep_mask() {
   return make;
 }
 
+SiteDropout derived(const SiteDropout& site, const KeyStep& step) {
+  SiteDropout result{derived(site.keys_b, step), site.threshold, site.scale, site.path};
+  result.path.push_back(step);
+  return result;
+}
+
+// int64 [draws], the same bits.
+at::Tensor keys_on(const at::Device& device, const SiteDropout& site) {
+  if (StandingTransfers* standing = StandingTransfers::of_this_thread()) return standing->keys(site, device);
+  return sent(as_numbers(site.keys_b), device);
+}
+
 }  // namespace
 
 // Words of 32 bits in int64, in the order of models/kernels/variant.inc: groups of 16 blocks.
@@ -188,13 +201,8 @@ at::Tensor keep_mask_of_tensors(const SiteDropout& site, std::int64_t elements, 
   const at::NoGradGuard no_grad;
   constexpr std::int64_t kLanes = 16, kGroup = 8 * kLanes, kLow = 0xFFFFFFFF;
   const auto draws = static_cast<std::int64_t>(site.keys_b.size()), groups = (elements + kGroup - 1) / kGroup;
-  std::vector<std::int64_t> key0, key1;
-  for (const std::uint64_t key : site.keys_b) {
-    key0.push_back(static_cast<std::int64_t>(key & kLow));
-    key1.push_back(static_cast<std::int64_t>(key >> 32));
-  }
-  at::Tensor k0 = sent(key0, device).view({draws, 1});
-  at::Tensor k1 = sent(key1, device).view({draws, 1});
+  const at::Tensor keys = keys_on(device, site).view({draws, 1});
+  at::Tensor k0 = keys.bitwise_and(kLow), k1 = keys.bitwise_right_shift(32).bitwise_and(kLow);
   const auto options = at::TensorOptions(at::kLong).device(device);
   const at::Tensor block = at::arange(groups * kLanes, options);
   at::Tensor c0 = block.bitwise_and(kLow), c1 = block.bitwise_right_shift(32), c2 = at::zeros({1}, options),
@@ -218,14 +226,42 @@ at::Tensor keep_mask_of_tensors(const SiteDropout& site, std::int64_t elements, 
 
 bool fits_kernels(const at::Tensor& x) { return x.device().is_cpu() && x.scalar_type() == at::kFloat; }
 
-SiteDropout SiteDropout::split(std::int64_t parts) const {
-  SiteDropout result{{}, threshold, scale};
-  result.keys_b.reserve(keys_b.size() * static_cast<std::size_t>(parts));
-  for (const std::uint64_t key : keys_b) {
-    for (std::int64_t part = 0; part < parts; ++part)
-      result.keys_b.push_back(mix(key, static_cast<std::uint64_t>(part)));
+std::vector<std::uint64_t> window_keys(const DropoutKeys& keys) {
+  const std::uint64_t step = mix(keys.seed, static_cast<std::uint64_t>(keys.step));
+  std::vector<std::uint64_t> keys_b;
+  keys_b.reserve(keys.sample_b.size());
+  for (const std::int64_t sample : keys.sample_b)
+    keys_b.push_back(mix(step, static_cast<std::uint64_t>(sample)));
+  return keys_b;
+}
+
+std::vector<std::uint64_t> derived(const std::vector<std::uint64_t>& keys, const KeyStep& step) {
+  using Kind = KeyStep::Kind;
+  std::vector<std::uint64_t> result;
+  if (step.kind == Kind::picked) {
+    result.reserve(step.count);
+    for (std::uint64_t i = 0; i < step.count; ++i) result.push_back(keys.at(step.first + i * step.stride));
+    return result;
+  }
+  const std::uint64_t each = step.kind == Kind::site ? 1 : step.count;
+  result.reserve(keys.size() * each);
+  for (const std::uint64_t key : keys) {
+    for (std::uint64_t i = 0; i < each; ++i) {
+      const bool itself = step.kind == Kind::members && i == 0;
+      result.push_back(itself ? key : mix(key, step.kind == Kind::site ? step.first : i));
+    }
   }
   return result;
+}
+
+SiteDropout SiteDropout::split(std::int64_t parts) const {
+  return derived(*this, {.kind = KeyStep::Kind::parts, .count = static_cast<std::uint64_t>(parts)});
+}
+
+SiteDropout SiteDropout::pick(std::int64_t first, std::int64_t stride, std::int64_t count) const {
+  if (!active()) return *this;
+  return derived(*this, {KeyStep::Kind::picked, static_cast<std::uint64_t>(first),
+                         static_cast<std::uint64_t>(count), static_cast<std::uint64_t>(stride)});
 }
 
 void set_device_keep_mask(DeviceKeepMask make) { device_keep_mask() = std::move(make); }
@@ -234,12 +270,8 @@ at::Tensor keep_mask_by(const DeviceKeepMask& make, const SiteDropout& site, std
                         at::Device device) {
   const at::NoGradGuard no_grad;
   const auto draws = static_cast<std::int64_t>(site.keys_b.size());
-  const at::Tensor keep = at::empty({draws, elements}, at::TensorOptions(at::kByte).device(device));
-  // Out of page-locked memory the copy waits for nothing that the device still computes.
-  const at::Tensor keys = at::empty({draws}, at::TensorOptions(at::kLong).pinned_memory(device.is_cuda()));
-  std::copy(site.keys_b.begin(), site.keys_b.end(),
-            reinterpret_cast<std::uint64_t*>(keys.mutable_data_ptr<std::int64_t>()));
-  make(keys.to(device, /*non_blocking=*/true), site.threshold, keep);
+  at::Tensor keep = at::empty({draws, elements}, at::TensorOptions(at::kByte).device(device));
+  make(keys_on(device, site), site.threshold, keep);
   return keep;
 }
 
@@ -260,30 +292,25 @@ Dropout::Dropout(const DropoutKeys* keys, double rate) {
     threshold_ = 0;
     return;
   }
-  const std::uint64_t step = mix(keys->seed, static_cast<std::uint64_t>(keys->step));
-  keys_b_.reserve(keys->sample_b.size());
-  for (const std::int64_t sample : keys->sample_b)
-    keys_b_.push_back(mix(step, static_cast<std::uint64_t>(sample)));
+  keys_b_ = window_keys(*keys);
 }
 
 SiteDropout Dropout::site(std::string_view name) const {
   if (threshold_ == 0) return {};
-  SiteDropout site{{}, threshold_, static_cast<float>(65536.0 / (65536.0 - threshold_))};
-  const std::uint64_t site_key = key_of(name);
-  site.keys_b.reserve(keys_b_.size());
-  for (const std::uint64_t key : keys_b_) site.keys_b.push_back(mix(key, site_key));
+  const KeyStep step{.kind = KeyStep::Kind::site, .first = key_of(name)};
+  SiteDropout site{derived(keys_b_, step), threshold_, static_cast<float>(65536.0 / (65536.0 - threshold_)),
+                   path_};
+  site.path.push_back(step);
   return site;
 }
 
 Dropout Dropout::of_members(std::int64_t members) const {
   Dropout result;
+  const KeyStep step{.kind = KeyStep::Kind::members, .count = static_cast<std::uint64_t>(members)};
   result.threshold_ = threshold_;
-  result.keys_b_.reserve(keys_b_.size() * static_cast<std::size_t>(members));
-  for (const std::uint64_t key : keys_b_) {
-    result.keys_b_.push_back(key);
-    for (std::int64_t member = 1; member < members; ++member)
-      result.keys_b_.push_back(mix(key, static_cast<std::uint64_t>(member)));
-  }
+  result.keys_b_ = derived(keys_b_, step);
+  result.path_ = path_;
+  result.path_.push_back(step);
   return result;
 }
 

@@ -13,11 +13,29 @@
 
 namespace shelfcast::models {
 
+// How keys follow from a forward's, of which there is one for each window.
+struct KeyStep {
+  enum class Kind {
+    members,  // of each key `count`: itself, then mixed with 1, 2 ...
+    site,     // each mixed with `first`
+    parts,    // of each key `count`: mixed with 0, 1 ...
+    picked    // `count` of the keys: numbers `first`, first + stride ...
+  } kind;
+  std::uint64_t first = 0, count = 0, stride = 0;
+
+  bool operator==(const KeyStep&) const = default;
+};
+
+// A micro-batch's keys, before any step.
+std::vector<std::uint64_t> window_keys(const DropoutKeys& keys);
+std::vector<std::uint64_t> derived(const std::vector<std::uint64_t>& keys, const KeyStep& step);
+
 // One site of one forward: a draw for each window.
 struct SiteDropout {
   std::vector<std::uint64_t> keys_b;
   std::uint32_t threshold = 0;
   float scale = 1.0F;
+  std::vector<KeyStep> path{};  // from window_keys() to keys_b
 
   bool active() const { return threshold != 0; }
   DropoutDraw draw(std::int64_t window) const {
@@ -26,6 +44,8 @@ struct SiteDropout {
   // Each part of a window (an attention head) draws by itself; order: all parts of a window, then the next
   // window.
   SiteDropout split(std::int64_t parts) const;
+  // The draws number first, first + stride ...
+  SiteDropout pick(std::int64_t first, std::int64_t stride, std::int64_t count) const;
   // uint8 [draws, elements], 1 = kept: the same on every device, and made there.
   at::Tensor keep_mask(std::int64_t elements, at::Device device = at::kCPU) const;
 };
@@ -46,6 +66,7 @@ class Dropout {
  private:
   std::vector<std::uint64_t> keys_b_;
   std::uint32_t threshold_ = 0;
+  std::vector<KeyStep> path_;
 };
 
 // In all of these x [rows, width] holds equally many consecutive rows of each window. Differentiable.

@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -25,6 +26,8 @@ struct ModelInputs {
   at::Tensor static_numbers_bn{};
   at::Tensor inventory_bt{};  // float32, stock on hand in units, NaN = not observed; for its head alone
 
+  // All of them.
+  std::array<at::Tensor*, 9> tensors();
   ModelInputs to(const at::Device& device) const;
 };
 

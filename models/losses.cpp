@@ -123,13 +123,10 @@ constexpr double kLevelWeight = 0.1;
 
 // `given` where the forecast lies, without the closed steps.
 Targets open_targets(const Targets& given, const Forecast& forecast) {
-  const auto here = [&](const at::Tensor& tensor) {
-    return tensor.defined() ? sent(tensor, forecast.loc_b.device()) : tensor;
-  };
   constexpr float kUnobserved = std::numeric_limits<float>::quiet_NaN();
-  Targets targets{here(given.demand_bh), here(given.weight_b),       here(given.bound_bh),
-                  here(given.class_bh),  here(given.class_weight_c), here(given.inventory_bh),
-                  here(given.hidden_bt)};
+  Targets targets = given;
+  for (at::Tensor* tensor : targets.tensors())
+    if (tensor->defined()) *tensor = sent(*tensor, forecast.loc_b.device());
   if (!forecast.closed_bh.defined()) return targets;
   const auto leave_out = [](at::Tensor& x, const at::Tensor& closed, double value) {
     if (x.defined()) x = x.masked_fill(closed, value);
@@ -198,6 +195,10 @@ void add_cut_steps(const Forecast& forecast, const at::Tensor& bound_bh, const C
 }
 
 }  // namespace
+
+std::array<at::Tensor*, 7> Targets::tensors() {
+  return {&demand_bh, &weight_b, &bound_bh, &class_bh, &class_weight_c, &inventory_bh, &hidden_bt};
+}
 
 LossSums loss_sums(const Forecast& forecast, const Targets& given, const DemandModelConfig& config) {
   const ModelConfig& model = config.model;

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "models/product.h"
+#include "models/standing_transfers.h"
 
 namespace shelfcast::models {
 namespace {
@@ -23,6 +24,7 @@ struct Call : torch::CustomClassHolder {
   Precision precision = Precision::fp32;
   std::optional<Dropout> adapter_dropout;
   bool inputs_alone = false;
+  StandingTransfers* standing = nullptr;
 };
 
 at::Tensor leaf_of(const at::Tensor& x) {
@@ -58,6 +60,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     const auto& call = static_cast<const Call&>(*context->saved_data.at("call").toCapsule());
     const at::AutoGradMode with_gradients(true);
     const PrecisionScope precision(call.precision);
+    const StandingTransfers::Scope standing(call.standing);
     std::optional<AdapterDropoutScope> adapters;
     if (call.adapter_dropout) adapters.emplace(*call.adapter_dropout);
     const at::Tensor x = leaf_of(saved[0]), beside = leaf_of(saved[1]);
@@ -82,6 +85,7 @@ at::Tensor recomputed(const at::Tensor& x, const at::Tensor& beside, RecomputedB
   call->block = std::move(block);
   call->precision = current_precision();
   call->inputs_alone = inputs_alone;
+  call->standing = StandingTransfers::of_this_thread();
   if (const Dropout* dropout = current_adapter_dropout()) call->adapter_dropout = *dropout;
   const at::Tensor anchor = at::zeros({}, x.options()).requires_grad_(true);
   return Recomputed::apply(x, beside.defined() ? std::optional(beside) : std::nullopt, anchor,

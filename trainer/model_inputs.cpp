@@ -54,25 +54,20 @@ models::Targets make_targets(data::Batch& batch, const data::FeatureSpec& spec,
 
 namespace {
 
-void cut_to(std::initializer_list<at::Tensor*> tensors, std::int64_t row) {
-  for (at::Tensor* tensor : tensors)
-    if (tensor->defined()) *tensor = tensor->narrow(0, row, 1);
+void cut_to(at::Tensor& tensor, std::int64_t row) {
+  if (tensor.defined()) tensor = tensor.narrow(0, row, 1);
 }
 
 }  // namespace
 
 models::ModelInputs window_of(models::ModelInputs inputs, std::int64_t row) {
-  cut_to({&inputs.context_bt, &inputs.past_bnt, &inputs.past_codes_bct, &inputs.known_bnu,
-          &inputs.known_codes_bcu, &inputs.statics_bs, &inputs.text_bw, &inputs.static_numbers_bn,
-          &inputs.inventory_bt},
-         row);
+  for (at::Tensor* tensor : inputs.tensors()) cut_to(*tensor, row);
   return inputs;
 }
 
 models::Targets window_of(models::Targets targets, std::int64_t row) {
-  cut_to({&targets.demand_bh, &targets.weight_b, &targets.bound_bh, &targets.class_bh, &targets.inventory_bh,
-          &targets.hidden_bt},
-         row);
+  for (at::Tensor* tensor : targets.tensors())
+    if (tensor != &targets.class_weight_c) cut_to(*tensor, row);
   return targets;
 }
 

@@ -171,9 +171,7 @@ at::Tensor Chronos2::mixed_by_group(const at::Tensor& x, const Attention& a, con
                                     const Pass& pass, const GroupClass& part, std::int64_t tokens) const {
   const std::int64_t heads = config_.num_heads, width = config_.d_kv;
   // Draws of the groups' first rows, which are those of their smallest sample id.
-  SiteDropout own{{}, site.threshold, site.scale};
-  for (std::int64_t group = 0; site.active() && group < part.count; ++group)
-    own.keys_b.push_back(site.keys_b[static_cast<std::size_t>(part.first + group * part.size)]);
+  const SiteDropout own = site.pick(part.first, part.size, part.count);
 
   if (part.size == 1) {
     // A series alone: every probability is 1, so that q and k have no effect; dropout can still take it.

@@ -21,12 +21,6 @@ Dropout dropout_of(const DropoutKeys* keys, const PackedTexts& texts, double rat
   return {&packed, rate};
 }
 
-SiteDropout site_of(const SiteDropout& all, const TextGroup& group) {
-  if (!all.active()) return {};
-  const auto first = all.keys_b.begin() + group.first_text;
-  return {{first, first + group.texts}, all.threshold, all.scale};
-}
-
 // Puts the groups' rows together, with zeros for the rows of no text.
 at::Tensor join(std::vector<at::Tensor> parts, const PackedTexts& texts) {
   if (texts.rows > texts.tokens)
@@ -41,7 +35,7 @@ at::Tensor add_text_dropout(const at::Tensor& residual, const at::Tensor& x, con
   std::vector<at::Tensor> parts;
   for (const TextGroup& group : texts.groups) {
     const at::Tensor own = x.narrow(0, group.first_row, group.rows());
-    const SiteDropout draws = site_of(site, group);
+    const SiteDropout draws = site.pick(group.first_text, 1, group.texts);
     parts.push_back(residual.defined()
                         ? add_dropout(residual.narrow(0, group.first_row, group.rows()), own, draws)
                         : dropout(own, draws));
@@ -67,7 +61,7 @@ at::Tensor text_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
       const double scale = 1.0 / std::sqrt(static_cast<double>(head));
       const at::Tensor scores = at::matmul(split(q), split(k).transpose(2, 3)) * scale;
       at::Tensor p = at::softmax(scores, -1);
-      p = dropout(p, site_of(site, group).split(heads));
+      p = dropout(p, site.pick(group.first_text, 1, group.texts).split(heads));
       attended = at::matmul(p, split(v));
     }
     parts.push_back(attended.transpose(1, 2).reshape({group.rows(), width}));

@@ -39,6 +39,13 @@ TORCH_LIBRARY_IMPL(aten, Meta, library) {
          const std::optional<at::Tensor>& gain, const std::optional<at::Tensor>& bias, std::array<bool, 3>) {
         return std::make_tuple(at::empty_like(x), at::empty_like(*gain), at::empty_like(*bias));
       });
+  library.impl("flip", [](const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); });
+  library.impl("log_sigmoid_forward", [](const at::Tensor& x) {
+    return std::make_tuple(at::empty_like(x), at::empty({0}, x.options()));
+  });
+  library.impl("log_sigmoid_backward", [](const at::Tensor& gradient, const at::Tensor&, const at::Tensor&) {
+    return at::empty_like(gradient);
+  });
   library.impl("logical_not.out", [](const at::Tensor& x, at::Tensor& out) -> at::Tensor& {
     out.resize_(x.sizes());
     return out;

@@ -106,11 +106,8 @@ inline Targets small_targets(const DemandModelConfig& config, std::int64_t windo
 // Row `row` of every tensor.
 inline ModelInputs rows_of(const ModelInputs& inputs, std::int64_t first, std::int64_t count) {
   ModelInputs result = inputs;
-  for (at::Tensor* tensor : {&result.context_bt, &result.past_bnt, &result.past_codes_bct, &result.known_bnu,
-                             &result.known_codes_bcu, &result.statics_bs, &result.text_bw,
-                             &result.static_numbers_bn, &result.inventory_bt}) {
+  for (at::Tensor* tensor : result.tensors())
     if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
-  }
   return result;
 }
 
