@@ -26,6 +26,8 @@ class GradientSync {
   // From the next step on. The same on every rank.
   void set_bucket_bytes(std::int64_t bucket_bytes);
 
+  // Whether there is another rank to send to.
+  bool sends() const { return impl_ != nullptr; }
   // Whether gradients leave with every backward, and not with the step's last one.
   bool sends_every_backward() const;
   // Call before a backward whose gradients are to leave: from now on hooks start transfers. Every rank calls

@@ -38,13 +38,13 @@ models::LossSums adversarial_backward(const AdversarialConfig& config, const Cha
   using Method = AdversarialConfig::Method;
   if (config.method == Method::none) {
     const models::LossSums sums = loss_of(nullptr);
-    before_backward(0);
+    if (before_backward) before_backward(0);
     sums.loss.backward();
     return sums;
   }
   models::TokenChange change;
   const models::LossSums sums = loss_of(&change);
-  before_backward(1);
+  if (before_backward) before_backward(1);
   sums.loss.backward();
   const at::Tensor length_b11 = change.length_b.view({-1, 1, 1}), most_b11 = length_b11 * config.epsilon;
   at::Tensor gradient = change.added_bld.grad();
@@ -59,7 +59,7 @@ models::LossSums adversarial_backward(const AdversarialConfig& config, const Cha
   }
   change.added_bld = added;
   const models::LossSums worse = loss_of(&change);
-  before_backward(0);
+  if (before_backward) before_backward(0);
   (worse.loss * config.weight).backward();
   return sums;
 }

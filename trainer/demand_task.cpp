@@ -78,6 +78,7 @@ class DemandTask : public Task {
                          std::vector<float>& hidden_bt) const;
   std::vector<SampleLoss> sample_losses(std::int64_t step) const;
   std::uint64_t seed() const { return static_cast<std::uint64_t>(recipe_.run.seed); }
+  models::LossSums graphed(const MicroBatch& batch) const;
   models::DemandModel make_model(const fs::path& checkpoint) const;
   std::shared_ptr<const TrainedText> make_text(const fs::path& checkpoint) const;
   data::LoaderConfig loader_config(const TaskStart& start) const;
@@ -95,6 +96,7 @@ class DemandTask : public Task {
   data::Sampler sampler_;
   data::LoaderConfig loader_config_;
   data::Loader loader_;
+  std::optional<MicroBatchGraph> graph_;
   std::vector<data::Window> anchor_windows_;
   std::unique_ptr<data::EvaluationReader> anchors_;  // made when the first is asked for
 };
@@ -120,6 +122,9 @@ DemandTask::DemandTask(const Recipe& recipe, const DataPlan& plan, const data::C
   }
   models::move_to(start.device, model_.parameters());
   if (text_) models::move_to(start.device, text_->parameters());
+  if (start.make_graph)
+    graph_.emplace(start.make_graph(), start.device,
+                   [this](const MicroBatch& batch) { return graphed(batch); });
   if (recipe_.train.ewc.strength > 0 && start.checkpoint.empty())
     anchor_windows_ = windows_of_start(recipe_, corpus.info());
 }
@@ -220,6 +225,11 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t /*
   auto& batch = const_cast<data::Batch&>(loader_.next());
   const models::Targets targets = change(batch, loader_.partners(), step, hidden_bt_);
   const models::DropoutKeys keys{seed(), step, batch.sample_b};
+  if (graph_ && !before_backward) {
+    const models::LossSums sums =
+        graph_->run({make_inputs(batch, plan_.features, texts_, &keys), targets, keys});
+    return {sums.loss.detach(), sums.valid_targets};
+  }
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
   const models::LossSums sums = adversarial_backward(
@@ -231,6 +241,16 @@ WeightedLoss DemandTask::forward_and_backward(std::int64_t step, std::int64_t /*
       },
       before_backward);
   return {sums.loss.detach(), sums.valid_targets};
+}
+
+// Forward and backward of what is on the device.
+models::LossSums DemandTask::graphed(const MicroBatch& batch) const {
+  const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
+  const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
+  models::LossSums sums =
+      models::loss_sums(model_.forward(batch.inputs, &batch.keys), batch.targets, model_.config());
+  sums.loss.backward();
+  return sums;
 }
 
 WeightedLoss DemandTask::anchor_gradient(std::int64_t sample) {

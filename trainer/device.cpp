@@ -12,9 +12,10 @@ at::Device device_of(int gpu) {
   return gpu < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu));
 }
 
-void prepare(const at::Device& device) {
+void prepare(const at::Device& device, WorkStream stream) {
   if (device.is_cpu()) return;
-  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  const c10::impl::VirtualGuardImpl backend(device.type());
+  backend.setDevice(device);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
   at::globalContext().setDeterministicFillUninitializedMemory(
       false);  // else every fresh tensor is filled first
@@ -26,6 +27,11 @@ void prepare(const at::Device& device) {
   // LibTorch looks for CUDA once, at the first backward.
   if (!at::globalContext().hasCUDA())
     throw Error(ErrorKind::internal, "LibTorch was used before its CUDA library was opened");
+  if (stream == WorkStream::recordable) {
+    const c10::Stream own = backend.getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+    backend.exchangeStream(own);
+    parallel::gpu_operations().work_on(backend.getStreamNativeHandle(own));
+  }
   try {
     models::set_device_keep_mask(checked_masks(parallel::gpu_operations(), device));
   } catch (const Error& error) {

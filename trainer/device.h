@@ -18,10 +18,14 @@ namespace shelfcast::trainer {
 // The device with this index; -1 = the CPU.
 at::Device device_of(int gpu);
 
+// Where this thread's work on a device goes: CUDA's default stream, or one that can be recorded (CUDA
+// graphs).
+enum class WorkStream { shared, recordable };
+
 // Before anything is computed on `device`: makes it this thread's, asks LibTorch for kernels that give the
 // same bits every time (it warns about those that it lacks), and has dropout's masks made by our own kernel,
 // with a warning where that does not work. Nothing to do for the CPU.
-void prepare(const at::Device& device);
+void prepare(const at::Device& device, WorkStream stream = WorkStream::shared);
 
 // Returns when all that was given to `device` is computed.
 void wait_for(const at::Device& device);

@@ -32,6 +32,8 @@ Learner::Learner(const Recipe& recipe, Task& task, parallel::Communicator& commu
             shares_.ranks.get()) {
   if (bucket_mb() == ParallelConfig::kTuned)
     tuner_.emplace(buffers_.elements() * static_cast<std::int64_t>(sizeof(float)));
+  if (recipe.train.cuda_graphs && leaves(task.micro_batches() == 1) && communicator.rank() == 0)
+    log::warn("train.cuda_graphs does nothing here: gradients leave with every micro-batch");
 }
 
 parallel::NodeShares Learner::make_shares() const {
@@ -94,10 +96,14 @@ void Learner::tune_buckets(double seconds) {
   tuner_.reset();
 }
 
+// Whether gradients leave the rank with a micro-batch.
+bool Learner::leaves(bool last) const { return sync_.sends() && (sync_.sends_every_backward() || last); }
+
 WeightedLoss Learner::forward_and_backward(std::int64_t step, std::int64_t micro_batch, bool last) {
   try {
+    if (!leaves(last)) return task_.forward_and_backward(step, micro_batch, {});
     return task_.forward_and_backward(step, micro_batch, [&](int more) {
-      if (sync_.sends_every_backward() || (last && more == 0)) sync_.arm();
+      if (sync_.sends_every_backward() || more == 0) sync_.arm();
     });
   } catch (const c10::OutOfMemoryError& error) {
     std::int64_t elements = buffers_.elements() + buffers_.gradients().numel();

@@ -66,6 +66,7 @@ class Learner {
   double waited_seconds() const { return sync_.waited_seconds() + gathering_; }
 
  private:
+  bool leaves(bool last) const;
   WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch, bool last);
   std::array<double, 2> accumulate_micro_batches(std::int64_t step);
   void tune_buckets(double seconds);

@@ -15,6 +15,7 @@
 #include "parallel/flat_buffers.h"
 #include "trainer/adversarial.h"
 #include "trainer/bad_step.h"
+#include "trainer/micro_batch_graph.h"
 #include "trainer/model_state.h"
 #include "trainer/recipe/recipe.h"
 #include "trainer/run/agreement.h"
@@ -53,7 +54,8 @@ class Task {
   // Of a step, the same on every rank.
   virtual std::int64_t micro_batches() const = 0;
   // Forward and backward of the next micro-batch of this rank; `step`: steps done. `before_backward` is
-  // called before each backward, equally often on ranks that have anything to learn from.
+  // called before each backward, equally often on ranks that have anything to learn from; empty = no gradient
+  // leaves the rank with this micro-batch.
   virtual WeightedLoss forward_and_backward(std::int64_t step, std::int64_t micro_batch,
                                             const BeforeBackward& before_backward) = 0;
   // Samples of the training of the run that this one began with (run.start), for train.ewc; and forward and
@@ -79,7 +81,8 @@ struct TaskStart {
   std::filesystem::path checkpoint;  // to go on from; empty = from the beginning
   std::int64_t step = 0;             // steps done
   parallel::Communicator& communicator;
-  at::Device device = at::kCPU;  // to train on
+  at::Device device = at::kCPU;     // to train on
+  GraphMaker make_graph = nullptr;  // of micro-batches; null = they are computed one by one
 };
 
 // A recipe that has met its data, before anything is written.

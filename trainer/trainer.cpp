@@ -137,9 +137,13 @@ std::int64_t Run::resume_step(bool goes_on) const {
 }
 
 TaskStart Run::task_start() const {
-  const at::Device device = device_of(options_.gpu);
-  if (resume_step_ < 0) return {{}, 0, communicator_, device};
-  return {checkpoints_.path_of(resume_step_), state_.step, communicator_, device};
+  TaskStart start{{}, 0, communicator_, device_of(options_.gpu)};
+  if (recipe_.train.cuda_graphs && start.device.is_cuda()) start.make_graph = make_cuda_graph;
+  if (recipe_.train.cuda_graphs && options_.make_graph) start.make_graph = options_.make_graph;
+  if (resume_step_ < 0) return start;
+  start.checkpoint = checkpoints_.path_of(resume_step_);
+  start.step = state_.step;
+  return start;
 }
 
 void Run::restore() {
@@ -349,7 +353,7 @@ TrainResult Run::loop() {
 
 TrainResult train(const Recipe& wanted, const TrainOptions& options, parallel::Communicator& communicator) {
   at::set_num_threads(static_cast<int>(wanted.train.threads));
-  prepare(device_of(options.gpu));
+  prepare(device_of(options.gpu), wanted.train.cuda_graphs ? WorkStream::recordable : WorkStream::shared);
   const RunFolder folder(wanted.run.dir);
   // Everything the recipe could ask for in vain is found before the folder is made.
   const PlannedTask plan = plan_task(wanted, communicator.size());

@@ -2,6 +2,7 @@
 // checkpoints and resume.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,8 @@
 #include "trainer/run/run_folder.h"
 
 namespace shelfcast::trainer {
+
+class DeviceGraph;  // micro_batch_graph.h
 
 // Why a run ended.
 enum class Ending { finished, stopped_early, signalled, stop_after };
@@ -28,6 +31,8 @@ struct TrainOptions {
   std::optional<std::int64_t> stop_after;  // leave after this step exactly as a signal would
   int gpu = -1;                            // to compute on; -1 = the CPU
   std::string device_name = "cpu";
+  // Where train.cuda_graphs asks for them; none = CUDA's on a GPU, on the CPU no graphs.
+  std::function<std::unique_ptr<DeviceGraph>()> make_graph = nullptr;
 };
 
 // Trains the `wanted` recipe on the ranks of `communicator` and leaves its run folder (docs/recipes.md).

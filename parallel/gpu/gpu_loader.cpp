@@ -11,18 +11,40 @@
 namespace shelfcast::parallel {
 namespace {
 
-// The opened module; the library stays open until the process ends, because CUDA does not survive being
+// An opened module; the library stays open until the process ends, because CUDA does not survive being
 // closed.
+template <typename Operations>
 struct Module {
-  const ShelfcastGpuOperations* operations = nullptr;
+  const Operations* operations = nullptr;
   std::string problem;
 };
 
-Module open_module() {
-  Module module;
-  const std::filesystem::path path = gpu_module_path();
+// What tells one module from the other.
+template <typename Operations>
+struct Names {
+  const char* file;
+  const char* version;  // functions
+  const char* operations;
+  std::int32_t expected;  // version
+};
+
+constexpr Names<ShelfcastGpuOperations> kGpu = {"libshelfcast_gpu.so", "shelfcast_gpu_module_version",
+                                                "shelfcast_gpu_operations", kGpuModuleVersion};
+constexpr Names<ShelfcastGraphOperations> kGraphs = {"libshelfcast_graphs.so",
+                                                     "shelfcast_graph_module_version",
+                                                     "shelfcast_graph_operations", kGraphModuleVersion};
+
+std::filesystem::path path_of(const char* file) {
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+  return program.parent_path().parent_path() / "lib" / file;
+}
+
+template <typename Operations>
+Module<Operations> open_module(const Names<Operations>& names) {
+  Module<Operations> module;
+  const std::filesystem::path path = path_of(names.file);
   if (!std::filesystem::exists(path)) {
-    module.problem = fmt::format("{} is missing: this build has no GPU module", path.string());
+    module.problem = fmt::format("{} is missing: this build has no such module", path.string());
     return module;
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -30,11 +52,9 @@ Module open_module() {
     module.problem = fmt::format("the GPU module cannot be opened: {}", dlerror());
     return module;
   }
-  const auto version = reinterpret_cast<decltype(&shelfcast_gpu_module_version)>(
-      dlsym(library, "shelfcast_gpu_module_version"));
-  const auto operations =
-      reinterpret_cast<decltype(&shelfcast_gpu_operations)>(dlsym(library, "shelfcast_gpu_operations"));
-  if (version == nullptr || operations == nullptr || version() != kGpuModuleVersion) {
+  const auto version = reinterpret_cast<std::int32_t (*)()>(dlsym(library, names.version));
+  const auto operations = reinterpret_cast<const Operations* (*)()>(dlsym(library, names.operations));
+  if (version == nullptr || operations == nullptr || version() != names.expected) {
     module.problem = fmt::format("{} belongs to another build of the program", path.string());
     return module;
   }
@@ -42,22 +62,19 @@ Module open_module() {
   return module;
 }
 
-const Module& the_module() {
-  static const Module module = open_module();
+const Module<ShelfcastGpuOperations>& the_module() {
+  static const Module<ShelfcastGpuOperations> module = open_module(kGpu);
   return module;
 }
 
 }  // namespace
 
-std::filesystem::path gpu_module_path() {
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
-  return program.parent_path().parent_path() / "lib" / "libshelfcast_gpu.so";
-}
+std::filesystem::path gpu_module_path() { return path_of(kGpu.file); }
 
 GpuReport inspect_gpus(int open) {
   GpuReport report;
   report.has_driver = std::filesystem::exists("/dev/nvidiactl");  // without the module, too
-  const Module& module = the_module();
+  const Module<ShelfcastGpuOperations>& module = the_module();
   if (module.operations == nullptr) {
     report.problem = module.problem;
     return report;
@@ -92,6 +109,14 @@ const ShelfcastGpuOperations& gpu_operations() {
     throw input_error("GPUs cannot be used", the_module().problem,
                       "build with GPU=1 on a machine with a GPU, or choose parallel.device=cpu");
   return *the_module().operations;
+}
+
+const ShelfcastGraphOperations& graph_operations() {
+  static const Module<ShelfcastGraphOperations> module = open_module(kGraphs);
+  if (module.operations == nullptr)
+    throw input_error("CUDA graphs cannot be used", module.problem,
+                      "build with GPU=1, or set train.cuda_graphs=false");
+  return *module.operations;
 }
 
 void open_torch_cuda() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "parallel/gpu/gpu_module.h"
+#include "parallel/gpu/graph_module.h"
 
 namespace shelfcast::parallel {
 
@@ -36,6 +37,10 @@ GpuReport inspect_gpus(int open = -1);
 
 // The module's functions. Throws Error(input) when there is no module or it does not open.
 const ShelfcastGpuOperations& gpu_operations();
+
+// The functions of the second module, opened at the first call, after open_torch_cuda(). Throws Error(input)
+// as above.
+const ShelfcastGraphOperations& graph_operations();
 
 // Makes LibTorch compute on CUDA devices: opens its CUDA library, once for the process, before the first
 // backward of any device: LibTorch looks once for what there is. Throws Error(input) with the loader's words

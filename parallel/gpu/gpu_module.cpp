@@ -9,6 +9,7 @@
 #include "parallel/gpu/cuda_check.h"
 #include "parallel/gpu/masks.h"
 #include "parallel/gpu/nccl_group.h"
+#include "parallel/gpu/work_stream.h"
 
 namespace shelfcast::parallel {
 namespace {
@@ -56,6 +57,8 @@ std::int32_t list_devices(ShelfcastGpuDevice* devices, std::int32_t capacity, st
   return count;
 }
 
+void work_on(void* stream) { work_stream = static_cast<cudaStream_t>(stream); }
+
 void* allocate(std::int32_t device, std::int64_t bytes, ShelfcastGpuProblem* problem) {
   void* memory = nullptr;
   const bool done = check(cudaSetDevice(device), problem) &&
@@ -75,14 +78,17 @@ std::int32_t is_device(const void* memory) {
 }
 
 std::int32_t copy(void* to, const void* from, std::int64_t bytes, ShelfcastGpuProblem* problem) {
-  return check(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault), problem)
-             ? kGpuDone
-             : kGpuFailed;
+  const cudaStream_t stream = work_stream;
+  const bool done =
+      check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault, stream), problem) &&
+      check(cudaStreamSynchronize(stream), problem);
+  return done ? kGpuDone : kGpuFailed;
 }
 
 constexpr ShelfcastGpuOperations kOperations = {
     .versions = write_versions,
     .devices = list_devices,
+    .work_on = work_on,
     .allocate = allocate,
     .release = release,
     .is_device = is_device,

@@ -9,7 +9,7 @@
 
 extern "C" {
 
-inline constexpr std::int32_t kGpuModuleVersion = 5;
+inline constexpr std::int32_t kGpuModuleVersion = 6;
 
 // Why a call failed, NUL-terminated; written only by calls that fail.
 struct ShelfcastGpuProblem {
@@ -72,16 +72,19 @@ struct ShelfcastGpuOperations {
   std::int32_t (*devices)(ShelfcastGpuDevice* devices, std::int32_t capacity, std::int32_t open,
                           ShelfcastGpuProblem* problem);
 
+  // Where the program's own work goes from now on, a cudaStream_t of the thread's device: the work stream.
+  // Before any call, CUDA's default one.
+  void (*work_on)(void* stream);
   // Memory of the device.
   void* (*allocate)(std::int32_t device, std::int64_t bytes, ShelfcastGpuProblem* problem);
   void (*release)(void* memory);
   // 1: `memory` is a device's, 0: the host's.
   std::int32_t (*is_device)(const void* memory);
-  // Between any two places, after what was started on them before; returns when it is done.
+  // Between any two places, after what is on the work stream by now; returns when it is done.
   std::int32_t (*copy)(void* to, const void* from, std::int64_t bytes, ShelfcastGpuProblem* problem);
 
   // Starts to make the masks of dropout, uint8 [draws, elements], by kernels.h's rule from the keys of the
-  // draws, uint64; both in memory of the thread's device, on whose default stream it goes.
+  // draws, uint64; both in memory of the thread's device. On the work stream.
   std::int32_t (*keep_mask)(const std::uint64_t* keys, std::int64_t draws, std::int64_t elements,
                             std::uint32_t threshold, std::uint8_t* keep, ShelfcastGpuProblem* problem);
 
@@ -94,8 +97,8 @@ struct ShelfcastGpuOperations {
   void* (*nccl_split)(void* group, std::int32_t color, std::int32_t key, ShelfcastGpuProblem* problem);
   // Whether the last call on the group has got through, and no rank's error has arrived.
   std::int32_t (*nccl_state)(void* group, ShelfcastGpuProblem* problem);
-  // Starts a collective on the group's own stream, behind the work that is on the device's default stream by
-  // now. The group's state must be kGpuDone before, and again before the next call on it.
+  // Starts a collective on the group's own stream, behind what is on the work stream by now. The group's
+  // state must be kGpuDone before, and again before the next call on it.
   std::int32_t (*nccl_start)(void* group, const ShelfcastNcclCall* call, ShelfcastGpuProblem* problem);
   // A mark behind all that was started so far: its number, not negative.
   std::int64_t (*nccl_mark)(void* group, ShelfcastGpuProblem* problem);

@@ -6,6 +6,7 @@
 
 #include "parallel/gpu/cuda_check.h"
 #include "parallel/gpu/keep_mask.h"
+#include "parallel/gpu/work_stream.h"
 
 namespace shelfcast::parallel {
 
@@ -43,7 +44,7 @@ std::int32_t start_keep_mask(const std::uint64_t* keys, std::int64_t draws, std:
   void* arguments[] = {&keys, &draws, &elements, &threshold, &keep};
   const cudaError_t status =
       cudaLaunchKernel(loaded.kernel, dim3(static_cast<unsigned>(std::min(wanted, kMostBlocks))),
-                       dim3(static_cast<unsigned>(kThreads)), arguments, 0, nullptr);
+                       dim3(static_cast<unsigned>(kThreads)), arguments, 0, work_stream);
   return check(status, problem) ? kGpuDone : kGpuFailed;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "parallel/gpu/cuda_check.h"
+#include "parallel/gpu/work_stream.h"
 
 namespace shelfcast::parallel::nccl {
 namespace {
@@ -152,9 +153,9 @@ std::int32_t state(void* group, ShelfcastGpuProblem* problem) {
 
 std::int32_t start(void* group, const ShelfcastNcclCall* call, ShelfcastGpuProblem* problem) {
   const Group& self = group_of(group);
-  // What is to be sent may still be in the making on the default stream.
+  // What is to be sent may still be in the making.
   const bool ordered = parallel::check(cudaSetDevice(self.device), problem) &&
-                       parallel::check(cudaEventRecord(self.ready, cudaStreamLegacy), problem) &&
+                       parallel::check(cudaEventRecord(self.ready, work_stream), problem) &&
                        parallel::check(cudaStreamWaitEvent(self.stream, self.ready, 0), problem);
   return ordered && check(run(self, *call), self.comm, problem) ? kGpuDone : kGpuFailed;
 }

@@ -274,6 +274,7 @@ void leave(void* group, std::int32_t) {
 constexpr ShelfcastGpuOperations kTwin = {
     .versions = versions,
     .devices = devices,
+    .work_on = [](void*) {},  // it has one stream
     .allocate = allocate,
     .release = release,
     .is_device = is_device,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/error.h"
 #include "parallel/gpu/gpu_loader.h"
 #include "parallel/gpu/keep_mask.h"
 
@@ -31,6 +32,18 @@ TEST(GpuModule, either_lists_devices_or_says_why_there_are_none) {
 
 TEST(GpuModule, says_the_same_when_asked_twice) {
   EXPECT_EQ(inspect_gpus().devices.size(), inspect_gpus().devices.size());
+}
+
+// Its libraries are LibTorch's for CUDA, which come with the toolchain for GPUs alone.
+TEST(GraphModule, opens_or_says_which_library_is_missing) {
+  try {
+    open_torch_cuda();
+    EXPECT_NE(graph_operations().begin, nullptr);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(error.why().find(".so"), std::string::npos) << error.what();
+    EXPECT_EQ(error.why().find("no such module"), std::string::npos) << error.what();
+  }
 }
 
 // On a GPU the kernel itself beside what each of its threads does, done here; elsewhere the way to the error.

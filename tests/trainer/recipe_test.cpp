@@ -78,6 +78,20 @@ TEST(Recipe, refuses_duplicates_and_broken_yaml_with_the_line) {
                {"r.yaml:2", "train.steps", "it is empty"});
 }
 
+TEST(Recipe, refuses_cuda_graphs_of_what_no_graph_can_repeat) {
+  const auto message = [](std::vector<std::string> overrides) {
+    overrides.emplace_back("train.cuda_graphs=true");
+    return message_of(kMinimal, overrides);
+  };
+  expect_parts(message({"train.adversarial.method=fgm"}), {"train.cuda_graphs", "train.adversarial"});
+  expect_parts(message({"data.text=true", "model.text=x", "tune.text=top"}),
+               {"train.cuda_graphs", "tune.text"});
+  expect_parts(message({"data.censored=sold_out"}), {"train.cuda_graphs", "data.censored", "mask"});
+  EXPECT_TRUE(parse_recipe(kMinimal, "r.yaml",
+                           {"train.cuda_graphs=true", "data.censored=sold_out", "model.loss.censored=mask"})
+                  .train.cuda_graphs);
+}
+
 TEST(Recipe, overrides_win_and_name_themselves_in_errors) {
   const Recipe recipe =
       parse_recipe(kMinimal, "r.yaml", {"train.steps=7", "data.known=[price, promo]", "run.dir=runs/z"});

@@ -216,6 +216,7 @@ TEST_F(TextLabels, name_the_key_that_is_wrong_before_a_run_folder_is_made) {
   EXPECT_THAT(message("train.augment={share: 1.0, tokens: 0.5}"), HasSubstr("train.augment"));
   EXPECT_THAT(message("train.augment.jitter=0.1"), HasSubstr("train.augment"));
   EXPECT_THAT(message("train.new_items=0.1"), HasSubstr("train.new_items"));
+  EXPECT_THAT(message("train.cuda_graphs=true"), HasSubstr("train.cuda_graphs"));
   EXPECT_THAT(message("data.shots=4"), HasSubstr("data.shots"));
   EXPECT_THAT(message("model.weights=x"), HasSubstr("model.weights"));
   EXPECT_THAT(message("data.labels.split=text"),

@@ -134,6 +134,8 @@ struct TrainConfig {
   std::string precision = "fp32";
   // Insides of the towers' blocks are computed again in backward and not kept (models/recompute.h).
   bool activation_checkpointing = false;
+  // On a GPU micro-batches after which nothing is sent are CUDA graphs (micro_batch_graph.h).
+  bool cuda_graphs = false;
   double clip = 1.0;  // largest gradient norm; 0 = no clipping
   double ema = 0.0;   // decay of the moving average of weights that is validated and stored; 0 = the weights
   std::int64_t validate_every = 200;     // steps

@@ -292,6 +292,9 @@ void refuse_demand_keys(const Recipe& recipe, const char* task) {
   if (recipe.tune.method != "all")
     refuse("tune.method is that of the demand model's series tower", "there is none",
            "leave tune.method out; tune.text says what of the encoder is trained");
+  if (recipe.train.cuda_graphs)
+    refuse("train.cuda_graphs is set", "texts are of other lengths in every micro-batch",
+           "set train.cuda_graphs: false");
   if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
     refuse("train.adversarial asks for changed tokens", "they are those of the demand model's series tower",
            "set train.adversarial.method: none");
@@ -331,6 +334,23 @@ void validate_text(const Recipe& recipe) {
                       "set tune.text: all, or model.text_start: published");
 }
 
+// A CUDA graph repeats what the device did, whatever the host would decide now.
+void validate_graphs(const Recipe& recipe) {
+  if (!recipe.train.cuda_graphs) return;
+  const auto refuse = [](const char* what, const char* why, const char* advice) {
+    throw input_error(fmt::format("train.cuda_graphs is set, and {}", what), why, advice);
+  };
+  if (recipe.tune.text != TuneConfig::Text::frozen)
+    refuse("tune.text trains the text encoder", "texts are of other lengths in every micro-batch",
+           "set tune.text: frozen, or train.cuda_graphs: false");
+  if (recipe.train.adversarial.method != AdversarialConfig::Method::none)
+    refuse("train.adversarial is on", "its several backward passes are not one piece of work",
+           "leave one of the two out");
+  if (!recipe.data.censored.empty() && recipe.model.loss.censored != models::LossConfig::Censored::mask)
+    refuse("data.censored names stock-outs", "how many there are in a micro-batch is the host's to know",
+           "set model.loss.censored: mask, or train.cuda_graphs: false");
+}
+
 }  // namespace
 
 void Recipe::validate() const {
@@ -358,6 +378,7 @@ void Recipe::validate() const {
                       "texts become vectors by a published BERT-family model",
                       "set model.text to its directory, or data.text: false");
   validate_text(*this);
+  validate_graphs(*this);
   if (train.augment.mixes() && data.shots > 0)
     throw input_error("train.augment.mix is set, but data.shots names the windows to train on",
                       "what is mixed in would be windows beyond them", "leave one of the two out");

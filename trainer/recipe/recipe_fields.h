@@ -212,6 +212,7 @@ void visit(Visitor& v, TrainConfig& c) {
   v("threads", c.threads);
   v("precision", c.precision);
   v("activation_checkpointing", c.activation_checkpointing);
+  v("cuda_graphs", c.cuda_graphs);
   v("clip", c.clip);
   v("ema", c.ema);
   v("validate_every", c.validate_every);

@@ -83,7 +83,7 @@ WeightedLoss MaskedLanguageTask::forward_and_backward(std::int64_t step, std::in
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
   const models::MaskedLanguageLoss loss =
       masked_language_loss(text_, batch, seed(), step, MaskedLanguageMode::training);
-  before_backward(0);
+  if (before_backward) before_backward(0);
   loss.sum.backward();
   return {loss.sum.detach(), at::scalar_tensor(loss.tokens, at::kDouble)};
 }

@@ -97,7 +97,7 @@ WeightedLoss TextLabelsTask::forward_and_backward(std::int64_t step, std::int64_
   const models::PrecisionScope precision(models::precision_from(recipe_.train.precision));
   const models::RecomputeScope recompute(recipe_.train.activation_checkpointing);
   const models::LabelLoss loss = label_batch(model_, batch, weights_, seed(), step, LabelMode::training).loss;
-  before_backward(0);
+  if (before_backward) before_backward(0);
   loss.sum.backward();
   return {loss.sum.detach(), at::scalar_tensor(loss.labels, at::kDouble)};
 }

@@ -1,0 +1,107 @@
+#include "trainer/micro_batch_graph.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "models/transfer.h"
+#include "parallel/gpu/gpu_loader.h"
+
+namespace shelfcast::trainer {
+namespace {
+
+constexpr std::int64_t kComparedMicroBatches = 2;
+
+Error failure(const ShelfcastGpuProblem& problem) {
+  return input_error("forward and backward do not work as a CUDA graph", problem.text,
+                     "set train.cuda_graphs=false: the training is the same");
+}
+
+class CudaGraph : public DeviceGraph {
+ public:
+  explicit CudaGraph(const ShelfcastGraphOperations& cuda) : cuda_(cuda) {}
+  ~CudaGraph() override {
+    if (graph_ != nullptr) cuda_.release(graph_);
+  }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+
+  void record(const std::function<void()>& work) override {
+    ShelfcastGpuProblem problem{}, later{};
+    SHELFCAST_ASSERT(graph_ == nullptr);
+    graph_ = cuda_.begin(&problem);
+    if (graph_ == nullptr) throw failure(problem);
+    try {
+      work();
+    } catch (...) {
+      cuda_.end(graph_, &later);  // else the stream would go on taking down; why it failed is known
+      throw;
+    }
+    if (cuda_.end(graph_, &problem) == kGpuFailed) throw failure(problem);
+  }
+
+  void replay() override {
+    ShelfcastGpuProblem problem{};
+    if (cuda_.replay(graph_, &problem) == kGpuFailed) throw failure(problem);
+  }
+
+ private:
+  const ShelfcastGraphOperations& cuda_;
+  void* graph_ = nullptr;
+};
+
+// Makes room at the first call.
+void put(const at::Tensor& from, at::Tensor& to, const at::Device& device) {
+  SHELFCAST_ASSERT(!to.defined() || (from.defined() && from.sizes() == to.sizes()));
+  if (!from.defined()) return;
+  if (!to.defined()) to = at::empty(from.sizes(), from.options().device(device));
+  to.copy_(models::sent(from, device), /*non_blocking=*/true);
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceGraph> make_cuda_graph() {
+  return std::make_unique<CudaGraph>(parallel::graph_operations());
+}
+
+MicroBatchGraph::MicroBatchGraph(std::unique_ptr<DeviceGraph> graph, const at::Device& device, Work work)
+    : graph_(std::move(graph)), device_(device), work_(std::move(work)) {}
+
+void MicroBatchGraph::take(const MicroBatch& next) {
+  MicroBatch from = next;
+  const auto inputs = from.inputs.tensors(), inputs_here = here_.inputs.tensors();
+  for (std::size_t i = 0; i < inputs.size(); ++i) put(*inputs[i], *inputs_here[i], device_);
+  const auto targets = from.targets.tensors(), targets_here = here_.targets.tensors();
+  for (std::size_t i = 0; i < targets.size(); ++i) put(*targets[i], *targets_here[i], device_);
+  here_.keys = next.keys;
+  standing_.renew_keys(next.keys, device_);
+}
+
+models::LossSums MicroBatchGraph::compute() {
+  const models::StandingTransfers::Scope scope(&standing_);
+  const models::LossSums sums = work_(here_);
+  standing_.end();
+  return {sums.loss.detach(), sums.valid_targets};
+}
+
+models::LossSums MicroBatchGraph::run(const MicroBatch& next) {
+  take(next);
+  if (given_up_) return work_(here_);
+  if (computed_ < kComparedMicroBatches) {
+    ++computed_;
+    return compute();
+  }
+  if (!recorded_) {
+    if (!standing_.changed().empty()) {
+      given_up_ = true;
+      log::warn("train.cuda_graphs does nothing here: {} changes from one micro-batch to the next",
+                standing_.changed());
+      return work_(here_);
+    }
+    graph_->record([this] { recorded_sums_ = compute(); });
+    recorded_ = true;
+  }
+  graph_->replay();
+  // The next micro-batch's are written in the same places.
+  return {recorded_sums_.loss.clone(), recorded_sums_.valid_targets.clone()};
+}
+
+}  // namespace shelfcast::trainer
