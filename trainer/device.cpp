@@ -101,8 +101,8 @@ Error out_of_memory(const c10::OutOfMemoryError& error, std::int64_t flat_bytes,
           "rest is frozen weights and activations of {} windows at a time; {}",
           static_cast<double>(flat_bytes) / 1e9, train.micro_batch, first_line(error)),
       "lower train.micro_batch (the training stays the same), share gradients and the optimizer's state out "
-      "with parallel.zero=2 over more ranks, or set train.precision=bf16 or "
-      "train.activation_checkpointing=true");
+      "with parallel.zero=2 over more ranks, or set train.precision=bf16, "
+      "train.activation_checkpointing=true, or train.cuda_graphs=false where it is true");
 }
 
 Error out_of_memory(const c10::OutOfMemoryError& error, const std::string& phase) {

@@ -18,8 +18,8 @@ namespace shelfcast::trainer {
 // The device with this index; -1 = the CPU.
 at::Device device_of(int gpu);
 
-// Where this thread's work on a device goes: CUDA's default stream, or one that can be recorded (CUDA
-// graphs).
+// Where this thread's work on a device goes: the stream it has, CUDA's default one to begin with, or another
+// that can be recorded (CUDA graphs).
 enum class WorkStream { shared, recordable };
 
 // Before anything is computed on `device`: makes it this thread's, asks LibTorch for kernels that give the

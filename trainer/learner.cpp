@@ -32,7 +32,8 @@ Learner::Learner(const Recipe& recipe, Task& task, parallel::Communicator& commu
             shares_.ranks.get()) {
   if (bucket_mb() == ParallelConfig::kTuned)
     tuner_.emplace(buffers_.elements() * static_cast<std::int64_t>(sizeof(float)));
-  if (recipe.train.cuda_graphs && leaves(task.micro_batches() == 1) && communicator.rank() == 0)
+  if (recipe.train.cuda_graphs && buffers_.values().is_cuda() && leaves(task.micro_batches() == 1) &&
+      communicator.rank() == 0)
     log::warn("train.cuda_graphs does nothing here: gradients leave with every micro-batch");
 }
 

@@ -1,5 +1,9 @@
 #include "trainer/micro_batch_graph.h"
 
+#include <c10/util/Exception.h>
+
+#include <cstdio>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "models/transfer.h"
@@ -31,11 +35,15 @@ class CudaGraph : public DeviceGraph {
     if (graph_ == nullptr) throw failure(problem);
     try {
       work();
-    } catch (...) {
-      cuda_.end(graph_, &later);  // else the stream would go on taking down; why it failed is known
+    } catch (const c10::OutOfMemoryError&) {
+      end(later);  // else the stream would go on taking down; why it failed is known
       throw;
+    } catch (const c10::Error& error) {
+      end(later);
+      std::snprintf(problem.text, sizeof(problem.text), "%s", error.what_without_backtrace());
+      throw failure(problem);
     }
-    if (cuda_.end(graph_, &problem) == kGpuFailed) throw failure(problem);
+    if (!end(problem)) throw failure(problem);
   }
 
   void replay() override {
@@ -44,6 +52,12 @@ class CudaGraph : public DeviceGraph {
   }
 
  private:
+  bool end(ShelfcastGpuProblem& problem) {
+    if (cuda_.end(graph_, &problem) == kGpuDone) return true;
+    graph_ = nullptr;  // LibTorch's memory still asks it what is being taken down
+    return false;
+  }
+
   const ShelfcastGraphOperations& cuda_;
   void* graph_ = nullptr;
 };
@@ -82,6 +96,17 @@ models::LossSums MicroBatchGraph::compute() {
   return {sums.loss.detach(), sums.valid_targets};
 }
 
+// Whether micro-batches were the same so far; where not, there is no graph any more.
+bool MicroBatchGraph::stands() {
+  if (standing_.changed().empty()) return true;
+  log::warn("train.cuda_graphs does nothing here: {} changes from one micro-batch to the next",
+            standing_.changed());
+  given_up_ = true;
+  recorded_sums_ = {};
+  graph_.reset();
+  return false;
+}
+
 models::LossSums MicroBatchGraph::run(const MicroBatch& next) {
   take(next);
   if (given_up_) return work_(here_);
@@ -90,13 +115,10 @@ models::LossSums MicroBatchGraph::run(const MicroBatch& next) {
     return compute();
   }
   if (!recorded_) {
-    if (!standing_.changed().empty()) {
-      given_up_ = true;
-      log::warn("train.cuda_graphs does nothing here: {} changes from one micro-batch to the next",
-                standing_.changed());
-      return work_(here_);
-    }
+    if (!stands()) return work_(here_);
     graph_->record([this] { recorded_sums_ = compute(); });
+    // What was sent meanwhile would be sent again each time.
+    if (!stands()) return work_(here_);
     recorded_ = true;
   }
   graph_->replay();

@@ -33,8 +33,8 @@ struct MicroBatch {
 };
 
 // The first two micro-batches are computed as ever, and show what of a micro-batch is the same in each. Where
-// that is all but its arrays and keys, the third is taken down and done, and later ones are done again with
-// other arrays in the same places; else all are computed as ever, with a warning.
+// that is all but its arrays and keys, the third is taken down and, if that holds for it, too, done; later
+// ones are done again with other arrays in the same places. Else all are computed as ever, with a warning.
 class MicroBatchGraph {
  public:
   // Forward and backward of a micro-batch, with nothing of the host's beside it. `loss`, a sum, may still
@@ -48,6 +48,7 @@ class MicroBatchGraph {
  private:
   void take(const MicroBatch& next);
   models::LossSums compute();
+  bool stands();
 
   std::unique_ptr<DeviceGraph> graph_;
   at::Device device_;
