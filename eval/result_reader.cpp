@@ -226,26 +226,28 @@ auto read_or_name(const std::filesystem::path& path, Read read) {
   }
 }
 
-// The cells of one line of CSV, quotes taken off.
-void split_line(std::string_view line, std::vector<std::string>& cells) {
+// Takes the cells of the first row off `text`, their quotes off them; names of the data may hold line breaks.
+void take_row(std::string_view& text, std::vector<std::string>& cells) {
   cells.clear();
   std::string cell;
   bool quoted = false;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    if (quoted && line[i] == '"') {
-      if (i + 1 < line.size() && line[i + 1] == '"')
-        cell += line[++i];
+  std::size_t i = 0;
+  for (; i < text.size() && (quoted || text[i] != '\n'); ++i) {
+    if (quoted && text[i] == '"') {
+      if (i + 1 < text.size() && text[i + 1] == '"')
+        cell += text[++i];
       else
         quoted = false;
-    } else if (!quoted && line[i] == '"') {
+    } else if (!quoted && text[i] == '"') {
       quoted = true;
-    } else if (!quoted && line[i] == ',') {
+    } else if (!quoted && text[i] == ',') {
       cells.push_back(std::exchange(cell, {}));
     } else {
-      cell += line[i];
+      cell += text[i];
     }
   }
   cells.push_back(std::move(cell));
+  text.remove_prefix(std::min(i + 1, text.size()));
 }
 
 double number_of(const std::string& text) {
@@ -256,7 +258,7 @@ double number_of(const std::string& text) {
   return value;
 }
 
-// Calls `take` with the cells of each line of a model, which stand together.
+// Calls `take` with the cells of each row of a model, which stand together.
 template <typename Take>
 void for_model(const std::filesystem::path& path, const std::string& model, std::size_t columns, Take take) {
   const MappedFile file(path);
@@ -264,15 +266,11 @@ void for_model(const std::filesystem::path& path, const std::string& model, std:
   if (!text.ends_with('\n')) throw std::runtime_error("its last line is torn");  // whoever's it is
   std::vector<std::string> cells;
   bool seen = false;
-  for (std::size_t line_number = 1; !text.empty(); ++line_number) {
-    const std::size_t end = text.find('\n');
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(end + 1);
-    if (line_number == 1) continue;
-    split_line(line, cells);
+  take_row(text, cells);  // the header
+  for (std::size_t row = 2; !text.empty(); ++row) {
+    take_row(text, cells);
     if (cells.size() != columns)
-      throw std::runtime_error(
-          fmt::format("line {} has {} cells, not {}", line_number, cells.size(), columns));
+      throw std::runtime_error(fmt::format("row {} has {} cells, not {}", row, cells.size(), columns));
     if (cells[0] == model)
       take(cells);
     else if (seen)

@@ -32,7 +32,7 @@ std::string escape_markdown(const std::string& text) {
   std::string safe;
   for (const char c : text) {
     if (c == '|' || c == '*' || c == '_' || c == '<' || c == '`' || c == '\\') safe += '\\';
-    safe += c;
+    safe += c == '\n' || c == '\r' ? ' ' : c;  // a row of a table is a line
   }
   return safe;
 }

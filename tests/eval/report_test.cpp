@@ -150,6 +150,16 @@ TEST_F(Report, escapes_names_of_the_data) {
   EXPECT_THAT(report_markdown(data), HasSubstr("Ōsaka \"3\", \\<main>"));
 }
 
+TEST_F(Report, reads_names_with_line_breaks_and_keeps_its_tables_whole) {
+  SmallPanel panel = make_small_panel();
+  panel.categories[1] = "bread,\n\"dark\"";
+  SeasonalQuantiles model(7, 3);
+  write_run(folder_ / "a", judge_panel(folder_.path(), panel, model, report_config()));
+  const ReportData data = gather({"a"});
+  EXPECT_THAT(data.worst, ::testing::Contains(::testing::Field(&WorstSeries::category, panel.categories[1])));
+  EXPECT_THAT(report_markdown(data), HasSubstr("| bread, \"dark\" |"));
+}
+
 TEST_F(Report, calls_a_win_only_what_the_tests_call_one) {
   write_run(folder_.path(), "a", 3);
   ReportData data = gather({"a"});
@@ -345,7 +355,7 @@ TEST_F(Report, names_what_is_wrong_with_a_run) {
   EXPECT_THAT(damage("backtest/series.csv", all_series.substr(0, all_series.size() - 3)), HasSubstr("torn"));
   EXPECT_THAT(damage("backtest/result.json", "{\"format\": 1}"), HasSubstr("format is 1"));
   EXPECT_THAT(damage("backtest/series.csv", "model\nSeasonal quantiles,x,1,2\n"),
-              HasSubstr("line 2 has 4 cells"));
+              HasSubstr("row 2 has 4 cells"));
   const std::string series = read_file(folder_ / "a/backtest/series.csv");
   EXPECT_THAT(damage("backtest/series.csv", series.substr(0, series.find("Seasonal quantiles,series-9"))),
               HasSubstr("9 of 11"));
