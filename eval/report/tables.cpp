@@ -56,7 +56,7 @@ std::string escape_latex(const std::string& text) {
   return safe;
 }
 
-const char* mark_of(Verdict verdict, const char* better, const char* worse) {
+const char* mark_of(std::optional<Verdict> verdict, const char* better, const char* worse) {
   return verdict == Verdict::better ? better : verdict == Verdict::worse ? worse : "";
 }
 
@@ -249,7 +249,7 @@ std::string report_csv(const ReportData& data) {
         csv += fmt::format("{},{},{},{},{},{},{}\n", csv_cell(row.name), kind_of(row.kind), table.metrics[c],
                            row.cells[c].value ? fmt::format("{}", *row.cells[c].value) : "", row.n,
                            row.cells[c].best ? 1 : 0,
-                           row.kind == MainTable::Row::Kind::model ? to_string(row.cells[c].verdict) : "");
+                           row.cells[c].verdict ? to_string(*row.cells[c].verdict) : "");
   }
   return csv;
 }

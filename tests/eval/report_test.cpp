@@ -156,8 +156,63 @@ TEST_F(Report, reads_names_with_line_breaks_and_keeps_its_tables_whole) {
   SeasonalQuantiles model(7, 3);
   write_run(folder_ / "a", judge_panel(folder_.path(), panel, model, report_config()));
   const ReportData data = gather({"a"});
-  EXPECT_THAT(data.worst, ::testing::Contains(::testing::Field(&WorstSeries::category, panel.categories[1])));
+  EXPECT_THAT(data.worst, Contains(::testing::Field(&WorstSeries::category, panel.categories[1])));
   EXPECT_THAT(report_markdown(data), HasSubstr("| bread, \"dark\" |"));
+}
+
+TEST_F(Report, draws_names_that_begin_alike_apart) {
+  SmallPanel panel = make_small_panel();
+  panel.categories = {"Home and garden, in the kitchen, pans", "Home and garden, in the kitchen, pots",
+                      "never sold"};
+  const std::vector<std::string> runs = {"bolt-small-context-512-seed-17", "bolt-small-context-512-seed-18"};
+  for (const std::string& name : runs) {
+    SeasonalQuantiles model(7, name == runs[0] ? 3 : 1);
+    write_run(folder_ / name, judge_panel(folder_.path(), panel, model, report_config()));
+  }
+  const ReportData data = gather(runs);
+  const auto domain = [](const Spec& spec, const char* scale) {
+    for (const Spec& one : spec.at("scales"))
+      if (one.at("name") == scale) return one.at("domain").get<std::vector<std::string>>();
+    return std::vector<std::string>();
+  };
+  const Spec cells = heat_map(data.result, "category", panel.categories, "mae");
+  EXPECT_THAT(domain(cells, "x"), AllOf(Contains(runs[0]), Contains(runs[1])));
+  EXPECT_EQ(domain(cells, "y"), panel.categories);
+  EXPECT_EQ(domain(level_plot(data.result, "category", panel.categories, "wape"), "y"), panel.categories);
+  std::vector<Comparison> comparisons(2, data.between.front());
+  comparisons[0].baseline = runs[0], comparisons[1].baseline = runs[1];
+  EXPECT_EQ(domain(comparison_plot(comparisons), "y").back(), "MAE against " + runs[1]);
+}
+
+TEST_F(Report, sets_only_baselines_as_the_mark_of_its_heat_map) {
+  BacktestConfig config = report_config();
+  config.combine.methods = {"mean"};
+  write_run(folder_.path(), "a", 3, config);
+  ReportData data = gather({"a"});
+  const auto tip = [&] {
+    return heat_map(data.result, "category", {"dairy"}, "mae")
+        .at("data")[0]
+        .at("values")[0]
+        .at("tip")
+        .get<std::string>();
+  };
+  const std::string before = tip();
+  EXPECT_THAT(before, HasSubstr("against the best baseline"));
+  for (ForecasterResult& forecaster : data.result.forecasters)
+    if (combines_models(forecaster.name))
+      for (GroupScores& group : forecaster.groups)
+        for (Score& score : group.scores) score.value = 1e-3;
+  EXPECT_EQ(tip(), before);
+  data.result.forecasters.resize(1);
+  EXPECT_THAT(tip(), Not(HasSubstr("baseline")));
+}
+
+TEST_F(Report, csv_has_a_verdict_only_where_there_was_a_test) {
+  write_run(folder_.path(), "a", 3);
+  const std::string csv = report_csv(gather({"a"}));
+  EXPECT_THAT(csv, ::testing::ContainsRegex("\na,model,mae,[^\n]*,(better|worse|unclear)\n"));
+  EXPECT_THAT(csv, ::testing::ContainsRegex("\na,model,rmse,[^\n]*,\n"));
+  EXPECT_THAT(csv, ::testing::ContainsRegex("\na,model,mase_window_mean,[^\n]*,\n"));
 }
 
 TEST_F(Report, calls_a_win_only_what_the_tests_call_one) {
@@ -206,7 +261,7 @@ TEST_F(Report, calls_nothing_a_win_over_a_baseline_that_a_run_never_met) {
   const MainTable table = main_table(data, {"mae"});
   for (const MainTable::Row& row : table.rows) {
     if (row.kind != MainTable::Row::Kind::model) continue;
-    EXPECT_EQ(row.cells[0].verdict, row.name == "weak" ? Verdict::unclear : Verdict::better);
+    EXPECT_EQ(row.cells[0].verdict, row.name == "weak" ? std::nullopt : std::optional(Verdict::better));
   }
   if (data.result.forecasters.front().name == "strong")
     std::swap(data.result.forecasters[0], data.result.forecasters[1]);
