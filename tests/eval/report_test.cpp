@@ -207,6 +207,29 @@ TEST_F(Report, sets_only_baselines_as_the_mark_of_its_heat_map) {
   EXPECT_THAT(tip(), Not(HasSubstr("baseline")));
 }
 
+TEST_F(Report, tells_runs_of_one_name_and_what_combines_them_apart) {
+  BacktestConfig config = report_config();
+  config.combine.methods = {"mean"};
+  write_run(folder_.path(), "spring/shop", 3, config);
+  write_run(folder_.path(), "autumn/shop", 1, config);
+  const ReportData data = gather({"spring/shop", "autumn/shop"});
+  std::vector<std::string> names;
+  for (const ForecasterResult& forecaster : data.result.forecasters) names.push_back(forecaster.name);
+  for (const char* name : {"spring/shop", "autumn/shop"}) {
+    const std::string run = (folder_ / name).string();
+    EXPECT_THAT(names, AllOf(Contains(run), Contains("Mean of forecasts with " + run)));
+  }
+  for (const Comparison& c : data.result.comparisons)
+    EXPECT_THAT(names, AllOf(Contains(c.model), Contains(c.baseline)));
+  EXPECT_THAT(names, Contains(data.result.combinations.weights.front().combination));
+}
+
+TEST_F(Report, refuses_a_run_that_is_called_as_a_baseline_is) {
+  write_run(folder_.path(), "Seasonal Naive", 3);
+  EXPECT_THAT(message([&] { gather({"Seasonal Naive"}); }, ErrorKind::input),
+              HasSubstr("rename the run's folder"));
+}
+
 TEST_F(Report, csv_has_a_verdict_only_where_there_was_a_test) {
   write_run(folder_.path(), "a", 3);
   const std::string csv = report_csv(gather({"a"}));
