@@ -134,7 +134,7 @@ void score(Options& options) {
       options.new_items.empty() ? NewItems() : NewItems(options.new_items, bundle, options.threads);
   const SeriesNames names = all_names(bundle, items);
   if (!options.stock_template.empty()) {
-    write_stock_template(options.stock_template, names, options.defaults);
+    write_stock_template(options.stock_template, names, bundle.info().horizon, options.defaults);
     fmt::print("a stock table of {} series to fill in: {}\n", names.series.size(), options.stock_template);
     return;
   }

@@ -39,8 +39,10 @@ struct StockTable {
 StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                             const StockDefaults& defaults);
 
-// A table with one row a series to fill in. Atomic.
-void write_stock_template(const std::filesystem::path& path, const SeriesNames& names,
+// A table with one row a series to fill in, with prices and costs for the newsvendor and else with service
+// levels. Atomic. Throws Error(input) for defaults whose interval is not within the horizon: no order could
+// be made with them.
+void write_stock_template(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                           const StockDefaults& defaults);
 
 }  // namespace shelfcast::scorer

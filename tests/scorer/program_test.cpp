@@ -187,7 +187,7 @@ TEST(Program, orders_new_items_beside_the_known_ones) {
   EXPECT_EQ(orders.rows[0].cells[2], "lantern");
   EXPECT_EQ(forecasts.rows[0].cells[0], "店B/lantern");
   EXPECT_NE(score(bundle, "--stock stock.csv --out orders.csv").status, 0) << "unknown without --new";
-  ASSERT_EQ(score(bundle, "--new new.csv --template all.csv").status, 0);
+  ASSERT_EQ(score(bundle, "--new new.csv --template all.csv --lead-time 1 --review 2").status, 0);
   const CsvTable all = read_csv(bundle.scratch() / "all.csv");
   ASSERT_EQ(all.rows.size(), 10U);
   EXPECT_EQ(all.rows.back().cells[0], "店B/lantern");

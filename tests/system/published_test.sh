@@ -105,7 +105,7 @@ grep -q "lora_B.weight" peft.txt || fail "an adapter's folder is not listed: $(c
 "$bin/shelfcast" backtest runs/lora >/dev/null
 "$bin/shelfcast" forecast runs/lora --sales sales.csv --horizon 7 --out l.csv
 "$bin/shelfcast" export runs/lora --out lora.bundle
-"$bin/shelfcast-score" lora.bundle --template lora-stock.csv || fail "the scorer refuses the bundle"
+"$bin/shelfcast-score" lora.bundle --template lora-stock.csv --lead-time 3 --review 4 || fail "the scorer refuses the bundle"
 refused "matches no tensor" "nearest is \"SelfAttention.q\"" -- \
   "$bin/shelfcast" train lora.yaml --set "tune.targets=[SelfAtention.q]" --set run.dir=runs/wrong
 [[ ! -e runs/wrong ]] || fail "a refused recipe left a run folder"
