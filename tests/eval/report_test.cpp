@@ -207,6 +207,15 @@ TEST_F(Report, sets_only_baselines_as_the_mark_of_its_heat_map) {
   EXPECT_THAT(tip(), Not(HasSubstr("baseline")));
 }
 
+TEST_F(Report, leaves_room_for_every_line_of_a_series) {
+  write_run(folder_.path(), "a", 3);
+  const ReportData data = gather({"a"});
+  Fan fan = data.result.fans.front();
+  ASSERT_EQ(fan.forecasts[1].name, "Seasonal Naive");
+  fan.forecasts[1].median_h.front() = 1e4F;  // a peak of a season ago, before the history that is shown
+  EXPECT_EQ(fan_plot(data.result, fan).at("scales").at(1).at("domain").at(1), 1e4);
+}
+
 TEST_F(Report, tells_runs_of_one_name_and_what_combines_them_apart) {
   BacktestConfig config = report_config();
   config.combine.methods = {"mean"};
