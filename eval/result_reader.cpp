@@ -102,13 +102,20 @@ void read_corpus(const Json& json, BacktestResult& result) {
   }
 }
 
+void require_size(const char* what, std::size_t size, std::size_t expected) {
+  if (size != expected) throw std::runtime_error(fmt::format("it has {} {}, not {}", size, what, expected));
+}
+
 void read_combinations(const Json& json, BacktestResult& result) {
   result.combinations.members = json.at("members").get<std::vector<std::string>>();
-  for (const Json& weights : json.at("weights"))
+  for (const Json& weights : json.at("weights")) {
     result.combinations.weights.push_back(
         {weights.at("combination"), weights.at("level"),
          result.corpus.axis.step_at_or_before(date_of(weights.at("origin"))),
          weights.at("weights").get<std::vector<double>>()});
+    require_size("weights of a combination", result.combinations.weights.back().weights.size(),
+                 result.combinations.members.size());
+  }
 }
 
 void read_protocol(const Json& json, BacktestResult& result) {
@@ -143,6 +150,7 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.by = json.at("by").get<std::vector<std::string>>();
   config.views = json.value("views", std::vector<std::string>());  // older files lack them
   config.classes = json.value("classes", std::vector<double>());
+  if (!config.classes.empty()) require_size("shares of low and high demand", config.classes.size(), 2);
   config.promotion = json.at("promotion");
   config.price = json.at("price");
   config.orders = {json.at("orders").at("review"), json.at("orders").at("lead"),
@@ -166,10 +174,15 @@ std::vector<Fan> fans_of(const Json& json, const TimeAxis& axis) {
     fan.origin = axis.step_at_or_before(date_of(one.at("origin")));
     fan.history = values_of(one.at("history"));
     fan.target = values_of(one.at("target"));
-    for (const Json& forecast : one.at("forecasts"))
-      fan.forecasts.push_back({forecast.at("name"), forecast.at("quantile_levels").get<std::vector<double>>(),
-                               values_of(forecast.at("quantiles")), values_of(forecast.at("median")),
-                               values_of(forecast.at("mean"))});
+    for (const Json& forecast : one.at("forecasts")) {
+      const Fan::Forecast& read = fan.forecasts.emplace_back(
+          Fan::Forecast{forecast.at("name"), forecast.at("quantile_levels").get<std::vector<double>>(),
+                        values_of(forecast.at("quantiles")), values_of(forecast.at("median")),
+                        values_of(forecast.at("mean"))});
+      require_size("steps of a median", read.median_h.size(), fan.target.size());
+      require_size("quantiles of a series", read.quantiles_qh.size(), read.levels.size() * fan.target.size());
+    }
+    if (fan.forecasts.empty()) throw std::runtime_error(fmt::format("it has no forecast of {}", fan.series));
   }
   return fans;
 }

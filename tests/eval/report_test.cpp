@@ -456,6 +456,34 @@ TEST_F(Report, names_what_is_wrong_with_a_run) {
   EXPECT_NO_THROW(gather({"a"}));
 }
 
+TEST_F(Report, names_a_file_whose_lists_do_not_fit_each_other) {
+  BacktestConfig config = report_config();
+  config.combine.methods = {"mean"};
+  config.classes = {0.25, 0.75};
+  write_run(folder_.path(), "a", 3, config);
+  const auto damage = [&](const char* name, const std::function<void(nlohmann::ordered_json&)>& change) {
+    const std::filesystem::path file = folder_ / "a/backtest" / name;
+    const std::string whole = read_file(file);
+    auto json = nlohmann::ordered_json::parse(whole);
+    change(json);
+    write_file_atomically(file, json.dump());
+    const std::string text = message([&] { gather({"a"}); }, ErrorKind::data);
+    write_file_atomically(file, whole);
+    return text;
+  };
+  EXPECT_THAT(
+      damage("result.json", [](auto& json) { json["combinations"]["weights"][1]["weights"].erase(0); }),
+      HasSubstr("weights of a combination"));
+  EXPECT_THAT(damage("result.json", [](auto& json) { json["protocol"]["classes"] = {0.5}; }),
+              HasSubstr("shares of low and high demand"));
+  EXPECT_THAT(damage("fans.json", [](auto& json) { json[0]["forecasts"][0]["quantiles"].erase(0); }),
+              HasSubstr("quantiles of a series"));
+  EXPECT_THAT(damage("fans.json", [](auto& json) { json[0]["target"].erase(0); }),
+              HasSubstr("steps of a median"));
+  EXPECT_THAT(damage("fans.json", [](auto& json) { json[0]["forecasts"].clear(); }),
+              HasSubstr("no forecast of"));
+}
+
 // A backtest anew that was killed before its last file.
 TEST_F(Report, does_not_mix_two_backtests_of_a_run) {
   write_run(folder_.path(), "a", 3);
