@@ -28,10 +28,11 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("bundle", options.bundle, "folder made by shelfcast export")->required();
-  app.add_option(
-      "--stock", options.stock,
-      "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
-      "review_period, service_level, price, unit_cost, shortage_cost, holding_cost, moq, pack_size");
+  app.add_option("--stock", options.stock,
+                 "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
+                 "review_period, service_level, price, unit_cost, shortage_cost, holding_cost (of a unit "
+                 "left over, for\n"
+                 "one review period), moq, pack_size; docs/bundle-format.md has their units");
   app.add_option(
       "--new", options.new_items,
       "series that the bundle does not know: columns series (or store and item); optional text, like\n"

@@ -34,8 +34,9 @@ struct StockTable {
 // Reads a table with the columns `series` (or `store` and `item`) and `on_hand`, and optionally `on_order`,
 // `lead_time`, `review_period`, `service_level`, `unit_cost`, `price`, `holding_cost`, `shortage_cost`,
 // `moq`, `pack_size`; empty cells take the default. With costs a missing unit costs `shortage_cost`, else
-// price - unit_cost; an unsold one `holding_cost`, else unit_cost. Throws Error(input) naming file, line and
-// remedy, also for a service level or costs that ask for more than highest_level(kOrderPaths).
+// price - unit_cost; one left over at the end of a review period `holding_cost`, else unit_cost. Throws
+// Error(input) naming file, line and remedy, also for a service level or costs that ask for more than
+// highest_level(kOrderPaths).
 StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                             const StockDefaults& defaults);
 
