@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/shell.h"
 #include "eval/combination.h"
 #include "eval/comparisons.h"
 #include "eval/report/main_table.h"
@@ -256,7 +257,7 @@ std::string training_name(const ReportRun& run, const TrainingRecord& training) 
 
 std::string report_command(const ReportData& data) {
   std::string command = "shelfcast report";
-  for (const ReportRun& run : data.runs) command += ' ' + run.folder.string();
+  for (const ReportRun& run : data.runs) command += ' ' + shell_word(run.folder.string());
   return command;
 }
 

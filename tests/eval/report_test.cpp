@@ -233,6 +233,13 @@ TEST_F(Report, tells_runs_of_one_name_and_what_combines_them_apart) {
   EXPECT_THAT(names, Contains(data.result.combinations.weights.front().combination));
 }
 
+TEST_F(Report, names_its_command_as_a_shell_reads_it) {
+  write_run(folder_.path(), "a run", 3);
+  write_run(folder_.path(), "it's", 1);
+  const std::string command = report_command(gather({"a run", "it's"}));
+  EXPECT_THAT(command, AllOf(HasSubstr("/a run'"), HasSubstr("/it'\\''s'")));
+}
+
 TEST_F(Report, refuses_a_run_that_is_called_as_a_baseline_is) {
   write_run(folder_.path(), "Seasonal Naive", 3);
   EXPECT_THAT(message([&] { gather({"Seasonal Naive"}); }, ErrorKind::input),

@@ -64,6 +64,7 @@ for n in 1 3; do
 done
 cmp c2.1/backtest/metrics.csv c2.3/backtest/metrics.csv || fail "covariates make metrics depend on the number of ranks"
 cmp -s c2/backtest/metrics.csv c2.1/backtest/metrics.csv && fail "covariates change nothing"
+grep -q "^    shelfcast backtest .* --known price,promo,event --past stock" c2.1/report/report.md || fail "the report's command has lost its covariates"
 {
   echo "series,date,value,price,weather"
   for ((day = 0; day < 50; ++day)); do
