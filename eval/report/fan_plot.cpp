@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "eval/report/spec.h"
 
@@ -48,6 +49,15 @@ void add_line(const std::string& name, std::int64_t first, std::span<const float
   Spec rows = Spec::array();
   add_points(rows, first, values);
   spec["data"].push_back({{"name", name}, {"values", rows}});
+  if (values.size() == 1) {  // a line of one step has no length
+    if (std::isnan(values.front())) return;
+    spec["marks"].push_back(mark("symbol", name,
+                                 {{"x", {{"scale", "x"}, {"field", "x"}}},
+                                  {"y", {{"scale", "y"}, {"field", "y"}}},
+                                  {"fill", {{"value", stroke.colour}}},
+                                  {"size", {{"value", 40}}}}));
+    return;
+  }
   spec["marks"].push_back(mark("line", name,
                                {{"x", {{"scale", "x"}, {"field", "x"}}},
                                 {"y", {{"scale", "y"}, {"field", "y"}}},
@@ -80,12 +90,11 @@ std::pair<double, double> value_range(const Fan& fan, const Fan::Forecast* basel
   return {low, high > low ? high : 1.0};
 }
 
-// Dates where the drawing begins, turns and ends.
+// Dates where the drawing begins, turns and ends: of one step ahead, or without a history, two of them.
 Spec date_axis(const BacktestResult& result, const Fan& fan, std::int64_t first, std::int64_t last) {
-  Spec steps = Spec::array({first, fan.origin, last});
+  const std::set<std::int64_t> steps = {first, fan.origin, last};
   std::string labels = "{";
-  for (const std::int64_t step : {first, fan.origin, last})
-    labels += fmt::format("'{}':'{}',", step, result.date_of(step));
+  for (const std::int64_t step : steps) labels += fmt::format("'{}':'{}',", step, result.date_of(step));
   labels.back() = '}';
   Spec dates = axis("bottom", "x", "");
   dates["values"] = steps;

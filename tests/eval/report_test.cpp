@@ -216,6 +216,20 @@ TEST_F(Report, leaves_room_for_every_line_of_a_series) {
   EXPECT_EQ(fan_plot(data.result, fan).at("scales").at(1).at("domain").at(1), 1e4);
 }
 
+// Vega knows no object with a key twice: one such plot, and none after it was drawn.
+TEST_F(Report, names_each_date_below_a_series_once) {
+  BacktestConfig config = report_config();
+  config.horizon = 1;
+  write_run(folder_.path(), "a", 3, config);
+  const ReportData data = gather({"a"});
+  const Fan& fan = data.result.fans.front();
+  ASSERT_EQ(fan.target.size(), 1U);
+  const Spec plot = fan_plot(data.result, fan), dates = plot.at("axes").at(0);
+  EXPECT_EQ(count(plot.dump(), "\"symbol\""), 3U);  // median, truth and a baseline
+  EXPECT_EQ(dates.at("values"), Spec::array({fan.origin - std::ssize(fan.history), fan.origin}));
+  EXPECT_EQ(count(dates.dump(), fmt::format("'{}':", fan.origin)), 1U);
+}
+
 TEST_F(Report, tells_runs_of_one_name_and_what_combines_them_apart) {
   BacktestConfig config = report_config();
   config.combine.methods = {"mean"};
