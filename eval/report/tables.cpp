@@ -214,7 +214,8 @@ std::string report_latex(const ReportData& data) {
   const bool over_dates =
       std::ranges::any_of(data.result.comparisons, [](const Comparison& c) { return c.dates.has_value(); });
   std::string text = fmt::format(
-      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline ({}).\n"
+      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline, dagger: worse "
+      "({}).\n"
       "\\begin{{tabular}}{{l{}}}\n\\toprule\nForecaster",
       over_dates ? "paired bootstrap and Diebold-Mariano"
                  : "paired bootstrap over series; too few dates to test other weeks",

@@ -623,7 +623,7 @@ TEST_F(Report, leaves_open_what_a_run_was_not_asked_for) {
 
 TEST_F(Report, tex_names_the_tests_that_were_made) {
   write_run(folder_.path(), "a", 3);
-  EXPECT_THAT(report_latex(gather({"a"})), HasSubstr("paired bootstrap and Diebold-Mariano"));
+  EXPECT_THAT(report_latex(gather({"a"})), HasSubstr("dagger: worse (paired bootstrap and Diebold-Mariano)"));
   BacktestConfig once = report_config();
   once.origins = 1;
   once.horizon = 2;
