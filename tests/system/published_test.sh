@@ -57,6 +57,25 @@ done
 "$bin/shelfcast" backtest "$root/tests/golden/chronos2/published" --corpus s.corpus --set backtest.origins=2 --out c2 >c2.txt
 grep -q "^published" c2.txt || fail "no row of Chronos-2: $(cat c2.txt)"
 
+# Numbers and names stay apart where they fill their columns: squares of a revenue, a long category.
+long="Home and garden, in the kitchen"
+{
+  echo "series,date,value,group"
+  for ((day = 0; day < 90; ++day)); do
+    date=$(date -u -d "2024-01-01 +$day days" +%F)
+    for series in a b; do echo "$series,$date,$((70000 + 9000 * ((day * 5 + ${#series}) % 7))),\"$long\""; done
+    echo "c,$date,$((40000 + 1000 * (day % 5))),other"
+  done
+} >revenue.csv
+printf 'series: [series]\ndate: date\ntarget: value\nstatic: {group: group}\nlevels: {category: group}\n' >revenue.yaml
+"$bin/shelfcast" ingest --format long --map revenue.yaml --from revenue.csv --out revenue.corpus
+for model in wide_heads gated_overlap; do
+  "$bin/shelfcast" backtest "$golden/$model" --corpus revenue.corpus --set backtest.origins=2 --set backtest.stride=7 --set backtest.horizon=7 --out "revenue.$model" >revenue.txt
+  grep -qE "^$model( +-?[0-9]+\.[0-9]{4}){6} +42$" revenue.txt || fail "numbers run into each other: $(cat revenue.txt)"
+done
+"$bin/shelfcast" compare revenue.wide_heads revenue.gated_overlap >compare.txt
+grep -q "^$long mae " compare.txt || fail "a category runs into its metric: $(cat compare.txt)"
+
 # Covariates, for models that read them.
 c2=$root/tests/golden/chronos2/published
 for n in 1 3; do
