@@ -170,6 +170,15 @@ void check_request(const BacktestConfig& config, const data::FeatureSpec& spec, 
                       fmt::format("start the backtest on at most {} ranks", windows));
 }
 
+// Files and tables tell forecasters apart by their names.
+void require_own_names(const std::vector<Forecaster*>& forecasters, std::size_t models) {
+  for (std::size_t i = 0; i < models; ++i)
+    for (std::size_t j = i + 1; j < forecasters.size(); ++j)
+      if (forecasters[i]->name() == forecasters[j]->name())
+        throw input_error(fmt::format("the model is called \"{}\", as a baseline is", forecasters[i]->name()),
+                          "a backtest tells forecasters apart by their names", "rename the run's folder");
+}
+
 void fill_judgement(const BatchErrors& errors, const data::FeatureSpec& spec, std::int64_t windows,
                     Judgement& judgement) {
   judgement.context = spec.context;
@@ -215,6 +224,7 @@ BacktestResult run_backtest(const BacktestConfig& wanted, const data::CorpusSour
   std::vector<Forecaster*> forecasters = std::move(models);
   for (const auto* list : {&baselines, &learned})
     for (const auto& baseline : *list) forecasters.push_back(baseline.get());
+  require_own_names(forecasters, result.models);
   JudgeExtras extras;
   Grouping categories = categories_of(corpus);
   const bool combines = !config.combine.methods.empty();

@@ -102,13 +102,20 @@ void read_corpus(const Json& json, BacktestResult& result) {
   }
 }
 
+void require_size(const char* what, std::size_t size, std::size_t expected) {
+  if (size != expected) throw std::runtime_error(fmt::format("it has {} {}, not {}", size, what, expected));
+}
+
 void read_combinations(const Json& json, BacktestResult& result) {
   result.combinations.members = json.at("members").get<std::vector<std::string>>();
-  for (const Json& weights : json.at("weights"))
+  for (const Json& weights : json.at("weights")) {
     result.combinations.weights.push_back(
         {weights.at("combination"), weights.at("level"),
          result.corpus.axis.step_at_or_before(date_of(weights.at("origin"))),
          weights.at("weights").get<std::vector<double>>()});
+    require_size("weights of a combination", result.combinations.weights.back().weights.size(),
+                 result.combinations.members.size());
+  }
 }
 
 void read_protocol(const Json& json, BacktestResult& result) {
@@ -143,6 +150,7 @@ void read_protocol(const Json& json, BacktestResult& result) {
   config.by = json.at("by").get<std::vector<std::string>>();
   config.views = json.value("views", std::vector<std::string>());  // older files lack them
   config.classes = json.value("classes", std::vector<double>());
+  if (!config.classes.empty()) require_size("shares of low and high demand", config.classes.size(), 2);
   config.promotion = json.at("promotion");
   config.price = json.at("price");
   config.orders = {json.at("orders").at("review"), json.at("orders").at("lead"),
@@ -166,10 +174,15 @@ std::vector<Fan> fans_of(const Json& json, const TimeAxis& axis) {
     fan.origin = axis.step_at_or_before(date_of(one.at("origin")));
     fan.history = values_of(one.at("history"));
     fan.target = values_of(one.at("target"));
-    for (const Json& forecast : one.at("forecasts"))
-      fan.forecasts.push_back({forecast.at("name"), forecast.at("quantile_levels").get<std::vector<double>>(),
-                               values_of(forecast.at("quantiles")), values_of(forecast.at("median")),
-                               values_of(forecast.at("mean"))});
+    for (const Json& forecast : one.at("forecasts")) {
+      const Fan::Forecast& read = fan.forecasts.emplace_back(
+          Fan::Forecast{forecast.at("name"), forecast.at("quantile_levels").get<std::vector<double>>(),
+                        values_of(forecast.at("quantiles")), values_of(forecast.at("median")),
+                        values_of(forecast.at("mean"))});
+      require_size("steps of a median", read.median_h.size(), fan.target.size());
+      require_size("quantiles of a series", read.quantiles_qh.size(), read.levels.size() * fan.target.size());
+    }
+    if (fan.forecasts.empty()) throw std::runtime_error(fmt::format("it has no forecast of {}", fan.series));
   }
   return fans;
 }
@@ -226,26 +239,28 @@ auto read_or_name(const std::filesystem::path& path, Read read) {
   }
 }
 
-// The cells of one line of CSV, quotes taken off.
-void split_line(std::string_view line, std::vector<std::string>& cells) {
+// Takes the cells of the first row off `text`, their quotes off them; names of the data may hold line breaks.
+void take_row(std::string_view& text, std::vector<std::string>& cells) {
   cells.clear();
   std::string cell;
   bool quoted = false;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    if (quoted && line[i] == '"') {
-      if (i + 1 < line.size() && line[i + 1] == '"')
-        cell += line[++i];
+  std::size_t i = 0;
+  for (; i < text.size() && (quoted || text[i] != '\n'); ++i) {
+    if (quoted && text[i] == '"') {
+      if (i + 1 < text.size() && text[i + 1] == '"')
+        cell += text[++i];
       else
         quoted = false;
-    } else if (!quoted && line[i] == '"') {
+    } else if (!quoted && text[i] == '"') {
       quoted = true;
-    } else if (!quoted && line[i] == ',') {
+    } else if (!quoted && text[i] == ',') {
       cells.push_back(std::exchange(cell, {}));
     } else {
-      cell += line[i];
+      cell += text[i];
     }
   }
   cells.push_back(std::move(cell));
+  text.remove_prefix(std::min(i + 1, text.size()));
 }
 
 double number_of(const std::string& text) {
@@ -256,7 +271,7 @@ double number_of(const std::string& text) {
   return value;
 }
 
-// Calls `take` with the cells of each line of a model, which stand together.
+// Calls `take` with the cells of each row of a model, which stand together.
 template <typename Take>
 void for_model(const std::filesystem::path& path, const std::string& model, std::size_t columns, Take take) {
   const MappedFile file(path);
@@ -264,15 +279,11 @@ void for_model(const std::filesystem::path& path, const std::string& model, std:
   if (!text.ends_with('\n')) throw std::runtime_error("its last line is torn");  // whoever's it is
   std::vector<std::string> cells;
   bool seen = false;
-  for (std::size_t line_number = 1; !text.empty(); ++line_number) {
-    const std::size_t end = text.find('\n');
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(end + 1);
-    if (line_number == 1) continue;
-    split_line(line, cells);
+  take_row(text, cells);  // the header
+  for (std::size_t row = 2; !text.empty(); ++row) {
+    take_row(text, cells);
     if (cells.size() != columns)
-      throw std::runtime_error(
-          fmt::format("line {} has {} cells, not {}", line_number, cells.size(), columns));
+      throw std::runtime_error(fmt::format("row {} has {} cells, not {}", row, cells.size(), columns));
     if (cells[0] == model)
       take(cells);
     else if (seen)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <thread>
 
 #include "base/error.h"
@@ -26,17 +28,19 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("bundle", options.bundle, "folder made by shelfcast export")->required();
-  app.add_option(
-      "--stock", options.stock,
-      "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
-      "review_period, service_level, price, unit_cost, shortage_cost, holding_cost, moq, pack_size");
+  app.add_option("--stock", options.stock,
+                 "stock table: columns series (or store and item), on_hand; optional on_order, lead_time,\n"
+                 "review_period, service_level, price, unit_cost, shortage_cost, holding_cost (of a unit "
+                 "left over, for\n"
+                 "one review period), moq, pack_size; docs/bundle-format.md has their units");
   app.add_option(
       "--new", options.new_items,
       "series that the bundle does not know: columns series (or store and item); optional text, like\n"
       "(a series of the bundle with the same prices and promotions), the model's facts by name");
   app.add_option("--out", options.out, "orders as CSV");
   app.add_option("--forecast", options.forecast, "also write the forecasts of the table's series as CSV");
-  app.add_option("--template", options.stock_template, "write a stock table to fill in, and stop");
+  app.add_option("--template", options.stock_template,
+                 "write a stock table to fill in, with the series of --new, and stop");
   app.add_option("--policy", options.policy, "base-stock or newsvendor")->capture_default_str();
   app.add_option("--service-level", options.defaults.service_level,
                  "probability of no stock-out until the next delivery, at most 0.9995, where the table says\n"
@@ -58,6 +62,24 @@ void add_options(CLI::App& app, Options& options) {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// One would overwrite the other: forecasts the orders, orders the stock that somebody counted.
+void require_own_files(const Options& options) {
+  namespace fs = std::filesystem;
+  std::map<fs::path, const char*> seen;
+  const auto look = [&](const char* option, const std::string& file, bool written) {
+    if (file.empty()) return;
+    const auto [other, fresh] = seen.emplace(fs::weakly_canonical(fs::absolute(file)), option);
+    if (!fresh && written)
+      throw input_error(fmt::format("{} and {} are both {}", other->second, option, file),
+                        "one would overwrite the other", "give each a file of its own");
+  };
+  look("--stock", options.stock, false);
+  look("--new", options.new_items, false);
+  look("--out", options.out, true);
+  look("--forecast", options.forecast, true);
+  look("--template", options.stock_template, true);
 }
 
 // What the export warned of concerns whoever orders, too.
@@ -83,8 +105,10 @@ void print_summary(const Options& options, const SeriesNames& names, const NewIt
   if (const auto left = std::ssize(names.series) - std::ssize(orders); left > 0)
     fmt::print("{} of the {} series are not in {}\n", left, names.series.size(), options.stock);
   if (items.inputs().series > 0)
-    fmt::print("{} new series, {} of them with facts the model has not seen, {} without a text it reads\n",
-               items.inputs().series, items.unknown_facts(), items.without_text());
+    fmt::print(
+        "{} new series, {} of them with facts the model has not seen{}\n", items.inputs().series,
+        items.unknown_facts(),
+        items.without_text() > 0 ? fmt::format(", {} without a text it reads", items.without_text()) : "");
   if (!table.ignored_columns.empty()) {
     std::string list;
     for (const std::string& name : table.ignored_columns) list += (list.empty() ? "" : ", ") + name;
@@ -103,17 +127,18 @@ void score(Options& options) {
     throw input_error(
         options.stock.empty() ? "--stock is missing" : "--out is missing", {},
         "say: shelfcast-score BUNDLE --stock stock.csv --out orders.csv, or --template stock.csv");
+  require_own_files(options);
   options.defaults.policy = parse_policy(options.policy);
   const Bundle bundle(options.bundle);
   options.defaults.frequency = bundle.info().axis.frequency;
-  if (!options.stock_template.empty()) {
-    write_stock_template(options.stock_template, bundle.names(), options.defaults);
-    fmt::print("a stock table of {} series to fill in: {}\n", bundle.info().series, options.stock_template);
-    return;
-  }
   const NewItems items =
       options.new_items.empty() ? NewItems() : NewItems(options.new_items, bundle, options.threads);
   const SeriesNames names = all_names(bundle, items);
+  if (!options.stock_template.empty()) {
+    write_stock_template(options.stock_template, names, bundle.info().horizon, options.defaults);
+    fmt::print("a stock table of {} series to fill in: {}\n", names.series.size(), options.stock_template);
+    return;
+  }
   const StockTable table = read_stock_table(options.stock, names, bundle.info().horizon, options.defaults);
   std::vector<std::int64_t> which;
   for (const StockRow& row : table.rows) which.push_back(row.series);

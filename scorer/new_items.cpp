@@ -124,7 +124,8 @@ class NewItemsReader {
   }
 
   void find_columns() {
-    std::vector<std::string> known = {"series", "store", "item", "text", "like"};
+    std::vector<std::string> known = {"series", "store", "item", "like"};
+    if (config_.text_width > 0) known.emplace_back("text");
     for (const Fact& fact : columns_.facts) known.push_back(fact.name);
     for (const NumericFact& fact : columns_.numbers) known.push_back(fact.name);
     for (std::size_t i = 0; i < table_.header.size(); ++i) {
@@ -308,9 +309,11 @@ Forecasts forecast(const Bundle& bundle, const NewItems& items, const std::vecto
   for (const std::int64_t series : which)
     series < known ? old.push_back(series) : fresh.push_back(series - known);
   if (fresh.empty()) return forecast(bundle.model(), bundle.inputs(), old, threads, progress);
-  Forecasts of_new = forecast(bundle.model(), items.inputs(), fresh, threads);
+  Forecasts of_new = forecast(bundle.model(), items.inputs(), fresh, threads, progress);
   if (old.empty()) return of_new;
-  const Forecasts of_old = forecast(bundle.model(), bundle.inputs(), old, threads, progress);
+  const Forecasts of_old = forecast(bundle.model(), bundle.inputs(), old, threads, [&](std::int64_t done) {
+    if (progress) progress(std::ssize(fresh) + done);
+  });
   Forecasts all{std::ssize(which), of_new.levels, of_new.horizon, {}, {}, {}};
   std::int64_t next_old = 0, next_new = 0;
   for (const std::int64_t series : which) {

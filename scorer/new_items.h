@@ -15,12 +15,12 @@ class NewItems {
  public:
   // None.
   NewItems() = default;
-  // Reads a table with the columns `series` (or `store` and `item`) and, each optional, `text`, the model's
-  // statics by name, and `like`: a series of the bundle whose prices, promotions and other columns known
-  // ahead the new one shares. Without `like` it shares what is known for its whole store, its item or
-  // another of its facts, where the bundle knows a series with the same one. Texts are encoded on `threads`
-  // threads. Throws Error(input) naming file, line and remedy, Error(data) when the bundle's text model is
-  // not what it was where it was exported.
+  // Reads a table with the columns `series` (or `store` and `item`) and, each optional, `text` where the
+  // model reads texts, the model's statics by name, and `like`: a series of the bundle whose prices,
+  // promotions and other columns known ahead the new one shares. Without `like` it shares what is known for
+  // its whole store, its item or another of its facts, where the bundle knows a series with the same one.
+  // Texts are encoded on `threads` threads. Throws Error(input) naming file, line and remedy, Error(data)
+  // when the bundle's text model is not what it was where it was exported.
   NewItems(const std::filesystem::path& table, const Bundle& bundle, int threads);
 
   NewItems(NewItems&&) = default;

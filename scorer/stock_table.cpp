@@ -245,12 +245,21 @@ StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames
   return Reader(path, names, horizon, defaults).read();
 }
 
-void write_stock_template(const std::filesystem::path& path, const SeriesNames& names,
+void write_stock_template(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                           const StockDefaults& defaults) {
-  std::string text = "series,on_hand,on_order,lead_time,review_period,service_level,moq,pack_size\n";
+  if (const int steps = defaults.lead_time + defaults.review_period; steps > horizon)
+    throw input_error(fmt::format("lead time {} and review period {} make {} steps", defaults.lead_time,
+                                  defaults.review_period, steps),
+                      fmt::format("the bundle forecasts {}", horizon),
+                      "name shorter ones with --lead-time and --review");
+  // The newsvendor knows no service level, but that of the costs.
+  const bool costs = defaults.policy == Policy::newsvendor;
+  const std::string goal = costs ? "," : fmt::format("{}", defaults.service_level);
+  std::string text = fmt::format("series,on_hand,on_order,lead_time,review_period,{},moq,pack_size\n",
+                                 costs ? "price,unit_cost" : "service_level");
   for (const std::string& name : names.series)
     text += fmt::format("{},0,0,{},{},{},{},{}\n", csv_cell(name), defaults.lead_time, defaults.review_period,
-                        defaults.service_level, defaults.moq, defaults.pack_size);
+                        goal, defaults.moq, defaults.pack_size);
   write_file_atomically(path, text);
 }
 

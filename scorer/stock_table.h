@@ -34,13 +34,16 @@ struct StockTable {
 // Reads a table with the columns `series` (or `store` and `item`) and `on_hand`, and optionally `on_order`,
 // `lead_time`, `review_period`, `service_level`, `unit_cost`, `price`, `holding_cost`, `shortage_cost`,
 // `moq`, `pack_size`; empty cells take the default. With costs a missing unit costs `shortage_cost`, else
-// price - unit_cost; an unsold one `holding_cost`, else unit_cost. Throws Error(input) naming file, line and
-// remedy, also for a service level or costs that ask for more than highest_level(kOrderPaths).
+// price - unit_cost; one left over at the end of a review period `holding_cost`, else unit_cost. Throws
+// Error(input) naming file, line and remedy, also for a service level or costs that ask for more than
+// highest_level(kOrderPaths).
 StockTable read_stock_table(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                             const StockDefaults& defaults);
 
-// A table with one row a series to fill in. Atomic.
-void write_stock_template(const std::filesystem::path& path, const SeriesNames& names,
+// A table with one row a series to fill in, with prices and costs for the newsvendor and else with service
+// levels. Atomic. Throws Error(input) for defaults whose interval is not within the horizon: no order could
+// be made with them.
+void write_stock_template(const std::filesystem::path& path, const SeriesNames& names, std::int64_t horizon,
                           const StockDefaults& defaults);
 
 }  // namespace shelfcast::scorer

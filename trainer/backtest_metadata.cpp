@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_file.h"
+#include "base/shell.h"
 #include "trainer/environment.h"
 
 namespace shelfcast::trainer {
@@ -16,12 +17,7 @@ void add_corpus(const data::Corpus& corpus, eval::RunMetadata& metadata) {
 // "mpirun -n 2 shelfcast ..." with words quoted where a shell needs it.
 std::string command_line(std::int64_t ranks, const std::vector<std::string>& words) {
   std::string line = ranks > 1 ? fmt::format("mpirun -n {} shelfcast", ranks) : std::string("shelfcast");
-  for (const std::string& word : words) {
-    const bool plain =
-        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,%@") ==
-        std::string::npos;
-    line += plain && !word.empty() ? " " + word : fmt::format(" '{}'", word);
-  }
+  for (const std::string& word : words) line.append(1, ' ').append(shell_word(word));
   return line;
 }
 
@@ -113,12 +109,17 @@ eval::RunMetadata metadata_of(const std::string& architecture, const data::Corpu
   metadata.facts = {{"model", fmt::format("{} in {}", architecture, options.model)}};
   add_corpus(corpus, metadata);
   metadata.facts.emplace_back("build", build_id());
-  metadata.commands = {
-      command_line(world.ranks->size(),
-                   with_overrides({"backtest", options.model, "--corpus", options.corpus, "--out", out,
-                                   "--threads", std::to_string(options.threads)},
-                                  options)),
-      command_line(1, {"report", out})};
+  std::vector<std::string> words{"backtest", options.model, "--corpus",  options.corpus,
+                                 "--out",    out,           "--threads", std::to_string(options.threads)};
+  const auto add_columns = [&](const char* option, const std::vector<std::string>& columns) {
+    if (columns.empty()) return;
+    words.emplace_back(option);
+    words.push_back(fmt::format("{}", fmt::join(columns, ",")));
+  };
+  add_columns("--known", options.known);
+  add_columns("--past", options.past);
+  metadata.commands = {command_line(world.ranks->size(), with_overrides(std::move(words), options)),
+                       command_line(1, {"report", out})};
   return metadata;
 }
 

@@ -168,7 +168,8 @@ ExportResult export_bundle(const TrainedRun& run, const std::filesystem::path& w
   if (std::filesystem::exists(out))
     throw input_error(fmt::format("the bundle {} exists", out.string()), "a bundle is never overwritten",
                       "choose another --out or remove it");
-  require_exportable(run.model->config().tower.architecture, "the run " + run.name());
+  require_exportable(run.model->config().tower.architecture, run.model->config().model.quantiles,
+                     "the run " + run.name());
   if (run.model->adapter() != nullptr)
     throw input_error(
         fmt::format("{} has an adapter that cannot be merged into its tower", run.folder.path().string()),

@@ -18,7 +18,7 @@ void run(const trainer::ReportCommand& command) {
 }
 
 std::string line_of(const eval::Comparison& c) {
-  std::string line = fmt::format("{:<28}{:<7}", c.category.empty() ? "all series" : c.category, c.metric);
+  std::string line = fmt::format("{:<27} {:<7}", c.category.empty() ? "all series" : c.category, c.metric);
   if (!c.difference) return line + "n = 0\n";
   line += fmt::format("{:>+9.2f} %", 100 * *c.difference);
   line += c.low && c.high

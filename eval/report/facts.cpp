@@ -41,10 +41,17 @@ std::vector<std::pair<Levels, std::vector<std::string>>> by_levels(const Backtes
   return groups;
 }
 
-std::string order_policy(const OrderConfig& orders, const char* steps) {
-  return orders.review == 0 ? "not simulated"
-                            : fmt::format("reviewed every {} {}, {} until one arrives, service level {}",
-                                          orders.review, steps, orders.lead, orders.service);
+std::string order_policy(const BacktestResult& result, const char* steps) {
+  const OrderConfig& orders = result.config.orders;
+  const std::int64_t interval = orders.lead + orders.review;
+  if (orders.review == 0) return "not simulated";
+  if (interval > result.judgement.horizon)
+    return fmt::format("not simulated: an order has to last {} {}, longer than the horizon", interval, steps);
+  return fmt::format("reviewed every {} {}, {} until one arrives, service level {}{}", orders.review, steps,
+                     orders.lead, orders.service,
+                     result.forecasters.front().overall.score("order_cost").n > 0
+                         ? ""
+                         : "; not judged: no window had ended before another origin");
 }
 
 }  // namespace
@@ -109,7 +116,7 @@ Facts protocol_facts(const BacktestResult& result) {
        {"of them zero", share_of(judged.zero_targets, judged.targets)},
        {"Not observed, left out", share_of(judged.missing_targets, judged.targets + judged.missing_targets)},
        {"Season", fmt::format("{} {} (of seasonal baselines and the scale of MASE)", config.season, steps)},
-       {"Orders", order_policy(config.orders, steps)},
+       {"Orders", order_policy(result, steps)},
        {"Resamples of the bootstrap", format_count(static_cast<double>(config.bootstrap))}});
   return facts;
 }

@@ -1,7 +1,9 @@
 // The plot of one series' forecasts from one origin.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "eval/report/spec.h"
 
@@ -47,6 +49,15 @@ void add_line(const std::string& name, std::int64_t first, std::span<const float
   Spec rows = Spec::array();
   add_points(rows, first, values);
   spec["data"].push_back({{"name", name}, {"values", rows}});
+  if (values.size() == 1) {  // a line of one step has no length
+    if (std::isnan(values.front())) return;
+    spec["marks"].push_back(mark("symbol", name,
+                                 {{"x", {{"scale", "x"}, {"field", "x"}}},
+                                  {"y", {{"scale", "y"}, {"field", "y"}}},
+                                  {"fill", {{"value", stroke.colour}}},
+                                  {"size", {{"value", 40}}}}));
+    return;
+  }
   spec["marks"].push_back(mark("line", name,
                                {{"x", {{"scale", "x"}, {"field", "x"}}},
                                 {"y", {{"scale", "y"}, {"field", "y"}}},
@@ -56,11 +67,20 @@ void add_line(const std::string& name, std::int64_t first, std::span<const float
                                 {"strokeDash", {{"value", stroke.dash}}}}));
 }
 
+// The first baseline's forecast; nullptr where there is none.
+const Fan::Forecast* baseline_of(const BacktestResult& result, const Fan& fan) {
+  if (result.models == 0 || result.models >= result.forecasters.size()) return nullptr;
+  const auto found =
+      std::ranges::find(fan.forecasts, result.forecasters[result.models].name, &Fan::Forecast::name);
+  return found == fan.forecasts.end() ? nullptr : &*found;
+}
+
 // The largest of everything drawn, and the smallest where returns made demand negative.
-std::pair<double, double> value_range(const Fan& fan) {
+std::pair<double, double> value_range(const Fan& fan, const Fan::Forecast* baseline) {
   double low = 0.0, high = 0.0;
-  for (const std::vector<float>* values :
-       {&fan.history, &fan.target, &fan.forecasts.front().median_h, &fan.forecasts.front().quantiles_qh}) {
+  const Fan::Forecast& model = fan.forecasts.front();
+  for (const std::vector<float>* values : {&fan.history, &fan.target, &model.median_h, &model.quantiles_qh,
+                                           &(baseline != nullptr ? *baseline : model).median_h}) {
     for (const float value : *values) {
       if (std::isnan(value)) continue;
       low = std::min(low, double{value});
@@ -70,12 +90,11 @@ std::pair<double, double> value_range(const Fan& fan) {
   return {low, high > low ? high : 1.0};
 }
 
-// Dates where the drawing begins, turns and ends.
+// Dates where the drawing begins, turns and ends: of one step ahead, or without a history, two of them.
 Spec date_axis(const BacktestResult& result, const Fan& fan, std::int64_t first, std::int64_t last) {
-  Spec steps = Spec::array({first, fan.origin, last});
+  const std::set<std::int64_t> steps = {first, fan.origin, last};
   std::string labels = "{";
-  for (const std::int64_t step : {first, fan.origin, last})
-    labels += fmt::format("'{}':'{}',", step, result.date_of(step));
+  for (const std::int64_t step : steps) labels += fmt::format("'{}':'{}',", step, result.date_of(step));
   labels.back() = '}';
   Spec dates = axis("bottom", "x", "");
   dates["values"] = steps;
@@ -92,7 +111,8 @@ Spec date_axis(const BacktestResult& result, const Fan& fan, std::int64_t first,
 Spec fan_plot(const BacktestResult& result, const Fan& fan) {
   const std::int64_t first = fan.origin - std::ssize(fan.history),
                      last = fan.origin + std::ssize(fan.target) - 1;
-  const auto [low, high] = value_range(fan);
+  const Fan::Forecast* baseline = baseline_of(result, fan);
+  const auto [low, high] = value_range(fan, baseline);
   Spec spec = new_spec(440, 190,
                        fmt::format("history, truth and forecasts of series {} from {}", fan.series,
                                    result.date_of(fan.origin)));
@@ -113,13 +133,9 @@ Spec fan_plot(const BacktestResult& result, const Fan& fan) {
   const Fan::Forecast& model = fan.forecasts.front();
   add_bands(fan, model, spec);
   add_line("history", first, fan.history, {"var(--soft)", 1.1}, spec);
-  if (result.models > 0) {
-    const std::string baseline =
-        result.models < result.forecasters.size() ? result.forecasters[result.models].name : "";
+  if (baseline != nullptr) {
     const std::string colour = fmt::format("var(--{})", forecaster_style(result, result.models));
-    for (const Fan::Forecast& forecast : fan.forecasts)
-      if (forecast.name == baseline)
-        add_line("baseline", fan.origin, forecast.median_h, {colour, 1.4, Spec::array({7, 5})}, spec);
+    add_line("baseline", fan.origin, baseline->median_h, {colour, 1.4, Spec::array({7, 5})}, spec);
   }
   add_line("median", fan.origin, model.median_h, {"var(--f0)", 2.4}, spec);
   add_line("truth", fan.origin, fan.target, {"var(--ink)", 1.7}, spec);

@@ -15,8 +15,9 @@ struct MainTable {
     // Smallest of its column, for bias the nearest to 0; of losses over quantiles only where all are of the
     // same levels: else the column holds several measures.
     bool best = false;
-    // Of a model, against the baseline strongest in this metric; unclear, too, where its backtest lacks it.
-    Verdict verdict = Verdict::unclear;
+    // Of a model, against the baseline strongest in this metric; none where its backtest lacks that baseline,
+    // or nothing tests the metric.
+    std::optional<Verdict> verdict;
   };
   struct Row {
     std::string name;

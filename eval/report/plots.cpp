@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "eval/report/main_table.h"
 #include "eval/report/spec.h"
 #include "eval/report/text.h"
 
@@ -13,6 +14,7 @@ namespace shelfcast::eval {
 namespace {
 
 constexpr std::size_t kStyles = 6;
+constexpr std::size_t kLevelCharacters = 28, kForecasterCharacters = 22;  // of names on axes
 
 // Every plotted forecaster's name, in order, and its colour and dash as scales.
 void add_forecaster_scales(const BacktestResult& result, Spec& spec) {
@@ -102,22 +104,23 @@ Spec horizon_plot(const BacktestResult& result, const std::string& metric) {
 
 Spec level_plot(const BacktestResult& result, const std::string& group,
                 const std::vector<std::string>& levels, const std::string& metric) {
-  Spec rows = Spec::array(), names = Spec::array(), empty = Spec::array();
+  Spec rows = Spec::array(), empty = Spec::array();
   const std::vector<std::size_t> plotted = plotted_forecasters(result);
-  for (const std::string& level : levels) {
-    names.push_back(shorten(level, 28));
+  const std::vector<std::string> names = shorten_apart(levels, kLevelCharacters);
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    const std::string& level = levels[l];
     bool any = false;
     for (const std::size_t i : plotted) {
       const GroupScores* scores = find_group(result.forecasters[i], group, level);
       const Score score = scores != nullptr ? scores->score(metric) : Score{};
       any = any || score.value;
       if (score.value)
-        rows.push_back({{"level", shorten(level, 28)},
+        rows.push_back({{"level", names[l]},
                         {"name", result.forecasters[i].name},
                         {"x", rounded(*score.value)},
                         {"tip", described(level, result.forecasters[i].name, score)}});
     }
-    if (!any) empty.push_back({{"level", shorten(level, 28)}});
+    if (!any) empty.push_back({{"level", names[l]}});
   }
   if (rows.empty()) return {};
   const double band = 10.0 * static_cast<double>(plotted.size()) + 14.0;
@@ -162,28 +165,31 @@ Spec level_plot(const BacktestResult& result, const std::string& group,
 
 Spec heat_map(const BacktestResult& result, const std::string& group, const std::vector<std::string>& levels,
               const std::string& metric) {
-  Spec rows = Spec::array(), names = Spec::array(), columns = Spec::array();
-  for (const ForecasterResult& forecaster : result.forecasters)
-    columns.push_back(shorten(forecaster.name, 22));
-  for (const std::string& level : levels) {
-    names.push_back(shorten(level, 28));
+  Spec rows = Spec::array();
+  std::vector<std::string> forecasters;
+  for (const ForecasterResult& forecaster : result.forecasters) forecasters.push_back(forecaster.name);
+  const std::vector<std::string> columns = shorten_apart(forecasters, kForecasterCharacters),
+                                 names = shorten_apart(levels, kLevelCharacters);
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    const std::string& level = levels[l];
     double best = HUGE_VAL;
-    for (std::size_t i = result.models; i < result.forecasters.size(); ++i)
-      if (const GroupScores* scores = find_group(result.forecasters[i], group, level))
+    for (std::size_t i = result.models; i < forecasters.size(); ++i)
+      if (const GroupScores* scores = find_group(result.forecasters[i], group, level);
+          scores != nullptr && !combines_models(forecasters[i]))
         best = std::min(best, scores->score(metric).value.value_or(HUGE_VAL));
-    for (const ForecasterResult& forecaster : result.forecasters) {
-      const GroupScores* scores = find_group(forecaster, group, level);
+    for (std::size_t i = 0; i < forecasters.size(); ++i) {
+      const GroupScores* scores = find_group(result.forecasters[i], group, level);
       const Score score = scores != nullptr ? scores->score(metric) : Score{metric, {}, 0};
-      const double change = score.value && best > 0 && std::isfinite(best) ? *score.value / best - 1.0 : 0.0;
-      rows.push_back(
-          {{"level", shorten(level, 28)},
-           {"name", shorten(forecaster.name, 22)},
-           {"text", score.value ? format_score(metric, *score.value) : "n = 0"},
-           {"colour", change <= 0 ? "var(--good)" : "var(--bad)"},
-           {"strength", rounded(std::min(0.75, 2.0 * std::abs(change)))},
-           {"tip", score.value ? fmt::format("{}; {:+.1f} % against the best baseline",
-                                             described(level, forecaster.name, score), 100 * change)
-                               : "n = 0"}});
+      const bool compared = score.value && best > 0 && std::isfinite(best);
+      const double change = compared ? *score.value / best - 1.0 : 0.0;
+      const std::string against =
+          compared ? fmt::format("; {:+.1f} % against the best baseline", 100 * change) : "";
+      rows.push_back({{"level", names[l]},
+                      {"name", columns[i]},
+                      {"text", score.value ? format_score(metric, *score.value) : "n = 0"},
+                      {"colour", change <= 0 ? "var(--good)" : "var(--bad)"},
+                      {"strength", rounded(std::min(0.75, 2.0 * std::abs(change)))},
+                      {"tip", score.value ? described(level, forecasters[i], score) + against : "n = 0"}});
     }
   }
   if (rows.empty()) return {};
@@ -220,8 +226,12 @@ Spec heat_map(const BacktestResult& result, const std::string& group, const std:
 
 Spec comparison_plot(const std::vector<Comparison>& comparisons) {
   Spec rows = Spec::array(), names = Spec::array();
-  for (const Comparison& c : comparisons) {
-    const std::string name = fmt::format("{} against {}", title_of(c.metric), shorten(c.baseline, 26));
+  std::vector<std::string> baselines;
+  for (const Comparison& c : comparisons) baselines.push_back(c.baseline);
+  baselines = shorten_apart(baselines, kLevelCharacters);
+  for (std::size_t i = 0; i < comparisons.size(); ++i) {
+    const Comparison& c = comparisons[i];
+    const std::string name = fmt::format("{} against {}", title_of(c.metric), baselines[i]);
     names.push_back(name);
     if (!c.difference) continue;
     rows.push_back(

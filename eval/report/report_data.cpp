@@ -12,7 +12,10 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/shell.h"
+#include "eval/combination.h"
 #include "eval/comparisons.h"
+#include "eval/report/main_table.h"
 #include "eval/result_reader.h"
 
 namespace shelfcast::eval {
@@ -44,6 +47,17 @@ ReadRun read_run(const std::filesystem::path& folder) {
           std::move(model)};
 }
 
+// A table of a run beside a baseline of the same name would show one of them.
+void require_own_names(const std::vector<ReadRun>& runs) {
+  for (const ReadRun& named : runs)
+    for (const ReadRun& read : runs)
+      for (std::size_t i = read.files.result.models; i < read.files.result.forecasters.size(); ++i)
+        if (read.files.result.forecasters[i].name == named.run.name)
+          throw input_error(fmt::format("{} is called as a baseline of {} is", named.run.folder.string(),
+                                        read.run.folder.string()),
+                            "a report tells forecasters apart by their names", "rename the run's folder");
+}
+
 // Folders of the same name are told apart by where they lie.
 void make_names_differ(std::vector<ReadRun>& runs) {
   std::set<std::string> seen, twice;
@@ -72,6 +86,7 @@ std::vector<ReadRun> read_runs(const std::vector<std::filesystem::path>& folders
     runs.push_back(read_run(folder));
     require_same_protocol(runs.front(), runs.back());
   }
+  require_own_names(runs);
   make_names_differ(runs);
   // The verdict is of the first: of a run that met baselines, where there is one.
   std::ranges::stable_sort(runs, {}, [](const ReadRun& read) {
@@ -81,13 +96,29 @@ std::vector<ReadRun> read_runs(const std::vector<std::filesystem::path>& folders
   return runs;
 }
 
-void rename_model(const std::string& from, const std::string& to, std::vector<Comparison>& comparisons) {
-  for (Comparison& c : comparisons)
-    if (c.model == from) c.model = to;
+// A run's forecasters as its report calls them: the model by the run's name, in combinations, too.
+std::string name_in_report(const ReadRun& read, const std::string& name) {
+  if (name == read.model) return read.run.name;
+  const std::string with_model = kWithModels + read.model;
+  if (!combines_models(name) || !name.ends_with(with_model)) return name;
+  return name.substr(0, name.size() - with_model.size()) + kWithModels + read.run.name;
+}
+
+void rename_forecasters(ReadRun& read) {
+  BacktestResult& result = read.files.result;
+  const auto rename = [&](std::string& name) { name = name_in_report(read, name); };
+  for (ForecasterResult& forecaster : result.forecasters) rename(forecaster.name);
+  for (auto* comparisons : {&result.comparisons, &result.category_comparisons})
+    for (Comparison& c : *comparisons) rename(c.model), rename(c.baseline);
+  for (std::string& member : result.combinations.members) rename(member);
+  for (CombinationWeights& weights : result.combinations.weights) rename(weights.combination);
+  for (Fan& fan : result.fans)
+    for (Fan::Forecast& forecast : fan.forecasts) rename(forecast.name);
 }
 
 // The best run's result with the models of all runs before the baselines of all.
 BacktestResult merge(std::vector<ReadRun>& runs) {
+  for (ReadRun& read : runs) rename_forecasters(read);
   BacktestResult merged = runs.front().files.result;
   merged.models = runs.size();
   merged.forecasters.clear();
@@ -96,9 +127,6 @@ BacktestResult merge(std::vector<ReadRun>& runs) {
   merged.unfinished.clear();
   for (ReadRun& read : runs) {
     merged.forecasters.push_back(read.files.result.forecasters.front());
-    merged.forecasters.back().name = read.run.name;
-    rename_model(read.model, read.run.name, read.files.result.comparisons);
-    rename_model(read.model, read.run.name, read.files.result.category_comparisons);
     const auto add = [](std::vector<Comparison>& to, const std::vector<Comparison>& from) {
       to.insert(to.end(), from.begin(), from.end());
     };
@@ -110,7 +138,6 @@ BacktestResult merge(std::vector<ReadRun>& runs) {
       merged.unfinished.push_back(std::move(training));
     }
   }
-  for (Fan& fan : merged.fans) fan.forecasts.front().name = runs.front().run.name;
   for (const ReadRun& read : runs)
     for (std::size_t i = 1; i < read.files.result.forecasters.size(); ++i)
       if (std::ranges::find(merged.forecasters, read.files.result.forecasters[i].name,
@@ -230,7 +257,7 @@ std::string training_name(const ReportRun& run, const TrainingRecord& training) 
 
 std::string report_command(const ReportData& data) {
   std::string command = "shelfcast report";
-  for (const ReportRun& run : data.runs) command += ' ' + run.folder.string();
+  for (const ReportRun& run : data.runs) command += ' ' + shell_word(run.folder.string());
   return command;
 }
 

@@ -222,17 +222,16 @@ std::string orders_section(const ReportData& data) {
       "fed by each "
       "forecaster's mean: reviewed every {} steps, orders arrive after {}, unmet demand is lost. Each "
       "forecaster has "
-      "the safety stock of each category that was cheapest for it on earlier origins, so the first origin "
-      "only teaches. "
-      "Costs count a unit held for one step as 1 and a lost unit as {:.0f}, which makes {} the right service "
-      "level; "
+      "the safety stock of each category that was cheapest for it on windows that had ended by the origin; "
+      "origins before which none had only teach. "
+      "Costs count a unit held for one step as 1 and a lost unit as {:.4g}, which makes {:.6g} % the right "
+      "service level; "
       "by unit of demand.</p>\n<div "
       "class=\"scroll\"><table><thead><tr><th>forecaster</th><th>cost</th><th>against the "
       "cheapest baseline</th><th>fill rate</th><th>steps of demand in "
       "stock</th><th>n</th></tr></thead><tbody>\n",
       orders.review, orders.lead,
-      static_cast<double>(orders.review) * orders.service / (1.0 - orders.service),
-      format_percent(orders.service));
+      static_cast<double>(orders.review) * orders.service / (1.0 - orders.service), 100.0 * orders.service);
   const ForecasterResult* cheapest = strongest_baseline(result, "order_cost");
   for (std::size_t i = 0; i < result.forecasters.size(); ++i) {
     const GroupScores& overall = result.forecasters[i].overall;

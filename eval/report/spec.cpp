@@ -14,7 +14,7 @@ Spec config() {
       {"domainColor", "var(--soft)"}, {"tickColor", "var(--soft)"},  {"gridColor", "var(--grid)"},
       {"labelColor", "var(--soft)"},  {"titleColor", "var(--soft)"}, {"labelFont", kFont},
       {"titleFont", kFont},           {"labelFontSize", 12},         {"titleFontSize", 12},
-      {"titleFontWeight", "normal"},  {"labelLimit", 260},           {"titlePadding", 8}};
+      {"titleFontWeight", "normal"},  {"labelLimit", 520},           {"titlePadding", 8}};
   return {{"axis", axis},
           {"legend", {{"labelColor", "var(--soft)"}, {"labelFont", kFont}, {"labelFontSize", 12}}},
           {"text", {{"font", kFont}, {"fontSize", 12}}}};

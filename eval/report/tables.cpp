@@ -32,7 +32,7 @@ std::string escape_markdown(const std::string& text) {
   std::string safe;
   for (const char c : text) {
     if (c == '|' || c == '*' || c == '_' || c == '<' || c == '`' || c == '\\') safe += '\\';
-    safe += c;
+    safe += c == '\n' || c == '\r' ? ' ' : c;  // a row of a table is a line
   }
   return safe;
 }
@@ -56,7 +56,7 @@ std::string escape_latex(const std::string& text) {
   return safe;
 }
 
-const char* mark_of(Verdict verdict, const char* better, const char* worse) {
+const char* mark_of(std::optional<Verdict> verdict, const char* better, const char* worse) {
   return verdict == Verdict::better ? better : verdict == Verdict::worse ? worse : "";
 }
 
@@ -214,7 +214,8 @@ std::string report_latex(const ReportData& data) {
   const bool over_dates =
       std::ranges::any_of(data.result.comparisons, [](const Comparison& c) { return c.dates.has_value(); });
   std::string text = fmt::format(
-      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline ({}).\n"
+      "% Needs booktabs. Bold: best; *: significantly better than the strongest baseline, dagger: worse "
+      "({}).\n"
       "\\begin{{tabular}}{{l{}}}\n\\toprule\nForecaster",
       over_dates ? "paired bootstrap and Diebold-Mariano"
                  : "paired bootstrap over series; too few dates to test other weeks",
@@ -249,7 +250,7 @@ std::string report_csv(const ReportData& data) {
         csv += fmt::format("{},{},{},{},{},{},{}\n", csv_cell(row.name), kind_of(row.kind), table.metrics[c],
                            row.cells[c].value ? fmt::format("{}", *row.cells[c].value) : "", row.n,
                            row.cells[c].best ? 1 : 0,
-                           row.kind == MainTable::Row::Kind::model ? to_string(row.cells[c].verdict) : "");
+                           row.cells[c].verdict ? to_string(*row.cells[c].verdict) : "");
   }
   return csv;
 }

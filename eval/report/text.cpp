@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace shelfcast::eval {
 namespace {
@@ -101,6 +102,17 @@ std::string shorten(const std::string& text, std::size_t characters) {
     if (starts && ++count > characters) return text.substr(0, i) + "…";
   }
   return text;
+}
+
+std::vector<std::string> shorten_apart(const std::vector<std::string>& names, std::size_t characters) {
+  std::map<std::string, std::set<std::string>> whole;  // by what is left of them
+  for (const std::string& name : names) whole[shorten(name, characters)].insert(name);
+  std::vector<std::string> shown;
+  for (const std::string& name : names) {
+    const std::string cut = shorten(name, characters);
+    shown.push_back(whole.at(cut).size() > 1 ? name : cut);
+  }
+  return shown;
 }
 
 }  // namespace shelfcast::eval

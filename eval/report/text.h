@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace shelfcast::eval {
 
@@ -26,5 +27,7 @@ std::string title_of(const std::string& metric);
 
 // At most so many characters of UTF-8, with an ellipsis where some are cut.
 std::string shorten(const std::string& text, std::size_t characters);
+// Each name shortened, but for those that would then be alike: they stay whole.
+std::vector<std::string> shorten_apart(const std::vector<std::string>& names, std::size_t characters);
 
 }  // namespace shelfcast::eval

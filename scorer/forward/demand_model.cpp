@@ -10,6 +10,7 @@
 #include "base/count_distribution.h"
 #include "base/error.h"
 #include "scorer/forward/instance_norm.h"
+#include "scorer/forward/quantile_levels.h"
 
 namespace shelfcast::scorer {
 namespace {
@@ -92,6 +93,14 @@ std::int64_t median_index(const std::vector<double>& levels) {
   for (std::size_t i = 1; i < levels.size(); ++i)
     if (std::abs(levels[i] - 0.5) < std::abs(levels[best] - 0.5) - kSameLevel) best = i;
   return static_cast<std::int64_t>(best);
+}
+
+// Of ascending quantiles.
+float median_of(const std::vector<double>& levels, const std::vector<float>& quantiles) {
+  std::vector<std::pair<float, float>> points;
+  for (std::size_t i = 0; i < levels.size(); ++i)
+    points.emplace_back(static_cast<float>(levels[i]), quantiles[i]);
+  return interpolate(0.5F, points);
 }
 
 // 0, the mean of a scaled column, where it is missing.
@@ -485,10 +494,11 @@ void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const F
         step[q] = tower[q * steps_each_] + known[q];
         if (config_.tower.use_arcsinh) step[q] = rounded_sinh(step[q]);
       }
-      float mean = step[median_];
-      if (config_.mean_head) mean += scratch.mean[cell] + known[levels];
-      out.mean[cell] =
-          config_.positive_means ? bent(mean + norm.loc / norm.scale) * norm.scale : demand(mean);
+      if (config_.mean_head) {
+        const float mean = step[median_] + scratch.mean[cell] + known[levels];
+        out.mean[cell] =
+            config_.positive_means ? bent(mean + norm.loc / norm.scale) * norm.scale : demand(mean);
+      }
       if (config_.counts_written) {
         const double zeros =
             zeros_.empty() ? 0.0 : logistic(scratch.zeros[cell] + known[levels + 2] + kFirstZeros);
@@ -502,6 +512,7 @@ void DemandModel::to_demand(std::int64_t count, ForwardScratch& scratch, const F
         for (float& value : step) value = demand(value);
         std::sort(step.begin(), step.end());
       }
+      if (!config_.mean_head) out.mean[cell] = median_of(config_.quantiles, step);
       for (std::int64_t q = 0; q < levels; ++q) out.quantiles[(b * levels + q) * horizon + h] = step[q];
     }
   }

@@ -137,7 +137,7 @@ std::string quantity(double value) { return fmt::format("{:.10g}", value); }
 double order_quantity(double missing, double minimum_order, double pack) {
   if (missing <= kRounding) return 0.0;
   const double least = std::max(missing, minimum_order);
-  return std::ceil(least / pack - kRounding) * pack;
+  return std::ceil((least - kRounding) / pack) * pack;
 }
 
 Order decide(const PolicyConfig& config, const StockPosition& position, const DemandDistribution& demand,

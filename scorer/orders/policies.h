@@ -10,10 +10,10 @@
 
 namespace shelfcast::scorer {
 
-// Costs of one unit over the protection interval, in any one currency.
+// Costs of one unit in one cycle from delivery to delivery (a review period), in any one currency.
 struct UnitCosts {
   double underage = 0.0;  // of a unit asked for and not there
-  double overage = 0.0;   // of a unit left over
+  double overage = 0.0;   // of a unit left over when the cycle ends
 };
 
 // The share of intervals that should end without a shortage when these are the costs: Cu / (Cu + Co) (Arrow,

@@ -578,6 +578,22 @@ TEST_F(Backtest, refuses_what_it_cannot_judge) {
   EXPECT_THAT(message([](auto& c) { c.batch = 0; }), HasSubstr("backtest.batch"));
 }
 
+TEST_F(Backtest, refuses_a_model_that_is_called_as_a_baseline_is) {
+  struct Ets final : Forecaster {
+    std::string called = "ETS";
+    const std::string& name() const override { return called; }
+    void forecast(const data::Batch&, ForecastValues&) override { FAIL() << "it should not come to this"; }
+  } model;
+  BacktestConfig config = small_backtest();
+  config.baselines = {"naive", "ets"};
+  try {
+    run(config, &model);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("rename the run's folder"));
+  }
+}
+
 TEST_F(Backtest, judges_the_baselines_it_is_asked_for_in_that_order) {
   BacktestConfig config = small_backtest();
   config.baselines = {"theta", "moving_average", "ets"};

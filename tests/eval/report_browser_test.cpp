@@ -69,5 +69,18 @@ TEST(ReportInBrowser, draws_every_plot_without_console_errors) {
   }
 }
 
+TEST(ReportInBrowser, draws_every_plot_of_one_step_ahead) {
+  if (!has_chromium()) GTEST_SKIP() << "no chromium here";
+  const testing::TemporaryFolder folder;
+  BacktestConfig config = report_config();
+  config.horizon = 1;
+  write_run(folder.path(), "one", 3, config);
+  write_report({folder / "one"}, folder / "report");
+  const std::filesystem::path page = folder / "report" / "report.html";
+  const std::string dom = browse("--virtual-time-budget=20000 --dump-dom", folder / "profile", page);
+  EXPECT_THAT(dom, Not(HasSubstr("CONSOLE")));
+  EXPECT_THAT(dom, HasSubstr(fmt::format("data-drawn=\"{}\"", count(read_file(page), " data-plot="))));
+}
+
 }  // namespace
 }  // namespace shelfcast::eval

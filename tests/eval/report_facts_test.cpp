@@ -44,6 +44,25 @@ TEST_F(Report, tells_in_every_form_whose_training_had_not_ended) {
   EXPECT_NO_THROW(gather({"whole"}));
 }
 
+TEST_F(Report, says_why_no_orders_were_judged) {
+  const auto written = [&](const std::string& name, const OrderConfig& orders, std::int64_t origins) {
+    BacktestConfig config = report_config();
+    config.orders = orders, config.origins = origins;
+    write_run(folder_.path(), name, 3, config);
+    const ReportData data = gather({name});
+    return report_html(data);
+  };
+  EXPECT_THAT(written("one", {2, 1, 0.9}, 1),
+              AllOf(HasSubstr("not judged: no window had ended"), Not(HasSubstr("fill rate"))));
+  EXPECT_THAT(written("long", {7, 1, 0.9}, 2),
+              AllOf(HasSubstr("not simulated: an order has to last 8 days"), Not(HasSubstr("fill rate"))));
+  EXPECT_THAT(written("none", {0, 1, 0.9}, 2), HasSubstr("<dd>not simulated</dd>"));
+  // A lost unit costs 1 * 0.6 / 0.4 and 1 * 0.9995 / 0.0005.
+  EXPECT_THAT(written("cheap", {1, 1, 0.6}, 2),
+              AllOf(HasSubstr("a lost unit as 1.5, which makes 60 %"), Not(HasSubstr("not judged"))));
+  EXPECT_THAT(written("dear", {1, 1, 0.9995}, 2), HasSubstr("a lost unit as 1999, which makes 99.95 %"));
+}
+
 // The youngest series has 10 steps before the first origin and 17 before the second; Holt-Winters needs 13.
 TEST_F(Report, counts_the_windows_where_a_simpler_method_bears_the_name_of_a_baseline) {
   BacktestConfig config = report_config();

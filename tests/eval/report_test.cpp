@@ -150,6 +150,124 @@ TEST_F(Report, escapes_names_of_the_data) {
   EXPECT_THAT(report_markdown(data), HasSubstr("Ōsaka \"3\", \\<main>"));
 }
 
+TEST_F(Report, reads_names_with_line_breaks_and_keeps_its_tables_whole) {
+  SmallPanel panel = make_small_panel();
+  panel.categories[1] = "bread,\n\"dark\"";
+  SeasonalQuantiles model(7, 3);
+  write_run(folder_ / "a", judge_panel(folder_.path(), panel, model, report_config()));
+  const ReportData data = gather({"a"});
+  EXPECT_THAT(data.worst, Contains(::testing::Field(&WorstSeries::category, panel.categories[1])));
+  EXPECT_THAT(report_markdown(data), HasSubstr("| bread, \"dark\" |"));
+}
+
+TEST_F(Report, draws_names_that_begin_alike_apart) {
+  SmallPanel panel = make_small_panel();
+  panel.categories = {"Home and garden, in the kitchen, pans", "Home and garden, in the kitchen, pots",
+                      "never sold"};
+  const std::vector<std::string> runs = {"bolt-small-context-512-seed-17", "bolt-small-context-512-seed-18"};
+  for (const std::string& name : runs) {
+    SeasonalQuantiles model(7, name == runs[0] ? 3 : 1);
+    write_run(folder_ / name, judge_panel(folder_.path(), panel, model, report_config()));
+  }
+  const ReportData data = gather(runs);
+  const auto domain = [](const Spec& spec, const char* scale) {
+    for (const Spec& one : spec.at("scales"))
+      if (one.at("name") == scale) return one.at("domain").get<std::vector<std::string>>();
+    return std::vector<std::string>();
+  };
+  const Spec cells = heat_map(data.result, "category", panel.categories, "mae");
+  EXPECT_THAT(domain(cells, "x"), AllOf(Contains(runs[0]), Contains(runs[1])));
+  EXPECT_EQ(domain(cells, "y"), panel.categories);
+  EXPECT_EQ(domain(level_plot(data.result, "category", panel.categories, "wape"), "y"), panel.categories);
+  std::vector<Comparison> comparisons(2, data.between.front());
+  comparisons[0].baseline = runs[0], comparisons[1].baseline = runs[1];
+  EXPECT_EQ(domain(comparison_plot(comparisons), "y").back(), "MAE against " + runs[1]);
+}
+
+TEST_F(Report, sets_only_baselines_as_the_mark_of_its_heat_map) {
+  BacktestConfig config = report_config();
+  config.combine.methods = {"mean"};
+  write_run(folder_.path(), "a", 3, config);
+  ReportData data = gather({"a"});
+  const auto tip = [&] {
+    return heat_map(data.result, "category", {"dairy"}, "mae")
+        .at("data")[0]
+        .at("values")[0]
+        .at("tip")
+        .get<std::string>();
+  };
+  const std::string before = tip();
+  EXPECT_THAT(before, HasSubstr("against the best baseline"));
+  for (ForecasterResult& forecaster : data.result.forecasters)
+    if (combines_models(forecaster.name))
+      for (GroupScores& group : forecaster.groups)
+        for (Score& score : group.scores) score.value = 1e-3;
+  EXPECT_EQ(tip(), before);
+  data.result.forecasters.resize(1);
+  EXPECT_THAT(tip(), Not(HasSubstr("baseline")));
+}
+
+TEST_F(Report, leaves_room_for_every_line_of_a_series) {
+  write_run(folder_.path(), "a", 3);
+  const ReportData data = gather({"a"});
+  Fan fan = data.result.fans.front();
+  ASSERT_EQ(fan.forecasts[1].name, "Seasonal Naive");
+  fan.forecasts[1].median_h.front() = 1e4F;  // a peak of a season ago, before the history that is shown
+  EXPECT_EQ(fan_plot(data.result, fan).at("scales").at(1).at("domain").at(1), 1e4);
+}
+
+// Vega knows no object with a key twice: one such plot, and none after it was drawn.
+TEST_F(Report, names_each_date_below_a_series_once) {
+  BacktestConfig config = report_config();
+  config.horizon = 1;
+  write_run(folder_.path(), "a", 3, config);
+  const ReportData data = gather({"a"});
+  const Fan& fan = data.result.fans.front();
+  ASSERT_EQ(fan.target.size(), 1U);
+  const Spec plot = fan_plot(data.result, fan), dates = plot.at("axes").at(0);
+  EXPECT_EQ(count(plot.dump(), "\"symbol\""), 3U);  // median, truth and a baseline
+  EXPECT_EQ(dates.at("values"), Spec::array({fan.origin - std::ssize(fan.history), fan.origin}));
+  EXPECT_EQ(count(dates.dump(), fmt::format("'{}':", fan.origin)), 1U);
+}
+
+TEST_F(Report, tells_runs_of_one_name_and_what_combines_them_apart) {
+  BacktestConfig config = report_config();
+  config.combine.methods = {"mean"};
+  write_run(folder_.path(), "spring/shop", 3, config);
+  write_run(folder_.path(), "autumn/shop", 1, config);
+  const ReportData data = gather({"spring/shop", "autumn/shop"});
+  std::vector<std::string> names;
+  for (const ForecasterResult& forecaster : data.result.forecasters) names.push_back(forecaster.name);
+  for (const char* name : {"spring/shop", "autumn/shop"}) {
+    const std::string run = (folder_ / name).string();
+    EXPECT_THAT(names, AllOf(Contains(run), Contains("Mean of forecasts with " + run)));
+  }
+  for (const Comparison& c : data.result.comparisons)
+    EXPECT_THAT(names, AllOf(Contains(c.model), Contains(c.baseline)));
+  EXPECT_THAT(names, Contains(data.result.combinations.weights.front().combination));
+}
+
+TEST_F(Report, names_its_command_as_a_shell_reads_it) {
+  write_run(folder_.path(), "a run", 3);
+  write_run(folder_.path(), "it's", 1);
+  const std::string command = report_command(gather({"a run", "it's"}));
+  EXPECT_THAT(command, AllOf(HasSubstr("/a run'"), HasSubstr("/it'\\''s'")));
+}
+
+TEST_F(Report, refuses_a_run_that_is_called_as_a_baseline_is) {
+  write_run(folder_.path(), "Seasonal Naive", 3);
+  EXPECT_THAT(message([&] { gather({"Seasonal Naive"}); }, ErrorKind::input),
+              HasSubstr("rename the run's folder"));
+}
+
+TEST_F(Report, csv_has_a_verdict_only_where_there_was_a_test) {
+  write_run(folder_.path(), "a", 3);
+  const std::string csv = report_csv(gather({"a"}));
+  EXPECT_THAT(csv, ::testing::ContainsRegex("\na,model,mae,[^\n]*,(better|worse|unclear)\n"));
+  EXPECT_THAT(csv, ::testing::ContainsRegex("\na,model,rmse,[^\n]*,\n"));
+  EXPECT_THAT(csv, ::testing::ContainsRegex("\na,model,mase_window_mean,[^\n]*,\n"));
+}
+
 TEST_F(Report, calls_a_win_only_what_the_tests_call_one) {
   write_run(folder_.path(), "a", 3);
   ReportData data = gather({"a"});
@@ -196,7 +314,7 @@ TEST_F(Report, calls_nothing_a_win_over_a_baseline_that_a_run_never_met) {
   const MainTable table = main_table(data, {"mae"});
   for (const MainTable::Row& row : table.rows) {
     if (row.kind != MainTable::Row::Kind::model) continue;
-    EXPECT_EQ(row.cells[0].verdict, row.name == "weak" ? Verdict::unclear : Verdict::better);
+    EXPECT_EQ(row.cells[0].verdict, row.name == "weak" ? std::nullopt : std::optional(Verdict::better));
   }
   if (data.result.forecasters.front().name == "strong")
     std::swap(data.result.forecasters[0], data.result.forecasters[1]);
@@ -345,7 +463,7 @@ TEST_F(Report, names_what_is_wrong_with_a_run) {
   EXPECT_THAT(damage("backtest/series.csv", all_series.substr(0, all_series.size() - 3)), HasSubstr("torn"));
   EXPECT_THAT(damage("backtest/result.json", "{\"format\": 1}"), HasSubstr("format is 1"));
   EXPECT_THAT(damage("backtest/series.csv", "model\nSeasonal quantiles,x,1,2\n"),
-              HasSubstr("line 2 has 4 cells"));
+              HasSubstr("row 2 has 4 cells"));
   const std::string series = read_file(folder_ / "a/backtest/series.csv");
   EXPECT_THAT(damage("backtest/series.csv", series.substr(0, series.find("Seasonal quantiles,series-9"))),
               HasSubstr("9 of 11"));
@@ -357,6 +475,34 @@ TEST_F(Report, names_what_is_wrong_with_a_run) {
     EXPECT_THAT(damage(file, shorter), AllOf(HasSubstr(file), HasSubstr("not the file that result.json")));
   }
   EXPECT_NO_THROW(gather({"a"}));
+}
+
+TEST_F(Report, names_a_file_whose_lists_do_not_fit_each_other) {
+  BacktestConfig config = report_config();
+  config.combine.methods = {"mean"};
+  config.classes = {0.25, 0.75};
+  write_run(folder_.path(), "a", 3, config);
+  const auto damage = [&](const char* name, const std::function<void(nlohmann::ordered_json&)>& change) {
+    const std::filesystem::path file = folder_ / "a/backtest" / name;
+    const std::string whole = read_file(file);
+    auto json = nlohmann::ordered_json::parse(whole);
+    change(json);
+    write_file_atomically(file, json.dump());
+    const std::string text = message([&] { gather({"a"}); }, ErrorKind::data);
+    write_file_atomically(file, whole);
+    return text;
+  };
+  EXPECT_THAT(
+      damage("result.json", [](auto& json) { json["combinations"]["weights"][1]["weights"].erase(0); }),
+      HasSubstr("weights of a combination"));
+  EXPECT_THAT(damage("result.json", [](auto& json) { json["protocol"]["classes"] = {0.5}; }),
+              HasSubstr("shares of low and high demand"));
+  EXPECT_THAT(damage("fans.json", [](auto& json) { json[0]["forecasts"][0]["quantiles"].erase(0); }),
+              HasSubstr("quantiles of a series"));
+  EXPECT_THAT(damage("fans.json", [](auto& json) { json[0]["target"].erase(0); }),
+              HasSubstr("steps of a median"));
+  EXPECT_THAT(damage("fans.json", [](auto& json) { json[0]["forecasts"].clear(); }),
+              HasSubstr("no forecast of"));
 }
 
 // A backtest anew that was killed before its last file.
@@ -477,7 +623,7 @@ TEST_F(Report, leaves_open_what_a_run_was_not_asked_for) {
 
 TEST_F(Report, tex_names_the_tests_that_were_made) {
   write_run(folder_.path(), "a", 3);
-  EXPECT_THAT(report_latex(gather({"a"})), HasSubstr("paired bootstrap and Diebold-Mariano"));
+  EXPECT_THAT(report_latex(gather({"a"})), HasSubstr("dagger: worse (paired bootstrap and Diebold-Mariano)"));
   BacktestConfig once = report_config();
   once.origins = 1;
   once.horizon = 2;

@@ -47,6 +47,10 @@ const std::vector<Case> kCases = {
      [](ModelConfig& c) { no_columns(c), c.static_cardinalities = {}, c.static_numbers = c.text_width = 0; }},
     {"no_reg", [](ModelConfig& c) { c.tower.use_reg_token = false; }},
     {"no_mean_head", [](ModelConfig& c) { c.mean_head = false; }},
+    {"neither_mean_head_nor_median",
+     [](ModelConfig& c) {
+       c.mean_head = false, c.quantiles = {0.1, 0.9};
+     }},
     {"scale_floor", [](ModelConfig& c) { c.scale_floor = 2.5; }},
     {"positive_means", [](ModelConfig& c) { c.positive_means = true; }},
     {"counts_beside_quantiles", [](ModelConfig& c) { with_counts(c, 1, false); }},

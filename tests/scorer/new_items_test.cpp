@@ -110,7 +110,10 @@ TEST_F(NewItemsTest, are_forecast_from_facts_text_and_what_others_know_ahead) {
   novel.text.assign(vectors.begin(), vectors.begin() + 32);
   novel.text_row = 0;
   novel.take(made_.inputs(), 0, 1, true);
-  const Forecasts got = forecast(bundle_, items, {11, 3, 9, 10}, 2);
+  std::int64_t done = 0;
+  const Forecasts got =
+      forecast(bundle_, items, {11, 3, 9, 10}, 2, [&](std::int64_t series) { done = series; });
+  EXPECT_EQ(done, 4);
   const Forecasts old = forecast(bundle_.model(), bundle_.inputs(), {3}, 1);
   const std::int64_t each = got.levels * got.horizon;
   EXPECT_TRUE(
@@ -187,6 +190,20 @@ TEST_F(NewItemsTest, wrong_tables_are_refused_with_file_and_line) {
   EXPECT_THAT(refusal("series,like\nneu,店A/item 00\n"), HasSubstr("did you mean \"店A/item 0\"?"));
   EXPECT_THAT(refusal("series,series\nneu,neu\n"), HasSubstr("there twice"));
   EXPECT_THAT(refusal("series,size\nneu,large\n"), HasSubstr("new.csv:2: \"large\" is no number"));
+}
+
+TEST(NewItemsTextModel, is_needed_for_a_column_of_texts) {
+  ModelConfig config = small_config();
+  config.text_width = 0;
+  const RandomBundle made({}, config);
+  const Bundle bundle(made.folder());
+  write_file_atomically(made.scratch() / "new.csv", "series,text\nneu,lamp\n");
+  try {
+    NewItems(made.scratch() / "new.csv", bundle, 1);
+    FAIL() << "a text that nothing reads";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("reads no column \"text\""));
+  }
 }
 
 TEST(NewItemsTextModel, must_compute_what_it_did_where_it_was_exported) {

@@ -159,6 +159,7 @@ TEST(Policies, orders_respect_minimum_and_pack) {
   EXPECT_EQ(order_quantity(1.0, 48, 12), 48.0);
   EXPECT_EQ(order_quantity(70.0, 50, 12), 72.0);
   EXPECT_EQ(order_quantity(0.3, 0, 0.25), 0.5);
+  EXPECT_EQ(order_quantity(1.0, 0, 2e6), 2e6);
 }
 
 TEST(Policies, the_reason_says_what_was_weighed) {

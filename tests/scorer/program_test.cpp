@@ -187,6 +187,10 @@ TEST(Program, orders_new_items_beside_the_known_ones) {
   EXPECT_EQ(orders.rows[0].cells[2], "lantern");
   EXPECT_EQ(forecasts.rows[0].cells[0], "店B/lantern");
   EXPECT_NE(score(bundle, "--stock stock.csv --out orders.csv").status, 0) << "unknown without --new";
+  ASSERT_EQ(score(bundle, "--new new.csv --template all.csv --lead-time 1 --review 2").status, 0);
+  const CsvTable all = read_csv(bundle.scratch() / "all.csv");
+  ASSERT_EQ(all.rows.size(), 10U);
+  EXPECT_EQ(all.rows.back().cells[0], "店B/lantern");
 }
 
 TEST(Program, leaves_no_file_and_a_status_when_something_is_wrong) {
@@ -200,6 +204,20 @@ TEST(Program, leaves_no_file_and_a_status_when_something_is_wrong) {
   EXPECT_NE(score(bundle, "--stock absent.csv --out orders.csv").status, 0);
   EXPECT_NE(score(bundle, "--stock stock.csv").status, 0);
   EXPECT_NE(score(bundle, "--stock stock.csv --out orders.csv --policy guess").status, 0);
+}
+
+TEST(Program, refuses_to_write_one_file_over_another) {
+  const RandomBundle bundle;
+  const std::string stock = "series,on_hand,lead_time,review_period\n店A/item 0,3,1,2\n";
+  write_file_atomically(bundle.scratch() / "stock.csv", stock);
+  for (const char* files : {"--out orders.csv --forecast ./orders.csv", "--out stock.csv",
+                            "--out orders.csv --forecast stock.csv"}) {
+    const Ended result = score(bundle, std::string("--stock stock.csv ") + files);
+    EXPECT_NE(result.status, 0) << files;
+    EXPECT_NE(result.output.find("give each a file of its own"), std::string::npos) << result.output;
+  }
+  EXPECT_EQ(read_file(bundle.scratch() / "stock.csv"), stock);
+  EXPECT_FALSE(fs::exists(bundle.scratch() / "orders.csv"));
 }
 
 TEST(Program, explains_itself) {

@@ -7,8 +7,7 @@ namespace {
 
 constexpr std::int64_t kSeries = 9;
 
-RandomInputs make_inputs() {
-  const ModelConfig config = small_config();
+RandomInputs make_inputs(const ModelConfig& config) {
   RandomInputs inputs(config, kSeries);
   const std::int64_t span = config.context + config.horizon;
   for (std::int64_t b = 1; b < kSeries; ++b)
@@ -18,15 +17,15 @@ RandomInputs make_inputs() {
 
 }  // namespace
 
-RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change) : inputs_(make_inputs()) {
-  const ModelConfig config = small_config();
+RandomBundle::RandomBundle(const std::function<void(BundleContents&)>& change, const ModelConfig& config)
+    : inputs_(make_inputs(config)) {
   RandomModel(config).save(scratch_.path() / "model");
   contents_.name = "run-7";
   contents_.created_by = "shelfcast test";
   contents_.axis.start = *parse_date("2026-02-20");
   contents_.first_step = 10;
   contents_.model = scratch_.path() / "model";
-  contents_.text = shelfcast::testing::golden_dir() / "bert/uncased";
+  if (config.text_width > 0) contents_.text = shelfcast::testing::golden_dir() / "bert/uncased";
   contents_.features = R"({"statics": [
       {"name": "department", "vocabulary": ["d0", "d1", "d2", "d3", "d4"]}, {"name": "brand", "vocabulary": ["b0", "b1"]}],
     "static_numbers": [{"name": "size", "mean": 10.0, "std": 4.0}, {"name": "distance", "mean": 0.0, "std": 2.0}],

@@ -8,12 +8,13 @@
 
 namespace shelfcast::scorer::testing {
 
-// 9 series of small_config() in stores "店A" and "店B", items "item 0" ... with a quote and a comma among the
+// 9 series of `config` in stores "店A" and "店B", items "item 0" ... with a quote and a comma among the
 // names, first day 2026-03-02, daily; the second categorical column is the same for all series.
 class RandomBundle {
  public:
   // `change` may alter the contents before they are written.
-  explicit RandomBundle(const std::function<void(BundleContents&)>& change = {});
+  explicit RandomBundle(const std::function<void(BundleContents&)>& change = {},
+                        const ModelConfig& config = small_config());
   std::filesystem::path folder() const { return scratch_.path() / "bundle"; }
   const std::filesystem::path& scratch() const { return scratch_.path(); }
   const BundleContents& contents() const { return contents_; }

@@ -347,10 +347,22 @@ class Reference {
       }
       for (double& value : step) value = demand(value);
       std::sort(step.begin(), step.end());
+      if (!c_.mean_head) out.mean_h[h] = at_half(step);
       if (c_.counts_written) step = counts(d, r, h, out.mean_h[h]);
       for (std::size_t q = 0; q < levels; ++q) out.quantiles_qh[q * c_.horizon + h] = step[q];
     }
     return out;
+  }
+
+  // The median of sorted quantiles.
+  double at_half(const Vec& quantiles) const {
+    const Vec& levels = c_.quantiles;
+    if (levels.front() >= 0.5) return quantiles.front();
+    for (std::size_t q = 1; q < levels.size(); ++q)
+      if (levels[q] >= 0.5)
+        return quantiles[q - 1] +
+               (0.5 - levels[q - 1]) / (levels[q] - levels[q - 1]) * (quantiles[q] - quantiles[q - 1]);
+    return quantiles.back();
   }
 
   // Quantiles of the counts about `mean`, from every probability by itself.

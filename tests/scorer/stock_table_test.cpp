@@ -140,11 +140,23 @@ TEST_F(StockTableTest, refuses_what_the_paths_drawn_cannot_tell) {
 
 TEST_F(StockTableTest, a_template_can_be_read_back) {
   names_.series[1] = "north, \"bread\"";
-  write_stock_template(path_, names_, defaults_);
+  write_stock_template(path_, names_, 14, defaults_);
   const StockTable table = read(read_file(path_));
   ASSERT_EQ(table.rows.size(), 3U);
   EXPECT_EQ(table.rows[1].series, 1);
   EXPECT_EQ(table.rows[1].position.lead_time, 7);
+  EXPECT_THROW(write_stock_template(path_, names_, 13, defaults_), Error);
+}
+
+TEST_F(StockTableTest, a_template_for_the_newsvendor_asks_for_costs) {
+  defaults_.policy = Policy::newsvendor;
+  write_stock_template(path_, names_, 14, defaults_);
+  std::string text = read_file(path_);
+  expect_refusal(text, {"no costs"});
+  for (std::size_t at = 0; (at = text.find(",7,7,,,", at)) != std::string::npos;)
+    text.replace(at, 7, ",7,7,3,2,");
+  const StockTable table = read(text);
+  EXPECT_EQ(table.rows[2].policy.costs->underage, 1.0);
 }
 
 TEST_F(StockTableTest, refuses_a_pair_of_store_and_item_that_is_two_series) {

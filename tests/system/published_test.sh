@@ -57,6 +57,25 @@ done
 "$bin/shelfcast" backtest "$root/tests/golden/chronos2/published" --corpus s.corpus --set backtest.origins=2 --out c2 >c2.txt
 grep -q "^published" c2.txt || fail "no row of Chronos-2: $(cat c2.txt)"
 
+# Numbers and names stay apart where they fill their columns: squares of a revenue, a long category.
+long="Home and garden, in the kitchen"
+{
+  echo "series,date,value,group"
+  for ((day = 0; day < 90; ++day)); do
+    date=$(date -u -d "2024-01-01 +$day days" +%F)
+    for series in a b; do echo "$series,$date,$((70000 + 9000 * ((day * 5 + ${#series}) % 7))),\"$long\""; done
+    echo "c,$date,$((40000 + 1000 * (day % 5))),other"
+  done
+} >revenue.csv
+printf 'series: [series]\ndate: date\ntarget: value\nstatic: {group: group}\nlevels: {category: group}\n' >revenue.yaml
+"$bin/shelfcast" ingest --format long --map revenue.yaml --from revenue.csv --out revenue.corpus
+for model in wide_heads gated_overlap; do
+  "$bin/shelfcast" backtest "$golden/$model" --corpus revenue.corpus --set backtest.origins=2 --set backtest.stride=7 --set backtest.horizon=7 --out "revenue.$model" >revenue.txt
+  grep -qE "^$model( +-?[0-9]+\.[0-9]{4}){6} +42$" revenue.txt || fail "numbers run into each other: $(cat revenue.txt)"
+done
+"$bin/shelfcast" compare revenue.wide_heads revenue.gated_overlap >compare.txt
+grep -q "^$long mae " compare.txt || fail "a category runs into its metric: $(cat compare.txt)"
+
 # Covariates, for models that read them.
 c2=$root/tests/golden/chronos2/published
 for n in 1 3; do
@@ -64,6 +83,7 @@ for n in 1 3; do
 done
 cmp c2.1/backtest/metrics.csv c2.3/backtest/metrics.csv || fail "covariates make metrics depend on the number of ranks"
 cmp -s c2/backtest/metrics.csv c2.1/backtest/metrics.csv && fail "covariates change nothing"
+grep -q "^    shelfcast backtest .* --known price,promo,event --past stock" c2.1/report/report.md || fail "the report's command has lost its covariates"
 {
   echo "series,date,value,price,weather"
   for ((day = 0; day < 50; ++day)); do
@@ -105,7 +125,7 @@ grep -q "lora_B.weight" peft.txt || fail "an adapter's folder is not listed: $(c
 "$bin/shelfcast" backtest runs/lora >/dev/null
 "$bin/shelfcast" forecast runs/lora --sales sales.csv --horizon 7 --out l.csv
 "$bin/shelfcast" export runs/lora --out lora.bundle
-"$bin/shelfcast-score" lora.bundle --template lora-stock.csv || fail "the scorer refuses the bundle"
+"$bin/shelfcast-score" lora.bundle --template lora-stock.csv --lead-time 3 --review 4 || fail "the scorer refuses the bundle"
 refused "matches no tensor" "nearest is \"SelfAttention.q\"" -- \
   "$bin/shelfcast" train lora.yaml --set "tune.targets=[SelfAtention.q]" --set run.dir=runs/wrong
 [[ ! -e runs/wrong ]] || fail "a refused recipe left a run folder"

@@ -69,6 +69,17 @@ TEST_F(Export, takes_demand_as_counts_where_no_series_has_another_one) {
   EXPECT_EQ(kind_of_demand(data::Corpus(corpus("one.corpus", options))), scorer::DemandKind::continuous);
 }
 
+TEST_F(Export, refuses_a_model_of_one_quantile) {
+  train_alone(recipe("one", {"model.heads.quantiles=[0.5]"}));
+  try {
+    exported("one", folder_ / "small.corpus");
+    FAIL() << "a bundle without a distribution";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("one quantile"));
+  }
+}
+
 TEST_F(Export, tells_what_is_not_known_of_the_steps_to_forecast) {
   train_alone(recipe("run"));
   const auto gaps = [](const scorer::Bundle& bundle) {

@@ -40,7 +40,8 @@ std::string table(const eval::BacktestResult& result) {
     text += fmt::format("{:<{}}", forecaster.name, width);
     for (const std::string& metric : metrics) {
       const eval::Score score = forecaster.overall.score(metric);
-      text += score.value ? fmt::format("{:>12.4f}", *score.value) : fmt::format("{:>12}", "-");
+      // Squares of a revenue fill their column.
+      text += score.value ? fmt::format(" {:>11.4f}", *score.value) : fmt::format("{:>12}", "-");
     }
     text += fmt::format("{:>12}\n", forecaster.overall.score("mae").n);
   }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/shell.h"
 #include "parallel/gpu/gpu_loader.h"
 #include "parallel/mpi/mpi_version.h"
 #include "trainer/commands/commands.h"
@@ -85,12 +86,6 @@ CommandResult run_command(const std::string& command) {
   return result;
 }
 
-std::string single_quoted(std::string text) {
-  for (std::size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 4)
-    text.replace(at, 1, "'\\''");
-  return "'" + text + "'";
-}
-
 // Starts two ranks of this very program, which add up their ones.
 Finding ranks_finding() {
   if (find_program("mpirun").empty())
@@ -100,7 +95,7 @@ Finding ranks_finding() {
   const CommandResult result = run_command(
       "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 timeout "
       "60 mpirun -n 2 " +
-      single_quoted(program) + " doctor --as-rank");
+      shell_word(program) + " doctor --as-rank");
   if (result.exit_code == 0 && result.output.find("ranks: 2") != std::string::npos)
     return {State::good, "ranks", "mpirun -n 2 works: two ranks summed over each other", ""};
   std::string tail = result.output.substr(result.output.size() > 400 ? result.output.size() - 400 : 0);

@@ -412,7 +412,13 @@ void Recipe::validate() const {
         "micro-batches cut a batch into equal forwards");
 }
 
-void require_exportable(models::Architecture tower, const std::string& what) {
+void require_exportable(models::Architecture tower, const std::vector<double>& levels,
+                        const std::string& what) {
+  if (levels.size() < 2)
+    throw input_error(fmt::format("{} cannot be exported", what),
+                      "it forecasts one quantile, of which no order can be made",
+                      "train with model.heads.quantiles such as [0.1, 0.5, 0.9]; backtest and forecast work "
+                      "without a bundle");
   if (models::is_published(tower)) return;
   throw input_error(
       fmt::format("{} cannot be exported", what),

@@ -34,8 +34,10 @@ Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::str
 Recipe parse_recipe(const std::string& yaml, const std::string& origin,
                     const std::vector<std::string>& overrides);
 
-// Throws Error(input), naming `what`, when shelfcast-score cannot run this tower.
-void require_exportable(models::Architecture tower, const std::string& what);
+// Throws Error(input), naming `what`, when shelfcast-score cannot run this tower, or make orders of quantiles
+// at these levels.
+void require_exportable(models::Architecture tower, const std::vector<double>& levels,
+                        const std::string& what);
 
 // The resolved recipe: every key with its value, readable by parse_recipe.
 std::string to_yaml(const Recipe& recipe);

@@ -153,7 +153,7 @@ Recipe Retrainer::resolve(std::int64_t number, const std::string& champion) cons
         fmt::format("{}: promote.most_loss limits what a category may lose", file_.file.string()),
         fmt::format("{}'s backtest.by does not list category", file_.recipe.string()),
         "list it there, or leave most_loss out");
-  require_exportable(recipe.model.architecture(), file_.recipe.string() + "'s model");
+  require_exportable(recipe.model.architecture(), recipe.model.quantiles, file_.recipe.string() + "'s model");
   return recipe;
 }
 
