@@ -74,6 +74,33 @@ TEST(SweepSubmit, one_call_of_sbatch_for_all_runs_and_none_when_they_are_in_the_
   EXPECT_EQ(read_state(plan).submission(1)->job, "42");
 }
 
+TEST(SweepSubmit, is_found_in_the_queue_whatever_its_folder_is_called) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  // As squeue does: a list of names in, parted by commas; bars between the columns out.
+  slurm.program(
+      "squeue",
+      "for word; do case $word in --name=*) echo \"${word#--name=}|42|0\" | tr , '\\n';; esac; done");
+  const SweepPlan plan =
+      folder.plan("dir: '" + folder.path("lr 0.1,0.2|50%a").string() + "'\nkeys: {model.dropout: [0.1]}\n");
+  submit(plan);
+  submit(plan);
+  ASSERT_EQ(slurm.calls().size(), 1u);
+  EXPECT_THAT(slurm.calls()[0], HasSubstr("lr 0.1,0.2|50%%a/logs/slurm-%A_%a.out"));  // % begins a pattern
+}
+
+TEST(SweepSubmit, looks_at_the_whole_queue_whatever_somebody_likes_to_see_of_it) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan("keys: {model.dropout: [0.1]}\n");
+  submit(plan);
+  slurm.program("squeue", "test -n \"$SQUEUE_STATES\" || printf '" + waiting_line(plan, 1, 0) + "'");
+  ::setenv("SQUEUE_STATES", "COMPLETED", 1);
+  submit(plan);
+  ::unsetenv("SQUEUE_STATES");
+  EXPECT_EQ(slurm.calls().size(), 1u);
+}
+
 TEST(SweepSubmit, only_what_failed_or_lost_its_job_is_submitted_again) {
   const SweepFolder folder;
   const PretendedSlurm slurm;
