@@ -14,7 +14,9 @@
 #include "trainer/sweep/local.h"
 #include "trainer/sweep/process.h"
 #include "trainer/sweep/run_progress.h"
+#include "trainer/sweep/share.h"
 #include "trainer/sweep/slurm.h"
+#include "trainer/sweep/sweep_worker.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -284,9 +286,32 @@ TEST(SweepEnding, is_left_while_anything_is_to_be_trained_then_failed_then_done)
   EXPECT_EQ(ending_of(session.state()), SweepEnding::left);
   for (const std::size_t run : {0, 1}) event("result", run, {{"step", 90}, {"metric", 1.0}, {"seconds", 1}});
   EXPECT_EQ(ending_of(session.state()), SweepEnding::left);
-  EXPECT_EQ(ending_of(session.state(), {0, 1}), SweepEnding::done);
+  EXPECT_EQ(ending_of(session.state(), {{0, 0}, {1, 0}}), SweepEnding::done);
   event("failed", 2, {{"error", "e"}, {"final", true}});
   EXPECT_EQ(ending_of(session.state()), SweepEnding::failed);
+}
+
+TEST(SweepEnding, of_a_task_is_done_when_its_share_is_whoever_trains_what_was_promoted) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan(kThree + "halving: {first: 10, keep: 3}\n");
+  submit(plan);
+  {
+    LedgerSession session(plan);
+    for (std::size_t run = 0; run < 3; ++run) session.add(result(plan, run, 0, static_cast<double>(run)));
+    ASSERT_EQ(decide_all(plan, session).size(), 1u);
+  }
+  ::setenv("SLURM_ARRAY_TASK_ID", "0", 1);
+  EXPECT_EQ(work_off_share(plan, 1), SweepEnding::done);
+  // Nobody else's fault: it had taken up more, and that was stopped.
+  LedgerSession(plan).add({{"event", "left"},
+                           {"run", plan.runs[0].id},
+                           {"rung", 1},
+                           {"why", kStopped},
+                           {"submission", 1},
+                           {"task", 0}});
+  EXPECT_EQ(work_off_share(plan, 1), SweepEnding::left);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
 }
 
 TEST(Process, tells_exit_codes_output_and_absence) {

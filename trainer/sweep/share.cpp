@@ -66,9 +66,7 @@ SweepEnding work_off_share(const SweepPlan& plan, std::int64_t submission) {
     return SweepEnding::done;  // of this start; the next one goes on
   }
   const SweepState state = read_state(plan);
-  std::vector<std::size_t> runs;
-  for (const Segment& segment : state.share_of(worker)) runs.push_back(segment.run);
-  return ending_of(state, runs);
+  return ending_of(state, state.work_of(worker));
 }
 
 }  // namespace shelfcast::trainer
