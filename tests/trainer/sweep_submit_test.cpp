@@ -314,6 +314,32 @@ TEST(SweepEnding, of_a_task_is_done_when_its_share_is_whoever_trains_what_was_pr
   ::unsetenv("SLURM_ARRAY_TASK_ID");
 }
 
+TEST(SweepShare, a_preempted_task_takes_up_again_what_it_had_taken_over_from_another) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan(
+      kThree + "halving: {kind: async, first: 10, keep: 3}\nretries: 0\nslurm: {launcher: 'false'}\n");
+  submit(plan);
+  {
+    LedgerSession session(plan);
+    for (std::size_t run = 0; run < 3; ++run)
+      session.add(result(plan, run, 0, 3.0 - static_cast<double>(run)));
+    ASSERT_EQ(decide_all(plan, session).size(), 1u);
+    // Task 0 took the promoted run, which was task 2's, and was sent SIGTERM.
+    session.add(started(plan, 2, 1, {1, 0}));
+    session.add({{"event", "left"},
+                 {"run", plan.runs[2].id},
+                 {"rung", 1},
+                 {"why", kCancelled},
+                 {"submission", 1},
+                 {"task", 0}});
+  }
+  ::setenv("SLURM_ARRAY_TASK_ID", "0", 1);
+  work_off_share(plan, 1);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
+  EXPECT_THAT(read_state(plan).runs()[2].error, HasSubstr("exit code 1"));  // of `false`: it was begun
+}
+
 TEST(Process, tells_exit_codes_output_and_absence) {
   EXPECT_EQ(ask({"sh", "-c", "echo out; echo err >&2; exit 3"}).exit_code, 3);
   EXPECT_EQ(ask({"sh", "-c", "echo out; echo err >&2"}).out, "out\n");

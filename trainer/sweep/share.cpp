@@ -21,7 +21,7 @@ std::vector<std::string> launcher_of(const SlurmConfig& slurm) {
 // A job that was cancelled and still comes back was preempted: what it left is its again.
 void take_up(const SweepPlan& plan, Worker worker) {
   LedgerSession session(plan);
-  for (const Segment& segment : session.state().share_of(worker)) {
+  for (const Segment& segment : session.state().work_of(worker)) {
     const RunRecord& run = session.state().runs()[segment.run];
     if (run.state == RunRecord::State::stopped && run.worker == worker && run.error == kCancelled)
       session.add({{"event", "again"}, {"run", plan.runs[segment.run].id}});
