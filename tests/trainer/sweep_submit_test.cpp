@@ -91,6 +91,17 @@ TEST(SweepSubmit, is_found_in_the_queue_whatever_its_folder_is_called) {
   EXPECT_THAT(slurm.calls()[0], HasSubstr("lr 0.1,0.2|50%%a/logs/slurm-%A_%a.out"));  // % begins a pattern
 }
 
+TEST(SweepSubmit, jobs_have_one_name_whoever_submits_them_and_however_the_folder_is_written) {
+  const SweepFolder folder;
+  const SweepPlan plan =
+      folder.plan("dir: " + folder.path("sweep/").string() + "\nkeys: {model.dropout: [0.1]}\n");
+  std::filesystem::create_directories(plan.dir);
+  store_plan(plan);
+  EXPECT_EQ(job_name(load_plan(plan.dir), 1), job_name(plan, 1));  // a task's, and ours
+  EXPECT_EQ(job_name(load_plan(folder.path("sweep/")), 1), job_name(plan, 1));
+  EXPECT_THAT(job_name(plan, 1), ::testing::StartsWith("sweep-"));
+}
+
 TEST(SweepSubmit, looks_at_the_whole_queue_whatever_somebody_likes_to_see_of_it) {
   const SweepFolder folder;
   const PretendedSlurm slurm;
