@@ -79,6 +79,11 @@ void check_rungs(const SweepPlan& plan, const SweepFile& sweep, const Recipe& re
     throw input_error(fmt::format("{}: runs of {} and of {} steps cannot be halved together",
                                   sweep.file.string(), plan.rungs.back(), recipe.train.steps),
                       "rungs would end at other steps", "do not vary train.steps");
+  if (own.size() == 1)
+    throw input_error(fmt::format("{}: halving.first is {}, train.steps {}", sweep.file.string(),
+                                  sweep.halving.first, recipe.train.steps),
+                      "no rung ends before the last step, and no run would be cut",
+                      "lower halving.first, or leave halving out");
   for (const std::int64_t step : own)
     if (step != recipe.train.steps && step % recipe.train.validate_every != 0)
       throw input_error(
