@@ -150,6 +150,19 @@ TEST_F(RetrainTest, an_empty_folder_of_new_sales_is_nothing_new) {
   EXPECT_EQ(history().retrains().size(), 1U);
 }
 
+TEST_F(RetrainTest, the_past_is_not_rehearsed_on_a_corpus_that_knows_the_future) {
+  // It ends on 2022-04-12.
+  const auto until = [&](const char* day) {
+    return Retrainer(file(), folder_ / "shelfcast").run(parse_date(day));
+  };
+  EXPECT_THAT(message_of([&] { until("2022-04-11"); }),
+              AllOf(HasSubstr("knows days until 2022-04-12"), HasSubstr("--until 2022-04-11")));
+  EXPECT_TRUE(history().retrains().empty());
+  EXPECT_EQ(until("2022-04-12"), Retrainer::Ending::done);
+  // What was done is done, whatever day it is called again for.
+  EXPECT_EQ(until("2022-04-11"), Retrainer::Ending::nothing_new);
+}
+
 TEST_F(RetrainTest, asked_to_leave_it_tells_the_training_and_goes_on_at_the_next_call) {
   write("slow-train", "");
   {

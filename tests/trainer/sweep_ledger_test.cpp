@@ -92,6 +92,17 @@ TEST(SweepLedger, a_torn_last_line_is_cut_off_and_a_damaged_one_is_named) {
   }
 }
 
+TEST(SweepLedger, a_failure_told_in_bytes_that_are_no_utf_8_is_noted) {
+  const SweepFolder folder;
+  const SweepPlan plan = folder.stored("keys: {model.dropout: [0.0, 0.1]}\n");
+  nlohmann::json event = failed(plan, 0, 0);
+  event["error"] = "Datei zu gro\xdf";  // Latin-1
+  LedgerSession(plan).add(event);
+  const RunRecord run = read_state(plan).runs()[0];
+  EXPECT_EQ(run.state, RunRecord::State::failed);
+  EXPECT_EQ(run.error, "Datei zu gro\uFFFD");
+}
+
 TEST(SweepLedger, a_full_disk_is_said_and_leaves_the_ledger_as_it_was) {
   const SweepFolder folder;
   const SweepPlan plan = folder.stored("keys: {model.dropout: [0.0, 0.1]}\n");

@@ -64,6 +64,8 @@ TEST(SweepPlan, rungs_grow_by_the_factor_and_end_at_the_budget) {
             (std::vector<std::int64_t>{20, 40, 80, 90}));
   EXPECT_THAT(message_of([&] { folder.plan(keys + "halving: {first: 15, keep: 3}\n"); }),
               HasSubstr("no validation at step 15, where a rung ends (train.validate_every is 10"));
+  EXPECT_THAT(message_of([&] { folder.plan(keys + "halving: {first: 90, keep: 3}\n"); }),
+              HasSubstr("halving.first is 90, train.steps 90 (no rung ends before the last step"));
   const std::string lines = keys + "metric: loss\nset: {train.log_every: 20}\n";
   EXPECT_THAT(message_of([&] { folder.plan(lines + "halving: {first: 10, keep: 3}\n"); }),
               HasSubstr("no loss at step 10, where a rung ends (train.log_every is 20"));

@@ -127,6 +127,8 @@ TEST(SweepSpace, mistakes_in_the_file_are_named_with_line_and_nearest_key) {
   EXPECT_THAT(refusal("keys:\n  run.dir: [a, b]\n"), HasSubstr("run.dir cannot be varied"));
   EXPECT_THAT(refusal("keys:\n  model.dropout: {log: [0, 1]}\nmethod: random\n"),
               HasSubstr("must start above 0"));
+  EXPECT_THAT(refusal("keys:\n  train.schedule.warmup: {whole: [0.5, 2.5]}\nmethod: random\n"),
+              HasSubstr("sweep.yaml:3: whole of train.schedule.warmup must be [low, high] of whole numbers"));
   EXPECT_THAT(message_of([] { parse_sweep("keys: {}\n", "sweep.yaml"); }), HasSubstr("recipe is missing"));
   EXPECT_THAT(message_of([] { parse_sweep("a: [1\n", "sweep.yaml"); }), HasSubstr("this is not YAML"));
 }

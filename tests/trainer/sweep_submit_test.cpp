@@ -14,7 +14,9 @@
 #include "trainer/sweep/local.h"
 #include "trainer/sweep/process.h"
 #include "trainer/sweep/run_progress.h"
+#include "trainer/sweep/share.h"
 #include "trainer/sweep/slurm.h"
+#include "trainer/sweep/sweep_worker.h"
 
 namespace shelfcast::trainer {
 namespace {
@@ -72,6 +74,44 @@ TEST(SweepSubmit, one_call_of_sbatch_for_all_runs_and_none_when_they_are_in_the_
   submit(plan);
   EXPECT_EQ(slurm.calls().size(), 1u);
   EXPECT_EQ(read_state(plan).submission(1)->job, "42");
+}
+
+TEST(SweepSubmit, is_found_in_the_queue_whatever_its_folder_is_called) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  // As squeue does: a list of names in, parted by commas; bars between the columns out.
+  slurm.program(
+      "squeue",
+      "for word; do case $word in --name=*) echo \"${word#--name=}|42|0\" | tr , '\\n';; esac; done");
+  const SweepPlan plan =
+      folder.plan("dir: '" + folder.path("lr 0.1,0.2|50%a").string() + "'\nkeys: {model.dropout: [0.1]}\n");
+  submit(plan);
+  submit(plan);
+  ASSERT_EQ(slurm.calls().size(), 1u);
+  EXPECT_THAT(slurm.calls()[0], HasSubstr("lr 0.1,0.2|50%%a/logs/slurm-%A_%a.out"));  // % begins a pattern
+}
+
+TEST(SweepSubmit, jobs_have_one_name_whoever_submits_them_and_however_the_folder_is_written) {
+  const SweepFolder folder;
+  const SweepPlan plan =
+      folder.plan("dir: " + folder.path("sweep/").string() + "\nkeys: {model.dropout: [0.1]}\n");
+  std::filesystem::create_directories(plan.dir);
+  store_plan(plan);
+  EXPECT_EQ(job_name(load_plan(plan.dir), 1), job_name(plan, 1));  // a task's, and ours
+  EXPECT_EQ(job_name(load_plan(folder.path("sweep/")), 1), job_name(plan, 1));
+  EXPECT_THAT(job_name(plan, 1), ::testing::StartsWith("sweep-"));
+}
+
+TEST(SweepSubmit, looks_at_the_whole_queue_whatever_somebody_likes_to_see_of_it) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan("keys: {model.dropout: [0.1]}\n");
+  submit(plan);
+  slurm.program("squeue", "test -n \"$SQUEUE_STATES\" || printf '" + waiting_line(plan, 1, 0) + "'");
+  ::setenv("SQUEUE_STATES", "COMPLETED", 1);
+  submit(plan);
+  ::unsetenv("SQUEUE_STATES");
+  EXPECT_EQ(slurm.calls().size(), 1u);
 }
 
 TEST(SweepSubmit, only_what_failed_or_lost_its_job_is_submitted_again) {
@@ -257,9 +297,58 @@ TEST(SweepEnding, is_left_while_anything_is_to_be_trained_then_failed_then_done)
   EXPECT_EQ(ending_of(session.state()), SweepEnding::left);
   for (const std::size_t run : {0, 1}) event("result", run, {{"step", 90}, {"metric", 1.0}, {"seconds", 1}});
   EXPECT_EQ(ending_of(session.state()), SweepEnding::left);
-  EXPECT_EQ(ending_of(session.state(), {0, 1}), SweepEnding::done);
+  EXPECT_EQ(ending_of(session.state(), {{0, 0}, {1, 0}}), SweepEnding::done);
   event("failed", 2, {{"error", "e"}, {"final", true}});
   EXPECT_EQ(ending_of(session.state()), SweepEnding::failed);
+}
+
+TEST(SweepEnding, of_a_task_is_done_when_its_share_is_whoever_trains_what_was_promoted) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan(kThree + "halving: {first: 10, keep: 3}\n");
+  submit(plan);
+  {
+    LedgerSession session(plan);
+    for (std::size_t run = 0; run < 3; ++run) session.add(result(plan, run, 0, static_cast<double>(run)));
+    ASSERT_EQ(decide_all(plan, session).size(), 1u);
+  }
+  ::setenv("SLURM_ARRAY_TASK_ID", "0", 1);
+  EXPECT_EQ(work_off_share(plan, 1), SweepEnding::done);
+  // Nobody else's fault: it had taken up more, and that was stopped.
+  LedgerSession(plan).add({{"event", "left"},
+                           {"run", plan.runs[0].id},
+                           {"rung", 1},
+                           {"why", kStopped},
+                           {"submission", 1},
+                           {"task", 0}});
+  EXPECT_EQ(work_off_share(plan, 1), SweepEnding::left);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
+}
+
+TEST(SweepShare, a_preempted_task_takes_up_again_what_it_had_taken_over_from_another) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan(
+      kThree + "halving: {kind: async, first: 10, keep: 3}\nretries: 0\nslurm: {launcher: 'false'}\n");
+  submit(plan);
+  {
+    LedgerSession session(plan);
+    for (std::size_t run = 0; run < 3; ++run)
+      session.add(result(plan, run, 0, 3.0 - static_cast<double>(run)));
+    ASSERT_EQ(decide_all(plan, session).size(), 1u);
+    // Task 0 took the promoted run, which was task 2's, and was sent SIGTERM.
+    session.add(started(plan, 2, 1, {1, 0}));
+    session.add({{"event", "left"},
+                 {"run", plan.runs[2].id},
+                 {"rung", 1},
+                 {"why", kCancelled},
+                 {"submission", 1},
+                 {"task", 0}});
+  }
+  ::setenv("SLURM_ARRAY_TASK_ID", "0", 1);
+  work_off_share(plan, 1);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
+  EXPECT_THAT(read_state(plan).runs()[2].error, HasSubstr("exit code 1"));  // of `false`: it was begun
 }
 
 TEST(Process, tells_exit_codes_output_and_absence) {

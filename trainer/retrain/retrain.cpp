@@ -181,7 +181,7 @@ std::string Retrainer::recipe_digest() const {
 }
 
 // Whether there is something to do; notes what it is about.
-bool Retrainer::begin() {
+bool Retrainer::begin(std::optional<Date> until) {
   const std::int64_t number = history_.retrains().empty() ? 1 : history_.last().number + 1;
   const Version* current = history_.current();
   const std::string champion = current == nullptr ? "" : current->run;
@@ -191,6 +191,11 @@ bool Retrainer::begin() {
   const data::CorpusInfo info = data::read_manifest(recipe.data.corpus, &corpus).info;
   const RetrainRecord* before = history_.last_finished();
   if (before != nullptr && before->corpus == corpus && before->recipe == recipe_digest) return false;
+  const Date last = info.axis.date_of(info.demand_end - 1);
+  if (until && last > *until)
+    throw input_error(fmt::format("the corpus {} knows days until {}", recipe.data.corpus, format_date(last)),
+                      fmt::format("--until {} asks for a model that does not", format_date(*until)),
+                      "ingest a corpus with the same --until, and let `new` append to it");
   if (!champion.empty() && !fs::exists(folder_.runs() / champion / "recipe.yaml"))
     throw input_error(fmt::format("the champion {} is missing", (folder_.runs() / champion).string()),
                       "its run folder was removed",
@@ -204,7 +209,7 @@ bool Retrainer::begin() {
         {"retrain", number},
         {"recipe", recipe_digest},
         {"corpus", corpus},
-        {"until", format_date(info.axis.date_of(info.demand_end - 1))},
+        {"until", format_date(last)},
         {"steps", info.demand_end},
         {"series", info.series},
         {"new_steps", before == nullptr ? 0 : info.demand_end - before->steps},
@@ -370,7 +375,7 @@ Retrainer::Ending Retrainer::run(std::optional<Date> until) {
   if (history_.open() == nullptr) {
     check_next();
     if (!append_new_days(until)) return Ending::left;
-    if (!begin()) {
+    if (!begin(until)) {
       log::all("nothing new since retrain {} (corpus until {}): nothing to do",
                history_.last_finished()->number, history_.last_finished()->until);
       return Ending::nothing_new;

@@ -47,8 +47,8 @@ class Retrainer {
 
   // Goes on with the retrain that is under way, or begins one if the corpus or the recipe is not what the
   // last one saw. `until`: new days after it are left out. Ending `left`: asked to leave (LeaveSignals),
-  // which the next call makes up for. Throws Error: a step failed, the corpus changed meanwhile, the champion
-  // is gone.
+  // which the next call makes up for. Throws Error: a step failed, the corpus changed meanwhile or knows days
+  // after `until`, the champion is gone.
   Ending run(std::optional<Date> until);
   // Lets `current` point to the version before; a retrain under way is abandoned. Throws Error(input) when
   // there is none.
@@ -58,7 +58,7 @@ class Retrainer {
 
  private:
   bool append_new_days(std::optional<Date> until) const;
-  bool begin();
+  bool begin(std::optional<Date> until);
   Recipe resolve(std::int64_t number, const std::string& champion) const;
   std::string recipe_digest() const;
   void check_next() const;

@@ -53,7 +53,8 @@ void mend_events(const std::filesystem::path& path) {
 void append_event(const std::filesystem::path& path, json& event) {
   event["time"] = unix_now();
   event["host"] = log::identity().host;
-  const std::string line = event.dump() + "\n";
+  // Words of other programs, such as the end of a log, may be cut inside a character or hold any bytes.
+  const std::string line = event.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor < 0) throw io_error(fmt::format("cannot write {}", path.string()), errno);
   const off_t before = ::lseek(descriptor, 0, SEEK_END);

@@ -59,6 +59,8 @@ std::vector<std::string> environment_of(Environment kind) {
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
+    // What somebody wants to see of the queue (SQUEUE_STATES, SQUEUE_PARTITION) hides jobs from us.
+    if (text.starts_with("SQUEUE_")) continue;
     const bool of_the_job =
         text.starts_with("SLURM_") || text.starts_with("SLURMD_") || text.starts_with("PMI");
     if (kind == Environment::without_job && of_the_job && !text.starts_with("SLURM_CONF=")) continue;

@@ -42,8 +42,9 @@ struct Answer {
   int exit_code = 0;
   std::string out, err;
 };
-// Runs a short program and returns what it said. `own_job`: without the SLURM_* variables of the job this
-// process is part of, which would speak for the new one. Exit code 127 when it is not there.
+// Runs a short program and returns what it said. `without_job`: without the SLURM_* variables of the job this
+// process is part of, which would speak for the new one. SQUEUE_* are never passed on: they filter what
+// squeue shows. Exit code 127 when it is not there.
 enum class Environment { whole, without_job };
 Answer ask(const std::vector<std::string>& command, Environment environment = Environment::whole);
 

@@ -21,7 +21,7 @@ std::vector<std::string> launcher_of(const SlurmConfig& slurm) {
 // A job that was cancelled and still comes back was preempted: what it left is its again.
 void take_up(const SweepPlan& plan, Worker worker) {
   LedgerSession session(plan);
-  for (const Segment& segment : session.state().share_of(worker)) {
+  for (const Segment& segment : session.state().work_of(worker)) {
     const RunRecord& run = session.state().runs()[segment.run];
     if (run.state == RunRecord::State::stopped && run.worker == worker && run.error == kCancelled)
       session.add({{"event", "again"}, {"run", plan.runs[segment.run].id}});
@@ -66,9 +66,7 @@ SweepEnding work_off_share(const SweepPlan& plan, std::int64_t submission) {
     return SweepEnding::done;  // of this start; the next one goes on
   }
   const SweepState state = read_state(plan);
-  std::vector<std::size_t> runs;
-  for (const Segment& segment : state.share_of(worker)) runs.push_back(segment.run);
-  return ending_of(state, runs);
+  return ending_of(state, state.work_of(worker));
 }
 
 }  // namespace shelfcast::trainer

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
@@ -26,9 +27,20 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-// The sweep's part of the job names: people see the folder's name, the digest keeps sweeps apart.
+// The sweep's part of the job names: people see the folder's name, the digest keeps sweeps apart. squeue
+// parts names by commas, and its answer is read by bars.
 std::string name_of(const SweepPlan& plan) {
-  return fmt::format("{}-{}", plan.dir.filename().string(), digest_text(plan.dir.string()).substr(5, 6));
+  std::string folder = plan.dir.filename().string();
+  std::replace_if(
+      folder.begin(), folder.end(), [](char c) { return c == ',' || c == '|' || c == '\n'; }, '_');
+  return fmt::format("{}-{}", folder, digest_text(plan.dir.string()).substr(5, 6));
+}
+
+// A path as Slurm takes it for the names of outputs, where % begins a pattern.
+std::string output_path(const std::filesystem::path& folder, const std::string& pattern) {
+  std::string path;
+  for (const char c : folder.string()) path.append(c == '%' ? 2 : 1, c);
+  return path + "/" + pattern;
 }
 
 constexpr const char* kNoSlurm = "there is no Slurm on this machine";
@@ -89,7 +101,7 @@ std::string sbatch(const SweepPlan& plan, std::int64_t submission, std::int64_t 
                                             "--array=" + array,
                                             "--job-name=" + job_name(plan, submission),
                                             "--chdir=" + plan.working_dir.string(),
-                                            "--output=" + (plan.log_folder() / "slurm-%A_%a.out").string(),
+                                            "--output=" + output_path(plan.log_folder(), "slurm-%A_%a.out"),
                                             plan.script().string(),
                                             fmt::format("{}", submission)};
   const Answer answer = ask(command, Environment::without_job);

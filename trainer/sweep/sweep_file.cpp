@@ -1,6 +1,7 @@
 #include "trainer/sweep/sweep_file.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -21,12 +22,17 @@ std::string yaml_of(const YAML::Node& node) {
   return emitter.c_str();
 }
 
+// Also one that a double tells from its neighbours.
+bool is_whole(double value) { return value == std::floor(value) && std::abs(value) < 0x1p53; }
+
 void read_interval(const Block& block, const std::string& name, const YAML::Node& node, SweepAxis& axis) {
   if (!node.IsSequence() || node.size() != 2 || !read_number(node[0], axis.low) ||
       !read_number(node[1], axis.high) || !(axis.low < axis.high))
     block.fail(node, fmt::format("{} of {} must be [low, high] with low < high", name, axis.key));
   if (axis.kind == SweepAxis::Kind::log_uniform && !(axis.low > 0))
     block.fail(node, fmt::format("log of {} must start above 0", axis.key));
+  if (axis.kind == SweepAxis::Kind::whole && !(is_whole(axis.low) && is_whole(axis.high)))
+    block.fail(node, fmt::format("whole of {} must be [low, high] of whole numbers", axis.key));
 }
 
 SweepAxis read_axis(const Block& keys, const std::string& key, const YAML::Node& node) {

@@ -28,6 +28,12 @@ constexpr int kVersion = 1;
 
 fs::path plan_path(const fs::path& dir) { return dir / "sweep.json"; }
 
+// Absolute, without a slash at its end: the jobs of a sweep are called after it, whoever submits them.
+fs::path folder_of(const fs::path& dir) {
+  const fs::path folder = fs::absolute(dir).lexically_normal();
+  return folder.has_filename() ? folder : folder.parent_path();
+}
+
 enum class Source { corpus, table };
 
 std::string digest_of(const SweepPlan& plan, Source source) {
@@ -73,6 +79,11 @@ void check_rungs(const SweepPlan& plan, const SweepFile& sweep, const Recipe& re
     throw input_error(fmt::format("{}: runs of {} and of {} steps cannot be halved together",
                                   sweep.file.string(), plan.rungs.back(), recipe.train.steps),
                       "rungs would end at other steps", "do not vary train.steps");
+  if (own.size() == 1)
+    throw input_error(fmt::format("{}: halving.first is {}, train.steps {}", sweep.file.string(),
+                                  sweep.halving.first, recipe.train.steps),
+                      "no rung ends before the last step, and no run would be cut",
+                      "lower halving.first, or leave halving out");
   for (const std::int64_t step : own)
     if (step != recipe.train.steps && step % recipe.train.validate_every != 0)
       throw input_error(
@@ -163,7 +174,7 @@ std::vector<std::int64_t> rung_steps(const HalvingConfig& halving, std::int64_t 
 SweepPlan make_plan(const SweepFile& sweep) {
   const auto points = expand(sweep);
   SweepPlan plan;
-  plan.dir = fs::absolute(sweep.dir).lexically_normal();
+  plan.dir = folder_of(sweep.dir);
   plan.working_dir = fs::current_path();
   const Recipe base = read_recipe(sweep.recipe, sweep.set);
   plan.base = to_yaml(base);
@@ -201,8 +212,7 @@ SweepPlan load_plan(const fs::path& dir) {
                       "name a sweep file, or the folder of a sweep that was started");
   try {
     SweepPlan plan = from_json(json::parse(read_file(plan_path(dir))));
-    plan.dir = fs::absolute(dir).lexically_normal();
-    if (!plan.dir.has_filename()) plan.dir = plan.dir.parent_path();
+    plan.dir = folder_of(dir);
     plan.base = read_file(plan.recipe());
     return plan;
   } catch (const json::exception& damage) {

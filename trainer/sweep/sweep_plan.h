@@ -44,7 +44,7 @@ struct SweepPlan {
 
 // Every point through the strict reader of recipes; points that resolve to the same recipe are one run.
 // Throws Error(input): expand()'s errors, unknown keys and wrong values with the line of the sweep, rungs
-// without a validation at their end; what read_manifest() says about the corpus, or
+// without a validation at their end, none but the last; what read_manifest() says about the corpus, or
 // digest_file() about the table of texts.
 SweepPlan make_plan(const SweepFile& sweep);
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 namespace shelfcast::trainer {
 namespace {
@@ -29,17 +28,22 @@ bool better(double a, double b, Goal goal) {
   return goal == Goal::minimise ? a < b : a > b;
 }
 
-SweepEnding ending_of(const SweepState& state, const std::vector<std::size_t>& runs) {
-  const auto any = [&](auto&& is) { return std::any_of(runs.begin(), runs.end(), is); };
-  const auto failed = [&](std::size_t run) { return state.runs()[run].state == RunRecord::State::failed; };
-  if (any([&](std::size_t run) { return state.unfinished(run) && !failed(run); })) return SweepEnding::left;
-  return any(failed) ? SweepEnding::failed : SweepEnding::done;
+SweepEnding ending_of(const SweepState& state, const std::vector<Segment>& segments) {
+  SweepEnding ending = SweepEnding::done;
+  for (const Segment& segment : segments) {
+    const RunRecord& run = state.runs()[segment.run];
+    if (run.next_rung() > segment.rung) continue;
+    if (run.state != RunRecord::State::failed) return SweepEnding::left;
+    ending = SweepEnding::failed;
+  }
+  return ending;
 }
 
 SweepEnding ending_of(const SweepState& state) {
-  std::vector<std::size_t> runs(state.runs().size());
-  std::iota(runs.begin(), runs.end(), std::size_t{0});
-  return ending_of(state, runs);
+  std::vector<Segment> segments;
+  for (std::size_t run = 0; run < state.runs().size(); ++run)
+    if (state.unfinished(run)) segments.push_back({run, state.runs()[run].next_rung()});
+  return ending_of(state, segments);
 }
 
 SweepState::SweepState(const SweepPlan& plan) : plan_(plan), runs_(plan.runs.size()) {
@@ -126,6 +130,14 @@ std::vector<Segment> SweepState::share_of(const Worker& worker) const {
       if (static_cast<std::int64_t>(i) % submitted->tasks == worker.task)
         share.push_back(submitted->segments[i]);
   return share;
+}
+
+std::vector<Segment> SweepState::work_of(const Worker& worker) const {
+  std::vector<Segment> work = share_of(worker);
+  for (std::size_t i = 0; i < runs_.size(); ++i)
+    if (runs_[i].worker == worker && runs_[i].state != RunRecord::State::waiting && unfinished(i))
+      work.push_back({i, runs_[i].next_rung()});
+  return work;
 }
 
 bool SweepState::next_for(const Worker& worker, Segment& next) const {

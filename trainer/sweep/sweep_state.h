@@ -77,6 +77,8 @@ class SweepState {
   bool unfinished(std::size_t run) const;
   // The segments that a worker of `submission` owns.
   std::vector<Segment> share_of(const Worker& worker) const;
+  // What `worker` has to answer for: its share, and what it took up besides and left unfinished.
+  std::vector<Segment> work_of(const Worker& worker) const;
   // What `worker` should train next: what it had begun, then its own share, then (asynchronous halving, or
   // local work) whatever waits, higher rungs first. false when there is nothing.
   bool next_for(const Worker& worker, Segment& next) const;
@@ -98,10 +100,10 @@ class SweepState {
   std::vector<Submission> submissions_;
 };
 
-// What is left of work on runs: any of them is still to be trained, or else any has failed.
+// What is left of work on segments: any of them is still to be trained, or else any has failed.
 enum class SweepEnding { done, failed, left };
-SweepEnding ending_of(const SweepState& state, const std::vector<std::size_t>& runs);
-SweepEnding ending_of(const SweepState& state);  // of all runs
+SweepEnding ending_of(const SweepState& state, const std::vector<Segment>& segments);
+SweepEnding ending_of(const SweepState& state);  // of all runs, as far as they may climb
 
 // `a` is better than `b`; what is not finite is worse than anything.
 bool better(double a, double b, Goal goal);
