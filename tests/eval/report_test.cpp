@@ -582,6 +582,8 @@ TEST_F(Report, shows_published_rows_only_beside_their_own_protocol) {
   EXPECT_THAT(
       refused(with("\"MASE\": 0.001", "\"MASES\": 0.001"), ErrorKind::input),
       AllOf(HasSubstr("a row of small task has the unknown key \"MASES\""), HasSubstr("did you mean MASE?")));
+  EXPECT_THAT(refused(with("\"MASE\": 0.001", "\"MASE\": \"0.001\""), ErrorKind::input),
+              HasSubstr("MASE of Oracle in small task is \"0.001\", which is no number"));
   EXPECT_THAT(refused(with("\"rows\"", "\"row\""), ErrorKind::input), HasSubstr("did you mean rows?"));
   EXPECT_THAT(refused(with("\"tasks\"", "\"task\""), ErrorKind::input), HasSubstr("did you mean tasks?"));
   // A mean over other levels is another measure.
