@@ -180,16 +180,18 @@ Spec heat_map(const BacktestResult& result, const std::string& group, const std:
     for (std::size_t i = 0; i < forecasters.size(); ++i) {
       const GroupScores* scores = find_group(result.forecasters[i], group, level);
       const Score score = scores != nullptr ? scores->score(metric) : Score{metric, {}, 0};
+      // Whose backtest has no such group was judged on it all the same: nothing is said of how.
+      const std::string nothing = scores != nullptr ? "n = 0" : "–";
       const bool compared = score.value && best > 0 && std::isfinite(best);
       const double change = compared ? *score.value / best - 1.0 : 0.0;
       const std::string against =
           compared ? fmt::format("; {:+.1f} % against the best baseline", 100 * change) : "";
       rows.push_back({{"level", names[l]},
                       {"name", columns[i]},
-                      {"text", score.value ? format_score(metric, *score.value) : "n = 0"},
+                      {"text", score.value ? format_score(metric, *score.value) : nothing},
                       {"colour", change <= 0 ? "var(--good)" : "var(--bad)"},
                       {"strength", rounded(std::min(0.75, 2.0 * std::abs(change)))},
-                      {"tip", score.value ? described(level, forecasters[i], score) + against : "n = 0"}});
+                      {"tip", score.value ? described(level, forecasters[i], score) + against : nothing}});
     }
   }
   if (rows.empty()) return {};

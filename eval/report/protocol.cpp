@@ -119,10 +119,14 @@ PublishedTask task_of(const Json& json, const BacktestResult& result) {
     require_keys(row, "a row of " + task.name, row_keys);
     PublishedTask::Row& published = task.rows.emplace_back();
     published.model = row.at("model");
-    for (const std::string& column : columns)
-      published.values.push_back(row.contains(column) && row.at(column).is_number()
-                                     ? std::optional(row.at(column).get<double>())
-                                     : std::nullopt);
+    for (const std::string& column : columns) {
+      const Json value = row.value(column, Json());
+      if (!value.is_null() && !value.is_number())
+        throw input_error(fmt::format("{} of {} in {} is {}, which is no number", column, published.model,
+                                      task.name, value.dump()),
+                          "", "write a number, or null where there is none");
+      published.values.push_back(value.is_null() ? std::nullopt : std::optional(value.get<double>()));
+    }
   }
   task.mismatch = mismatch(json.at("protocol"), result);
   if (task.mismatch.empty()) task.mismatch = anchor_mismatch(anchor, result);

@@ -582,6 +582,8 @@ TEST_F(Report, shows_published_rows_only_beside_their_own_protocol) {
   EXPECT_THAT(
       refused(with("\"MASE\": 0.001", "\"MASES\": 0.001"), ErrorKind::input),
       AllOf(HasSubstr("a row of small task has the unknown key \"MASES\""), HasSubstr("did you mean MASE?")));
+  EXPECT_THAT(refused(with("\"MASE\": 0.001", "\"MASE\": \"0.001\""), ErrorKind::input),
+              HasSubstr("MASE of Oracle in small task is \"0.001\", which is no number"));
   EXPECT_THAT(refused(with("\"rows\"", "\"row\""), ErrorKind::input), HasSubstr("did you mean rows?"));
   EXPECT_THAT(refused(with("\"tasks\"", "\"task\""), ErrorKind::input), HasSubstr("did you mean tasks?"));
   // A mean over other levels is another measure.
@@ -614,11 +616,14 @@ TEST_F(Report, leaves_open_what_a_run_was_not_asked_for) {
   fewer.by = {"category", "horizon", "price"};
   fewer.baselines.clear();
   write_run(folder_.path(), "b", 2, fewer);
-  const std::string markdown = report_markdown(gather({"a", "b"}));
+  const ReportData data = gather({"a", "b"});
+  const std::string markdown = report_markdown(data);
   const std::size_t stores = markdown.find("| store | n | a | b |");
   ASSERT_NE(stores, std::string::npos);
   const std::string row = markdown.substr(markdown.find("|--:|\n", stores) + 6);
   EXPECT_THAT(row.substr(0, row.find('\n')), AllOf(HasSubstr("| – |"), Not(HasSubstr("n = 0"))));
+  EXPECT_THAT(heat_map(data.result, "store", {"north"}, "mae").dump(),
+              AllOf(HasSubstr("\"–\""), Not(HasSubstr("n = 0"))));
 }
 
 TEST_F(Report, tex_names_the_tests_that_were_made) {
