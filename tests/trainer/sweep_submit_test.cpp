@@ -114,6 +114,26 @@ TEST(SweepSubmit, looks_at_the_whole_queue_whatever_somebody_likes_to_see_of_it)
   EXPECT_EQ(slurm.calls().size(), 1u);
 }
 
+TEST(SweepSubmit, goes_to_the_cluster_that_is_asked_what_is_in_the_queue) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan("keys: {model.dropout: [0.1]}\n");
+  submit(plan);
+  slurm.queue({"CLUSTER: second\\n", waiting_line(plan, 1, 0)});  // as squeue answers then
+  submit(plan);
+  EXPECT_EQ(slurm.calls().size(), 1u);
+  ::setenv("SLURM_CLUSTERS", "second", 1);
+  ::setenv("SLURM_JOB_ID", "7", 1);  // of the job that submits
+  for (const auto environment : {Environment::whole, Environment::without_job})
+    EXPECT_EQ(ask({"sh", "-c", "echo $SLURM_CLUSTERS"}, environment).out, "second\n");
+  EXPECT_EQ(ask({"sh", "-c", "echo $SLURM_JOB_ID"}, Environment::without_job).out, "\n");
+  ::unsetenv("SLURM_CLUSTERS");
+  ::unsetenv("SLURM_JOB_ID");
+  for (const char* option : {"--clusters=second", "-M second"})
+    EXPECT_THAT(message_of([&] { folder.plan(kThree + "slurm: {options: [" + option + "]}\n"); }),
+                HasSubstr("as SLURM_CLUSTERS"));
+}
+
 TEST(SweepSubmit, only_what_failed_or_lost_its_job_is_submitted_again) {
   const SweepFolder folder;
   const PretendedSlurm slurm;

@@ -135,8 +135,10 @@ Queue look_at_queue(const SweepPlan& plan, const std::set<std::int64_t>& submiss
     throw Error(ErrorKind::communication, "cannot see whether jobs of this sweep are in the queue",
                 trimmed(answer.err), "try again when Slurm answers: nothing was submitted");
   std::istringstream lines(answer.out);
-  for (std::string name, job, task;
-       std::getline(lines, name, '|') && std::getline(lines, job, '|') && std::getline(lines, task);) {
+  for (std::string line, name, job, task; std::getline(lines, line);) {
+    std::istringstream cells(line);  // or "CLUSTER: name" before those of one of several
+    if (!(std::getline(cells, name, '|') && std::getline(cells, job, '|') && std::getline(cells, task)))
+      continue;
     const auto found = by_name.find(name);
     if (found == by_name.end()) continue;
     queue.jobs[found->second] = job;
