@@ -262,22 +262,59 @@ TEST(SweepScript, holds_resources_signal_requeue_and_setup) {
   EXPECT_THAT(folder.plan(kThree).slurm.partition, Not(HasSubstr("gpu")));
 }
 
+// The batch script of a sweep that stages its corpus, with an srun that copies and removes, or does what it
+// is told.
+class StagedScript {
+ public:
+  StagedScript() {
+    std::filesystem::create_directory(folder_.path("bin"));
+    copies("");
+  }
+  // When the corpus is copied, do that, too.
+  void copies(const std::string& also) const {
+    program("srun",
+            "case $* in *' rm -rf '*) for last; do :; done; rm -rf \"$last\"; exit;; esac\nmkdir -p " +
+                copy().string() + "\n" + also);
+  }
+  void program(const std::string& name, const std::string& body) const {
+    folder_.write("bin/" + name, "#!/bin/sh\n" + body + "\n");
+    std::filesystem::permissions(folder_.path("bin/" + name), std::filesystem::perms::owner_all);
+  }
+  std::filesystem::path copy() const { return folder_.path("local/shelfcast-7"); }
+  std::filesystem::path path(const std::string& name) const { return folder_.path(name); }
+  Answer run() const {
+    const SweepPlan plan = folder_.plan(kThree + "slurm: {stage: " + folder_.path("local").string() + "}\n");
+    folder_.write("sweep.sbatch", render_script(plan, folder_.path("bin/shelfcast")));
+    return ask({"env", "SLURM_JOB_ID=7", "SLURM_ARRAY_JOB_ID=5", "SLURM_ARRAY_TASK_ID=2",
+                "PATH=" + folder_.path("bin").string() + ":/usr/bin:/bin", "bash",
+                folder_.path("sweep.sbatch").string(), "0"});
+  }
+
+ private:
+  SweepFolder folder_;
+};
+
 TEST(SweepScript, a_warning_while_the_corpus_is_copied_ends_with_a_reason_and_leaves_nothing) {
-  const SweepFolder folder;
-  const SweepPlan plan = folder.plan(kThree + "slurm: {stage: " + folder.path("local").string() + "}\n");
-  folder.write("sweep.sbatch", render_script(plan, "/no/bin/shelfcast"));
-  std::filesystem::create_directory(folder.path("bin"));
-  folder.write(
-      "bin/srun",
-      "#!/bin/sh\ncase $* in *' rm -rf '*) for last; do :; done; rm -rf \"$last\"; exit;; esac\nmkdir -p " +
-          folder.path("local/shelfcast-7").string() + "\nkill -USR1 \"$PPID\"\n");
-  std::filesystem::permissions(folder.path("bin/srun"), std::filesystem::perms::owner_all);
-  const Answer answer =
-      ask({"env", "SLURM_JOB_ID=7", "PATH=" + folder.path("bin").string() + ":/usr/bin:/bin", "bash",
-           folder.path("sweep.sbatch").string(), "0"});
+  const StagedScript script;
+  script.copies("kill -USR1 \"$PPID\"");
+  const Answer answer = script.run();
   EXPECT_EQ(answer.exit_code, 1);
   EXPECT_THAT(answer.err, HasSubstr("raise slurm.time"));
-  EXPECT_FALSE(std::filesystem::exists(folder.path("local/shelfcast-7")));
+  EXPECT_FALSE(std::filesystem::exists(script.copy()));
+}
+
+TEST(SweepScript, the_copy_of_the_corpus_is_removed_before_the_task_is_requeued) {
+  const StagedScript script;
+  script.program("shelfcast", "trap 'exit 0' USR1\nkill -USR1 $PPID\nwhile :; do sleep 0.02; done");
+  script.program("scontrol", "echo \"$@\" $(ls " + script.copy().parent_path().string() + ")");
+  const Answer answer = script.run();
+  EXPECT_EQ(answer.exit_code, 0);
+  EXPECT_EQ(answer.out, "requeue 5_2\n");
+  // One that ends by itself, or fails, is not requeued.
+  script.program("shelfcast", "exit 3");
+  EXPECT_EQ(script.run().exit_code, 3);
+  EXPECT_EQ(script.run().out, "");
+  EXPECT_FALSE(std::filesystem::exists(script.copy()));
 }
 
 TEST(RunProgress, the_metric_is_the_best_up_to_the_step_and_a_missing_one_is_named) {
