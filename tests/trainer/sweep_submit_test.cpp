@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tests/trainer/sweep_fixture.h"
+#include "trainer/run/checkpoint.h"
 #include "trainer/sweep/ledger.h"
 #include "trainer/sweep/local.h"
 #include "trainer/sweep/process.h"
@@ -380,6 +381,29 @@ TEST(SweepEnding, of_a_task_is_done_when_its_share_is_whoever_trains_what_was_pr
                            {"task", 0}});
   EXPECT_EQ(work_off_share(plan, 1), SweepEnding::left);
   ::unsetenv("SLURM_ARRAY_TASK_ID");
+}
+
+TEST(SweepShare, what_a_run_saved_when_it_was_asked_to_leave_is_noted_whatever_its_launcher_ends_with) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  folder.write(
+      "state.json",
+      R"({"step": 30, "best_metric": 0.5, "best_step": 20, "validations_without_best": 0, "conditions": {}})");
+  folder.write("manifest.json",
+               nlohmann::json{{"files", {{"state.json", describe_file(folder.path("state.json"))}}}}.dump());
+  const SweepPlan plan = folder.plan(
+      "keys: {model.dropout: [0.1]}\nslurm: {launcher: " + folder.path("launcher").string() + "}\n");
+  const std::string checkpoint = (plan.run_folder(0) / "checkpoints/30").string();
+  folder.write("launcher", "#!/bin/sh\nmkdir -p " + checkpoint + "\ncp " +
+                               folder.path("state.json").string() + " " +
+                               folder.path("manifest.json").string() + " " + checkpoint +
+                               "\nkill -TERM $PPID\nexit 143\n");
+  ::chmod(folder.path("launcher").c_str(), 0755);
+  submit(plan);
+  ::setenv("SLURM_ARRAY_TASK_ID", "0", 1);
+  EXPECT_EQ(work_off_share(plan, 1), SweepEnding::left);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
+  EXPECT_THAT(read_file(plan.ledger()), HasSubstr("\"step\":30"));
 }
 
 TEST(SweepShare, a_preempted_task_takes_up_again_what_it_had_taken_over_from_another) {
