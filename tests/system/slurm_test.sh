@@ -141,6 +141,9 @@ came_back() { grep -q "start 2," train.txt 2>/dev/null && (($(grep -c '^train: '
 left_for_its_limit() { grep -q "saved at step" train.txt 2>/dev/null; }
 until_true left_for_its_limit || fail "no signal before the time limit: $(cat train.txt)"
 left=$(grep -o "saved at step [0-9]*" train.txt | grep -o "[0-9]*")
+back_in_the_queue() { [[ $(squeue -h -n shelfcast -o %T) == PENDING ]]; }
+until_true back_in_the_queue || fail "the job is not queued again: $(cat train.txt)"
+compgen -G "local/*" >/dev/null && fail "a copy of the corpus is left behind: $(ls local)"
 until_true came_back || fail "the job did not come back: $(cat train.txt; squeue)"
 grep -q "resuming .*runs/c at step $left" train.txt || fail "it did not go on at step $left: $(cat train.txt)"
 scancel "$job"

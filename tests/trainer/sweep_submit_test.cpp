@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tests/trainer/sweep_fixture.h"
+#include "trainer/run/checkpoint.h"
 #include "trainer/sweep/ledger.h"
 #include "trainer/sweep/local.h"
 #include "trainer/sweep/process.h"
@@ -112,6 +113,26 @@ TEST(SweepSubmit, looks_at_the_whole_queue_whatever_somebody_likes_to_see_of_it)
   submit(plan);
   ::unsetenv("SQUEUE_STATES");
   EXPECT_EQ(slurm.calls().size(), 1u);
+}
+
+TEST(SweepSubmit, goes_to_the_cluster_that_is_asked_what_is_in_the_queue) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  const SweepPlan plan = folder.plan("keys: {model.dropout: [0.1]}\n");
+  submit(plan);
+  slurm.queue({"CLUSTER: second\\n", waiting_line(plan, 1, 0)});  // as squeue answers then
+  submit(plan);
+  EXPECT_EQ(slurm.calls().size(), 1u);
+  ::setenv("SLURM_CLUSTERS", "second", 1);
+  ::setenv("SLURM_JOB_ID", "7", 1);  // of the job that submits
+  for (const auto environment : {Environment::whole, Environment::without_job})
+    EXPECT_EQ(ask({"sh", "-c", "echo $SLURM_CLUSTERS"}, environment).out, "second\n");
+  EXPECT_EQ(ask({"sh", "-c", "echo $SLURM_JOB_ID"}, Environment::without_job).out, "\n");
+  ::unsetenv("SLURM_CLUSTERS");
+  ::unsetenv("SLURM_JOB_ID");
+  for (const char* option : {"--clusters=second", "-M second"})
+    EXPECT_THAT(message_of([&] { folder.plan(kThree + "slurm: {options: [" + option + "]}\n"); }),
+                HasSubstr("as SLURM_CLUSTERS"));
 }
 
 TEST(SweepSubmit, only_what_failed_or_lost_its_job_is_submitted_again) {
@@ -242,22 +263,59 @@ TEST(SweepScript, holds_resources_signal_requeue_and_setup) {
   EXPECT_THAT(folder.plan(kThree).slurm.partition, Not(HasSubstr("gpu")));
 }
 
+// The batch script of a sweep that stages its corpus, with an srun that copies and removes, or does what it
+// is told.
+class StagedScript {
+ public:
+  StagedScript() {
+    std::filesystem::create_directory(folder_.path("bin"));
+    copies("");
+  }
+  // When the corpus is copied, do that, too.
+  void copies(const std::string& also) const {
+    program("srun",
+            "case $* in *' rm -rf '*) for last; do :; done; rm -rf \"$last\"; exit;; esac\nmkdir -p " +
+                copy().string() + "\n" + also);
+  }
+  void program(const std::string& name, const std::string& body) const {
+    folder_.write("bin/" + name, "#!/bin/sh\n" + body + "\n");
+    std::filesystem::permissions(folder_.path("bin/" + name), std::filesystem::perms::owner_all);
+  }
+  std::filesystem::path copy() const { return folder_.path("local/shelfcast-7"); }
+  std::filesystem::path path(const std::string& name) const { return folder_.path(name); }
+  Answer run() const {
+    const SweepPlan plan = folder_.plan(kThree + "slurm: {stage: " + folder_.path("local").string() + "}\n");
+    folder_.write("sweep.sbatch", render_script(plan, folder_.path("bin/shelfcast")));
+    return ask({"env", "SLURM_JOB_ID=7", "SLURM_ARRAY_JOB_ID=5", "SLURM_ARRAY_TASK_ID=2",
+                "PATH=" + folder_.path("bin").string() + ":/usr/bin:/bin", "bash",
+                folder_.path("sweep.sbatch").string(), "0"});
+  }
+
+ private:
+  SweepFolder folder_;
+};
+
 TEST(SweepScript, a_warning_while_the_corpus_is_copied_ends_with_a_reason_and_leaves_nothing) {
-  const SweepFolder folder;
-  const SweepPlan plan = folder.plan(kThree + "slurm: {stage: " + folder.path("local").string() + "}\n");
-  folder.write("sweep.sbatch", render_script(plan, "/no/bin/shelfcast"));
-  std::filesystem::create_directory(folder.path("bin"));
-  folder.write(
-      "bin/srun",
-      "#!/bin/sh\ncase $* in *' rm -rf '*) for last; do :; done; rm -rf \"$last\"; exit;; esac\nmkdir -p " +
-          folder.path("local/shelfcast-7").string() + "\nkill -USR1 \"$PPID\"\n");
-  std::filesystem::permissions(folder.path("bin/srun"), std::filesystem::perms::owner_all);
-  const Answer answer =
-      ask({"env", "SLURM_JOB_ID=7", "PATH=" + folder.path("bin").string() + ":/usr/bin:/bin", "bash",
-           folder.path("sweep.sbatch").string(), "0"});
+  const StagedScript script;
+  script.copies("kill -USR1 \"$PPID\"");
+  const Answer answer = script.run();
   EXPECT_EQ(answer.exit_code, 1);
   EXPECT_THAT(answer.err, HasSubstr("raise slurm.time"));
-  EXPECT_FALSE(std::filesystem::exists(folder.path("local/shelfcast-7")));
+  EXPECT_FALSE(std::filesystem::exists(script.copy()));
+}
+
+TEST(SweepScript, the_copy_of_the_corpus_is_removed_before_the_task_is_requeued) {
+  const StagedScript script;
+  script.program("shelfcast", "trap 'exit 0' USR1\nkill -USR1 $PPID\nwhile :; do sleep 0.02; done");
+  script.program("scontrol", "echo \"$@\" $(ls " + script.copy().parent_path().string() + ")");
+  const Answer answer = script.run();
+  EXPECT_EQ(answer.exit_code, 0);
+  EXPECT_EQ(answer.out, "requeue 5_2\n");
+  // One that ends by itself, or fails, is not requeued.
+  script.program("shelfcast", "exit 3");
+  EXPECT_EQ(script.run().exit_code, 3);
+  EXPECT_EQ(script.run().out, "");
+  EXPECT_FALSE(std::filesystem::exists(script.copy()));
 }
 
 TEST(RunProgress, the_metric_is_the_best_up_to_the_step_and_a_missing_one_is_named) {
@@ -323,6 +381,29 @@ TEST(SweepEnding, of_a_task_is_done_when_its_share_is_whoever_trains_what_was_pr
                            {"task", 0}});
   EXPECT_EQ(work_off_share(plan, 1), SweepEnding::left);
   ::unsetenv("SLURM_ARRAY_TASK_ID");
+}
+
+TEST(SweepShare, what_a_run_saved_when_it_was_asked_to_leave_is_noted_whatever_its_launcher_ends_with) {
+  const SweepFolder folder;
+  const PretendedSlurm slurm;
+  folder.write(
+      "state.json",
+      R"({"step": 30, "best_metric": 0.5, "best_step": 20, "validations_without_best": 0, "conditions": {}})");
+  folder.write("manifest.json",
+               nlohmann::json{{"files", {{"state.json", describe_file(folder.path("state.json"))}}}}.dump());
+  const SweepPlan plan = folder.plan(
+      "keys: {model.dropout: [0.1]}\nslurm: {launcher: " + folder.path("launcher").string() + "}\n");
+  const std::string checkpoint = (plan.run_folder(0) / "checkpoints/30").string();
+  folder.write("launcher", "#!/bin/sh\nmkdir -p " + checkpoint + "\ncp " +
+                               folder.path("state.json").string() + " " +
+                               folder.path("manifest.json").string() + " " + checkpoint +
+                               "\nkill -TERM $PPID\nexit 143\n");
+  ::chmod(folder.path("launcher").c_str(), 0755);
+  submit(plan);
+  ::setenv("SLURM_ARRAY_TASK_ID", "0", 1);
+  EXPECT_EQ(work_off_share(plan, 1), SweepEnding::left);
+  ::unsetenv("SLURM_ARRAY_TASK_ID");
+  EXPECT_THAT(read_file(plan.ledger()), HasSubstr("\"step\":30"));
 }
 
 TEST(SweepShare, a_preempted_task_takes_up_again_what_it_had_taken_over_from_another) {

@@ -63,7 +63,9 @@ std::vector<std::string> environment_of(Environment kind) {
     if (text.starts_with("SQUEUE_")) continue;
     const bool of_the_job =
         text.starts_with("SLURM_") || text.starts_with("SLURMD_") || text.starts_with("PMI");
-    if (kind == Environment::without_job && of_the_job && !text.starts_with("SLURM_CONF=")) continue;
+    // Which cluster is asked is no matter of the job.
+    const bool of_the_cluster = text.starts_with("SLURM_CONF=") || text.starts_with("SLURM_CLUSTERS=");
+    if (kind == Environment::without_job && of_the_job && !of_the_cluster) continue;
     variables.emplace_back(text);
   }
   return variables;

@@ -62,8 +62,8 @@ SweepEnding work_off_share(const SweepPlan& plan, std::int64_t submission) {
   take_up(plan, worker);
   SweepWorker(plan, worker, launcher_of(plan.slurm), own_job()).work();
   if (LeaveSignals::requested() == LeaveRequest::time_limit) {
-    requeue_own_job();
-    return SweepEnding::done;  // of this start; the next one goes on
+    if (plan.slurm.stage.empty()) requeue_own_job();  // else the script does, when it has cleaned up
+    return SweepEnding::done;                         // of this start; the next one goes on
   }
   const SweepState state = read_state(plan);
   return ending_of(state, state.work_of(worker));

@@ -74,19 +74,23 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   const auto stage = program.parent_path().parent_path() / "share" / "shelfcast" / "slurm" / "stage.sh";
   const std::string each_node =
       fmt::format("srun --mpi=none --overlap --nodes={0} --ntasks={0} --ntasks-per-node=1", s.nodes);
-  text +=
-      fmt::format("stage={}/shelfcast-$SLURM_JOB_ID\ntrap '{} rm -rf \"$stage\"' EXIT\n", s.stage, each_node);
+  const std::string clean_up = each_node + " rm -rf \"$stage\"";
+  text += fmt::format("stage={}/shelfcast-$SLURM_JOB_ID\ntrap '{}' EXIT\n", s.stage, clean_up);
   // Nothing is under way yet that could be kept, and another try would get no further.
   text +=
       "trap 'echo \"sweep: the time ran out while the corpus was copied - raise slurm.time\" >&2; exit 1' "
       "USR1\n";
   text +=
       fmt::format("{} {} {} \"$stage\" || exit 1\n", each_node, quote(stage.string()), quote(plan.corpus));
-  // The warning comes to this shell, which stays to clean up: it passes it on.
+  // The warning comes to this shell, which stays to clean up: it passes it on. The copy goes before the task
+  // is requeued, which may come back on other nodes, and has no node to clean up on until then.
   return text + fmt::format(
-                    "cd \"$stage\"\ntrap 'kill -USR1 \"$work\"' USR1\n{} &\nwork=$!\n"
-                    "while kill -0 \"$work\" 2>/dev/null; do wait \"$work\"; done\nwait \"$work\"\n",
-                    work);
+                    "cd \"$stage\"\nasked=\ntrap 'asked=1; kill -USR1 \"$work\"' USR1\n{} &\nwork=$!\n"
+                    "while kill -0 \"$work\" 2>/dev/null; do wait \"$work\"; done\nwait \"$work\"\ncode=$?\n"
+                    "[[ -n $asked && $code == 0 ]] || exit $code\n{}\ntrap - EXIT\ncd /\n"
+                    "scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\" ||\n"
+                    "  echo \"sweep: not requeued - submit the sweep again to go on\" >&2\n",
+                    work, clean_up);
 }
 
 std::string job_name(const SweepPlan& plan, std::int64_t submission) {
@@ -135,8 +139,10 @@ Queue look_at_queue(const SweepPlan& plan, const std::set<std::int64_t>& submiss
     throw Error(ErrorKind::communication, "cannot see whether jobs of this sweep are in the queue",
                 trimmed(answer.err), "try again when Slurm answers: nothing was submitted");
   std::istringstream lines(answer.out);
-  for (std::string name, job, task;
-       std::getline(lines, name, '|') && std::getline(lines, job, '|') && std::getline(lines, task);) {
+  for (std::string line, name, job, task; std::getline(lines, line);) {
+    std::istringstream cells(line);  // or "CLUSTER: name" before those of one of several
+    if (!(std::getline(cells, name, '|') && std::getline(cells, job, '|') && std::getline(cells, task)))
+      continue;
     const auto found = by_name.find(name);
     if (found == by_name.end()) continue;
     queue.jobs[found->second] = job;

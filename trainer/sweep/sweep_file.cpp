@@ -114,10 +114,15 @@ void read_slurm(Block& top, SlurmConfig& slurm) {
                 "slurm.nodes, tasks_per_node and cpus_per_task must be at least 1");
   block.require(slurm.at_once >= 0 && slurm.most_tasks >= 1 && slurm.warn_seconds >= 1,
                 "slurm.most_tasks and warn_seconds must be at least 1, at_once at least 0");
-  for (const std::string& option : slurm.options)
+  for (const std::string& option : slurm.options) {
     block.require(option.starts_with("-") && option.find('\n') == std::string::npos,
                   fmt::format("slurm.options: \"{}\" is not an option of sbatch", option),
                   "write --account=name");
+    block.require(
+        !option.starts_with("-M") && !option.starts_with("--clusters"),
+        fmt::format("slurm.options: {} is for sbatch alone, and squeue would look elsewhere", option),
+        "name the cluster in the environment, as SLURM_CLUSTERS: all of Slurm reads that");
+  }
 }
 
 void read_keys(Block& top, SweepFile& sweep) {

@@ -93,7 +93,9 @@ SweepWorker::Trained SweepWorker::train(const Segment& segment) const {
     const int exit_code = free ? run_logged(command(segment), log) : 0;
     trained.seconds = seconds_since(began);
     const LeaveRequest leave = LeaveSignals::requested();
-    if (exit_code == 0 && arrived(segment, trained)) return trained.ending = Ending::finished, trained;
+    // mpirun, and srun, end with codes of their own when a run is asked to leave.
+    if ((exit_code == 0 || leave != LeaveRequest::none) && arrived(segment, trained))
+      return trained.ending = Ending::finished, trained;
     if (exit_code == 0 || leave != LeaveRequest::none) {
       trained.ending = Ending::left;
       trained.why = leave == LeaveRequest::time_limit  ? kTimeLimit
