@@ -100,6 +100,8 @@ TEST(SweepSubmit, jobs_have_one_name_whoever_submits_them_and_however_the_folder
   store_plan(plan);
   EXPECT_EQ(job_name(load_plan(plan.dir), 1), job_name(plan, 1));  // a task's, and ours
   EXPECT_EQ(job_name(load_plan(folder.path("sweep/")), 1), job_name(plan, 1));
+  std::filesystem::create_directory_symlink(folder.path("sweep"), folder.path("link"));
+  EXPECT_EQ(job_name(load_plan(folder.path("link")), 1), job_name(plan, 1));
   EXPECT_THAT(job_name(plan, 1), ::testing::StartsWith("sweep-"));
 }
 

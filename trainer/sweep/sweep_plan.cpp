@@ -28,9 +28,10 @@ constexpr int kVersion = 1;
 
 fs::path plan_path(const fs::path& dir) { return dir / "sweep.json"; }
 
-// Absolute, without a slash at its end: the jobs of a sweep are called after it, whoever submits them.
+// Absolute, without links and a slash at its end: the jobs of a sweep are called after it, whoever submits
+// them.
 fs::path folder_of(const fs::path& dir) {
-  const fs::path folder = fs::absolute(dir).lexically_normal();
+  const fs::path folder = fs::weakly_canonical(fs::absolute(dir));
   return folder.has_filename() ? folder : folder.parent_path();
 }
 
