@@ -251,13 +251,4 @@ std::string yaml_text(const std::string& text) {
   return quoted;
 }
 
-std::string quote(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') quoted += "'\\'";
-    quoted += c;
-  }
-  return quoted + "'";
-}
-
 }  // namespace shelfcast::trainer

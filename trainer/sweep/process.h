@@ -52,7 +52,5 @@ Answer ask(const std::vector<std::string>& command, Environment environment = En
 std::vector<std::string> words(const std::string& text);
 // A value for --set, which is YAML: the text itself, whatever it holds.
 std::string yaml_text(const std::string& text);
-// For a shell: 'it'\''s'.
-std::string quote(const std::string& text);
 
 }  // namespace shelfcast::trainer

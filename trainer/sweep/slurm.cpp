@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/shell.h"
 #include "trainer/sweep/process.h"
 
 namespace shelfcast::trainer {
@@ -67,7 +68,7 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   text += fmt::format("export SRUN_CPUS_PER_TASK={}\n", s.cpus_per_task);
   for (const std::string& line : s.setup) text += line + "\n";
   const std::string work =
-      fmt::format("{} sweep {} --task \"$1\"", quote(program.string()), quote(plan.dir.string()));
+      fmt::format("{} sweep {} --task \"$1\"", shell_word(program.string()), shell_word(plan.dir.string()));
   if (s.stage.empty()) return fmt::format("{}exec {}\n", text, work);
   // Every node copies the corpus once; paths of the recipe are then looked up from the copy's folder. The
   // folder's name is not quoted: the node's own variables count, such as $TMPDIR.
@@ -80,8 +81,8 @@ std::string render_script(const SweepPlan& plan, const std::filesystem::path& pr
   text +=
       "trap 'echo \"sweep: the time ran out while the corpus was copied - raise slurm.time\" >&2; exit 1' "
       "USR1\n";
-  text +=
-      fmt::format("{} {} {} \"$stage\" || exit 1\n", each_node, quote(stage.string()), quote(plan.corpus));
+  text += fmt::format("{} {} {} \"$stage\" || exit 1\n", each_node, shell_word(stage.string()),
+                      shell_word(plan.corpus));
   // The warning comes to this shell, which stays to clean up: it passes it on. The copy goes before the task
   // is requeued, which may come back on other nodes, and has no node to clean up on until then.
   return text + fmt::format(
