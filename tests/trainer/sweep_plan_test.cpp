@@ -122,6 +122,17 @@ TEST(SweepPlan, a_corpus_that_changed_under_it_is_found) {
               HasSubstr("the sweep began with " + plan.corpus_digest));
 }
 
+TEST(SweepPlan, every_corpus_that_is_swept_over_is_watched) {
+  const SweepFolder folder;
+  make_small_corpus(folder.path("t.corpus"), {.series = 11, .change = {}});
+  const SweepPlan plan = folder.stored("keys: {data.corpus: [" + folder.path("s.corpus").string() + ", " +
+                                       folder.path("t.corpus").string() + "]}\n");
+  check_corpus(load_plan(plan.dir));
+  std::filesystem::remove_all(folder.path("t.corpus"));
+  make_small_corpus(folder.path("t.corpus"), {.series = 9, .change = {}});
+  EXPECT_THAT(message_of([&] { check_corpus(load_plan(plan.dir)); }), HasSubstr("t.corpus changed under"));
+}
+
 TEST(SweepPlan, a_table_of_labelled_texts_is_watched_like_a_corpus) {
   const SweepFolder folder;
   folder.write("labels.csv", "text,class\nred tea,tea\n");

@@ -37,12 +37,20 @@ fs::path folder_of(const fs::path& dir) {
 
 enum class Source { corpus, table };
 
-std::string digest_of(const SweepPlan& plan, Source source) {
-  const fs::path path = plan.working_dir / plan.corpus;
+std::string digest_of(const fs::path& path, Source source) {
   if (source == Source::table) return digest_file(path);
   std::string digest;
   data::read_manifest(path, &digest);
   return digest;
+}
+
+// Notes what a run of this recipe is trained on, and returns its path.
+std::string watch(SweepPlan& plan, const Recipe& recipe) {
+  const bool texts = recipe.train.task == TrainConfig::Task::text_labels;
+  const std::string& path = texts ? recipe.data.labels.table : recipe.data.corpus;
+  if (!plan.sources.contains(path))
+    plan.sources[path] = digest_of(plan.working_dir / path, texts ? Source::table : Source::corpus);
+  return path;
 }
 
 // A recipe's complaint about an override, in terms of the sweep's file and line.
@@ -134,6 +142,7 @@ json to_json(const SweepPlan& plan) {
           {"retries", plan.retries},
           {"corpus", plan.corpus},
           {"corpus_digest", plan.corpus_digest},
+          {"sources", plan.sources},
           {"identity", plan.identity},
           {"local", plan.local},
           {"slurm", plan.slurm},
@@ -150,6 +159,7 @@ SweepPlan from_json(const json& j) {
   j.at("retries").get_to(plan.retries);
   j.at("corpus").get_to(plan.corpus);
   j.at("corpus_digest").get_to(plan.corpus_digest);
+  plan.sources = j.value("sources", std::map<std::string, std::string>{{plan.corpus, plan.corpus_digest}});
   j.at("identity").get_to(plan.identity);
   j.at("local").get_to(plan.local);
   j.at("slurm").get_to(plan.slurm);
@@ -185,14 +195,14 @@ SweepPlan make_plan(const SweepFile& sweep) {
   plan.retries = sweep.retries;
   plan.local = sweep.local;
   plan.slurm = sweep.slurm;
-  const bool texts = base.train.task == TrainConfig::Task::text_labels;
-  plan.corpus = texts ? base.data.labels.table : base.data.corpus;
-  plan.corpus_digest = digest_of(plan, texts ? Source::table : Source::corpus);
+  plan.corpus = watch(plan, base);
+  plan.corpus_digest = plan.sources.at(plan.corpus);
   std::map<std::string, std::size_t> known;
   for (const auto& overrides : points) {
     const Recipe recipe = resolve(plan, sweep, overrides);
     if (known.empty()) plan.rungs = rung_steps(sweep.halving, recipe.train.steps);
     check_rungs(plan, sweep, recipe);
+    watch(plan, recipe);
     // "xxh3:" and 32 digits; twelve name a run of any sensible sweep.
     const std::string id = digest_text(identity_yaml(recipe)).substr(5, 12);
     if (known.emplace(id, plan.runs.size()).second)
@@ -229,7 +239,7 @@ void store_plan(const SweepPlan& plan) {
     if (!difference.empty())
       throw input_error(fmt::format("{} holds another sweep", plan.dir.string()), difference,
                         "choose another folder with `dir`, or undo the change");
-    if (there.corpus_digest != plan.corpus_digest) check_corpus(there);
+    if (there.sources != plan.sources) check_corpus(there);
   }
   std::error_code failed;
   fs::create_directories(plan.log_folder(), failed);
@@ -239,12 +249,14 @@ void store_plan(const SweepPlan& plan) {
 }
 
 void check_corpus(const SweepPlan& plan) {
-  const bool texts = fs::is_regular_file(plan.working_dir / plan.corpus);
-  const std::string digest = digest_of(plan, texts ? Source::table : Source::corpus);
-  if (digest != plan.corpus_digest)
-    throw data_error(fmt::format("{} changed under the sweep {}", plan.corpus, plan.dir.string()),
-                     fmt::format("its digest is {}, the sweep began with {}", digest, plan.corpus_digest),
-                     "bring the old data back, or start a new sweep in another folder");
+  for (const auto& [source, then] : plan.sources) {
+    const fs::path path = plan.working_dir / source;
+    const std::string now = digest_of(path, fs::is_regular_file(path) ? Source::table : Source::corpus);
+    if (now != then)
+      throw data_error(fmt::format("{} changed under the sweep {}", source, plan.dir.string()),
+                       fmt::format("its digest is {}, the sweep began with {}", now, then),
+                       "bring the old data back, or start a new sweep in another folder");
+  }
 }
 
 }  // namespace shelfcast::trainer

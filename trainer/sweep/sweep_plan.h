@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,9 @@ struct SweepPlan {
   HalvingConfig halving;
   std::int64_t retries = 1;
   std::string corpus, corpus_digest;  // of train.task text_labels: the table
-  std::string identity;               // what makes it this sweep and no other: lines of "key: value"
+  // Digests of all that runs are trained on, by path: more than that where `keys` vary it.
+  std::map<std::string, std::string> sources;
+  std::string identity;  // what makes it this sweep and no other: lines of "key: value"
   LocalConfig local;
   SlurmConfig slurm;
 
@@ -60,7 +63,7 @@ SweepPlan load_plan(const std::filesystem::path& dir);
 // corpus is not the one it began with. The caller holds the sweep's lock.
 void store_plan(const SweepPlan& plan);
 
-// Throws Error(data) when the corpus is no longer the one the sweep began with.
+// Throws Error(data) when a corpus is no longer the one the sweep began with.
 void check_corpus(const SweepPlan& plan);
 
 }  // namespace shelfcast::trainer
