@@ -29,19 +29,22 @@ class CudaGraph : public DeviceGraph {
   CudaGraph& operator=(const CudaGraph&) = delete;
 
   void record(const std::function<void()>& work) override {
-    ShelfcastGpuProblem problem{}, later{};
     SHELFCAST_ASSERT(graph_ == nullptr);
-    graph_ = cuda_.begin(&problem);
-    if (graph_ == nullptr) throw failure(problem);
+    graph_ = begun();
+    ShelfcastGpuProblem problem{}, later{};
+    // After a failure, too: else the stream would go on taking down.
     try {
       work();
     } catch (const c10::OutOfMemoryError&) {
-      end(later);  // else the stream would go on taking down; why it failed is known
+      end(later);
       throw;
     } catch (const c10::Error& error) {
       end(later);
       std::snprintf(problem.text, sizeof(problem.text), "%s", error.what_without_backtrace());
       throw failure(problem);
+    } catch (...) {
+      end(later);
+      throw;
     }
     if (!end(problem)) throw failure(problem);
   }
@@ -52,6 +55,14 @@ class CudaGraph : public DeviceGraph {
   }
 
  private:
+  void* begun() const {
+    ShelfcastGpuProblem problem{};
+    void* graph = cuda_.begin(&problem);
+    // The graph is not made of the text that would say why there is none.
+    // cppcheck-suppress returnDanglingLifetime
+    if (graph != nullptr) return graph;
+    throw failure(problem);
+  }
   bool end(ShelfcastGpuProblem& problem) {
     if (cuda_.end(graph_, &problem) == kGpuDone) return true;
     graph_ = nullptr;  // LibTorch's memory still asks it what is being taken down

@@ -62,11 +62,7 @@ constexpr ShelfcastGraphOperations kOperations = {
 }  // namespace
 }  // namespace shelfcast::parallel
 
-#define SHELFCAST_EXPORT __attribute__((visibility("default")))
-
 extern "C" {
-SHELFCAST_EXPORT std::int32_t shelfcast_graph_module_version() { return kGraphModuleVersion; }
-SHELFCAST_EXPORT const ShelfcastGraphOperations* shelfcast_graph_operations() {
-  return &shelfcast::parallel::kOperations;
-}
+std::int32_t shelfcast_graph_module_version() { return kGraphModuleVersion; }
+const ShelfcastGraphOperations* shelfcast_graph_operations() { return &shelfcast::parallel::kOperations; }
 }
