@@ -17,8 +17,10 @@
 namespace shelfcast::models {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 // Sends these tables to the meta device, one after another.
 std::vector<at::Tensor> send(StandingTransfers& standing,
@@ -132,6 +134,7 @@ class Operations {
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
 
+  static constexpr const char* kFromHost = " from the host";
   static std::vector<std::string>& lines() {
     static std::vector<std::string> of_process;
     return of_process;
@@ -159,6 +162,9 @@ class Operations {
     const bool overwrites = line.ends_with('_');  // its first tensor
     for (const c10::IValue& input : function.inputs())
       line += " " + text_of(input, overwrites && &input == function.inputs().begin());
+    if (line.starts_with("aten::copy_") && function.inputs()[0].toTensor().is_meta() &&
+        !function.inputs()[1].toTensor().is_meta())
+      line += kFromHost;
     const std::lock_guard lock(mutex);
     lines().push_back(line);
     return nullptr;
@@ -201,6 +207,8 @@ void expect_repeatable(const DemandModel& model) {
   EXPECT_THAT(standing.changed(), IsEmpty());
   const std::vector<std::string>&one = of_each[2], &next = of_each[3];
   EXPECT_GT(one.size(), 100U);
+  EXPECT_THAT(of_each[0], Contains(HasSubstr(Operations::kFromHost)));
+  EXPECT_THAT(one, Not(Contains(HasSubstr(Operations::kFromHost))));
   const auto [first, other] = std::mismatch(one.begin(), one.end(), next.begin(), next.end());
   EXPECT_TRUE(first == one.end() && other == next.end())
       << "operation " << first - one.begin() << " of " << one.size() << " and " << next.size() << ": "
