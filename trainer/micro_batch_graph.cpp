@@ -112,7 +112,6 @@ bool MicroBatchGraph::stands() {
   if (standing_.changed().empty()) return true;
   log::warn("train.cuda_graphs does nothing here: {} changes from one micro-batch to the next",
             standing_.changed());
-  given_up_ = true;
   recorded_sums_ = {};
   graph_.reset();
   return false;
@@ -120,7 +119,7 @@ bool MicroBatchGraph::stands() {
 
 models::LossSums MicroBatchGraph::run(const MicroBatch& next) {
   take(next);
-  if (given_up_) return work_(here_);
+  if (!graph_) return work_(here_);
   if (computed_ < kComparedMicroBatches) {
     ++computed_;
     return compute();

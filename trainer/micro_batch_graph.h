@@ -50,13 +50,13 @@ class MicroBatchGraph {
   models::LossSums compute();
   bool stands();
 
-  std::unique_ptr<DeviceGraph> graph_;
+  std::unique_ptr<DeviceGraph> graph_;  // null = given up
   at::Device device_;
   Work work_;
   models::StandingTransfers standing_;
   MicroBatch here_;  // on the device, always in the same places
   std::int64_t computed_ = 0;
-  bool recorded_ = false, given_up_ = false;
+  bool recorded_ = false;
   models::LossSums recorded_sums_;  // where the device writes them
 };
 

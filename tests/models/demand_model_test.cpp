@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "models/context.h"
 #include "tests/models/adapted_models.h"
+#include "tests/models/every_tower.h"
 #include "tests/models/meta_device.h"
 #include "tests/models/small_models.h"
 
@@ -60,14 +61,7 @@ std::map<std::string, at::Tensor> gradients(const DemandModel& model, const at::
 }
 
 class EveryTower : public ::testing::TestWithParam<Architecture> {};
-INSTANTIATE_TEST_SUITE_P(Towers, EveryTower,
-                         ::testing::Values(Architecture::chronos_bolt, Architecture::chronos2,
-                                           Architecture::lstm, Architecture::tcn, Architecture::transformer),
-                         [](const auto& tower) {
-                           std::string name = name_of(tower.param);
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Towers, EveryTower, testing::every_tower(), testing::tower_in_test_name);
 
 TEST_P(EveryTower, forecasts_have_the_shapes_asked_for) {
   at::manual_seed(1);

@@ -6,12 +6,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "models/product.h"
 #include "models/recompute.h"
 #include "models/transfer.h"
 #include "tests/models/adapted_models.h"
+#include "tests/models/every_tower.h"
 #include "tests/models/meta_device.h"
 
 namespace shelfcast::models {
@@ -217,14 +219,7 @@ void expect_repeatable(const DemandModel& model) {
 
 class RepeatedTower : public ::testing::TestWithParam<Architecture> {};
 
-INSTANTIATE_TEST_SUITE_P(Of, RepeatedTower,
-                         ::testing::Values(Architecture::chronos_bolt, Architecture::chronos2,
-                                           Architecture::lstm, Architecture::tcn, Architecture::transformer),
-                         [](const auto& tower) {
-                           std::string name = name_of(tower.param);
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Of, RepeatedTower, testing::every_tower(), testing::tower_in_test_name);
 
 TEST_P(RepeatedTower, a_device_is_asked_for_the_same_with_every_micro_batch) {
   at::manual_seed(5);
